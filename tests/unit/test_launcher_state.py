@@ -13,7 +13,7 @@ from stigmer_launcher.launch.plan import Launch, Plan, ServiceLaunch
 from stigmer_launcher.readiness.checks import Proof
 from stigmer_launcher.supervise import phases
 from stigmer_launcher.supervise.lifecycle import Event, Exited, Ready, Service, State, decide
-from stigmer_launcher.supervise.logfile import LogFile
+from stigmer_launcher.supervise.services import ServiceProcess
 from stigmer_launcher.supervise.signals import SignalPipe
 from stigmer_launcher.supervise.state import (
     Instance,
@@ -61,16 +61,16 @@ def after(*rounds: tuple[Event, ...]) -> State:
 
 
 STARTED = (Ready("server"),)
-SERVER = ServiceSnapshot("server", pid=77, identity="boot:7", stop_order=2, grace=7.0)
-RUNNING = compose_snapshot(
-    Snapshot(os.getpid(), started=1.0, began=99.0), after(STARTED), {"server": SERVER}, {"server": {"spawned": 0.1}}
-)
+SERVER = ServiceProcess(LAUNCH, LAUNCH.services[0], 99.0)
+SERVER.member = SERVER.member._replace(pid=77, identity="boot:7")
+SERVER.times["spawned"] = 0.1
+RUNNING = compose_snapshot(Snapshot(os.getpid(), started=1.0, began=99.0), after(STARTED), {"server": SERVER})
 
 
 def test_a_running_service_is_written_down_with_who_it_is() -> None:
     """Enough to stop it, and it alone, when nobody else is left to do it."""
     assert RUNNING.state == phases.RUNNING
-    assert RUNNING.members == [SERVER._replace(state=phases.RUNNING, since=100.0)]
+    assert RUNNING.members == [SERVER.member._replace(state=phases.RUNNING, since=100.0)]
     assert RUNNING.timeline == {"server": {"spawned": 0.1}}
 
 
@@ -91,22 +91,22 @@ def test_a_run_is_written_down_before_anything_runs_and_without_a_secret(tmp_pat
 
 def test_a_stack_that_lacks_a_service_is_degraded() -> None:
     state = after(STARTED, (Exited("server", "exited with status 1"),))
-    composed = compose_snapshot(Snapshot(), state, {"server": ServiceSnapshot("server")}, {})
+    composed = compose_snapshot(Snapshot(), state, {"server": ServiceProcess(LAUNCH, LAUNCH.services[0], 99.0)})
     assert composed.state == phases.DEGRADED
     assert composed.services[0].last_error == "exited with status 1"
     assert composed.members == []
 
 
 def test_news_of_a_failure_bring_the_last_lines_and_of_a_degraded_service_what_it_lacks() -> None:
-    log = LogFile("/dev/null")
-    log.write(b"one\n\xff\n")
-    failed = ServiceSnapshot("server", last_error="exited", lacking="no answer")
+    server = ServiceProcess(LAUNCH._replace(logs="/dev/null"), LAUNCH.services[0], 0.0)
+    server.log.write(b"one\n\xff\n")
+    failed = Service(server.launch.plan, error="exited", lacking="no answer")
     for service, error, lines in (
         (failed, "exited", ["one", "\ufffd"]),
-        (failed._replace(state=phases.DEGRADED), "does not answer: no answer", []),
-        (failed._replace(last_error=""), "", []),
+        (failed._replace(phase=phases.DEGRADED), "does not answer: no answer", []),
+        (failed._replace(error=""), "", []),
     ):
-        change = describe_change(service, log)
+        change = describe_change(service, server)
         assert (change["error"], change["lines"]) == (error, lines)
 
 

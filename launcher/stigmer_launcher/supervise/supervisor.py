@@ -9,20 +9,17 @@ import select
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from functools import partial
 from signal import SIGCHLD, SIGINT, SIGKILL, SIGTERM
 from typing import Any
 
 from stigmer_launcher.errors import LauncherError
 from stigmer_launcher.launch.database import require_usable
 from stigmer_launcher.launch.plan import Launch
-from stigmer_launcher.readiness.probe import Probe
 from stigmer_launcher.supervise import leftovers, lifecycle, phases
 from stigmer_launcher.supervise.control import Control
-from stigmer_launcher.supervise.logfile import LogFile
-from stigmer_launcher.supervise.services import Services
+from stigmer_launcher.supervise.services import ServiceProcess
 from stigmer_launcher.supervise.signals import TO_STOP, SignalPipe
-from stigmer_launcher.supervise.state import Instance, ServiceSnapshot, Snapshot, write_snapshot
+from stigmer_launcher.supervise.state import Instance, Snapshot, write_snapshot
 from stigmer_launcher.supervise.watchdog import Watchdog
 from stigmer_launcher.system import locks, process
 
@@ -36,15 +33,12 @@ class Supervisor:
         self._launch, self._signals, self._emit = launch, signals, emit
         self._instance = Instance(launch.run)
         self._watchdog = Watchdog(self._instance.watchdog_lock, launch.token)
-        self._services = Services(launch, self._watchdog)
+        self._began = time.monotonic()
+        self._services = {each.plan.name: ServiceProcess(launch, each, self._began) for each in launch.services}
         services = {service.plan.name: lifecycle.Service(service.plan) for service in launch.services}
         self._state = lifecycle.State(services, policy=launch.restart)
         self._events: list[lifecycle.Event] = []
-        self._probers: dict[lifecycle.Action, Callable[[float], Probe]] = {}
-        self._probes: dict[str, Probe] = {}
-        self._timeline: dict[str, dict[str, float]] = {}
         self._interrupted = False
-        self._began = time.monotonic()
         self._next_look = self._began + _LOOK
         self._written = Snapshot()
         self._snapshot = Snapshot(
@@ -91,50 +85,35 @@ class Supervisor:
             self._announce(before)
 
     def _execute(self, action: lifecycle.Action) -> None:
-        name = action.name
+        service = self._services[action.name]
         match action.kind:
             case lifecycle.SPAWN:
-                self._start(name)
+                self._start(service)
             case lifecycle.TERMINATE:
-                self._services.signal(name, SIGTERM)
-                self._drop_probe(name)
-                self._mark(name, "told")
+                service.signal(SIGTERM, "told")
             case lifecycle.KILL:
-                self._services.signal(name, SIGKILL)
-                self._mark(name, "killed")
-                waited = round(self._timeline[name]["killed"] - self._timeline[name]["told"], 1)
-                self._note(f"{name} did not stop within {waited:g} s; it is killed")
-            case _:
-                self._probe(action)
+                service.signal(SIGKILL, "killed")
+                waited = round(service.times["killed"] - service.times["told"], 1)
+                self._note(f"{action.name} did not stop within {waited:g} s; it is killed")
+            case lifecycle.PROVE | lifecycle.CHECK:
+                service.ask(action.kind)
 
-    def _start(self, name: str) -> None:
-        """Run a service, if it is ours to run, and begin to ask whether it is ready."""
-        service = self._launch.service(name)
-        spawned = time.time()
+    def _start(self, service: ServiceProcess) -> None:
+        """Start a service, and begin to ask whether it is ready."""
+        name, launch = service.member.name, service.launch
         try:
-            require_usable(self._launch.database(service), self._note)
-            group = self._services.start(name) if service.plan.managed else 0
+            require_usable(self._launch.database(launch), self._note)
+            service.start()
         except OSError as error:
-            self._events.append(lifecycle.Exited(name, f"could not be run: {service.command[0]}: {error.strerror}"))
+            self._events.append(lifecycle.Exited(name, f"could not be run: {launch.command[0]}: {error.strerror}"))
         except LauncherError as error:
             self._events.append(lifecycle.Exited(name, f"could not be run: {error}; {error.remedy}"))
         else:
-            self._timeline[name] = {}
-            self._mark(name, "spawned")
-            liveness = partial(Probe, service.liveness(group, spawned), timeout=service.plan.liveness.timeout)
-            self._probers[lifecycle.Action(lifecycle.CHECK, name)] = liveness
-            proving = lifecycle.Action(lifecycle.PROVE, name)
-            self._probers[proving] = partial(Probe, service.checks(group, spawned))
-            self._probe(proving)
+            self._tell_watchdog()
+            service.ask(lifecycle.PROVE)
 
-    def _probe(self, asked: lifecycle.Action) -> None:
-        """Begin to ask a service for its proofs, or whether it still answers."""
-        self._drop_probe(asked.name)
-        self._probes[asked.name] = self._probers[asked](time.monotonic())
-
-    def _mark(self, name: str, what: str) -> None:
-        """Write down when something first happened to a service's process."""
-        self._timeline[name].setdefault(what, time.monotonic() - self._began)
+    def _tell_watchdog(self) -> None:
+        self._watchdog.watch(service.member for service in self._services.values())
 
     def _note(self, text: str) -> None:
         self._emit({"event": "note", "text": text})
@@ -142,14 +121,8 @@ class Supervisor:
     def _wait(self) -> None:
         """Wait for a signal, output, an answer, or a time that is due, and turn it into events."""
         ready = self._poll()
-        for output, name in tuple(self._services.outputs.items()):
-            if output in ready:
-                self._services.pump(output)
-                if probe := self._probes.get(name):
-                    probe.nudge(time.monotonic())
-        for name, probe in tuple(self._probes.items()):
-            if time.monotonic() >= probe.due or (probe.channel and probe.channel.fileno() in ready):
-                self._ask(name, probe)
+        for service in self._services.values():
+            self._events += service.take(ready)
         if self._signals.fileno() in ready:
             self._take_signals()
         if self._control.fileno() in ready:
@@ -160,27 +133,15 @@ class Supervisor:
     def _poll(self) -> set[int]:
         """Wait until something is ready or due, and return the descriptors that are ready."""
         waiting = select.poll()
-        for descriptor in (self._signals.fileno(), self._control.fileno(), *self._services.outputs):
-            waiting.register(descriptor, select.POLLIN)
-        for probe in self._probes.values():
-            if probe.channel:
-                waiting.register(probe.channel.fileno(), probe.channel.wanted)
-        deadlines = (service.until for service in self._state.services.values())
-        due = min([self._next_look, *deadlines, *(probe.due for probe in self._probes.values())])
-        return {descriptor for descriptor, _ in waiting.poll(max(0, (due - time.monotonic()) * 1000))}
-
-    def _ask(self, name: str, probe: Probe) -> None:
-        lacking = probe.not_ready_reason
-        if probe.advance(time.monotonic()):
-            self._drop_probe(name)
-            self._mark(name, "ready")
-            self._events.append(lifecycle.Ready(name))
-        elif probe.not_ready_reason != lacking:
-            self._events.append(lifecycle.NotReady(name, probe.not_ready_reason))
-
-    def _drop_probe(self, name: str) -> None:
-        if probe := self._probes.pop(name, None):
-            probe.close()
+        for source in (self._signals, self._control):
+            waiting.register(source, select.POLLIN)
+        due = [self._next_look, *(service.until for service in self._state.services.values())]
+        for service in self._services.values():
+            for descriptor, wanted in service.channels():
+                waiting.register(descriptor, wanted)
+            if service.probe:
+                due.append(service.probe.due)
+        return {descriptor for descriptor, _ in waiting.poll(max(0, (min(due) - time.monotonic()) * 1000))}
 
     def _take_signals(self) -> None:
         """Turn signals into events; a second Ctrl-C asks not to wait for anybody's grace."""
@@ -195,11 +156,12 @@ class Supervisor:
         """Collect every process that has ended; a watchdog that was killed is replaced."""
         with suppress(ChildProcessError):
             while pid := process.ended_child():
-                if exited := self._services.reap(pid):
-                    self._drop_probe(exited.name)
-                    self._mark(exited.name, "ended")
-                    self._events.append(exited)
-                elif pid == self._watchdog.pid:
+                if service := next((each for each in self._services.values() if each.member.pid == pid), None):
+                    self._events.append(service.reap())
+                    self._tell_watchdog()
+                else:
+                    os.waitpid(pid, 0)
+                if pid == self._watchdog.pid:
                     self._replace_watchdog()
 
     def _replace_watchdog(self) -> None:
@@ -224,7 +186,7 @@ class Supervisor:
 
     def save(self) -> None:
         """Write the state down when it says anything new, unless the home is another supervisor's by now."""
-        self._snapshot = compose_snapshot(self._snapshot, self._state, self._services.members, self._timeline)
+        self._snapshot = compose_snapshot(self._snapshot, self._state, self._services)
         if self._snapshot != self._written and locks.is_ours(self._instance.lock):
             with suppress(OSError):  # a full disk must not end this supervisor
                 write_snapshot(self._instance, self._snapshot)
@@ -235,20 +197,15 @@ class Supervisor:
         for name, service in self._state.services.items():
             earlier = before.services[name]
             if (earlier.phase, earlier.crashes) != (service.phase, service.crashes):
-                self._emit(describe_change(self._snapshot.service(name), self._services.logs[name]))
+                self._emit(describe_change(service, self._services[name]))
         if before.stage != self._state.stage:
             self._emit({"event": self._state.stage, "failed": self._state.failed})
 
 
-def compose_snapshot(
-    earlier: Snapshot,
-    state: lifecycle.State,
-    members: Mapping[str, ServiceSnapshot],
-    timeline: Mapping[str, Mapping[str, float]],
-) -> Snapshot:
+def compose_snapshot(earlier: Snapshot, state: lifecycle.State, services: Mapping[str, ServiceProcess]) -> Snapshot:
     """Return the snapshot with what has changed in a run."""
-    services = (
-        members[name]._replace(
+    snapshots = (
+        services[name].member._replace(
             state=service.phase,
             since=service.since,
             restarts=service.restarts,
@@ -260,21 +217,21 @@ def compose_snapshot(
     return earlier._replace(
         state=phases.DEGRADED if state.is_degraded else state.stage,
         failed=state.failed,
-        timeline={name: dict(times) for name, times in timeline.items()},
-        services=tuple(services),
+        timeline={name: dict(service.times) for name, service in services.items() if service.times},
+        services=tuple(snapshots),
     )
 
 
-def describe_change(service: ServiceSnapshot, log: LogFile) -> dict[str, Any]:
+def describe_change(service: lifecycle.Service, running: ServiceProcess) -> dict[str, Any]:
     """Return the event for a service's change, with its last lines if it went down."""
-    hangs = service.state == phases.DEGRADED
-    lines = [line.decode(errors="replace") for line in log.last] if service.last_error and not hangs else []
+    hangs = service.phase == phases.DEGRADED
+    lines = [line.decode(errors="replace") for line in running.log.last] if service.error and not hangs else []
     return {
         "event": "service",
-        "service": service.name,
-        "state": service.state,
-        "pid": service.pid,
-        "error": f"does not answer: {service.lacking}" if hangs else service.last_error,
+        "service": service.plan.name,
+        "state": service.phase,
+        "pid": running.member.pid,
+        "error": f"does not answer: {service.lacking}" if hangs else service.error,
         "lines": lines,
-        "log": log.path,
+        "log": running.log.path,
     }
