@@ -19,10 +19,10 @@ from stigmer_launcher.supervise.state import (
     Instance,
     ServiceSnapshot,
     Snapshot,
+    cleaning_pid,
     living_snapshot,
     read_snapshot,
     supervisor_pid,
-    watchdog_pid,
     write_snapshot,
 )
 from stigmer_launcher.supervise.supervisor import Supervisor, compose_snapshot, describe_change
@@ -131,7 +131,7 @@ def test_the_state_is_read_back_and_believed_only_from_the_one_who_holds_the_loc
 
 def test_without_a_lock_nobody_runs(tmp_path: Path) -> None:
     place = Instance(str(tmp_path / "run"))
-    assert (supervisor_pid(place), watchdog_pid(place)) == (0, 0)
+    assert (supervisor_pid(place), cleaning_pid(place)) == (0, 0)
     assert living_snapshot(place) == read_snapshot(place) == Snapshot()
     assert not (tmp_path / "run").exists()
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from stigmer_launcher.launch.plan import Launch
-from stigmer_launcher.supervise import daemon, leftovers, phases
+from stigmer_launcher.supervise import child, daemon, leftovers, phases
 from stigmer_launcher.supervise.signals import SignalPipe
 from stigmer_launcher.supervise.state import Instance, ServiceSnapshot, read_snapshot
 from stigmer_launcher.supervise.supervisor import Supervisor
@@ -28,7 +28,7 @@ def test_an_interrupt_right_after_the_fork_reaches_the_supervisor(monkeypatch: p
             os.kill(os.getpid(), signal.SIGINT)
             return supervisor.pid
 
-        monkeypatch.setattr(daemon, "fork", fork)
+        monkeypatch.setattr(child, "fork", fork)
         monkeypatch.setattr(daemon, "_check_system", lambda _: None)
         try:
             assert list(daemon.supervise_detached(launch_of("", "", ""))) == [{"event": "interrupted"}]

@@ -171,7 +171,7 @@ def test_a_message_cut_in_two_is_still_understood(tmp_path: Path) -> None:
             watchdog.start()
             roster = json.dumps([member(somebody)]).encode() + b"\n"
             for piece in (roster[:5], roster[5:]):
-                watchdog._socket.sendall(piece)  # type: ignore[union-attr]  # noqa: SLF001 - the wire is what is tested
+                watchdog._socket.sendall(piece)  # noqa: SLF001 - the wire is what is tested
                 time.sleep(0.1)
             os._exit(1)
         os.waitpid(pid, 0)

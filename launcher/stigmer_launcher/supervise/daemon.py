@@ -14,12 +14,9 @@ from stigmer_launcher.errors import LauncherError
 from stigmer_launcher.install.install import install_lock
 from stigmer_launcher.launch.database import require_usable
 from stigmer_launcher.launch.plan import Launch
-from stigmer_launcher.supervise import leftovers
-from stigmer_launcher.supervise.child import fork, leave_terminal
+from stigmer_launcher.supervise import child, leftovers, phases, state
 from stigmer_launcher.supervise.logfile import LogFile, log_path
-from stigmer_launcher.supervise.phases import RUNNING
 from stigmer_launcher.supervise.signals import TO_STOP, SignalPipe
-from stigmer_launcher.supervise.state import WATCHDOG_SECONDS, Instance, read_snapshot, supervisor_pid
 from stigmer_launcher.supervise.supervisor import Supervisor
 from stigmer_launcher.system import locks, places, ports, process
 
@@ -38,7 +35,7 @@ def supervise(launch: Launch, emit: Emit) -> int:
     gc.enable()
     _check_system(launch)
     os.chdir(launch.directory)  # where the services run
-    instance = Instance(launch.run)
+    instance = state.Instance(launch.run)
     log = LogFile(log_path(launch.logs, OWN_LOG), launch.secrets)
 
     def emit_and_log(event: Event) -> None:
@@ -54,7 +51,7 @@ def supervise(launch: Launch, emit: Emit) -> int:
     try:
         lock = locks.hold(instance.lock)
         if lock is None:
-            emit({"event": "busy", "pid": supervisor_pid(instance)})
+            emit({"event": "busy", "pid": state.supervisor_pid(instance)})
             return 0
         with lock:
             _take_over(instance, launch, note)
@@ -81,7 +78,7 @@ def supervise_detached(launch: Launch) -> Iterator[Event]:
     reader, writer = os.pipe()
     pending = b""
     with open(reader, "rb", buffering=0) as stream, SignalPipe() as signals:
-        pid = fork(lambda: _run_detached(launch, writer))
+        pid = child.fork(lambda: _run_detached(launch, writer))
         os.close(writer)
         waiting = select.poll()
         waiting.register(reader, select.POLLIN)
@@ -108,14 +105,14 @@ def _check_system(launch: Launch) -> None:
     process.raise_open_files()
 
 
-def _take_over(instance: Instance, launch: Launch, note: Callable[[str], None]) -> None:
+def _take_over(instance: state.Instance, launch: Launch, note: Callable[[str], None]) -> None:
     """Wait for the watchdog of a killed supervisor, stop what it left, and check that the ports are free."""
 
     def waiting(pid: int) -> None:
         note(f"Waiting for process {pid}, which stops the services of a killed supervisor")
 
-    locks.wait(instance.watchdog_lock, WATCHDOG_SECONDS, waiting).release()
-    before = read_snapshot(instance)
+    locks.wait(instance.watchdog_lock, state.WATCHDOG_SECONDS, waiting).release()
+    before = state.read_snapshot(instance)
     if before.is_clean:
         ports.require_free(launch.ports)
     else:
@@ -127,14 +124,14 @@ def _take_over(instance: Instance, launch: Launch, note: Callable[[str], None]) 
 
 
 def _run_detached(launch: Launch, writer: int) -> NoReturn:
-    leave_terminal(log_path(launch.logs, OWN_LOG), writer)
+    child.leave_terminal(log_path(launch.logs, OWN_LOG), writer)
     stream = open(writer, "wb", buffering=0)  # noqa: SIM115 - closed when everything runs
 
     def emit(event: Event) -> None:
         if not stream.closed:
             with suppress(OSError):  # whoever started us is gone; the services are not
                 stream.write(json.dumps(event).encode() + b"\n")
-            if event["event"] == RUNNING:
+            if event["event"] == phases.RUNNING:
                 stream.close()
 
     code = 1

@@ -100,14 +100,9 @@ def supervisor_pid(instance: Instance) -> int:
     return locks.holder(instance.lock)
 
 
-def watchdog_pid(instance: Instance) -> int:
-    """Return the pid of the living watchdog, 0 when there is none."""
-    return locks.holder(instance.watchdog_lock)
-
-
 def cleaning_pid(instance: Instance) -> int:
     """Return the pid of a watchdog that stops the services of a killed supervisor, 0 when none does."""
-    pid = watchdog_pid(instance)
+    pid = locks.holder(instance.watchdog_lock)
     return 0 if supervisor_pid(instance) else pid
 
 

@@ -15,11 +15,10 @@ from typing import Any
 from stigmer_launcher.errors import LauncherError
 from stigmer_launcher.launch.database import require_usable
 from stigmer_launcher.launch.plan import Launch
-from stigmer_launcher.supervise import leftovers, lifecycle, phases
+from stigmer_launcher.supervise import leftovers, lifecycle, phases, state
 from stigmer_launcher.supervise.control import Control
 from stigmer_launcher.supervise.services import ServiceProcess
 from stigmer_launcher.supervise.signals import TO_STOP, SignalPipe
-from stigmer_launcher.supervise.state import Instance, Snapshot, write_snapshot
 from stigmer_launcher.supervise.watchdog import Watchdog
 from stigmer_launcher.system import locks, process
 
@@ -31,7 +30,7 @@ class Supervisor:
 
     def __init__(self, launch: Launch, signals: SignalPipe, emit: Callable[[dict[str, Any]], None]) -> None:
         self._launch, self._signals, self._emit = launch, signals, emit
-        self._instance = Instance(launch.run)
+        self._instance = state.Instance(launch.run)
         self._watchdog = Watchdog(self._instance.watchdog_lock, launch.token)
         self._began = time.monotonic()
         self._services = {each.plan.name: ServiceProcess(launch, each, self._began) for each in launch.services}
@@ -40,8 +39,8 @@ class Supervisor:
         self._events: list[lifecycle.Event] = []
         self._interrupted = False
         self._next_look = self._began + _LOOK
-        self._written = Snapshot()
-        self._snapshot = Snapshot(
+        self._written = state.Snapshot()
+        self._snapshot = state.Snapshot(
             os.getpid(),
             started=time.time(),
             began=self._began,
@@ -189,7 +188,7 @@ class Supervisor:
         self._snapshot = compose_snapshot(self._snapshot, self._state, self._services)
         if self._snapshot != self._written and locks.is_ours(self._instance.lock):
             with suppress(OSError):  # a full disk must not end this supervisor
-                write_snapshot(self._instance, self._snapshot)
+                state.write_snapshot(self._instance, self._snapshot)
                 self._written = self._snapshot
 
     def _announce(self, before: lifecycle.State) -> None:
@@ -202,7 +201,9 @@ class Supervisor:
             self._emit({"event": self._state.stage, "failed": self._state.failed})
 
 
-def compose_snapshot(earlier: Snapshot, state: lifecycle.State, services: Mapping[str, ServiceProcess]) -> Snapshot:
+def compose_snapshot(
+    earlier: state.Snapshot, stack: lifecycle.State, services: Mapping[str, ServiceProcess]
+) -> state.Snapshot:
     """Return the snapshot with what has changed in a run."""
     snapshots = (
         services[name].member._replace(
@@ -212,11 +213,11 @@ def compose_snapshot(earlier: Snapshot, state: lifecycle.State, services: Mappin
             last_error=service.error,
             lacking=service.lacking,
         )
-        for name, service in state.services.items()
+        for name, service in stack.services.items()
     )
     return earlier._replace(
-        state=phases.DEGRADED if state.is_degraded else state.stage,
-        failed=state.failed,
+        state=phases.DEGRADED if stack.is_degraded else stack.stage,
+        failed=stack.failed,
         timeline={name: dict(service.times) for name, service in services.items() if service.times},
         services=tuple(snapshots),
     )

@@ -13,9 +13,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import NoReturn
 
-from stigmer_launcher.supervise.child import fork, leave_terminal
-from stigmer_launcher.supervise.leftovers import end_members
-from stigmer_launcher.supervise.signals import TO_STOP
+from stigmer_launcher.supervise import child, leftovers, signals
 from stigmer_launcher.supervise.state import ServiceSnapshot
 from stigmer_launcher.system import locks
 
@@ -24,24 +22,23 @@ class Watchdog:
     """The supervisor's side. When the watchdog is killed, `start` another one: it receives all members again."""
 
     def __init__(self, lock: str, token: str) -> None:
-        self.pid = 0
         self._lock, self._token = lock, token
-        self._socket: socket.socket | None = None
         self._members = b"[]\n"  # as JSON
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._close()  # there is nobody to talk to until `start`
 
     def start(self) -> None:
         """Fork the watchdog; it learns of the services even before it holds its lock. OSError when there is no room."""
         self._close()
         self._socket, its = socket.socketpair()
         with its:
-            self.pid = fork(lambda: _run_watchdog(its, self._lock, self._token))
+            self.pid = child.fork(lambda: _run_watchdog(its, self._lock, self._token))
         self._send_members()
 
     def wait_until_ready(self) -> None:
         """Wait until it holds its lock, which the next start waits for."""
         with suppress(OSError):  # as in `_send_members`
-            if self._socket:
-                self._socket.recv(1)
+            self._socket.recv(1)
 
     def watch(self, members: Iterable[ServiceSnapshot]) -> None:
         """Watch the processes of these services, and of no other."""
@@ -59,8 +56,7 @@ class Watchdog:
         """Send all members; a watchdog that does not read, because it is stopped, must not stop its supervisor."""
         sent = 0
         with suppress(OSError):
-            if self._socket:
-                sent = self._socket.send(self._members, socket.MSG_DONTWAIT)
+            sent = self._socket.send(self._members, socket.MSG_DONTWAIT)
         if sent < len(self._members):
             self._kill()
 
@@ -71,18 +67,17 @@ class Watchdog:
 
     def _close(self) -> None:
         self.pid = 0
-        if self._socket:
-            self._socket.close()
+        self._socket.close()
 
 
 def _run_watchdog(supervisor: socket.socket, lock: str, token: str) -> NoReturn:
-    for number in TO_STOP:
+    for number in signals.TO_STOP:
         signal.signal(number, signal.SIG_IGN)
-    leave_terminal(os.devnull, supervisor.fileno())  # the supervisor's pipes must break when it dies
+    child.leave_terminal(os.devnull, supervisor.fileno())  # the supervisor's pipes must break when it dies
     held = locks.hold(lock)
     with suppress(OSError):  # the supervisor was killed before it heard of us: there is work
         supervisor.send(b"!")
-    end_members(_last_members(supervisor), token)
+    leftovers.end_members(_last_members(supervisor), token)
     if held:
         held.release()
     os._exit(0)
