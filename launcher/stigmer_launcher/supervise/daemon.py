@@ -64,8 +64,7 @@ def supervise(launch: Launch, emit: Emit) -> int:
                 installing.release()
                 return 0 if supervisor.run() else 1
     except LauncherError as error:
-        event = {"event": "error", "message": str(error), "remedy": error.remedy, "code": error.exit_code}
-        emit_and_log(event)
+        emit_and_log({"event": "error", "message": str(error), "remedy": error.remedy, "code": error.exit_code})
         return error.exit_code
 
 

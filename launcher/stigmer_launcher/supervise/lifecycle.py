@@ -22,6 +22,7 @@ NEVER = float("inf")
 START, STOP, RESTART = "start", "stop", "restart"  # of one service, by a command
 STOPPED_BY_COMMAND = "stopped by `stigmer server stop`; `stigmer server` starts it"
 ALIVE = (phases.STARTING, phases.RUNNING, phases.PROVING, phases.DEGRADED, phases.TERMINATING)
+_UP = (phases.STARTING, phases.RUNNING)  # stages of the stack in which it is not being stopped
 
 # Kinds of actions.
 SPAWN = "spawn"  # start the service's process; one that is not managed is only probed
@@ -126,7 +127,7 @@ def decide(state: State, events: Sequence[Event], now: float) -> tuple[State, tu
     for event in events:
         decision.apply(event)
     decision.expire()
-    if decision.is_up:
+    if decision.stage in _UP:
         decision.carry_out_requests()
         decision.prove_again()
         decision.start_next()
@@ -168,10 +169,6 @@ class _Decision:
                 if now:
                     self.skip_graces()
 
-    @property
-    def is_up(self) -> bool:
-        return self.stage in (phases.STARTING, phases.RUNNING)
-
     def put(self, service: Service, *actions: str) -> None:
         """Replace a service, and add what is to be done with it."""
         self.services[service.plan.name] = service
@@ -211,7 +208,7 @@ class _Decision:
         error = ended.error if ended.phase == phases.TERMINATING else exited.error
         crashes = (*(time for time in ended.crashes if self.now - time < self.policy.window), self.now)
         is_tried_again = self.stage == phases.RUNNING or (exited.outside and len(crashes) <= self.policy.limit)
-        if ended.requested or not self.is_up:
+        if ended.requested or self.stage not in _UP:
             self.put(ended._replace(phase=phases.STOPPED))
         elif is_tried_again:
             pause = min(self.policy.first_pause * 2.0 ** (len(crashes) - 1), self.policy.longest_pause)
@@ -227,7 +224,7 @@ class _Decision:
     def hold_clocks(self, down: Service) -> None:
         """Stop the clocks of those that need a service that is down: they are not blamed, and asked again when it is back."""
         for service in self.services.values():
-            if not self.is_up or down.plan.name not in service.plan.needs:
+            if self.stage not in _UP or down.plan.name not in service.plan.needs:
                 continue
             lost = service.lost | {down.plan.name}
             if service.phase in (phases.RUNNING, phases.DEGRADED):

@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-LARGEST = 10 * 1024 * 1024  # bytes in one file
 COUNT = 5  # files kept of one service, the current one among them
 LAST_LINES = 20
 STAMP_SIZE = len(b"2026-11-22T18:01:02.345Z ")
@@ -20,7 +19,7 @@ class LogFile:
     Each line begins with the time it arrived at, in UTC. `last` holds the last lines, without their stamps.
     """
 
-    largest, count = LARGEST, COUNT
+    largest, count = 10 * 1024 * 1024, COUNT  # `largest` in bytes
 
     def __init__(self, path: str, secrets: Sequence[str] = (), *, clock: Callable[[], float] = time.time) -> None:
         self.path = path

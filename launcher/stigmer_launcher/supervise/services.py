@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from select import POLLIN
 from signal import SIGKILL
@@ -15,8 +16,7 @@ from stigmer_launcher.supervise.logfile import LogFile, log_path
 from stigmer_launcher.supervise.state import ServiceSnapshot
 from stigmer_launcher.system import process
 
-_CHUNK = 65536
-_LAST_CHUNKS = 16  # read at most of what a service printed just before its end
+_CHUNK, _CHUNKS = 65536, 16  # bytes read at once, and how often before others have their turn
 
 
 class ServiceProcess:
@@ -101,23 +101,20 @@ class ServiceProcess:
         self.member = self.member._replace(pid=0, identity="")
         self._drop_probe()
         self._mark("ended")
-        for _ in range(_LAST_CHUNKS):
-            if self.output < 0 or not self._pump():
-                break
+        if self.output >= 0:
+            self._pump()
         self._close_output()
         return Exited(name, process.describe_exit(status), outside=process.is_ended_by_others(status))
 
-    def _pump(self) -> bool:
-        """Move one chunk of the output to the log, and return whether there was any; close what has ended."""
-        try:
-            data = os.read(self.output, _CHUNK)
-        except BlockingIOError:
-            return False
-        if data:
-            self.log.write(data)
-        else:
-            self._close_output()
-        return bool(data)
+    def _pump(self) -> None:
+        """Move what was printed to the log; whoever prints more than some chunks meanwhile has to wait."""
+        with suppress(BlockingIOError):
+            for _ in range(_CHUNKS):
+                data = os.read(self.output, _CHUNK)
+                if not data:
+                    self._close_output()
+                    break
+                self.log.write(data)
 
     def _close_output(self) -> None:
         if self.output >= 0:

@@ -74,10 +74,8 @@ class Snapshot(NamedTuple):
     @property
     def grace(self) -> float:
         """Return the seconds that a stop may take: services of one stop order stop together, one order after the other."""
-        longest: dict[int, float] = {}
-        for each in self.services:
-            longest[each.stop_order] = max(each.grace, longest.get(each.stop_order, 0.0))
-        return sum(longest.values())
+        orders = {each.stop_order for each in self.services}
+        return sum(max(each.grace for each in self.services if each.stop_order == order) for order in orders)
 
     def service(self, name: str) -> ServiceSnapshot:
         """Return a service by its name; one that is not there knows nothing."""
