@@ -7,18 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_launcher.supervise.child import Child, fork, spawn
+from stigmer_launcher.supervise.child import fork, spawn
 from stigmer_launcher.system.process import describe_exit, is_ended_by_others, signal_group
 from support.launcher_services import eventually, is_running
 
 
 def run(*command: str, **environment: str) -> tuple[str, int]:
     """Run a command to its end, and give its output and the status of `waitpid`."""
-    child = spawn(command, environment)
-    os.set_blocking(child.output, True)
-    with open(child.output, encoding="utf-8") as output:  # noqa: PTH123 - a descriptor
+    pid, pipe = spawn(command, environment)
+    os.set_blocking(pipe, True)
+    with open(pipe, encoding="utf-8") as output:  # noqa: PTH123 - a descriptor
         text = output.read()
-    return text, os.waitpid(child.pid, 0)[1]
+    return text, os.waitpid(pid, 0)[1]
 
 
 def test_it_leads_a_session_and_a_group_of_its_own() -> None:
@@ -106,13 +106,13 @@ def test_an_exit_is_said_in_words(script: str, words: str, *, others: bool) -> N
 def test_a_signal_reaches_the_whole_group(tmp_path: Path) -> None:
     """Also what a service has started itself; a group that is gone is no error."""
     note = tmp_path / "pids"
-    child: Child = spawn(["/bin/sh", "-c", f"sleep 60 & echo $! >{note}; wait"], {"PATH": os.environ["PATH"]})
+    pid, pipe = spawn(["/bin/sh", "-c", f"sleep 60 & echo $! >{note}; wait"], {"PATH": os.environ["PATH"]})
     inner = int(eventually(lambda: note.exists() and note.read_text().strip(), "the inner pid"))
-    signal_group(child.pid, signal.SIGKILL)
-    os.waitpid(child.pid, 0)
-    os.close(child.output)
+    signal_group(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    os.close(pipe)
     eventually(lambda: not is_running(inner), "the end of what the service started")
-    signal_group(child.pid, signal.SIGKILL)
+    signal_group(pid, signal.SIGKILL)
 
 
 def test_a_fork_whose_work_fails_ends_there() -> None:

@@ -4,7 +4,7 @@ import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import NamedTuple, NoReturn
+from typing import NoReturn
 
 from stigmer_launcher.supervise.signals import HANDLED
 
@@ -14,17 +14,11 @@ _MANY = 1024  # descriptors; more are not opened by anything that starts us
 _DEFAULTS = (*HANDLED, signal.SIGPIPE, signal.SIGXFSZ)
 
 
-class Child(NamedTuple):
-    """A process, which leads a process group of the same number, and the end of the pipe its output comes out of."""
+def spawn(command: Sequence[str], environment: Mapping[str, str]) -> tuple[int, int]:
+    """Run a command in our own current directory, and return its pid and its output; OSError when it cannot be run.
 
-    pid: int
-    output: int
-
-
-def spawn(command: Sequence[str], environment: Mapping[str, str]) -> Child:
-    """Run a command in our own current directory without waiting for it; OSError when it cannot be run.
-
-    Its input is empty, stdout and stderr are one pipe that does not block its reader. No copy of this process is made for it.
+    It leads a session and a process group. Its input is empty, stdout and stderr are one pipe that does not block its
+    reader. No copy of this process is made for it.
     """
     for descriptor in _descriptors():
         with suppress(OSError):  # not open any more: it listed the others
@@ -46,7 +40,7 @@ def spawn(command: Sequence[str], environment: Mapping[str, str]) -> Child:
         raise
     finally:
         os.close(its_output)
-    return Child(pid, output)
+    return pid, output
 
 
 def fork(be_child: Callable[[], NoReturn]) -> int:
@@ -73,12 +67,9 @@ def fork(be_child: Callable[[], NoReturn]) -> int:
 
 
 def leave_terminal(output: str, *wanted: int) -> None:
-    """Begin a session that reads nothing and prints to `output`, and close every other descriptor but those `wanted`.
-
-    They are closed first: there may be no room for another.
-    """
+    """Begin a session that reads nothing and prints to `output`, and close every other descriptor but those `wanted`."""
     os.setsid()
-    for descriptor in _descriptors():
+    for descriptor in _descriptors():  # first, as there may be no room for another
         if descriptor not in wanted:
             with suppress(OSError):
                 os.close(descriptor)

@@ -14,8 +14,7 @@ from stigmer_launcher.errors import LauncherError
 from stigmer_launcher.install.install import install_lock
 from stigmer_launcher.launch.database import require_usable
 from stigmer_launcher.launch.plan import Launch
-from stigmer_launcher.supervise import child, leftovers, phases, state
-from stigmer_launcher.supervise.logfile import LogFile, log_path
+from stigmer_launcher.supervise import child, leftovers, logfile, phases, state
 from stigmer_launcher.supervise.signals import TO_STOP, SignalPipe
 from stigmer_launcher.supervise.supervisor import Supervisor
 from stigmer_launcher.system import locks, places, ports, process
@@ -36,7 +35,7 @@ def supervise(launch: Launch, emit: Emit) -> int:
     _check_system(launch)
     os.chdir(launch.directory)  # where the services run
     instance = state.Instance(launch.run)
-    log = LogFile(log_path(launch.logs, OWN_LOG), launch.secrets)
+    log = logfile.LogFile(logfile.log_path(launch.logs, OWN_LOG), launch.secrets)
 
     def emit_and_log(event: Event) -> None:
         log.write(_describe_event(event).encode(errors="replace") + b"\n")
@@ -123,7 +122,7 @@ def _take_over(instance: state.Instance, launch: Launch, note: Callable[[str], N
 
 
 def _run_detached(launch: Launch, writer: int) -> NoReturn:
-    child.leave_terminal(log_path(launch.logs, OWN_LOG), writer)
+    child.leave_terminal(logfile.log_path(launch.logs, OWN_LOG), writer)
     stream = open(writer, "wb", buffering=0)  # noqa: SIM115 - closed when everything runs
 
     def emit(event: Event) -> None:

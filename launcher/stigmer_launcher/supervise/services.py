@@ -10,10 +10,8 @@ from signal import SIGKILL
 
 from stigmer_launcher.launch.plan import Launch, ServiceLaunch
 from stigmer_launcher.readiness.probe import Probe
-from stigmer_launcher.supervise.child import spawn
+from stigmer_launcher.supervise import child, logfile, state
 from stigmer_launcher.supervise.lifecycle import CHECK, PROVE, Event, Exited, NotReady, Ready
-from stigmer_launcher.supervise.logfile import LogFile, log_path
-from stigmer_launcher.supervise.state import ServiceSnapshot
 from stigmer_launcher.system import process
 
 _CHUNK, _CHUNKS = 65536, 16  # bytes read at once, and how often before others have their turn
@@ -30,11 +28,11 @@ class ServiceProcess:
     def __init__(self, launch: Launch, service: ServiceLaunch, began: float) -> None:
         plan = service.plan
         self.launch, self._began = service, began
-        self.log = LogFile(log_path(launch.logs, plan.name), launch.secrets)
+        self.log = logfile.LogFile(logfile.log_path(launch.logs, plan.name), launch.secrets)
         self.output = -1
         self.probe: Probe | None = None
         self.times: dict[str, float] = {}
-        self.member = ServiceSnapshot(
+        self.member = state.ServiceSnapshot(
             plan.name,
             managed=plan.managed,
             stop_order=plan.stop_order,
@@ -47,7 +45,7 @@ class ServiceProcess:
         """Run the service, if it is ours to run, and say how it is asked; OSError when it cannot be run."""
         service, pid, spawned = self.launch, 0, time.time()
         if service.plan.managed:
-            pid, self.output = spawn(service.command, service.environment)
+            pid, self.output = child.spawn(service.command, service.environment)
             self.member = self.member._replace(pid=pid, identity=process.identity(pid))
             self.log.last = []
         self.times = {}

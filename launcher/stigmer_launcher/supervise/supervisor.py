@@ -1,7 +1,6 @@
 """Event loop of the supervisor: waits for signals, output and timers, passes them to `decide`, executes the actions.
 
-It starts the services, reads their output, probes their readiness, reaps and stops them. Signals, output, replies and
-deadlines are waited for in one `poll`; an idle supervisor wakes up only to look after the services and its home.
+All are waited for in one `poll`; an idle supervisor wakes up only to look after the services and its home.
 """
 
 import os
@@ -15,11 +14,9 @@ from typing import Any
 from stigmer_launcher.errors import LauncherError
 from stigmer_launcher.launch.database import require_usable
 from stigmer_launcher.launch.plan import Launch
-from stigmer_launcher.supervise import leftovers, lifecycle, phases, state
-from stigmer_launcher.supervise.control import Control
+from stigmer_launcher.supervise import control, leftovers, lifecycle, phases, state, watchdog
 from stigmer_launcher.supervise.services import ServiceProcess
 from stigmer_launcher.supervise.signals import TO_STOP, SignalPipe
-from stigmer_launcher.supervise.watchdog import Watchdog
 from stigmer_launcher.system import locks, process
 
 _LOOK = 2.0  # seconds between two looks at whether the home and the watchdog are still there
@@ -31,7 +28,7 @@ class Supervisor:
     def __init__(self, launch: Launch, signals: SignalPipe, emit: Callable[[dict[str, Any]], None]) -> None:
         self._launch, self._signals, self._emit = launch, signals, emit
         self._instance = state.Instance(launch.run)
-        self._watchdog = Watchdog(self._instance.watchdog_lock, launch.token)
+        self._watchdog = watchdog.Watchdog(self._instance.watchdog_lock, launch.token)
         self._began = time.monotonic()
         self._services = {each.plan.name: ServiceProcess(launch, each, self._began) for each in launch.services}
         services = {service.plan.name: lifecycle.Service(service.plan) for service in launch.services}
@@ -57,7 +54,7 @@ class Supervisor:
     def run(self) -> bool:
         """Start everything, keep it running until told to stop, stop everything; False when the start failed."""
         self._watchdog.start()
-        self._control = Control(self._instance.control)
+        self._control = control.Control(self._instance.control)
         self._step()
         self._watchdog.wait_until_ready()
         while self._state.stage != phases.STOPPED:
@@ -125,7 +122,7 @@ class Supervisor:
         if self._signals.fileno() in ready:
             self._take_signals()
         if self._control.fileno() in ready:
-            self._events += self._control.take(self._launch.names())
+            self._events += self._control.take(self._services)
         if time.monotonic() >= self._next_look:
             self._look_after()
 
