@@ -20,9 +20,8 @@ _CHUNK, _CHUNKS = 65536, 16  # bytes read at once, and how often before others h
 class ServiceProcess:
     """The process of one service; whoever is not ours to run has none, and is only asked.
 
-    `member` is what is fixed of the service, and who its process is. `output` is the pipe that the process prints to, -1
-    when there is none, `probe` what is being asked now, and `times` the seconds since `began` at which something first
-    happened to the process.
+    `member` is what is fixed of the service and who its process is, `output` the pipe that it prints to or -1, and `times`
+    the seconds since `began` at which something first happened to it.
     """
 
     def __init__(self, launch: Launch, service: ServiceLaunch, began: float) -> None:
@@ -89,10 +88,7 @@ class ServiceProcess:
         self._mark(what)
 
     def reap(self) -> Exited:
-        """Collect the process, which has ended, the rest of its group, and what it printed just before its end.
-
-        A process that escaped from the group may go on printing, which is not awaited.
-        """
+        """Collect the process, which has ended, the rest of its group, and what they have printed."""
         name, pid = self.member.name, self.member.pid
         process.signal_group(pid, SIGKILL)  # before its number can be given to another group
         _, status = os.waitpid(pid, 0)
@@ -105,7 +101,7 @@ class ServiceProcess:
         return Exited(name, process.describe_exit(status), outside=process.is_ended_by_others(status))
 
     def _pump(self) -> None:
-        """Move what was printed to the log; whoever prints more than some chunks meanwhile has to wait."""
+        """Move what was printed to the log; not all of it when it never ends."""
         with suppress(BlockingIOError):
             for _ in range(_CHUNKS):
                 data = os.read(self.output, _CHUNK)

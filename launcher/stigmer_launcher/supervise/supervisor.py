@@ -29,18 +29,17 @@ class Supervisor:
         self._launch, self._signals, self._emit = launch, signals, emit
         self._instance = state.Instance(launch.run)
         self._watchdog = watchdog.Watchdog(self._instance.watchdog_lock, launch.token)
-        self._began = time.monotonic()
-        self._services = {each.plan.name: ServiceProcess(launch, each, self._began) for each in launch.services}
+        began = time.monotonic()
+        self._services = {each.plan.name: ServiceProcess(launch, each, began) for each in launch.services}
         services = {service.plan.name: lifecycle.Service(service.plan) for service in launch.services}
         self._state = lifecycle.State(services, policy=launch.restart)
         self._events: list[lifecycle.Event] = []
         self._interrupted = False
-        self._next_look = self._began + _LOOK
-        self._written = state.Snapshot()
-        self._snapshot = state.Snapshot(
+        self._next_look = began + _LOOK
+        self._written = state.Snapshot(
             os.getpid(),
             started=time.time(),
-            began=self._began,
+            began=began,
             version=launch.version,
             installed=launch.installed,
             token=launch.token,
@@ -182,11 +181,11 @@ class Supervisor:
 
     def save(self) -> None:
         """Write the state down when it says anything new, unless the home is another supervisor's by now."""
-        self._snapshot = compose_snapshot(self._snapshot, self._state, self._services)
-        if self._snapshot != self._written and locks.is_ours(self._instance.lock):
+        snapshot = compose_snapshot(self._written, self._state, self._services)
+        if snapshot != self._written and locks.is_ours(self._instance.lock):
             with suppress(OSError):  # a full disk must not end this supervisor
-                state.write_snapshot(self._instance, self._snapshot)
-                self._written = self._snapshot
+                state.write_snapshot(self._instance, snapshot)
+                self._written = snapshot
 
     def _announce(self, before: lifecycle.State) -> None:
         """Emit an event for each change since `before`; a restart that cannot be run leaves the phase."""
