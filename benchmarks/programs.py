@@ -39,8 +39,7 @@ def start_programs(launch: Launch) -> Started:
     probes: dict[str, Probe] = {}
     ready: set[str] = set()
     while len(ready) < len(launch.services):
-        for service in launch.services:
-            name = service.plan.name
+        for name, service in launch.services.items():
             if name not in processes and ready.issuperset(service.plan.needs):
                 processes[name] = _run(launch, name)
                 checks = service.checks(processes[name].pid, time.time())
@@ -50,25 +49,25 @@ def start_programs(launch: Launch) -> Started:
             ready.add(name)
         if any(process.poll() is not None for process in processes.values()):
             kill_programs(processes)
-            raise BenchmarkError(f"a program ended before all were ready: see {launch.logs}")
+            raise BenchmarkError(f"a program ended before all were ready: see {launch.places.logs}")
     return Started(time.monotonic() - began, processes)
 
 
 def make_directories(launch: Launch) -> None:
     """Make the home, the logs' directory, and every directory a program is told of."""
-    told = (text for each in launch.services for text in (*each.command[1:], *each.environment.values()))
+    told = (text for each in launch.services.values() for text in (*each.command[1:], *each.environment.values()))
     paths = (
-        Path(launch.directory, text) for text in told if text.startswith((launch.directory + os.sep, f".{os.sep}"))
+        Path(launch.places.home, text) for text in told if text.startswith((launch.places.home + os.sep, f".{os.sep}"))
     )
     inside = (path.parent for path in paths)
-    for directory in (Path(launch.logs), *inside):
+    for directory in (Path(launch.places.logs), *inside):
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 def reactions(launch: Launch, processes: Processes) -> dict[str, float]:
     """Tell the programs to go in the stop order, each when the one before is gone; seconds each took to go."""
     took = {}
-    for service in sorted(launch.services, key=lambda each: -each.plan.stop_order):
+    for service in sorted(launch.services.values(), key=lambda each: -each.plan.stop_order):
         process = processes[service.plan.name]
         began = time.monotonic()
         os.killpg(process.pid, signal.SIGTERM)
@@ -80,7 +79,7 @@ def reactions(launch: Launch, processes: Processes) -> dict[str, float]:
 def seconds_in_order(launch: Launch, took: Mapping[str, float]) -> float:
     """Give the seconds of a stop in which services of one stop order go together, the orders one after the other."""
     slowest: dict[int, float] = {}
-    for service in launch.services:
+    for service in launch.services.values():
         order = service.plan.stop_order
         slowest[order] = max(slowest.get(order, 0.0), took[service.plan.name])
     return sum(slowest.values())
@@ -111,12 +110,12 @@ def _proved(probes: Mapping[str, Probe]) -> list[str]:
 
 
 def _run(launch: Launch, name: str) -> subprocess.Popen[bytes]:
-    service = launch.service(name)
-    with Path(launch.logs, f"{name}.log").open("ab") as log:
+    service = launch.services[name]
+    with Path(launch.places.logs, f"{name}.log").open("ab") as log:
         return subprocess.Popen(
             service.command,
             env=service.environment,
-            cwd=launch.directory,
+            cwd=launch.places.home,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

@@ -71,10 +71,10 @@ class Stack(NamedTuple):
         launch, _ = prepare(self.environment, self.places, self.ports, lambda _: None)
         self.clear()
         made = f"{self.places.versions}/{launch.installed}"
-        from_keg = tuple(
-            service._replace(command=(service.command[0].replace(made, f"{self.libexec}/components"), *service.command[1:]))
-            for service in launch.services
-        )  # fmt: skip
+        from_keg = {
+            name: service._replace(command=(service.command[0].replace(made, f"{self.libexec}/components"), *service.command[1:]))
+            for name, service in launch.services.items()
+        }  # fmt: skip
         return launch._replace(services=from_keg)
 
 

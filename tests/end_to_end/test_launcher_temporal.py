@@ -11,10 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_launcher.readiness import checks, protowire
-from stigmer_launcher.readiness.channel import Channel
+from stigmer_launcher.readiness import checks, grpc
 from stigmer_launcher.readiness.checks import Check
-from stigmer_launcher.readiness.probe import Probe
+from stigmer_launcher.readiness.probe import Channel, Probe
 from support.launcher_services import Stigmer, eventually, free_ports, is_running
 from support.reference_processes import starting_temporal
 from support.reference_stack import reference_launcher
@@ -49,7 +48,7 @@ def proved(address: str, check: Check, *, unless: str = "\0") -> bool:
 
 def poll_request(queue: str, identity: str) -> bytes:
     """Encode PollActivityTaskQueueRequest: namespace = 1, task_queue = 2 {name = 1}, identity = 3."""
-    return protowire.encode({1: "default", 2: protowire.encode({1: queue}), 3: identity})
+    return grpc.encode({1: "default", 2: grpc.encode({1: queue}), 3: identity})
 
 
 def test_temporal_proves_itself_from_its_first_moment_on(server: str) -> None:
@@ -66,7 +65,8 @@ def test_a_namespace_that_does_not_exist_is_no_proof(server: str) -> None:
 def test_a_poller_proves_itself_by_its_pid_and_nobody_elses(server: str) -> None:
     """Seen through DescribeTaskQueue while its long poll is open."""
     assert proved(server, checks.temporal("default", "some-queue"))
-    ours, others = (checks.pollers("default", ("polled",), group, time.time()) for group in (os.getpid(), 1))
+    proof = checks.Proof("pollers", "", "default", ("polled",))
+    ours, others = (checks.check_for(proof, group, time.time()) for group in (os.getpid(), 1))
     nobody = "no worker polls the queue polled"
     assert not proved(server, ours, unless=nobody)
     with contextlib.closing(Channel(server)) as channel:

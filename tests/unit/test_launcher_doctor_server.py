@@ -12,7 +12,7 @@ import pytest
 
 from stigmer_launcher.doctor import server
 from stigmer_launcher.doctor.findings import NOTE, OK, PROBLEM, WARNING, Finding
-from stigmer_launcher.readiness import protowire
+from stigmer_launcher.readiness import grpc
 from stigmer_launcher.system import locks, ports, process, service_manager
 from stigmer_launcher.system.places import Places
 from support.doctoring import found, look, write_state
@@ -208,7 +208,7 @@ def test_a_temporal_of_somebody_else_that_does_not_answer_is_a_problem(keg: Path
 def test_a_temporal_that_is_starting_at_the_moment_is_asked_again(
     keg: Path, places: Places, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    serving = protowire.encode({1: 1})
+    serving = grpc.encode({1: 1})
     outcomes = iter([ConnectionRefusedError(111, "cannot connect"), [None, b""], [serving, None], [serving, b""]])
 
     def ask(*_: Any) -> Any:

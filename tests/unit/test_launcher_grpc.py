@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stigmer_launcher.readiness import protowire
-from stigmer_launcher.readiness.grpc import PREFACE, Client
-from stigmer_launcher.readiness.protowire import ProtocolError
+from stigmer_launcher.readiness import grpc
+from stigmer_launcher.readiness.grpc import PREFACE, Client, ProtocolError
 from support.fake_services import frame
 
 DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION = 0, 1, 3, 4, 6, 7, 8, 9
@@ -155,23 +154,23 @@ def test_a_server_that_says_goodbye_ends_the_connection() -> None:
 
 @given(st.integers(1, 500), st.integers(0, 2**63 - 1), st.text(max_size=300))
 def test_protobuf_fields_come_back_as_they_were_written(number: int, value: int, text: str) -> None:
-    message = protowire.encode({number: value, number + 1: text})
-    assert list(protowire.decode(message)) == [(number, value), (number + 1, text.encode())]
-    assert protowire.integer(message, number) == value
-    assert protowire.strings(message, number + 1) == [text.encode()]
+    message = grpc.encode({number: value, number + 1: text})
+    assert list(grpc.decode(message)) == [(number, value), (number + 1, text.encode())]
+    assert grpc.integer(message, number) == value
+    assert grpc.strings(message, number + 1) == [text.encode()]
 
 
 def test_protobuf_fields_of_fixed_size_are_passed_over() -> None:
     """Temporal's answers have some."""
-    message = b"\x09" + b"12345678" + b"\x15" + b"1234" + protowire.encode({3: 7})
-    assert protowire.integer(message, 3) == 7
-    assert protowire.integer(message, 4) == 0
+    message = b"\x09" + b"12345678" + b"\x15" + b"1234" + grpc.encode({3: 7})
+    assert grpc.integer(message, 3) == 7
+    assert grpc.integer(message, 4) == 0
 
 
 @given(st.binary(max_size=40))
 def test_any_bytes_are_a_message_or_an_error(data: bytes) -> None:
     """A server that answers nonsense cannot do more than that."""
     try:
-        list(protowire.decode(data))
+        list(grpc.decode(data))
     except ProtocolError:
         return

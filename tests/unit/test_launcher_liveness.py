@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from stigmer_launcher.readiness import protowire
-from stigmer_launcher.readiness.checks import Activity, Proof, check_for
+from stigmer_launcher.readiness import grpc
+from stigmer_launcher.readiness.checks import Proof, Worker, check_for
 from stigmer_launcher.system.darwin import parse_processor_time
 from stigmer_launcher.system.process import processor_time
 from support.launcher_services import eventually
@@ -18,49 +18,58 @@ HERE = "127.0.0.1:1"
 HANGS = "neither polls nor uses the processor"
 
 
-class Worker:
+class Seen:
     """What is seen of a worker, process 77, by a test's clock."""
 
     def __init__(self) -> None:
         self.now, self.used, self.polled = 0.0, 1.0, 5
-        self.activity = Activity(77, 3.0, lambda: self.now, lambda _: self.used)
+        self.worker = Worker(77, 3.0, lambda: self.now, lambda _: self.used)
 
     def judged(self, now: float) -> str:
         """Judge what Temporal and the system tell of it."""
         self.now = now
-        poller = protowire.encode({1: protowire.encode({1: self.polled}), 2: "77@host"})
-        return self.activity.judge((protowire.encode({1: poller}), None))
+        poller = grpc.encode({1: grpc.encode({1: self.polled}), 2: "77@host"})
+        return self.worker.hangs((grpc.encode({1: poller}), None))
 
 
 @pytest.mark.parametrize(("sign", "step"), [("polled", 60), ("used", 0.001)], ids=["polls", "works"])
 def test_a_worker_that_only_polls_or_is_too_busy_to_poll_is_alive(sign: str, step: float) -> None:
     """A poll that brings no task takes a minute, and a worker may execute as much as it may at once for an hour."""
-    worker = Worker()
+    seen = Seen()
     for minute in range(60):
-        setattr(worker, sign, getattr(worker, sign) + step)
-        assert worker.judged(minute * 60.0) == ""
+        setattr(seen, sign, getattr(seen, sign) + step)
+        assert seen.judged(minute * 60.0) == ""
 
 
 def test_a_worker_that_does_nothing_for_two_polls_hangs_until_it_does_something() -> None:
-    worker = Worker()
-    assert worker.judged(0.0) == ""
-    assert worker.judged(120.0) == ""
-    assert worker.judged(121.0) == HANGS
-    worker.polled += 1
-    assert worker.judged(150.0) == ""
+    seen = Seen()
+    assert seen.judged(0.0) == ""
+    assert seen.judged(120.0) == ""
+    assert seen.judged(121.0) == HANGS
+    seen.polled += 1
+    assert seen.judged(150.0) == ""
 
 
 def test_a_worker_that_temporal_forgets_hangs_still() -> None:
     """Temporal drops a poller after some minutes: that is no sign of life."""
-    worker = Worker()
-    worker.judged(0.0)
-    worker.now = 301.0
-    assert worker.activity.judge((None, b"")) == HANGS
+    seen = Seen()
+    seen.judged(0.0)
+    seen.now = 301.0
+    assert seen.worker.hangs((None, b"")) == HANGS
 
 
 def test_a_worker_whose_processor_time_cannot_be_told_is_not_taken_for_hung() -> None:
-    activity = Activity(77, 3.0, iter((0.0, 1e6, 1e6, 1e6)).__next__, lambda _: None)
-    assert activity.judge((b"",)) == ""
+    worker = Worker(77, 3.0, iter((0.0, 1e6, 1e6, 1e6)).__next__, lambda _: None)
+    assert worker.hangs((b"",)) == ""
+
+
+def test_a_worker_hangs_though_another_process_of_its_group_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its processor time cannot be told any more; once that counted as a sign of life for good."""
+    monkeypatch.setattr(os, "getpgid", lambda _: 77)
+    worker = Worker(77, 3.0, iter((0.0, 1.0, 1.0, 1e6, 1e6)).__next__, {77: 5.0}.get)
+    polled = grpc.encode({1: grpc.encode({1: grpc.encode({1: 5}), 2: "78@host"})})
+    assert worker.hangs((polled,)) == ""
+    assert worker.hangs((polled,)) == HANGS
 
 
 @pytest.mark.parametrize("kind", ["port", "grpc", "temporal"])

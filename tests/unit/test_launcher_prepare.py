@@ -26,22 +26,21 @@ def prepared(tmp_path: Path, *parts: Part, ports: Mapping[str, int] = {}, enviro
 def test_a_launch_says_how_every_service_is_run_and_proves_itself(tmp_path: Path) -> None:
     server, temporal = free_ports(2)
     launch = prepared(tmp_path, ports={"server": server, "temporal": temporal})
-    by_name = {service.plan.name: service for service in launch.services}
     ours, theirs = f"127.0.0.1:{server}", f"127.0.0.1:{temporal}"
-    proofs = [(proof.kind, proof.address) for proof in by_name["stigmer-server"].proofs]
+    proofs = [(proof.kind, proof.address) for proof in launch.services["stigmer-server"].proofs]
     assert proofs == [("grpc", ours), ("pollers", theirs)]
-    (polling,), (serving,) = by_name["agent-runner"].proofs, by_name["temporal"].proofs
+    (polling,), (serving,) = launch.services["agent-runner"].proofs, launch.services["temporal"].proofs
     assert polling.address == serving.address == theirs
     assert polling.queues == ("agent_execution_runner",)
     assert serving.queues == ("workflow_execution_stigmer",)
-    assert Path(by_name["temporal"].command[0]).is_absolute()
-    assert by_name["temporal"].command[2] == f"port={temporal}"
+    assert Path(launch.services["temporal"].command[0]).is_absolute()
+    assert launch.services["temporal"].command[2] == f"port={temporal}"
 
 
 def test_every_service_carries_the_token_of_its_own_run(tmp_path: Path) -> None:
     first, second = prepared(tmp_path), prepared(tmp_path)
     assert first.token != second.token
-    assert {service.environment[RUN_TOKEN] for service in first.services} == {first.token}
+    assert {service.environment[RUN_TOKEN] for service in first.services.values()} == {first.token}
 
 
 def test_a_preparation_makes_the_settings_file_and_the_directories_that_services_write_to(tmp_path: Path) -> None:
@@ -59,10 +58,18 @@ def test_a_preparation_makes_the_settings_file_and_the_directories_that_services
     assert not (tmp_path / "homeish").exists()
 
 
+def test_a_search_path_that_begins_in_the_home_makes_no_directory(tmp_path: Path) -> None:
+    """Services see the user's PATH, which names no file: `bin:/usr` was made once."""
+    home = tmp_path / "home"
+    launch = prepared(tmp_path, environ={"PATH": f"{home}/bin:/usr/bin:/bin"})
+    assert launch.services["temporal"].environment["PATH"] == f"{home}/bin:/usr/bin:/bin"
+    assert not [path.name for path in home.iterdir() if path.name.startswith("bin:")]
+
+
 def test_an_external_temporal_takes_ours_out(tmp_path: Path) -> None:
     """Its ports are not ours to check, and the namespace may be theirs."""
     launch = prepared(tmp_path, environ={"TEMPORAL_SERVICE_ADDRESS": "[::1]:9999", "TEMPORAL_NAMESPACE": "theirs"})
-    temporal, server, *runners = launch.services
+    temporal, server, *runners = launch.services.values()
     assert not temporal.plan.managed
     assert server.plan.managed
     proofs = [*temporal.proofs, *server.proofs[1:], *(proof for runner in runners for proof in runner.proofs)]
@@ -75,7 +82,7 @@ def test_an_external_temporal_takes_ours_out(tmp_path: Path) -> None:
 def test_a_namespace_in_the_shell_is_for_an_external_temporal_only(tmp_path: Path) -> None:
     """Ours has its default: another one is never made in it."""
     launch = prepared(tmp_path, environ={"TEMPORAL_NAMESPACE": "prod.x"})
-    assert {proof.namespace for service in launch.services for proof in service.proofs} == {"default"}
+    assert {proof.namespace for service in launch.services.values() for proof in service.proofs} == {"default"}
 
 
 def test_a_taken_port_is_refused_before_anything_is_made(tmp_path: Path) -> None:

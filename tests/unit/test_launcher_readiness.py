@@ -13,11 +13,10 @@ from contextlib import AbstractContextManager, contextmanager
 import pytest
 
 from stigmer_launcher.readiness import checks as readiness
-from stigmer_launcher.readiness import protowire
-from stigmer_launcher.readiness.channel import ask
+from stigmer_launcher.readiness import grpc
 from stigmer_launcher.readiness.checks import Check
 from stigmer_launcher.readiness.grpc import Answers
-from stigmer_launcher.readiness.probe import Probe
+from stigmer_launcher.readiness.probe import Probe, ask
 from support.fake_services import SETTINGS, FakeServer, FakeService, FakeTemporal, frame
 from support.launcher_services import eventually, free_ports
 
@@ -55,8 +54,13 @@ def drive(probe: Probe, until: Callable[[], bool] = lambda: False, seconds: floa
         probe.close()
 
 
+def pollers(*queues: str) -> Check:
+    """Give the check of a worker of ours."""
+    return readiness.check_for(readiness.Proof("pollers", "", "default", queues), *OURS)
+
+
 def poller(identity: str, seconds: int = 1000) -> bytes:
-    return protowire.encode({1: protowire.encode({1: protowire.encode({1: seconds}), 2: identity})})
+    return grpc.encode({1: grpc.encode({1: grpc.encode({1: seconds}), 2: identity})})
 
 
 @pytest.fixture(name="listener")
@@ -135,7 +139,7 @@ def test_temporal_is_judged_by_health_and_namespace(answers: tuple[bytes | None,
 
 def test_every_queue_must_have_a_poller_of_ours_of_either_kind() -> None:
     """A worker of activities alone polls no workflow queue."""
-    check = readiness.pollers("default", ("a", "b"), *OURS)
+    check = pollers("a", "b")
     assert len(check.questions) == 4
     assert check.judge((poller("ours"), b"", None, poller("1@other") + poller("ours"))) == ""
     assert check.judge((poller("ours"), b"", b"", b"")) == "no worker polls the queue b"
@@ -150,13 +154,13 @@ def test_a_probe_survives_answers_that_make_no_sense() -> None:
             return b"\x0a\xff"
 
     with serving(Nonsense(0)) as address:
-        probe = Probe([(address, readiness.pollers("default", ("a",), *OURS))], time.monotonic())
+        probe = Probe([(address, pollers("a"))], time.monotonic())
         assert not drive(probe, until=lambda: probe.not_ready_reason == f"{address}: a number does not end")
 
 
 def test_a_probe_survives_a_server_that_goes_away_and_comes_back() -> None:
     (port,) = free_ports(1)
-    check = readiness.pollers("default", ("a",), *OURS)
+    check = pollers("a")
     probe = Probe([(f"127.0.0.1:{port}", check)], time.monotonic())
     with serving(FakeTemporal(port)):
         assert not drive(probe, until=lambda: "polls" in probe.not_ready_reason)
@@ -173,7 +177,7 @@ def test_every_proof_must_hold_in_turn_and_the_first_that_does_not_is_named() ->
     Nobody is asked before: each answer of Temporal's takes the processor from those that are starting.
     """
     asked: list[bytes | None] = []
-    polled = readiness.pollers("default", ("a",), *OURS)
+    polled = pollers("a")
 
     def judge(answers: Answers) -> str:
         asked.extend(answers)
@@ -285,7 +289,7 @@ def test_a_poller_without_a_pid_is_judged_by_its_time(*, seen: float, is_ours: b
 
 def test_calls_that_are_made_once_are_waited_for() -> None:
     with serving(FakeServer(0)) as address:
-        request = protowire.encode({1: '{"message": "hi"}'})
+        request = grpc.encode({1: '{"message": "hi"}'})
         answer, refusal = ask(address, (("/x.Y/Run", request), ("/x.Y/Other", request)), 10.0)
         assert b'"message": "hi"' in (answer or b"")
         assert refusal is None
@@ -301,7 +305,7 @@ def test_calls_are_given_up_when_nobody_answers_or_listens(listener: socket.sock
 def test_a_host_name_is_resolved_without_importing_a_codec() -> None:
     """The idna codec would have to come from a keg that may be gone."""
     program = (
-        "import sys; from stigmer_launcher.readiness.channel import Channel\n"
+        "import sys; from stigmer_launcher.readiness.probe import Channel\n"
         "before = set(sys.modules)\n"
         "try: Channel('localhost:1').close()\n"
         "except OSError: pass\n"

@@ -9,7 +9,7 @@ from stigmer_launcher.cli.commands.smoke import Ended, call, judge, run
 from stigmer_launcher.errors import SmokeError
 from stigmer_launcher.install.payload import Smoke
 from stigmer_launcher.launch.environment import Command
-from stigmer_launcher.readiness import channel, protowire
+from stigmer_launcher.readiness import grpc, probe
 from stigmer_launcher.supervise.state import Snapshot
 from support.launcher_services import eventually, is_running
 
@@ -72,15 +72,15 @@ def test_a_command_is_judged_by_its_exit_code_and_its_output(asked: Smoke, ended
     [
         (None, "the server refused the request"),
         (b"\xff", "the server's answer is not JSON"),
-        (protowire.encode({1: "{"}), "the server's answer is not JSON"),
-        (protowire.encode({1: '{"message": "hello"}'.encode("utf-32-be")}), "the server's answer is not JSON"),
-        (protowire.encode({1: "[1]"}), "the server's answer is not a JSON object"),
+        (grpc.encode({1: "{"}), "the server's answer is not JSON"),
+        (grpc.encode({1: '{"message": "hello"}'.encode("utf-32-be")}), "the server's answer is not JSON"),
+        (grpc.encode({1: "[1]"}), "the server's answer is not a JSON object"),
     ],
 )
 def test_an_answer_that_is_not_as_agreed_is_a_failure(
     monkeypatch: pytest.MonkeyPatch, reply: bytes | None, problem: str
 ) -> None:
     """UTF-32 among them: the frozen launcher has no codec for it."""
-    monkeypatch.setattr(channel, "ask", lambda *_: (reply,))
+    monkeypatch.setattr(probe, "ask", lambda *_: (reply,))
     with pytest.raises(SmokeError, match=problem):
         call(Smoke("grpc", 1.0, "/a.B/C", "server"), Snapshot(ports={"server": 7234}), "hello")

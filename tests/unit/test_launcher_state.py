@@ -27,20 +27,19 @@ from stigmer_launcher.supervise.state import (
 )
 from stigmer_launcher.supervise.supervisor import Supervisor, compose_snapshot, describe_change
 from stigmer_launcher.system import locks, process
+from stigmer_launcher.system.places import find_places
 
 LAUNCH = Launch(
     version="2.0.0",
     installed="2.0.0-abc",
     components="/home/versions/2.0.0-abc",
-    directory="/home",
-    run="/home/run",
-    logs="/home/logs",
+    places=find_places({"STIGMER_HOME": "/home"}),
     token="t0ken",  # noqa: S106 - it opens nothing
     ports={"server": 7234},
     temporal="127.0.0.1:7233",
     secrets=("secret-value",),
-    services=(
-        ServiceLaunch(
+    services={
+        "server": ServiceLaunch(
             Plan("server", stop_order=2, grace=7.0),
             "1.2.3",
             ("/bin/server",),
@@ -48,20 +47,20 @@ LAUNCH = Launch(
             7234,
             (Proof("grpc", "127.0.0.1:7234"),),
         ),
-    ),
+    },
 )
 
 
 def after(*rounds: tuple[Event, ...]) -> State:
     """Let these events come at 100 seconds, round by round."""
-    state = State({service.plan.name: Service(service.plan) for service in LAUNCH.services})
+    state = State({name: Service(service.plan) for name, service in LAUNCH.services.items()})
     for events in ((), *rounds):
         state, _ = decide(state, events, 100.0)
     return state
 
 
 STARTED = (Ready("server"),)
-SERVER = ServiceProcess(LAUNCH, LAUNCH.services[0], 99.0)
+SERVER = ServiceProcess(LAUNCH, LAUNCH.services["server"], 99.0)
 SERVER.member = SERVER.member._replace(pid=77, identity="boot:7")
 SERVER.times["spawned"] = 0.1
 RUNNING = compose_snapshot(Snapshot(os.getpid(), started=1.0, began=99.0), after(STARTED), {"server": SERVER})
@@ -76,29 +75,32 @@ def test_a_running_service_is_written_down_with_who_it_is() -> None:
 
 def test_a_run_is_written_down_before_anything_runs_and_without_a_secret(tmp_path: Path) -> None:
     """The version in use must not be removed."""
-    launch = LAUNCH._replace(run=str(tmp_path), asked_ports={"server": 7234}, job="local.stigmer")
-    with locks.wait(str(tmp_path / "supervisor.lock"), 1), SignalPipe() as signals:
+    places = find_places({"STIGMER_HOME": str(tmp_path)})
+    launch = LAUNCH._replace(places=places, asked_ports={"server": 7234}, job="local.stigmer")
+    (tmp_path / "run").mkdir()
+    with locks.wait(Instance(places.run).lock, 1), SignalPipe() as signals:
         Supervisor(launch, signals, lambda _: None).save()
-        written = read_snapshot(Instance(launch.run))
-    fields = ("version", "installed", "token", "temporal", "logs", "job", "ports", "asked_ports")
+        written = read_snapshot(Instance(places.run))
+    fields = ("version", "installed", "token", "temporal", "job", "ports", "asked_ports")
     assert [getattr(written, field) for field in fields] == [getattr(launch, field) for field in fields]
-    assert (written.state, written.members) == (phases.STARTING, [])
+    assert (written.logs, written.state, written.members) == (places.logs, phases.STARTING, [])
     assert written.services == (
         ServiceSnapshot("server", "waiting", stop_order=2, grace=7.0, port=7234, version="1.2.3"),
     )
-    assert "secret-value" not in (tmp_path / "state.json").read_text()
+    assert "secret-value" not in (tmp_path / "run" / "state.json").read_text()
 
 
 def test_a_stack_that_lacks_a_service_is_degraded() -> None:
     state = after(STARTED, (Exited("server", "exited with status 1"),))
-    composed = compose_snapshot(Snapshot(), state, {"server": ServiceProcess(LAUNCH, LAUNCH.services[0], 99.0)})
+    composed = compose_snapshot(Snapshot(), state, {"server": ServiceProcess(LAUNCH, LAUNCH.services["server"], 99.0)})
     assert composed.state == phases.DEGRADED
     assert composed.services[0].last_error == "exited with status 1"
     assert composed.members == []
 
 
-def test_news_of_a_failure_bring_the_last_lines_and_of_a_degraded_service_what_it_lacks() -> None:
-    server = ServiceProcess(LAUNCH._replace(logs="/dev/null"), LAUNCH.services[0], 0.0)
+def test_news_of_a_failure_bring_the_last_lines_and_of_a_degraded_service_what_it_lacks(tmp_path: Path) -> None:
+    launch = LAUNCH._replace(places=find_places({"STIGMER_HOME": str(tmp_path)}))
+    server = ServiceProcess(launch, launch.services["server"], 0.0)
     server.log.write(b"one\n\xff\n")
     failed = Service(server.launch.plan, error="exited", lacking="no answer")
     for service, error, lines in (

@@ -14,11 +14,12 @@ from stigmer_launcher.supervise.signals import SignalPipe
 from stigmer_launcher.supervise.state import Instance, ServiceSnapshot, read_snapshot
 from stigmer_launcher.supervise.supervisor import Supervisor
 from stigmer_launcher.system import locks, process
+from stigmer_launcher.system.places import find_places
 
 
-def launch_of(home: str, run: str, logs: str) -> Launch:
+def launch_of(home: str) -> Launch:
     """Return a launch of no service at all."""
-    return Launch("2.0.0", "2.0.0-abc", home, home, run, logs, "", {}, "127.0.0.1:7233", (), ())
+    return Launch("2.0.0", "2.0.0-abc", home, find_places({"STIGMER_HOME": home}), "", {}, "127.0.0.1:7233", (), {})
 
 
 def test_an_interrupt_right_after_the_fork_reaches_the_supervisor(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -31,7 +32,7 @@ def test_an_interrupt_right_after_the_fork_reaches_the_supervisor(monkeypatch: p
         monkeypatch.setattr(child, "fork", fork)
         monkeypatch.setattr(daemon, "_check_system", lambda _: None)
         try:
-            assert list(daemon.supervise_detached(launch_of("", "", ""))) == [{"event": "interrupted"}]
+            assert list(daemon.supervise_detached(launch_of("/home"))) == [{"event": "interrupted"}]
             assert supervisor.wait(10) == -signal.SIGTERM
         except KeyboardInterrupt:
             pytest.fail("the interrupt ended the command, and the supervisor lives on")
@@ -55,7 +56,8 @@ def test_escaped_processes_are_ended_before_the_state_says_that_all_is_stopped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The next start does not look for processes of a run that has stopped, should supervisor and watchdog be killed."""
-    home, run, logs = str(tmp_path), str(tmp_path / "run"), str(tmp_path / "logs")
+    launch = launch_of(str(tmp_path))
+    run = launch.places.run
     (tmp_path / "run").mkdir()
     (tmp_path / "logs").mkdir()
     seen: list[str] = []
@@ -65,7 +67,6 @@ def test_escaped_processes_are_ended_before_the_state_says_that_all_is_stopped(
         return 0
 
     monkeypatch.setattr(leftovers, "end_escaped", end_escaped)
-    launch = launch_of(home, run, logs)
     with locks.wait(Instance(run).lock, 1), SignalPipe() as signals:
         os.kill(os.getpid(), signal.SIGTERM)
         assert Supervisor(launch, signals, lambda _: None).run()

@@ -11,7 +11,7 @@ from stigmer_launcher.errors import ConfigError
 from stigmer_launcher.launch import database, environment
 from stigmer_launcher.launch.environment import HERE
 from stigmer_launcher.readiness import checks
-from stigmer_launcher.readiness.channel import ask
+from stigmer_launcher.readiness.probe import ask
 from stigmer_launcher.supervise.logfile import log_path
 from stigmer_launcher.supervise.state import ServiceSnapshot
 from stigmer_launcher.system import ports, process

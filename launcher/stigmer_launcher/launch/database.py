@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from enum import Enum
-from itertools import count, islice
+from itertools import count, islice, pairwise
 
 from stigmer_launcher.errors import DatabaseError, HomeError
 from stigmer_launcher.system.places import explain
@@ -25,6 +25,7 @@ _SHORTER = "set STIGMER_HOME to a directory with a shorter path: `export STIGMER
 _MAGIC = b"SQLite format 3\0"
 _PAGE_HEADER = ">BxxH"  # its kind, and how many cells it has
 _INNER_TABLE, _LEAF_TABLE, _LEAF_INDEX = 0x05, 0x0D, 0x0A
+_HEADER_SIZES = {_INNER_TABLE: 12, _LEAF_TABLE: 8}  # bytes, by the kinds of pages that a schema has
 _MOST_PAGES = 1000  # of a schema; a damaged one may refer to itself
 # A row of the schema: its size, its number, the size of its header, the kinds of its five values, all of variable length;
 # then type, name, table, first page and SQL. The kind of the page's number is its length. The tables of history are named.
@@ -34,7 +35,7 @@ _ROW = re.compile(
     re.DOTALL,
 )
 _JOURNAL_MAGIC = b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7"
-_SMALLEST, _LARGEST = 32, 65536  # bytes of a sector or a page that SQLite accepts in a journal
+_SIZES = range(32, 65537)  # bytes of a sector or a page that SQLite accepts in a journal
 _LONGEST_JOURNAL = 64 << 20  # bytes; those of a schema are a thousand times shorter
 
 
@@ -49,9 +50,8 @@ class Content(Enum):
 
 def named_database(arguments: tuple[str, ...], directory: str) -> str:
     """Return the database that a service is told to keep, as seen from the directory it runs in; empty when there is none."""
-    if _OPTION not in arguments[:-1]:
-        return ""
-    return os.path.normpath(os.path.join(directory, arguments[arguments.index(_OPTION) + 1]))
+    named = dict(pairwise(arguments)).get(_OPTION)
+    return os.path.normpath(os.path.join(directory, named)) if named else ""
 
 
 def require_usable(path: str, report: Callable[[str], None]) -> None:
@@ -90,12 +90,12 @@ def examine(path: str) -> Content:
             pages = _Pages(stream.fileno(), length, replaced)
             tables = tuple(pages.history())
             is_logged = os.path.exists(f"{path}-wal") and os.path.getsize(f"{path}-wal") > 0
-            if is_logged or any(map(pages.has_rows, tables)):
-                return Content.DAMAGED if pages.is_short else Content.WHOLE
-            return Content.UNFINISHED
+            if not is_logged and not any(map(pages.has_rows, tables)):
+                return Content.UNFINISHED
+            return Content.DAMAGED if pages.is_short else Content.WHOLE
     except FileNotFoundError:
         return Content.MISSING
-    except (OSError, ValueError, IndexError, struct.error):
+    except (OSError, ValueError, LookupError, struct.error):
         return Content.DAMAGED
 
 
@@ -126,9 +126,7 @@ class _Pages:
         for number in islice(numbers, _MOST_PAGES):
             page, start = self.read(number), 100 if number == 1 else 0
             kind, rows = struct.unpack_from(_PAGE_HEADER, page, start)
-            if kind not in (_INNER_TABLE, _LEAF_TABLE):
-                raise ValueError(f"page {number} is not part of a schema")
-            cells = struct.unpack_from(f">{rows}H", page, start + (12 if kind == _INNER_TABLE else 8))
+            cells = struct.unpack_from(f">{rows}H", page, start + _HEADER_SIZES[kind])
             if kind == _INNER_TABLE:
                 numbers += [struct.unpack_from(">I", page, cell)[0] for cell in (*cells, start + 8)]
                 continue
@@ -149,23 +147,22 @@ def _interrupted_transaction(path: str) -> tuple[int, dict[int, bytes]]:
     journal = b""
     with suppress(FileNotFoundError), open(f"{path}-journal", "rb") as stream:
         journal = stream.read(_LONGEST_JOURNAL)
-    if len(journal) < 28 or not journal.startswith(_JOURNAL_MAGIC):
-        return sys.maxsize, {}
-    pages, sector, size = struct.unpack_from(">16xIII", journal)
-    if not (_SMALLEST <= sector <= _LARGEST and _SMALLEST <= size <= _LARGEST):
+    magic, pages, sector, size = struct.unpack(">8s8xIII", journal[:28].ljust(28, b"\0"))
+    if magic != _JOURNAL_MAGIC or sector not in _SIZES or size not in _SIZES:
         return sys.maxsize, {}  # as SQLite does with a header that makes no sense
     return pages * size, dict(_replaced_pages(journal, sector, size))
 
 
 def _replaced_pages(journal: bytes, sector: int, size: int) -> Iterator[tuple[int, bytes]]:
-    """Yield number and former content of the pages of a journal, segment by segment; a page is in it once."""
+    """Yield number and former content of a journal's pages, segment by segment; a page is in it once."""
     at = 0
     while journal.startswith(_JOURNAL_MAGIC, at):
         (pages,) = struct.unpack_from(">8xI", journal, at)
-        first, record = at + sector, size + 8  # a page with its number and its checksum
-        end = first + max(0, min(pages, (len(journal) - first) // record)) * record
-        for at in range(first, end, record):
-            yield int.from_bytes(journal[at : at + 4]), journal[at + 4 : at + 4 + size]
+        record = size + 8  # a page with its number and its checksum
+        places = range(at + sector, len(journal) - record + 1, record)[:pages]
+        for place in places:
+            yield int.from_bytes(journal[place : place + 4]), journal[place + 4 : place + 4 + size]
+        end = at + sector + len(places) * record
         at = -(-end // sector) * sector
 
 

@@ -2,11 +2,11 @@
 
 The command line overrules the environment, the environment the file, the file the defaults.
 Nothing of the user's environment gets through but what the payload names. The launcher's own, above all what
-PyInstaller sets for it (LD_LIBRARY_PATH and the like), would make another frozen program load our libraries. Pure but
-for looking whether an executable is there.
+PyInstaller sets for it (LD_LIBRARY_PATH and the like), would make another frozen program load our libraries.
 """
 
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -23,6 +23,7 @@ _NEVER = ("LD_", "DYLD_", "PYTHON", "_PYI", "_MEI", "PYINSTALLER")
 HERE = "."
 _MANAGED, _ADDRESS = "backend.local.temporal.managed", "backend.local.temporal.address"
 _EXECUTION = "backend.local.execution"
+_VARIABLE = re.compile(r"\{(?:([^{}]*)\})?")
 EXECUTION = ("mode", "sandbox_image", "auto_pull", "cleanup", "ttl")
 
 
@@ -37,10 +38,7 @@ class Command(NamedTuple):
 
 
 def ports_of(payload: Payload, config: Config, chosen: Mapping[str, int]) -> dict[str, int]:
-    """Return the number of every port by its name; `chosen` comes from the command line. ConfigError when two are equal.
-
-    UsageError when the command line names a port that does not exist.
-    """
+    """Return each port's number; `chosen` is the command line's. ConfigError for two equal ones, UsageError for no port."""
     defaults = {name: default for component in payload.components for name, default in component.ports}
     if unknown := [name for name in chosen if name not in defaults]:
         raise UsageError(f"there is no port {unknown[0]}; there are {', '.join(defaults)}")
@@ -74,25 +72,21 @@ def external_address(components: Iterable[Component], config: Config, environ: M
     return "" if managed else found
 
 
-def namespace_of(environ: Mapping[str, str], external: str) -> str:
-    """Return the namespace to use; the user's variable names one of the `external` Temporal, ours has its default alone."""
-    return (environ.get("TEMPORAL_NAMESPACE") if external else "") or "default"
-
-
 def variables(
-    home: str, ports: Mapping[str, int], temporal: str, namespace: str, llm: Llm, config: Config
+    home: str, ports: Mapping[str, int], external: str, llm: Llm, config: Config, environ: Mapping[str, str]
 ) -> dict[str, str]:
-    """Return the value of every variable a payload may use; `temporal` is an address, empty for the one we start.
+    """Return the value of every variable a payload may use; `external` is the address of a Temporal that is not ours.
 
-    `execution.…` has a value only where the file says so: a service's own default is as good as ours.
+    The user's variable names a namespace of that one; ours has its default alone. `execution.…` has a value only where
+    the file says so: a service's own default is as good as ours.
     """
     said = {name: f"{_EXECUTION}.{name}" for name in EXECUTION}
     return {
         "home": home,
         "home.relative": HERE,
         **{f"port.{name}": str(number) for name, number in ports.items()},
-        "temporal.address": temporal or f"127.0.0.1:{ports.get('temporal', 0)}",
-        "temporal.namespace": namespace,
+        "temporal.address": external or f"127.0.0.1:{ports.get('temporal', 0)}",
+        "temporal.namespace": (environ.get("TEMPORAL_NAMESPACE") if external else "") or "default",
         "llm.provider": llm.provider,
         "llm.model": llm.model,
         "llm.base_url": llm.base_url,
@@ -102,10 +96,7 @@ def variables(
 
 
 def executable_of(component: Component, directory: str, environ: Mapping[str, str]) -> str:
-    """Return the executable: a developer's, when the component's variable names one, else the one in `directory`.
-
-    OverrideError when that one cannot be run; the component is not used instead.
-    """
+    """Return a developer's executable that a variable names, OverrideError when it cannot be run; else the component's."""
     named = environ.get(component.override, "") if component.override else ""
     if not named:
         return os.path.join(directory, component.entry)
@@ -117,12 +108,9 @@ def executable_of(component: Component, directory: str, environ: Mapping[str, st
 def command_of(
     component: Component, directory: str, values: Mapping[str, str], names: Sequence[str], environ: Mapping[str, str]
 ) -> Command:
-    """Join executable, arguments and environment; `names` are what a service may see of the user's environment.
-
-    A variable of the component that comes out empty is not set.
-    """
-    arguments = (_fill(argument, values, component) for argument in component.arguments)
-    own = {name: _fill(value, values, component) for name, value in component.environment}
+    """Join executable, arguments and environment: of the user's the `names`, of the component's what is not empty."""
+    arguments = (fill(argument, values, component) for argument in component.arguments)
+    own = {name: fill(value, values, component) for name, value in component.environment}
     inherited = {name: environ[name] for name in names if name in environ and not name.startswith(_NEVER)}
     env = {**inherited, **{name: value for name, value in own.items() if value}}
     return Command((executable_of(component, directory, environ), *arguments), env)
@@ -138,11 +126,9 @@ def _objection(path: str) -> str:
     return ""
 
 
-def _fill(text: str, values: Mapping[str, str], component: Component) -> str:
-    first, *rest = text.split("{")
-    for part in rest:
-        name, brace, after = part.partition("}")
-        if not brace or name not in values:
-            raise KegError(f"{component.name} is started with {text!r}, and there is no variable {{{name}}}")
-        first += values[name] + after
-    return first
+def fill(text: str, values: Mapping[str, str], component: Component) -> str:
+    """Put the values of its variables into a text of a component; KegError for a variable that does not exist."""
+    try:
+        return _VARIABLE.sub(lambda found: values[found[1] or found[0]], text)
+    except KeyError as error:
+        raise KegError(f"{component.name} is started with {text!r}, and there is no variable {error}") from None

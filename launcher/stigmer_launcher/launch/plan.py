@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from stigmer_launcher.install.payload import Liveness, Restart
-from stigmer_launcher.launch.database import named_database
 from stigmer_launcher.readiness.checks import Check, Proof, check_for
+from stigmer_launcher.system.places import Places
 
 
 class Plan(NamedTuple):
@@ -21,7 +21,10 @@ class Plan(NamedTuple):
 
 
 class ServiceLaunch(NamedTuple):
-    """One service: when it starts and stops, what is run, and what it must prove. `port` is 0 when it has none."""
+    """One service: when it starts and stops, what is run, and what it must prove.
+
+    `port` is 0 and `database` empty when there is none, and of a database of somebody else's nothing is known.
+    """
 
     plan: Plan
     version: str
@@ -29,47 +32,33 @@ class ServiceLaunch(NamedTuple):
     environment: Mapping[str, str]
     port: int
     proofs: tuple[Proof, ...]
+    database: str = ""
 
-    def checks(self, group: int, spawned: float) -> list[tuple[str, Check]]:
-        """Return where to ask and what, proof by proof, for the process group that was `spawned` at that time of the epoch."""
-        return [(proof.address, check_for(proof, group, spawned)) for proof in self.proofs]
+    def checks(self, group: int, spawned: float, *, was_ready: bool = False) -> list[tuple[str, Check]]:
+        """Return where to ask and what, for the process group that was `spawned` at that time of the epoch.
 
-    def liveness(self, group: int, spawned: float) -> list[tuple[str, Check]]:
-        """Return where to ask and what, for as long as that process group lives: the first of the proofs."""
-        return [(proof.address, check_for(proof, group, spawned, was_ready=True)) for proof in self.proofs[:1]]
+        It must show every proof; once it was ready, the first again and again.
+        """
+        asked = self.proofs[:1] if was_ready else self.proofs
+        return [(proof.address, check_for(proof, group, spawned, was_ready=was_ready)) for proof in asked]
 
 
 class Launch(NamedTuple):
     """One run of the whole stack.
 
-    `installed` is the id of the components' version, `components` its directory, `directory` where services run, `token`
-    what marks their processes, `ports` every port by name, `secrets` what no log may show, `asked_ports` the ports of the
+    `installed` is the id of the components' version, `components` its directory, `token` what marks the services' processes, `ports` every port by name, `secrets` what no log may show, `asked_ports` the ports of the
     command line, for a restart, `job` the launchd job that the supervisor is.
     """
 
     version: str
     installed: str
     components: str
-    directory: str
-    run: str
-    logs: str
+    places: Places
     token: str
     ports: Mapping[str, int]
     temporal: str
     secrets: tuple[str, ...]
-    services: tuple[ServiceLaunch, ...]
+    services: Mapping[str, ServiceLaunch]
     asked_ports: Mapping[str, int] = {}
     restart: Restart = Restart()
     job: str = ""
-
-    def database(self, service: ServiceLaunch) -> str:
-        """Return the database that a service of ours is told to keep, empty when there is none."""
-        return named_database(service.command, self.directory) if service.plan.managed else ""
-
-    def names(self) -> list[str]:
-        """List the names of the services."""
-        return [service.plan.name for service in self.services]
-
-    def service(self, name: str) -> ServiceLaunch:
-        """Return a service by its name."""
-        return next(service for service in self.services if service.plan.name == name)

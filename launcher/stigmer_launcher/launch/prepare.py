@@ -4,20 +4,21 @@ What can fail fails here, before anything runs and while the user may still be a
 """
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from stigmer_launcher.config.file import read_config, write_first
 from stigmer_launcher.config.llm import ask_terminal, find_llm, require_key
-from stigmer_launcher.install import payload
+from stigmer_launcher.install import payload, versions
 from stigmer_launcher.install.install import install
 from stigmer_launcher.install.manifest import read_keg
 from stigmer_launcher.install.payload import Component, Payload
 from stigmer_launcher.install.preflight import require_room
 from stigmer_launcher.launch import environment
+from stigmer_launcher.launch.database import named_database
 from stigmer_launcher.launch.environment import Command
 from stigmer_launcher.launch.plan import Launch, Plan, ServiceLaunch
 from stigmer_launcher.readiness.checks import Proof
-from stigmer_launcher.system.places import Places, explain, installed_libexec
+from stigmer_launcher.system.places import Places, installed_libexec, prepare_home
 from stigmer_launcher.system.ports import require_free
 from stigmer_launcher.system.process import RUN_TOKEN
 
@@ -40,44 +41,38 @@ def prepare(
     config = read_config(places.config)
     llm = require_key(find_llm(environ, config), ask_terminal)
     keg = read_keg(installed_libexec(environ))
-    components = keg.payload.components
+    components, directory = keg.payload.components, versions.directory_of(places, keg.id)
     external = environment.external_address(components, config, environ)
     ours = [part for part in components if not (external and part.external)]
-    for part in components:
-        environment.executable_of(part, "", environ)
     numbers = environment.ports_of(keg.payload, config, ports)
-    managed = {name: numbers[name] for part in ours for name, _ in part.ports}
-    if not leftovers:
-        require_free(managed)
-    installing()
-    installed = install(keg, places, report, in_use=in_use)
-    if write_first(places):
-        report(f"Created {places.config}")
-    namespace = environment.namespace_of(environ, external)
-    values = environment.variables(places.home, numbers, external, namespace, llm, config)
+    values = environment.variables(places.home, numbers, external, llm, config, environ)
     token = os.urandom(16).hex()
-    services = []
+    services: dict[str, ServiceLaunch] = {}
     for part in components:
-        command = environment.command_of(part, installed.directory, values, keg.payload.inherit, environ)
+        command = environment.command_of(part, directory, values, keg.payload.inherit, environ)
         command.env[RUN_TOKEN] = token
-        services.append(_service(part, command, keg.payload, values, is_ours=part in ours))
-    _make_directories(places, services)
-    require_room(places.home)
+        services[part.name] = _service(part, command, keg.payload, values, is_ours=part in ours)
     launch = Launch(
         version=keg.payload.version,
-        installed=installed.id,
-        components=installed.directory,
-        directory=places.home,
-        run=places.run,
-        logs=places.logs,
+        installed=keg.id,
+        components=directory,
+        places=places,
         token=token,
-        ports=managed,
+        ports={name: numbers[name] for part in ours for name, _ in part.ports},
         temporal=values["temporal.address"],
         secrets=tuple(filter(None, (llm.api_key,))),
-        services=tuple(services),
+        services=services,
         restart=keg.payload.restart,
     )
-    return launch, installed.made
+    if not leftovers:
+        require_free(launch.ports)
+    installing()
+    made = install(keg, places, report, in_use=in_use).made
+    if write_first(places):
+        report(f"Created {places.config}")
+    prepare_home(places.home, places.logs, *_directories(components, values))
+    require_room(places.home)
+    return launch, made
 
 
 def _service(
@@ -86,7 +81,8 @@ def _service(
     plan = Plan(part.name, part.needs, part.stop_order, part.grace, part.readiness.seconds, is_ours, part.liveness)
     port = int(values[f"port.{part.ports[0][0]}"]) if part.ports else 0
     proofs = tuple(_proof(asked, keg, values, is_ours=is_ours) for asked in part.readiness.proofs)
-    return ServiceLaunch(plan, part.version, command.argv, command.env, port, proofs)
+    database = named_database(command.argv, values["home"]) if is_ours else ""
+    return ServiceLaunch(plan, part.version, command.argv, command.env, port, proofs, database)
 
 
 def _proof(asked: payload.Proof, keg: Payload, values: Mapping[str, str], *, is_ours: bool) -> Proof:
@@ -101,13 +97,9 @@ def _proof(asked: payload.Proof, keg: Payload, values: Mapping[str, str], *, is_
     return Proof(asked.kind, address, values["temporal.namespace"], queues)
 
 
-def _make_directories(places: Places, services: Iterable[ServiceLaunch]) -> None:
-    """Make the directories for logs, and for every file below the home that a service is told of."""
-    told = (text for service in services for text in (*service.command[1:], *service.environment.values()))
-    paths = (os.path.join(places.home, text) if text.startswith(environment.HERE + os.sep) else text for text in told)
-    inside = {os.path.dirname(path) for path in paths if path.startswith(places.home + os.sep)}
-    for directory in (places.logs, *sorted(inside)):
-        try:
-            os.makedirs(directory, 0o700, exist_ok=True)
-        except OSError as error:
-            raise explain(error, directory) from error
+def _directories(components: Iterable[Component], values: Mapping[str, str]) -> Iterator[str]:
+    """Yield the directory of every file below the home that a component names; the user's variables name none to make."""
+    for part in components:
+        for text in (*part.arguments, *(value for _, value in part.environment)):
+            if text.startswith(("{home}/", "{home.relative}/")):
+                yield os.path.dirname(os.path.join(values["home"], environment.fill(text, values, part)))

@@ -11,9 +11,10 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import NamedTuple
 
-from stigmer_launcher.readiness import protowire
+from stigmer_launcher.readiness import grpc
 from stigmer_launcher.readiness.grpc import Answers, Question
 from stigmer_launcher.system.process import processor_time
 
@@ -55,23 +56,11 @@ def temporal(namespace: str, queue: str) -> Check:
 
     def judge(answers: Answers) -> str:
         health, described = answers
-        if health is None or protowire.integer(health, 1) != _SERVING:
+        if health is None or grpc.integer(health, 1) != _SERVING:
             return "Temporal answers, but does not serve yet"
         return f"namespace {namespace!r} cannot be used yet" if described is None else ""
 
-    return Check(((_HEALTH, protowire.encode({1: _TEMPORAL})), _describe(namespace, queue, _WORKFLOW)), judge)
-
-
-def pollers(namespace: str, queues: tuple[str, ...], group: int, spawned: float) -> Check:
-    """Ask every queue for a poller in the process group that was `spawned` at that time of the epoch."""
-
-    def judge(answers: Answers) -> str:
-        described = zip(queues, answers[::2], answers[1::2], strict=True)
-        missing = [queue for queue, *both in described if not any(_our_pollers(both, group, spawned))]
-        return f"no worker polls the queue {', '.join(missing)}" if missing else ""
-
-    kinds = (_WORKFLOW, _ACTIVITY)
-    return Check(tuple(_describe(namespace, queue, kind) for queue in queues for kind in kinds), judge)
+    return Check(((_HEALTH, grpc.encode({1: _TEMPORAL})), _describe(namespace, queue, _WORKFLOW)), judge)
 
 
 def check_for(proof: Proof, group: int, spawned: float, *, was_ready: bool = False) -> Check:
@@ -80,8 +69,9 @@ def check_for(proof: Proof, group: int, spawned: float, *, was_ready: bool = Fal
     The one for a group that `was_ready` is for all further rounds: a worker's remembers the last.
     """
     if proof.kind == "pollers":
-        check = pollers(proof.namespace, proof.queues, group, spawned)
-        return check._replace(judge=Activity(group, spawned).judge) if was_ready else check
+        worker, kinds = Worker(group, spawned), (_WORKFLOW, _ACTIVITY)
+        questions = (_describe(proof.namespace, queue, kind) for queue in proof.queues for kind in kinds)
+        return Check(tuple(questions), worker.hangs if was_ready else partial(worker.lacks, proof.queues))
     if proof.kind == "temporal":
         return temporal(proof.namespace, proof.queues[0])
     return OPEN_PORT if proof.kind == "port" else HANDSHAKE
@@ -102,8 +92,8 @@ def pid_in_group(identity: str, last_access: float, group: int, spawned: float) 
         return 0
 
 
-class Activity:
-    """Whether a worker still does anything: it polls, or uses the processor.
+class Worker:
+    """A worker's process group, `spawned` at that time of the epoch: whether it polls, and still does anything.
 
     A worker that executes as much as it may at once does not poll, sometimes for hours, so that alone does not make it
     hung. Temporal's times are only compared with each other: its clock may be another one, and machines sleep.
@@ -111,32 +101,35 @@ class Activity:
 
     def __init__(self, group: int, spawned: float, clock: Clock = time.monotonic, used: Usage = processor_time) -> None:
         self._group, self._spawned, self._clock, self._used = group, spawned, clock, used
-        self._pids, self._polled = {group}, 0.0
-        self._last: tuple[float, float] | None = None
+        self._pids, self._polled, self._last = {group}, 0.0, (0.0, 0.0)
         self._since = clock()
 
-    def judge(self, answers: Answers) -> str:
+    def lacks(self, queues: tuple[str, ...], answers: Answers) -> str:
+        """Say which of the queues, of which each was asked for both its kinds, it does not poll; empty when it polls all."""
+        described = zip(queues, answers[::2], answers[1::2], strict=True)
+        missing = [queue for queue, *both in described if not any(self._pollers(both))]
+        return f"no worker polls the queue {', '.join(missing)}" if missing else ""
+
+    def hangs(self, answers: Answers) -> str:
         """Say what is wrong with the worker that polls as the answers tell, empty when nothing is."""
-        for pid, last_access in _our_pollers(answers, self._group, self._spawned):
+        for pid, last_access in self._pollers(answers):
             self._pids.add(pid)
             self._polled = max(self._polled, last_access)
-        used = [self._used(pid) for pid in self._pids]
-        activity = (self._polled, sum(filter(None, used)))
-        if activity != self._last or None in used:
+        used = [spent for spent in map(self._used, self._pids) if spent is not None]
+        activity = (self._polled, sum(used))
+        if activity != self._last or not used:
             self._last, self._since = activity, self._clock()
         return "neither polls nor uses the processor" if self._clock() - self._since > 2 * _LONGEST_POLL else ""
 
+    def _pollers(self, answers: Answers) -> Iterator[tuple[int, float]]:
+        for poller in (poller for answer in answers for poller in grpc.strings(answer or b"", 1)):
+            identity = b"".join(grpc.strings(poller, 2)[-1:]).decode(errors="replace")
+            seen = b"".join(grpc.strings(poller, 1)[-1:])
+            last_access = grpc.integer(seen, 1) + grpc.integer(seen, 2) / 1e9
+            if pid := pid_in_group(identity, last_access, self._group, self._spawned):
+                yield pid, last_access
+
 
 def _describe(namespace: str, queue: str, kind: int) -> Question:
-    wanted = protowire.encode({1: namespace, 2: protowire.encode({1: queue}), 3: kind})
+    wanted = grpc.encode({1: namespace, 2: grpc.encode({1: queue}), 3: kind})
     return f"/{_TEMPORAL}/DescribeTaskQueue", wanted
-
-
-def _our_pollers(answers: Answers, group: int, spawned: float) -> Iterator[tuple[int, float]]:
-    """Yield pid and last access of every poller in the group."""
-    for poller in (poller for answer in answers for poller in protowire.strings(answer or b"", 1)):
-        identity = b"".join(protowire.strings(poller, 2)[-1:]).decode(errors="replace")
-        seen = b"".join(protowire.strings(poller, 1)[-1:])
-        last_access = protowire.integer(seen, 1) + protowire.integer(seen, 2) / 1e9
-        if pid := pid_in_group(identity, last_access, group, spawned):
-            yield pid, last_access

@@ -1,14 +1,13 @@
-"""Client side of unary gRPC over plaintext HTTP/2, without I/O: bytes in, bytes out.
+"""Client side of unary gRPC over plaintext HTTP/2, and of protobuf what the checks need; without I/O: bytes in, bytes out.
 
 Sources: RFC 9113 (frames), RFC 7541 (header fields: the request's are literals or single entries of the static table, so
-that no state is kept), gRPC's "PROTOCOL-HTTP2" (a message is a zero byte, a four-byte length, and its bytes).
+that no state is kept), gRPC's "PROTOCOL-HTTP2" (a message is a zero byte, a four-byte length, and its bytes); protobuf.dev,
+"Encoding" (a key is field number << 3 | wire type; wire type 0 is a varint, 2 is length-delimited).
 Of a response's header blocks only the end of the stream matters: a stream that ends without a message was refused.
 """
 
 import struct
-from collections.abc import Iterable, Sequence
-
-from stigmer_launcher.readiness.protowire import ProtocolError, varint
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _DATA, _HEADERS, _RST_STREAM, _SETTINGS, _PING, _GOAWAY, _WINDOW_UPDATE = 0, 1, 3, 4, 6, 7, 8
@@ -18,9 +17,15 @@ _LARGEST_FRAME = 16384
 _FIXED_FIELDS = b"\x83\x86"
 _CONTENT_TYPE = b"\x0f\x10\x10application/grpc"
 _TE = b"\x00\x02te\x08trailers"
+_VARINT, _BYTES = 0, 2
+_FIXED_SIZES = {1: 8, 5: 4}  # bytes, by wire type
 
 Question = tuple[str, bytes]  # a method, and the message for it
 Answers = Sequence[bytes | None]  # a message for each question, None where the call was refused
+
+
+class ProtocolError(OSError):
+    """What answers does not speak HTTP/2 or protobuf, or ended the connection."""
 
 
 class Client:
@@ -48,7 +53,7 @@ class Client:
             path, authority = b"\x04" + _string(method.encode()), b"\x01" + _string(self._authority)
             block = _FIXED_FIELDS + path + authority + _CONTENT_TYPE + _TE + timeout
             self.outgoing += _frame(_HEADERS, _END_HEADERS, stream, block)
-            framed = b"\0" + struct.pack(">I", len(message)) + message
+            framed = _framed(message)
             for start in range(0, len(framed), _LARGEST_FRAME):
                 end = start + _LARGEST_FRAME
                 self.outgoing += _frame(_DATA, _END_STREAM if end >= len(framed) else 0, stream, framed[start:end])
@@ -87,7 +92,52 @@ class Client:
         if kind == _RST_STREAM:
             del self._open[stream]
         elif kind in (_DATA, _HEADERS) and flags & _END_STREAM:
-            self._answers[stream] = _message(bytes(self._open.pop(stream)))
+            framed = bytes(self._open.pop(stream))
+            whole = framed == _framed(framed[5:])  # and not compressed
+            self._answers[stream] = framed[5:] if whole else None
+
+
+def encode(fields: Mapping[int, int | str | bytes]) -> bytes:
+    """Encode a message: its fields are non-negative integers, strings, and messages that are encoded already."""
+    message = b""
+    for field, value in fields.items():
+        if isinstance(value, int):
+            message += _varint(field << 3 | _VARINT) + _varint(value)
+        else:
+            octets = value.encode() if isinstance(value, str) else value
+            message += _varint(field << 3 | _BYTES) + _varint(len(octets)) + octets
+    return message
+
+
+def decode(message: bytes) -> Iterator[tuple[int, int | bytes]]:
+    """Yield each field's number and value, an integer or bytes; ProtocolError when the message is cut off."""
+    rest = memoryview(message)
+    while rest:
+        key, rest = _read_varint(rest)
+        kind = key & 7
+        if kind == _VARINT:
+            value, rest = _read_varint(rest)
+            yield key >> 3, value
+            continue
+        size = _FIXED_SIZES.get(kind, 0)
+        if kind == _BYTES:
+            size, rest = _read_varint(rest)
+        elif not size:
+            raise ProtocolError(f"wire type {kind} is not one of protobuf's")
+        if size > len(rest):
+            raise ProtocolError("the message ends within a field")
+        yield key >> 3, bytes(rest[:size])
+        rest = rest[size:]
+
+
+def strings(message: bytes, field: int) -> list[bytes]:
+    """Return the values of a length-delimited field, in order; an absent one gives an empty list."""
+    return [value for found, value in decode(message) if found == field and isinstance(value, bytes)]
+
+
+def integer(message: bytes, field: int) -> int:
+    """Return the value of an integer field, 0 when it is absent."""
+    return next((value for found, value in decode(message) if found == field and isinstance(value, int)), 0)
 
 
 def _frame(kind: int, flags: int, stream: int, body: bytes) -> bytes:
@@ -98,11 +148,24 @@ def _string(value: bytes) -> bytes:
     """Encode a string literal of RFC 7541, 5.2, without Huffman coding."""
     if len(value) < 127:
         return bytes((len(value),)) + value
-    return b"\x7f" + varint(len(value) - 127) + value
+    return b"\x7f" + _varint(len(value) - 127) + value
 
 
-def _message(framed: bytes) -> bytes | None:
-    """Take the message out of its gRPC frame; None when there is no whole, uncompressed one."""
-    if len(framed) < 5 or framed[0] != 0 or len(framed) != 5 + int.from_bytes(framed[1:5], "big"):
-        return None
-    return framed[5:]
+def _framed(message: bytes) -> bytes:
+    return b"\0" + struct.pack(">I", len(message)) + message
+
+
+def _varint(value: int) -> bytes:
+    """Encode a number in groups of seven bits, the lowest first; HPACK's integers go on so, too."""
+    if value < 0x80:
+        return bytes((value,))
+    return bytes((value & 0x7F | 0x80,)) + _varint(value >> 7)
+
+
+def _read_varint(message: memoryview) -> tuple[int, memoryview]:
+    value = 0
+    for place, byte in enumerate(message[:10]):  # the longest
+        value |= (byte & 0x7F) << 7 * place
+        if byte < 0x80:
+            return value, message[place + 1 :]
+    raise ProtocolError("a number does not end")

@@ -33,9 +33,9 @@ def supervise(launch: Launch, emit: Emit) -> int:
     gc.freeze()  # what is imported stays; the watchdog shares its pages
     gc.enable()
     _check_system(launch)
-    os.chdir(launch.directory)  # where the services run
-    instance = state.Instance(launch.run)
-    log = logfile.LogFile(logfile.log_path(launch.logs, OWN_LOG), launch.secrets)
+    os.chdir(launch.places.home)  # where the services run
+    instance = state.Instance(launch.places.run)
+    log = logfile.LogFile(logfile.log_path(launch.places.logs, OWN_LOG), launch.secrets)
 
     def emit_and_log(event: Event) -> None:
         log.write(_describe_event(event).encode(errors="replace") + b"\n")
@@ -54,7 +54,7 @@ def supervise(launch: Launch, emit: Emit) -> int:
             return 0
         with lock:
             _take_over(instance, launch, note)
-            with install_lock(launch.run, waiting) as installing, SignalPipe() as signals:
+            with install_lock(launch.places.run, waiting) as installing, SignalPipe() as signals:
                 if not os.path.isdir(launch.components):
                     emit({"event": "superseded"})
                     return 0
@@ -97,8 +97,8 @@ def supervise_detached(launch: Launch) -> Iterator[Event]:
 
 def _check_system(launch: Launch) -> None:
     """Check what a supervisor needs of the home and the system, while errors can still be shown."""
-    places.prepare_home(launch.directory, launch.run, launch.logs)
-    for error in places.unwritable_files(launch.directory, launch.run, launch.logs):
+    places.prepare_home(launch.places.home, launch.places.run, launch.places.logs)
+    for error in places.unwritable_files(launch.places.home, launch.places.run, launch.places.logs):
         raise error
     process.raise_open_files()
 
@@ -117,12 +117,12 @@ def _take_over(instance: state.Instance, launch: Launch, note: Callable[[str], N
         if ended := leftovers.end_members(before.members, before.token):
             note(f"Ended {ended} processes that a killed supervisor had left")
         leftovers.await_ports(launch.ports)
-    for service in launch.services:
-        require_usable(launch.database(service), note)
+    for service in launch.services.values():
+        require_usable(service.database, note)
 
 
 def _run_detached(launch: Launch, writer: int) -> NoReturn:
-    child.leave_terminal(logfile.log_path(launch.logs, OWN_LOG), writer)
+    child.leave_terminal(logfile.log_path(launch.places.logs, OWN_LOG), writer)
     stream = open(writer, "wb", buffering=0)  # noqa: SIM115 - closed when everything runs
 
     def emit(event: Event) -> None:

@@ -27,7 +27,7 @@ class ServiceProcess:
     def __init__(self, launch: Launch, service: ServiceLaunch, began: float) -> None:
         plan = service.plan
         self.launch, self._began = service, began
-        self.log = logfile.LogFile(logfile.log_path(launch.logs, plan.name), launch.secrets)
+        self.log = logfile.LogFile(logfile.log_path(launch.places.logs, plan.name), launch.secrets)
         self.output = -1
         self.probe: Probe | None = None
         self.times: dict[str, float] = {}
@@ -49,7 +49,7 @@ class ServiceProcess:
             self.log.last = []
         self.times = {}
         self._mark("spawned")
-        liveness = partial(Probe, service.liveness(pid, spawned), timeout=service.plan.liveness.timeout)
+        liveness = partial(Probe, service.checks(pid, spawned, was_ready=True), timeout=service.plan.liveness.timeout)
         self._probes = {PROVE: partial(Probe, service.checks(pid, spawned)), CHECK: liveness}
 
     def ask(self, kind: str) -> None:

@@ -27,11 +27,11 @@ class Supervisor:
 
     def __init__(self, launch: Launch, signals: SignalPipe, emit: Callable[[dict[str, Any]], None]) -> None:
         self._launch, self._signals, self._emit = launch, signals, emit
-        self._instance = state.Instance(launch.run)
+        self._instance = state.Instance(launch.places.run)
         self._watchdog = watchdog.Watchdog(self._instance.watchdog_lock, launch.token)
         began = time.monotonic()
-        self._services = {each.plan.name: ServiceProcess(launch, each, began) for each in launch.services}
-        services = {service.plan.name: lifecycle.Service(service.plan) for service in launch.services}
+        self._services = {name: ServiceProcess(launch, each, began) for name, each in launch.services.items()}
+        services = {name: lifecycle.Service(service.plan) for name, service in launch.services.items()}
         self._state = lifecycle.State(services, policy=launch.restart)
         self._events: list[lifecycle.Event] = []
         self._interrupted = False
@@ -44,7 +44,7 @@ class Supervisor:
             installed=launch.installed,
             token=launch.token,
             temporal=launch.temporal,
-            logs=launch.logs,
+            logs=launch.places.logs,
             job=launch.job,
             ports=launch.ports,
             asked_ports=launch.asked_ports,
@@ -97,7 +97,7 @@ class Supervisor:
         """Start a service, and begin to ask whether it is ready."""
         name, launch = service.member.name, service.launch
         try:
-            require_usable(self._launch.database(launch), self._note)
+            require_usable(launch.database, self._note)
             service.start()
         except OSError as error:
             self._events.append(lifecycle.Exited(name, f"could not be run: {launch.command[0]}: {error.strerror}"))

@@ -16,7 +16,7 @@ from stigmer_launcher.errors import DegradedError, SmokeError, StoppedError, Usa
 from stigmer_launcher.install import manifest, versions
 from stigmer_launcher.install.payload import Payload, Proof, Smoke
 from stigmer_launcher.launch import environment
-from stigmer_launcher.readiness import channel, protowire
+from stigmer_launcher.readiness import grpc, probe
 from stigmer_launcher.supervise import child, phases, state
 from stigmer_launcher.system import process
 from stigmer_launcher.system.places import find_places, installed_libexec
@@ -79,16 +79,16 @@ def call(asked: Smoke, snapshot: state.Snapshot, message: str) -> Told:
     """Send a request, a JSON text in a protobuf string, and tell its way and what came back."""
     if asked.port not in snapshot.ports:
         raise SmokeError(f"the server that runs has no port {asked.port}", "run `stigmer server restart`")
-    request = protowire.encode({1: json.dumps({"message": message})})
+    request = grpc.encode({1: json.dumps({"message": message})})
     try:
-        (reply,) = channel.ask(f"127.0.0.1:{snapshot.ports[asked.port]}", [(asked.method, request)], asked.seconds)
+        (reply,) = probe.ask(f"127.0.0.1:{snapshot.ports[asked.port]}", [(asked.method, request)], asked.seconds)
     except OSError as error:
         raise SmokeError(f"the server did not answer: {error.strerror or error}") from error
     if reply is None:
         raise SmokeError("the server refused the request")
     try:
-        answer = json.loads(b"".join(protowire.strings(reply, 1)).decode())
-    except (ValueError, protowire.ProtocolError) as error:
+        answer = json.loads(b"".join(grpc.strings(reply, 1)).decode())
+    except (ValueError, grpc.ProtocolError) as error:
         raise SmokeError(f"the server's answer is not JSON: {error}") from error
     if not isinstance(answer, dict):
         raise SmokeError("the server's answer is not a JSON object")
@@ -125,8 +125,8 @@ def _command(payload: Payload, snapshot: state.Snapshot, environ: Mapping[str, s
     named = next(part for part in payload.components if part.name == asked.component)
     component = named._replace(arguments=asked.arguments)
     numbers = {**environment.ports_of(payload, config, {}), **snapshot.ports}
-    namespace = environment.namespace_of(environ, environment.external_address(payload.components, config, environ))
-    values = environment.variables(places.home, numbers, snapshot.temporal, namespace, llm, config)
+    external = "" if all(service.managed for service in snapshot.services) else snapshot.temporal
+    values = environment.variables(places.home, numbers, external, llm, config, environ)
     directory = versions.directory_of(places, snapshot.installed)
     return environment.command_of(component, directory, values, payload.inherit, environ), llm.api_key
 

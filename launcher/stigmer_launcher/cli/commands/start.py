@@ -98,7 +98,7 @@ def _run(launch: Launch, invocation: Invocation, context: Context) -> int | None
         return None
     if progress.interrupted:
         return _INTERRUPTED
-    _show(state.living_snapshot(state.Instance(launch.run)), context, "All services running")
+    _show(state.living_snapshot(state.Instance(launch.places.run)), context, "All services running")
     return 0
 
 
