@@ -2,9 +2,9 @@
 
 import os
 import signal
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import NoReturn
 
 from stigmer_launcher.supervise.signals import HANDLED
 
@@ -43,8 +43,8 @@ def spawn(command: Sequence[str], environment: Mapping[str, str]) -> tuple[int, 
     return pid, output
 
 
-def fork(be_child: Callable[[], NoReturn]) -> int:
-    """Fork, run `be_child` in the child, and give the child's pid.
+def fork(be_child: Callable[[], int]) -> int:
+    """Fork, end the child with the exit code that `be_child` returns, and give its pid.
 
     The child begins with the signals that the parent handles at their defaults: one that came earlier would run the
     parent's handlers there, and write to the parent's own pipe.
@@ -54,14 +54,17 @@ def fork(be_child: Callable[[], NoReturn]) -> int:
         pid = os.fork()
         if pid:
             return pid
+        code = 127  # what a shell says of a command that cannot be run
         try:
             signal.set_wakeup_fd(-1)
             for number in HANDLED:
                 signal.signal(number, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_SETMASK, ())
-            be_child()
+            code = be_child()
+        except BaseException:  # noqa: BLE001 - the process ends here, whatever it was
+            sys.excepthook(*sys.exc_info())  # imports nothing: the keg may be gone
         finally:
-            os._exit(127)  # what a shell says of a command that cannot be run
+            os._exit(code)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
