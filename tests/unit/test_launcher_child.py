@@ -82,7 +82,7 @@ def test_what_cannot_be_run_is_said_at_once_and_leaves_nothing_open(tmp_path: Pa
     make(program)  # type: ignore[operator]
     before = set(Path("/dev/fd").iterdir())
     with pytest.raises(OSError, match=reason):
-        spawn([str(program)], {})
+        spawn((str(program),), {})
     assert set(Path("/dev/fd").iterdir()) == before
 
 
@@ -107,7 +107,7 @@ def test_an_exit_is_said_in_words(script: str, words: str, *, others: bool) -> N
 def test_a_signal_reaches_the_whole_group(tmp_path: Path) -> None:
     """Also what a service has started itself; a group that is gone is no error."""
     note = tmp_path / "pids"
-    pid, pipe = spawn(["/bin/sh", "-c", f"sleep 60 & echo $! >{note}; wait"], {"PATH": os.environ["PATH"]})
+    pid, pipe = spawn(("/bin/sh", "-c", f"sleep 60 & echo $! >{note}; wait"), {"PATH": os.environ["PATH"]})
     inner = int(eventually(lambda: note.exists() and note.read_text().strip(), "the inner pid"))
     signal_group(pid, signal.SIGKILL)
     os.waitpid(pid, 0)

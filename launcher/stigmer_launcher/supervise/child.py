@@ -14,7 +14,7 @@ _MANY = 1024  # descriptors; more are not opened by anything that starts us
 _DEFAULTS = (*HANDLED, signal.SIGPIPE, signal.SIGXFSZ)
 
 
-def spawn(command: Sequence[str], environment: Mapping[str, str]) -> tuple[int, int]:
+def spawn(command: tuple[str, ...], environment: Mapping[str, str]) -> tuple[int, int]:
     """Run a command in our own current directory, and return its pid and its output; OSError when it cannot be run.
 
     It leads a session and a process group. Its input is empty, stdout and stderr are one pipe that does not block its
@@ -30,10 +30,9 @@ def spawn(command: Sequence[str], environment: Mapping[str, str]) -> tuple[int, 
         (os.POSIX_SPAWN_DUP2, its_output, 1),
         (os.POSIX_SPAWN_DUP2, its_output, 2),
     ]
-    argv = tuple(command)
     try:
         pid = os.posix_spawn(
-            argv[0], argv, environment, file_actions=actions, setsid=True, setsigmask=(), setsigdef=_DEFAULTS
+            command[0], command, environment, file_actions=actions, setsid=True, setsigmask=(), setsigdef=_DEFAULTS
         )
     except OSError:
         os.close(output)

@@ -21,10 +21,9 @@ from stigmer_launcher.system import locks, places, ports, process
 OWN_LOG = "supervisor"
 
 Event = dict[str, Any]
-Emit = Callable[[Event], None]
 
 
-def supervise(launch: Launch, emit: Emit) -> int:
+def supervise(launch: Launch, emit: Callable[[Event], None]) -> int:
     """Run as the only supervisor of the home until stopped, and return the exit code.
 
     Emits `busy` when there is one already, and `superseded` when another start has removed this one's components.
