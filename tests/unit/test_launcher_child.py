@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -81,7 +82,7 @@ def test_what_cannot_be_run_is_said_at_once_and_leaves_nothing_open(tmp_path: Pa
     make(program)  # type: ignore[operator]
     before = set(Path("/dev/fd").iterdir())
     with pytest.raises(OSError, match=reason):
-        spawn([str(program)], {})
+        spawn((str(program),), {})
     assert set(Path("/dev/fd").iterdir()) == before
 
 
@@ -106,7 +107,7 @@ def test_an_exit_is_said_in_words(script: str, words: str, *, others: bool) -> N
 def test_a_signal_reaches_the_whole_group(tmp_path: Path) -> None:
     """Also what a service has started itself; a group that is gone is no error."""
     note = tmp_path / "pids"
-    pid, pipe = spawn(["/bin/sh", "-c", f"sleep 60 & echo $! >{note}; wait"], {"PATH": os.environ["PATH"]})
+    pid, pipe = spawn(("/bin/sh", "-c", f"sleep 60 & echo $! >{note}; wait"), {"PATH": os.environ["PATH"]})
     inner = int(eventually(lambda: note.exists() and note.read_text().strip(), "the inner pid"))
     signal_group(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
@@ -115,11 +116,10 @@ def test_a_signal_reaches_the_whole_group(tmp_path: Path) -> None:
     signal_group(pid, signal.SIGKILL)
 
 
-def test_a_fork_whose_work_fails_ends_there() -> None:
-    """Its exception never returns into the code of the parent."""
-
-    def fail() -> None:
-        raise RuntimeError
-
-    pid = fork(fail)  # type: ignore[arg-type]
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 127
+@pytest.mark.parametrize(("work", "code", "said"), [(lambda: 3, 3, ""), (lambda: 1 // 0, 127, "ZeroDivisionError")])
+def test_a_fork_ends_with_its_work_even_if_that_fails(
+    work: Callable[[], int], code: int, said: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Its exception is printed, and never returns into the code of the parent."""
+    assert os.waitstatus_to_exitcode(os.waitpid(fork(work), 0)[1]) == code
+    assert said in capfd.readouterr().err

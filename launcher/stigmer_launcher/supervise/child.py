@@ -2,9 +2,9 @@
 
 import os
 import signal
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import NoReturn
 
 from stigmer_launcher.supervise.signals import HANDLED
 
@@ -14,7 +14,7 @@ _MANY = 1024  # descriptors; more are not opened by anything that starts us
 _DEFAULTS = (*HANDLED, signal.SIGPIPE, signal.SIGXFSZ)
 
 
-def spawn(command: Sequence[str], environment: Mapping[str, str]) -> tuple[int, int]:
+def spawn(command: tuple[str, ...], environment: Mapping[str, str]) -> tuple[int, int]:
     """Run a command in our own current directory, and return its pid and its output; OSError when it cannot be run.
 
     It leads a session and a process group. Its input is empty, stdout and stderr are one pipe that does not block its
@@ -30,10 +30,9 @@ def spawn(command: Sequence[str], environment: Mapping[str, str]) -> tuple[int, 
         (os.POSIX_SPAWN_DUP2, its_output, 1),
         (os.POSIX_SPAWN_DUP2, its_output, 2),
     ]
-    argv = tuple(command)
     try:
         pid = os.posix_spawn(
-            argv[0], argv, environment, file_actions=actions, setsid=True, setsigmask=(), setsigdef=_DEFAULTS
+            command[0], command, environment, file_actions=actions, setsid=True, setsigmask=(), setsigdef=_DEFAULTS
         )
     except OSError:
         os.close(output)
@@ -43,8 +42,8 @@ def spawn(command: Sequence[str], environment: Mapping[str, str]) -> tuple[int, 
     return pid, output
 
 
-def fork(be_child: Callable[[], NoReturn]) -> int:
-    """Fork, run `be_child` in the child, and give the child's pid.
+def fork(be_child: Callable[[], int]) -> int:
+    """Fork, end the child with the exit code that `be_child` returns, and give its pid.
 
     The child begins with the signals that the parent handles at their defaults: one that came earlier would run the
     parent's handlers there, and write to the parent's own pipe.
@@ -54,14 +53,17 @@ def fork(be_child: Callable[[], NoReturn]) -> int:
         pid = os.fork()
         if pid:
             return pid
+        code = 127  # what a shell says of a command that cannot be run
         try:
             signal.set_wakeup_fd(-1)
             for number in HANDLED:
                 signal.signal(number, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_SETMASK, ())
-            be_child()
+            code = be_child()
+        except BaseException:  # noqa: BLE001 - the process ends here, whatever it was
+            sys.excepthook(*sys.exc_info())  # imports nothing: the keg may be gone
         finally:
-            os._exit(127)  # what a shell says of a command that cannot be run
+            os._exit(code)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 

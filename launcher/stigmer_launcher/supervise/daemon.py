@@ -5,10 +5,9 @@ import json
 import os
 import select
 import signal
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Any, NoReturn
+from typing import Any
 
 from stigmer_launcher.errors import LauncherError
 from stigmer_launcher.install.install import install_lock
@@ -22,10 +21,9 @@ from stigmer_launcher.system import locks, places, ports, process
 OWN_LOG = "supervisor"
 
 Event = dict[str, Any]
-Emit = Callable[[Event], None]
 
 
-def supervise(launch: Launch, emit: Emit) -> int:
+def supervise(launch: Launch, emit: Callable[[Event], None]) -> int:
     """Run as the only supervisor of the home until stopped, and return the exit code.
 
     Emits `busy` when there is one already, and `superseded` when another start has removed this one's components.
@@ -121,7 +119,7 @@ def _take_over(instance: state.Instance, launch: Launch, note: Callable[[str], N
         require_usable(service.database, note)
 
 
-def _run_detached(launch: Launch, writer: int) -> NoReturn:
+def _run_detached(launch: Launch, writer: int) -> int:
     child.leave_terminal(logfile.log_path(launch.places.logs, OWN_LOG), writer)
     stream = open(writer, "wb", buffering=0)  # noqa: SIM115 - closed when everything runs
 
@@ -132,13 +130,7 @@ def _run_detached(launch: Launch, writer: int) -> NoReturn:
             if event["event"] == phases.RUNNING:
                 stream.close()
 
-    code = 1
-    try:
-        code = supervise(launch, emit)
-    except BaseException:  # noqa: BLE001 - the process ends here, whatever it was
-        sys.excepthook(*sys.exc_info())  # imports nothing: the keg may be gone
-    finally:
-        os._exit(code)
+    return supervise(launch, emit)
 
 
 def _describe_event(event: Event) -> str:

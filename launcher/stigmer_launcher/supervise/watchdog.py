@@ -11,7 +11,6 @@ import signal
 import socket
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import NoReturn
 
 from stigmer_launcher.supervise import child, leftovers, signals
 from stigmer_launcher.supervise.state import ServiceSnapshot
@@ -70,17 +69,15 @@ class Watchdog:
         self._socket.close()
 
 
-def _run_watchdog(supervisor: socket.socket, lock: str, token: str) -> NoReturn:
+def _run_watchdog(supervisor: socket.socket, lock: str, token: str) -> int:
     for number in signals.TO_STOP:
         signal.signal(number, signal.SIG_IGN)
     child.leave_terminal(os.devnull, supervisor.fileno())  # the supervisor's pipes must break when it dies
-    held = locks.hold(lock)
+    locks.hold(lock)  # until this process ends
     with suppress(OSError):  # the supervisor was killed before it heard of us: there is work
         supervisor.send(b"!")
     leftovers.end_members(_last_members(supervisor), token)
-    if held:
-        held.release()
-    os._exit(0)
+    return 0
 
 
 def _last_members(supervisor: socket.socket) -> list[ServiceSnapshot]:
