@@ -46,6 +46,17 @@ def test_the_next_address_of_a_host_is_tried(monkeypatch: pytest.MonkeyPatch, re
         connect(Channel(f"localhost:{port}"))
 
 
+def test_an_address_of_a_family_that_the_machine_does_not_have_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`localhost` stands for ::1, too, where IPv6 is turned off; once nothing but that address was tried."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        unsupported = (9999, socket.SOCK_STREAM, 6, "", ("::1", 1))
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [unsupported, (*STREAM, server.getsockname())])
+        connect(Channel("localhost:1"))
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [unsupported])
+        with pytest.raises(OSError, match="cannot connect"):
+            Channel("localhost:1")
+
+
 def test_a_slow_look_up_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """The event loop goes on, and can give the connection up; the answer of a name server may take half a minute."""
     asked, answered = threading.Event(), threading.Event()

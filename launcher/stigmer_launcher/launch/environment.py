@@ -38,7 +38,7 @@ class Command(NamedTuple):
 
 
 def ports_of(payload: Payload, config: Config, chosen: Mapping[str, int]) -> dict[str, int]:
-    """Return each port's number; `chosen` is the command line's. ConfigError for two equal ones, UsageError for no port."""
+    """Return the ports; `chosen` are the command line's. ConfigError for equal ones, UsageError for an unknown one."""
     defaults = {name: default for component in payload.components for name, default in component.ports}
     if unknown := [name for name in chosen if name not in defaults]:
         raise UsageError(f"there is no port {unknown[0]}; there are {', '.join(defaults)}")
@@ -77,8 +77,8 @@ def variables(
 ) -> dict[str, str]:
     """Return the value of every variable a payload may use; `external` is the address of a Temporal that is not ours.
 
-    The user's variable names a namespace of that one; ours has its default alone. `execution.…` has a value only where
-    the file says so: a service's own default is as good as ours.
+    The user's variable names a namespace of that one; ours has its default alone. `execution.…` has a value only if the
+    file says so: a service's own default is as good as ours.
     """
     said = {name: f"{_EXECUTION}.{name}" for name in EXECUTION}
     return {
@@ -96,7 +96,7 @@ def variables(
 
 
 def executable_of(component: Component, directory: str, environ: Mapping[str, str]) -> str:
-    """Return a developer's executable that a variable names, OverrideError when it cannot be run; else the component's."""
+    """Return the executable that the user's variable names, else ours; OverrideError when the user's cannot be run."""
     named = environ.get(component.override, "") if component.override else ""
     if not named:
         return os.path.join(directory, component.entry)

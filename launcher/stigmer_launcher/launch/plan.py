@@ -21,10 +21,7 @@ class Plan(NamedTuple):
 
 
 class ServiceLaunch(NamedTuple):
-    """One service: when it starts and stops, what is run, and what it must prove.
-
-    `port` is 0 and `database` empty when there is none, and of a database of somebody else's nothing is known.
-    """
+    """One service: when it starts and stops, what is run, and what it must prove; `port` 0 is none."""
 
     plan: Plan
     version: str
@@ -35,10 +32,7 @@ class ServiceLaunch(NamedTuple):
     database: str = ""
 
     def checks(self, group: int, spawned: float, *, was_ready: bool = False) -> list[tuple[str, Check]]:
-        """Return where to ask and what, for the process group that was `spawned` at that time of the epoch.
-
-        It must show every proof; once it was ready, the first again and again.
-        """
+        """Return where to ask what, of the group `spawned` at that time of the epoch; if it `was_ready`, the first."""
         asked = self.proofs[:1] if was_ready else self.proofs
         return [(proof.address, check_for(proof, group, spawned, was_ready=was_ready)) for proof in asked]
 
@@ -46,8 +40,9 @@ class ServiceLaunch(NamedTuple):
 class Launch(NamedTuple):
     """One run of the whole stack.
 
-    `installed` is the id of the components' version, `components` its directory, `token` what marks the services' processes, `ports` every port by name, `secrets` what no log may show, `asked_ports` the ports of the
-    command line, for a restart, `job` the launchd job that the supervisor is.
+    `installed` is the id of the components' version, `components` its directory, `token` what marks the processes of
+    services, `ports` every port by name, `secrets` what no log may show, `asked_ports` those of the command line, for a
+    restart, `job` the launchd job that the supervisor is.
     """
 
     version: str

@@ -98,7 +98,7 @@ def _proof(asked: payload.Proof, keg: Payload, values: Mapping[str, str], *, is_
 
 
 def _directories(components: Iterable[Component], values: Mapping[str, str]) -> Iterator[str]:
-    """Yield the directory of every file below the home that a component names; the user's variables name none to make."""
+    """Yield the directory of every file below the home that a component names; the user's variables do not count."""
     for part in components:
         for text in (*part.arguments, *(value for _, value in part.environment)):
             if text.startswith(("{home}/", "{home.relative}/")):

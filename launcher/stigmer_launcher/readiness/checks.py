@@ -105,7 +105,7 @@ class Worker:
         self._since = clock()
 
     def lacks(self, queues: tuple[str, ...], answers: Answers) -> str:
-        """Say which of the queues, of which each was asked for both its kinds, it does not poll; empty when it polls all."""
+        """Say which of the queues it does not poll, empty when it polls all; each was asked for both its kinds."""
         described = zip(queues, answers[::2], answers[1::2], strict=True)
         missing = [queue for queue, *both in described if not any(self._pollers(both))]
         return f"no worker polls the queue {', '.join(missing)}" if missing else ""

@@ -1,8 +1,8 @@
-"""Client side of unary gRPC over plaintext HTTP/2, and of protobuf what the checks need; without I/O: bytes in, bytes out.
+"""Client side of unary gRPC over plaintext HTTP/2, with the protobuf it needs, without I/O: bytes in, bytes out.
 
 Sources: RFC 9113 (frames), RFC 7541 (header fields: the request's are literals or single entries of the static table, so
-that no state is kept), gRPC's "PROTOCOL-HTTP2" (a message is a zero byte, a four-byte length, and its bytes); protobuf.dev,
-"Encoding" (a key is field number << 3 | wire type; wire type 0 is a varint, 2 is length-delimited).
+that no state is kept), gRPC's "PROTOCOL-HTTP2" (a message is a zero byte, a four-byte length, and its bytes), and
+protobuf.dev, "Encoding" (a key is field number << 3 | wire type; wire type 0 is a varint, 2 is length-delimited).
 Of a response's header blocks only the end of the stream matters: a stream that ends without a message was refused.
 """
 

@@ -1,7 +1,4 @@
-"""Asks services over gRPC: a connection over a non-blocking socket, and the requests of checks until they succeed.
-
-The supervisor's event loop turns a probe; a command asks once, and waits.
-"""
+"""Asks services over gRPC: a non-blocking connection, single calls, and checks that are repeated until they succeed."""
 
 import errno
 import select
@@ -78,7 +75,11 @@ class Channel:
         except socket.gaierror:  # it is a name
             candidates = yield from self._look_up(address)
         for family, kind, _, _, place in candidates:
-            self._socket = socket.socket(family, kind)
+            try:
+                self._socket = socket.socket(family, kind)
+            except OSError as unsupported:  # where IPv6 is turned off, a name may still stand for such an address
+                error = unsupported.errno or 0
+                continue
             self._socket.setblocking(False)
             # Send small requests at once instead of collecting them (Nagle's algorithm).
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
