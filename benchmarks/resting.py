@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from benchmarks.errors import BenchmarkError
 from benchmarks.stack import Stack
-from stigmer_launcher.supervise.state import Instance, supervisor_pid, watchdog_pid
+from stigmer_launcher.supervise.state import Instance, supervisor_pid
+from stigmer_launcher.system import locks
 
 _USER, _SYSTEM = 11, 12  # fields after the command in /proc/PID/stat; source: proc_pid_stat(5)
 
@@ -23,7 +24,7 @@ class Rest(NamedTuple):
 def measure_rest(stack: Stack, seconds: float) -> Rest:
     """Watch a running stack's supervisor for some seconds."""
     place = Instance(stack.places.run)
-    pids = (supervisor_pid(place), watchdog_pid(place))
+    pids = (supervisor_pid(place), locks.holder(place.watchdog_lock))
     if not all(pids):
         raise BenchmarkError("there is no supervisor with a watchdog to look at")
     began, spent = time.monotonic(), _ticks(pids)

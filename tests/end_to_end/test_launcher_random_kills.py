@@ -21,7 +21,8 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_launcher.supervise.state import Instance, read_snapshot, supervisor_pid, watchdog_pid
+from stigmer_launcher.supervise.state import Instance, read_snapshot, supervisor_pid
+from stigmer_launcher.system import locks
 from support.launcher_checks import kept
 from support.launcher_services import NAMES, Stigmer, eventually, is_running, stigmer
 
@@ -102,7 +103,7 @@ class Killing:
             return [process.pid] if process else []
         if victim in NAMES:
             return [read_snapshot(self._instance).service(victim).pid] if supervisor_pid(self._instance) else []
-        pids = {"supervisor": supervisor_pid(self._instance), "watchdog": watchdog_pid(self._instance)}
+        pids = {"supervisor": supervisor_pid(self._instance), "watchdog": locks.holder(self._instance.watchdog_lock)}
         return [pid for name, pid in pids.items() if name in victim]
 
     def _find_faults(self, written: list[str]) -> Iterator[str]:
@@ -110,7 +111,10 @@ class Killing:
         status = self._launcher.status()
         if status["state"] != "running":
             yield f"the server is {status['state']}: {status['services']}"
-        ours = {each["pid"] for each in status["services"]} | {status["supervisor_pid"], watchdog_pid(self._instance)}
+        ours = {each["pid"] for each in status["services"]} | {
+            status["supervisor_pid"],
+            locks.holder(self._instance.watchdog_lock),
+        }
         if orphans := set(self._processes()) - ours:
             yield f"orphans: {orphans}"
         if missing := ours - set(self._processes()):

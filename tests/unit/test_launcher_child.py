@@ -3,22 +3,23 @@
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from stigmer_launcher.supervise.child import Child, fork, spawn
+from stigmer_launcher.supervise.child import fork, spawn
 from stigmer_launcher.system.process import describe_exit, is_ended_by_others, signal_group
 from support.launcher_services import eventually, is_running
 
 
 def run(*command: str, **environment: str) -> tuple[str, int]:
     """Run a command to its end, and give its output and the status of `waitpid`."""
-    child = spawn(command, environment)
-    os.set_blocking(child.output, True)
-    with open(child.output, encoding="utf-8") as output:  # noqa: PTH123 - a descriptor
+    pid, pipe = spawn(command, environment)
+    os.set_blocking(pipe, True)
+    with open(pipe, encoding="utf-8") as output:  # noqa: PTH123 - a descriptor
         text = output.read()
-    return text, os.waitpid(child.pid, 0)[1]
+    return text, os.waitpid(pid, 0)[1]
 
 
 def test_it_leads_a_session_and_a_group_of_its_own() -> None:
@@ -81,7 +82,7 @@ def test_what_cannot_be_run_is_said_at_once_and_leaves_nothing_open(tmp_path: Pa
     make(program)  # type: ignore[operator]
     before = set(Path("/dev/fd").iterdir())
     with pytest.raises(OSError, match=reason):
-        spawn([str(program)], {})
+        spawn((str(program),), {})
     assert set(Path("/dev/fd").iterdir()) == before
 
 
@@ -106,20 +107,19 @@ def test_an_exit_is_said_in_words(script: str, words: str, *, others: bool) -> N
 def test_a_signal_reaches_the_whole_group(tmp_path: Path) -> None:
     """Also what a service has started itself; a group that is gone is no error."""
     note = tmp_path / "pids"
-    child: Child = spawn(["/bin/sh", "-c", f"sleep 60 & echo $! >{note}; wait"], {"PATH": os.environ["PATH"]})
+    pid, pipe = spawn(("/bin/sh", "-c", f"sleep 60 & echo $! >{note}; wait"), {"PATH": os.environ["PATH"]})
     inner = int(eventually(lambda: note.exists() and note.read_text().strip(), "the inner pid"))
-    signal_group(child.pid, signal.SIGKILL)
-    os.waitpid(child.pid, 0)
-    os.close(child.output)
+    signal_group(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    os.close(pipe)
     eventually(lambda: not is_running(inner), "the end of what the service started")
-    signal_group(child.pid, signal.SIGKILL)
+    signal_group(pid, signal.SIGKILL)
 
 
-def test_a_fork_whose_work_fails_ends_there() -> None:
-    """Its exception never returns into the code of the parent."""
-
-    def fail() -> None:
-        raise RuntimeError
-
-    pid = fork(fail)  # type: ignore[arg-type]
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 127
+@pytest.mark.parametrize(("work", "code", "said"), [(lambda: 3, 3, ""), (lambda: 1 // 0, 127, "ZeroDivisionError")])
+def test_a_fork_ends_with_its_work_even_if_that_fails(
+    work: Callable[[], int], code: int, said: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Its exception is printed, and never returns into the code of the parent."""
+    assert os.waitstatus_to_exitcode(os.waitpid(fork(work), 0)[1]) == code
+    assert said in capfd.readouterr().err

@@ -40,7 +40,7 @@ def test_a_line_is_written_when_it_is_whole_or_the_service_has_ended(tmp_path: P
     written.write(b"on")
     written.write(b"e\ntw")
     assert plain(tmp_path / "a.log") == ["one"]
-    written.close()
+    written.flush()
     assert plain(tmp_path / "a.log") == ["one", "tw"]
 
 
@@ -73,7 +73,7 @@ def test_a_secret_is_never_written_however_pipes_cut_it(
     written = log(directory, KEY)
     for start, end in zip([0, *cuts], [*cuts, len(text)], strict=True):
         written.write(text[start:end].encode())
-    written.close()
+    written.flush()
     assert KEY not in (directory / "a.log").read_text(encoding="utf-8")
     assert plain(directory / "a.log")[1] == "[redacted]"
     assert not any(KEY.encode() in line for line in written.last)
@@ -83,7 +83,7 @@ def test_a_line_that_never_ends_is_cut_and_not_in_the_middle_of_a_key(tmp_path: 
     written = log(tmp_path, KEY, largest=10**7)
     written.write(b"x" * 65530 + KEY[:9].encode())
     written.write(KEY[9:].encode() + b"z" * 70000)
-    written.close()
+    written.flush()
     assert "".join(plain(tmp_path / "a.log")) == "x" * 65530 + "[redacted]" + "z" * 70000
 
 
@@ -138,5 +138,5 @@ def test_a_home_that_was_removed_is_not_made_anew(tmp_path: Path) -> None:
     written.write(b"first\n")
     shutil.rmtree(tmp_path / "home")
     written.write(b"second\n")
-    written.close()
+    written.flush()
     assert not (tmp_path / "home").exists()

@@ -13,19 +13,19 @@ from stigmer_launcher.launch.plan import Launch, Plan, ServiceLaunch
 from stigmer_launcher.readiness.checks import Proof
 from stigmer_launcher.supervise import phases
 from stigmer_launcher.supervise.lifecycle import Event, Exited, Ready, Service, State, decide
-from stigmer_launcher.supervise.logfile import LogFile
-from stigmer_launcher.supervise.snapshot import compose_snapshot, describe_change
+from stigmer_launcher.supervise.services import ServiceProcess
+from stigmer_launcher.supervise.signals import SignalPipe
 from stigmer_launcher.supervise.state import (
     Instance,
-    Member,
     ServiceSnapshot,
     Snapshot,
+    cleaning_pid,
     living_snapshot,
     read_snapshot,
     supervisor_pid,
-    watchdog_pid,
     write_snapshot,
 )
+from stigmer_launcher.supervise.supervisor import Supervisor, compose_snapshot, describe_change
 from stigmer_launcher.system import locks, process
 from stigmer_launcher.system.places import find_places
 
@@ -60,42 +60,55 @@ def after(*rounds: tuple[Event, ...]) -> State:
 
 
 STARTED = (Ready("server"),)
-RUNNING = compose_snapshot(
-    LAUNCH,
-    after(STARTED),
-    {"server": Member(77, "boot:7", 2, 7.0)},
-    {"server": {"spawned": 0.1}},
-    Snapshot(os.getpid(), started=1.0, began=99.0),
-)
+SERVER = ServiceProcess(LAUNCH, LAUNCH.services["server"], 99.0)
+SERVER.member = SERVER.member._replace(pid=77, identity="boot:7")
+SERVER.times["spawned"] = 0.1
+RUNNING = compose_snapshot(Snapshot(os.getpid(), started=1.0, began=99.0), after(STARTED), {"server": SERVER})
 
 
-def test_a_running_service_is_written_down_with_who_it_is_and_without_a_secret() -> None:
+def test_a_running_service_is_written_down_with_who_it_is() -> None:
     """Enough to stop it, and it alone, when nobody else is left to do it."""
     assert RUNNING.state == phases.RUNNING
-    assert RUNNING.members == [Member(77, "boot:7", 2, 7.0)]
+    assert RUNNING.members == [SERVER.member._replace(state=phases.RUNNING, since=100.0)]
     assert RUNNING.timeline == {"server": {"spawned": 0.1}}
-    assert (RUNNING.installed, RUNNING.token, RUNNING.ports) == ("2.0.0-abc", "t0ken", {"server": 7234})
-    assert "secret-value" not in repr(RUNNING)
+
+
+def test_a_run_is_written_down_before_anything_runs_and_without_a_secret(tmp_path: Path) -> None:
+    """The version in use must not be removed."""
+    places = find_places({"STIGMER_HOME": str(tmp_path)})
+    launch = LAUNCH._replace(places=places, asked_ports={"server": 7234}, job="local.stigmer")
+    (tmp_path / "run").mkdir()
+    with locks.wait(Instance(places.run).lock, 1), SignalPipe() as signals:
+        Supervisor(launch, signals, lambda _: None).save()
+        written = read_snapshot(Instance(places.run))
+    fields = ("version", "installed", "token", "temporal", "job", "ports", "asked_ports")
+    assert [getattr(written, field) for field in fields] == [getattr(launch, field) for field in fields]
+    assert (written.logs, written.state, written.members) == (places.logs, phases.STARTING, [])
+    assert written.services == (
+        ServiceSnapshot("server", "waiting", stop_order=2, grace=7.0, port=7234, version="1.2.3"),
+    )
+    assert "secret-value" not in (tmp_path / "run" / "state.json").read_text()
 
 
 def test_a_stack_that_lacks_a_service_is_degraded() -> None:
     state = after(STARTED, (Exited("server", "exited with status 1"),))
-    composed = compose_snapshot(LAUNCH, state, {}, {}, Snapshot())
+    composed = compose_snapshot(Snapshot(), state, {"server": ServiceProcess(LAUNCH, LAUNCH.services["server"], 99.0)})
     assert composed.state == phases.DEGRADED
     assert composed.services[0].last_error == "exited with status 1"
     assert composed.members == []
 
 
-def test_news_of_a_failure_bring_the_last_lines_and_of_a_degraded_service_what_it_lacks() -> None:
-    log = LogFile("/dev/null")
-    log.write(b"one\n\xff\n")
-    failed = ServiceSnapshot("server", last_error="exited", lacking="no answer")
+def test_news_of_a_failure_bring_the_last_lines_and_of_a_degraded_service_what_it_lacks(tmp_path: Path) -> None:
+    launch = LAUNCH._replace(places=find_places({"STIGMER_HOME": str(tmp_path)}))
+    server = ServiceProcess(launch, launch.services["server"], 0.0)
+    server.log.write(b"one\n\xff\n")
+    failed = Service(server.launch.plan, error="exited", lacking="no answer")
     for service, error, lines in (
         (failed, "exited", ["one", "\ufffd"]),
-        (failed._replace(state=phases.DEGRADED), "does not answer: no answer", []),
-        (failed._replace(last_error=""), "", []),
+        (failed._replace(phase=phases.DEGRADED), "does not answer: no answer", []),
+        (failed._replace(error=""), "", []),
     ):
-        change = describe_change(service, log)
+        change = describe_change(service, server)
         assert (change["error"], change["lines"]) == (error, lines)
 
 
@@ -120,7 +133,7 @@ def test_the_state_is_read_back_and_believed_only_from_the_one_who_holds_the_loc
 
 def test_without_a_lock_nobody_runs(tmp_path: Path) -> None:
     place = Instance(str(tmp_path / "run"))
-    assert (supervisor_pid(place), watchdog_pid(place)) == (0, 0)
+    assert (supervisor_pid(place), cleaning_pid(place)) == (0, 0)
     assert living_snapshot(place) == read_snapshot(place) == Snapshot()
     assert not (tmp_path / "run").exists()
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from stigmer_launcher.launch.plan import Launch
-from stigmer_launcher.supervise import daemon, leftovers, phases
+from stigmer_launcher.supervise import child, daemon, leftovers, phases
 from stigmer_launcher.supervise.signals import SignalPipe
-from stigmer_launcher.supervise.state import Instance, Member, read_snapshot
+from stigmer_launcher.supervise.state import Instance, ServiceSnapshot, read_snapshot
 from stigmer_launcher.supervise.supervisor import Supervisor
 from stigmer_launcher.system import locks, process
 from stigmer_launcher.system.places import find_places
@@ -29,7 +29,7 @@ def test_an_interrupt_right_after_the_fork_reaches_the_supervisor(monkeypatch: p
             os.kill(os.getpid(), signal.SIGINT)
             return supervisor.pid
 
-        monkeypatch.setattr(daemon, "fork", fork)
+        monkeypatch.setattr(child, "fork", fork)
         monkeypatch.setattr(daemon, "_check_system", lambda _: None)
         try:
             assert list(daemon.supervise_detached(launch_of("/home"))) == [{"event": "interrupted"}]
@@ -42,7 +42,8 @@ def test_an_interrupt_right_after_the_fork_reaches_the_supervisor(monkeypatch: p
 
 def test_a_number_that_was_given_to_another_meanwhile_gets_no_signal(monkeypatch: pytest.MonkeyPatch) -> None:
     """Those of a lower stop order are told to stop only after the graces of the others."""
-    first, second = Member(4_194_001, "boot:1", 2, 1.0), Member(4_194_002, "boot:2", 1, 1.0)
+    first = ServiceSnapshot(pid=4_194_001, identity="boot:1", stop_order=2, grace=1.0)
+    second = ServiceSnapshot(pid=4_194_002, identity="boot:2", stop_order=1, grace=1.0)
     told: list[tuple[int, int]] = []
     monkeypatch.setattr(leftovers, "is_alive", lambda _: not told)
     monkeypatch.setattr(process, "signal_group", lambda pid, number: told.append((pid, number)))

@@ -15,7 +15,7 @@ import pytest
 
 from stigmer_launcher.errors import PortError
 from stigmer_launcher.supervise import leftovers
-from stigmer_launcher.supervise.state import Member
+from stigmer_launcher.supervise.state import ServiceSnapshot
 from stigmer_launcher.supervise.watchdog import Watchdog
 from stigmer_launcher.system import locks
 from stigmer_launcher.system.process import RUN_TOKEN, identity
@@ -37,8 +37,8 @@ def service(script: str, token: str = "") -> Iterator[subprocess.Popen[bytes]]:
         process.wait()
 
 
-def member(process: subprocess.Popen[bytes], order: int = 1, grace: float = 5.0) -> Member:
-    return Member(process.pid, identity(process.pid), order, grace)
+def member(process: subprocess.Popen[bytes], order: int = 1, grace: float = 5.0) -> ServiceSnapshot:
+    return ServiceSnapshot(pid=process.pid, identity=identity(process.pid), stop_order=order, grace=grace)
 
 
 def noted(notes: Path, count: int) -> list[str]:
@@ -47,15 +47,16 @@ def noted(notes: Path, count: int) -> list[str]:
     return notes.read_text().split()
 
 
-def supervisor(lock: Path, *members: Member, how: str) -> subprocess.Popen[str]:
+def supervisor(lock: Path, *members: ServiceSnapshot, how: str) -> subprocess.Popen[str]:
     """Run a process with a watchdog over some services; `how` is what it does then. It prints the watchdog's pid."""
     program = (
         "import os, signal, sys, time\n"
-        "from stigmer_launcher.supervise.state import Member\n"
+        "from stigmer_launcher.supervise.state import ServiceSnapshot\n"
         "from stigmer_launcher.supervise.watchdog import Watchdog\n"
         f"watchdog = Watchdog({str(lock)!r}, '')\n"
         "watchdog.start()\n"
-        f"for member in {[tuple(each) for each in members]!r}: watchdog.add(Member(*member))\n"
+        f"members = {list(members)!r}\n"
+        "watchdog.watch(members)\n"
         "watchdog.wait_until_ready()\n"
         "print(watchdog.pid, flush=True)\n"
         f"{how}\n"
@@ -67,7 +68,7 @@ def supervisor(lock: Path, *members: Member, how: str) -> subprocess.Popen[str]:
 KILLED = "os.kill(os.getpid(), signal.SIGKILL)"
 
 
-def end_of_supervisor(lock: Path, *members: Member, how: str = KILLED) -> int:
+def end_of_supervisor(lock: Path, *members: ServiceSnapshot, how: str = KILLED) -> int:
     """Run such a process to its end, and give the watchdog's pid."""
     with supervisor(lock, *members, how=how) as process:
         return int(read_line(process))
@@ -105,7 +106,9 @@ def test_a_watchdog_that_is_dismissed_touches_nobody(tmp_path: Path) -> None:
         assert somebody.poll() is None
 
 
-@pytest.mark.parametrize("how", ["watchdog.dismiss()", "[watchdog.add(Member(1, 'x', 1, 1.0)) for _ in range(5000)]"])
+@pytest.mark.parametrize(
+    "how", ["watchdog.dismiss()", "[watchdog.watch([ServiceSnapshot()] * 9) for _ in range(5000)]"]
+)
 def test_a_watchdog_that_is_stopped_does_not_stop_its_supervisor(tmp_path: Path, how: str) -> None:
     """Neither at the end nor while services are started again and again; it is killed, and another one can be started."""
     how = f"os.kill(watchdog.pid, signal.SIGSTOP); pid = watchdog.pid; {how}; watchdog.pid and os.waitpid(pid, 0)"
@@ -122,7 +125,7 @@ def test_a_watchdog_that_is_stopped_does_not_stop_its_supervisor(tmp_path: Path,
 
 def test_a_service_taken_from_the_watch_is_not_ended(tmp_path: Path) -> None:
     with service("sleep 60") as first, service("sleep 60") as second:
-        how = f"watchdog.remove({first.pid}); time.sleep(0.1); {KILLED}"
+        how = f"watchdog.watch(members[1:]); time.sleep(0.1); {KILLED}"
         end_of_supervisor(tmp_path / "lock", member(first), member(second), how=how)
         assert second.wait(10) == -signal.SIGTERM
         locks.wait(str(tmp_path / "lock"), 10).release()
@@ -168,7 +171,7 @@ def test_a_message_cut_in_two_is_still_understood(tmp_path: Path) -> None:
             watchdog.start()
             roster = json.dumps([member(somebody)]).encode() + b"\n"
             for piece in (roster[:5], roster[5:]):
-                watchdog._socket.sendall(piece)  # type: ignore[union-attr]  # noqa: SLF001 - the wire is what is tested
+                watchdog._socket.sendall(piece)  # noqa: SLF001 - the wire is what is tested
                 time.sleep(0.1)
             os._exit(1)
         os.waitpid(pid, 0)
@@ -179,7 +182,12 @@ def test_a_stale_pid_and_a_dead_member_are_no_work() -> None:
     """A number may belong to somebody else by now: upstream trusted it, and killed strangers."""
     with service("sleep 60") as stranger, service("exit 0") as ended:
         eventually(lambda: not identity(ended.pid), "a zombie")
-        assert leftovers.end_members([Member(pid, "boot:1", 1, 60.0) for pid in (stranger.pid, ended.pid)], "") == 0
+        assert (
+            leftovers.end_members(
+                [ServiceSnapshot(pid=pid, identity="boot:1") for pid in (stranger.pid, ended.pid)], ""
+            )
+            == 0
+        )
         assert stranger.poll() is None
 
 

@@ -5,12 +5,11 @@ for a later supervisor. Source: fifo(7), and daemontools' supervise, which is co
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from contextlib import suppress
 
 from stigmer_launcher.errors import LauncherError
-from stigmer_launcher.supervise.lifecycle import Requested
-from stigmer_launcher.supervise.state import Instance
+from stigmer_launcher.supervise import lifecycle, state
 
 
 class Control:
@@ -32,12 +31,12 @@ class Control:
         """Return the descriptor to wait on."""
         return self._reader
 
-    def take(self, services: Sequence[str]) -> Iterator[Requested]:
+    def take(self, services: Container[str]) -> Iterator[lifecycle.Requested]:
         """Yield what was requested of these services; each request was written at once."""
         for line in os.read(self._reader, 65536).decode(errors="replace").splitlines():
             verb, _, name = line.partition(" ")
             if name in services:
-                yield Requested(name, verb)
+                yield lifecycle.Requested(name, verb)
 
     def close(self) -> None:
         """Close the FIFO, and remove it: opening a FIFO that has no reader blocks."""
@@ -48,15 +47,12 @@ class Control:
         os.close(self._writer)
 
 
-def request(instance: Instance, verb: str, services: Sequence[str]) -> None:
+def request(instance: state.Instance, verb: str, services: Sequence[str]) -> None:
     """Ask the running supervisor to start, stop or restart services; it does so later."""
     text = "".join(f"{verb} {name}\n" for name in services)
     try:
-        writer = os.open(instance.control, os.O_WRONLY | os.O_NONBLOCK)
-        try:
-            os.write(writer, text.encode())
-        finally:
-            os.close(writer)
+        with open(os.open(instance.control, os.O_WRONLY | os.O_NONBLOCK), "wb", buffering=0) as fifo:
+            fifo.write(text.encode())
     except OSError as error:
         raise LauncherError(
             f"the running server takes no requests: {instance.control}: {error.strerror}",

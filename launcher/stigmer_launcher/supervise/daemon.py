@@ -5,32 +5,25 @@ import json
 import os
 import select
 import signal
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Any, NoReturn
+from typing import Any
 
 from stigmer_launcher.errors import LauncherError
 from stigmer_launcher.install.install import install_lock
 from stigmer_launcher.launch.database import require_usable
 from stigmer_launcher.launch.plan import Launch
-from stigmer_launcher.supervise import leftovers
-from stigmer_launcher.supervise.child import fork, leave_terminal
-from stigmer_launcher.supervise.logfile import LogFile, log_path
-from stigmer_launcher.supervise.phases import RUNNING
-from stigmer_launcher.supervise.signals import SignalPipe
-from stigmer_launcher.supervise.state import WATCHDOG_SECONDS, Instance, read_snapshot, supervisor_pid
+from stigmer_launcher.supervise import child, leftovers, logfile, phases, state
+from stigmer_launcher.supervise.signals import TO_STOP, SignalPipe
 from stigmer_launcher.supervise.supervisor import Supervisor
 from stigmer_launcher.system import locks, places, ports, process
 
 OWN_LOG = "supervisor"
-_TO_STOP = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 
 Event = dict[str, Any]
-Emit = Callable[[Event], None]
 
 
-def supervise(launch: Launch, emit: Emit) -> int:
+def supervise(launch: Launch, emit: Callable[[Event], None]) -> int:
     """Run as the only supervisor of the home until stopped, and return the exit code.
 
     Emits `busy` when there is one already, and `superseded` when another start has removed this one's components.
@@ -39,8 +32,8 @@ def supervise(launch: Launch, emit: Emit) -> int:
     gc.enable()
     _check_system(launch)
     os.chdir(launch.places.home)  # where the services run
-    instance = Instance(launch.places.run)
-    log = LogFile(log_path(launch.places.logs, OWN_LOG), launch.secrets)
+    instance = state.Instance(launch.places.run)
+    log = logfile.LogFile(logfile.log_path(launch.places.logs, OWN_LOG), launch.secrets)
 
     def emit_and_log(event: Event) -> None:
         log.write(_describe_event(event).encode(errors="replace") + b"\n")
@@ -55,7 +48,7 @@ def supervise(launch: Launch, emit: Emit) -> int:
     try:
         lock = locks.hold(instance.lock)
         if lock is None:
-            emit({"event": "busy", "pid": supervisor_pid(instance)})
+            emit({"event": "busy", "pid": state.supervisor_pid(instance)})
             return 0
         with lock:
             _take_over(instance, launch, note)
@@ -68,8 +61,7 @@ def supervise(launch: Launch, emit: Emit) -> int:
                 installing.release()
                 return 0 if supervisor.run() else 1
     except LauncherError as error:
-        event = {"event": "error", "message": str(error), "remedy": error.remedy, "code": error.exit_code}
-        emit_and_log(event)
+        emit_and_log({"event": "error", "message": str(error), "remedy": error.remedy, "code": error.exit_code})
         return error.exit_code
 
 
@@ -82,14 +74,14 @@ def supervise_detached(launch: Launch) -> Iterator[Event]:
     reader, writer = os.pipe()
     pending = b""
     with open(reader, "rb", buffering=0) as stream, SignalPipe() as signals:
-        pid = fork(lambda: _run_detached(launch, writer))
+        pid = child.fork(lambda: _run_detached(launch, writer))
         os.close(writer)
         waiting = select.poll()
         waiting.register(reader, select.POLLIN)
         waiting.register(signals.fileno(), select.POLLIN)
         while True:
             ready = {descriptor for descriptor, _ in waiting.poll()}
-            if signals.fileno() in ready and set(signals.take()) & _TO_STOP:
+            if signals.fileno() in ready and set(signals.take()).intersection(TO_STOP):
                 yield {"event": "interrupted"}
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGTERM)
@@ -109,14 +101,14 @@ def _check_system(launch: Launch) -> None:
     process.raise_open_files()
 
 
-def _take_over(instance: Instance, launch: Launch, note: Callable[[str], None]) -> None:
+def _take_over(instance: state.Instance, launch: Launch, note: Callable[[str], None]) -> None:
     """Wait for the watchdog of a killed supervisor, stop what it left, and check that the ports are free."""
 
     def waiting(pid: int) -> None:
         note(f"Waiting for process {pid}, which stops the services of a killed supervisor")
 
-    locks.wait(instance.watchdog_lock, WATCHDOG_SECONDS, waiting).release()
-    before = read_snapshot(instance)
+    locks.wait(instance.watchdog_lock, state.WATCHDOG_SECONDS, waiting).release()
+    before = state.read_snapshot(instance)
     if before.is_clean:
         ports.require_free(launch.ports)
     else:
@@ -127,24 +119,18 @@ def _take_over(instance: Instance, launch: Launch, note: Callable[[str], None]) 
         require_usable(service.database, note)
 
 
-def _run_detached(launch: Launch, writer: int) -> NoReturn:
-    leave_terminal(log_path(launch.places.logs, OWN_LOG), writer)
+def _run_detached(launch: Launch, writer: int) -> int:
+    child.leave_terminal(logfile.log_path(launch.places.logs, OWN_LOG), writer)
     stream = open(writer, "wb", buffering=0)  # noqa: SIM115 - closed when everything runs
 
     def emit(event: Event) -> None:
         if not stream.closed:
             with suppress(OSError):  # whoever started us is gone; the services are not
                 stream.write(json.dumps(event).encode() + b"\n")
-            if event["event"] == RUNNING:
+            if event["event"] == phases.RUNNING:
                 stream.close()
 
-    code = 1
-    try:
-        code = supervise(launch, emit)
-    except BaseException:  # noqa: BLE001 - the process ends here, whatever it was
-        sys.excepthook(*sys.exc_info())  # imports nothing: the keg may be gone
-    finally:
-        os._exit(code)
+    return supervise(launch, emit)
 
 
 def _describe_event(event: Event) -> str:

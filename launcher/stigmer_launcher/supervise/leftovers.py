@@ -12,19 +12,19 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 
 from stigmer_launcher.errors import PortError
-from stigmer_launcher.supervise.state import Member
+from stigmer_launcher.supervise.state import ServiceSnapshot
 from stigmer_launcher.system import ports, process
 
 _PAUSE = 0.01  # seconds between two looks at processes that are not our children
 _EXIT_SECONDS = 10.0  # a process that was killed holds its ports until its last thread has ended
 
 
-def is_alive(member: Member) -> bool:
-    """Return whether the very process still lives."""
+def is_alive(member: ServiceSnapshot) -> bool:
+    """Return whether the very process of a service still lives."""
     return process.is_same_process(member.pid, member.identity)
 
 
-def end_members(members: Iterable[Member], token: str) -> int:
+def end_members(members: Iterable[ServiceSnapshot], token: str) -> int:
     """Stop living members, the highest stop order first, then kill escaped processes; return how many there were."""
     living = [member for member in members if is_alive(member)]
     for order in sorted({member.stop_order for member in living}, reverse=True):
@@ -75,7 +75,7 @@ def _carries(pid: int, mark: bytes) -> bool:
     return False
 
 
-def _end_together(members: list[Member]) -> None:
+def _end_together(members: list[ServiceSnapshot]) -> None:
     """Terminate these groups, and kill each when its grace period is over or its leader has ended."""
     began = time.monotonic()
     for member in members:

@@ -22,6 +22,7 @@ NEVER = float("inf")
 START, STOP, RESTART = "start", "stop", "restart"  # of one service, by a command
 STOPPED_BY_COMMAND = "stopped by `stigmer server stop`; `stigmer server` starts it"
 ALIVE = (phases.STARTING, phases.RUNNING, phases.PROVING, phases.DEGRADED, phases.TERMINATING)
+_UP = (phases.STARTING, phases.RUNNING)  # stages of the stack in which it is not being stopped
 
 # Kinds of actions.
 SPAWN = "spawn"  # start the service's process; one that is not managed is only probed
@@ -126,7 +127,7 @@ def decide(state: State, events: Sequence[Event], now: float) -> tuple[State, tu
     for event in events:
         decision.apply(event)
     decision.expire()
-    if decision.is_up:
+    if decision.stage in _UP:
         decision.carry_out_requests()
         decision.prove_again()
         decision.start_next()
@@ -158,8 +159,9 @@ class _Decision:
             case Exited(name):
                 self.end(self.services[name], event)
             case Requested(name, verb):
-                if verb in (STOP, RESTART):
-                    self.request_stop(self.services[name])
+                service = self.services[name]
+                if verb in (STOP, RESTART) and self.stage == phases.RUNNING and service.plan.managed:
+                    self.put(service._replace(requested=STOP, crashes=(), error=""))
                 if verb in (START, RESTART):
                     self.request_start(self.services[name])
             case StopRequested(now):
@@ -167,15 +169,10 @@ class _Decision:
                 if now:
                     self.skip_graces()
 
-    @property
-    def is_up(self) -> bool:
-        return self.stage in (phases.STARTING, phases.RUNNING)
-
-    def put(self, service: Service) -> None:
+    def put(self, service: Service, *actions: str) -> None:
+        """Replace a service, and add what is to be done with it."""
         self.services[service.plan.name] = service
-
-    def act(self, kind: str, service: Service) -> None:
-        self.actions.append(Action(kind, service.plan.name))
+        self.actions += [Action(kind, service.plan.name) for kind in actions]
 
     def needs(self, service: Service) -> list[Service]:
         return [self.services[name] for name in service.plan.needs]
@@ -187,11 +184,6 @@ class _Decision:
             until = self.now + service.plan.liveness.every
             self.put(running._replace(lost=service.lost) if service.is_held else running._replace(until=until))
 
-    def request_stop(self, service: Service) -> None:
-        """Note that a command wants a service of ours stopped, once the stack runs."""
-        if self.stage == phases.RUNNING and service.plan.managed:
-            self.put(service._replace(requested=STOP, crashes=(), error=""))
-
     def request_start(self, service: Service) -> None:
         """Note that a service which a command has stopped is to be started, and those that it needs."""
         for need in self.needs(service):
@@ -200,11 +192,10 @@ class _Decision:
             self.put(service._replace(requested=RESTART))
 
     def skip_graces(self) -> None:
-        """Skip the remaining grace periods: kill now."""
+        """Take the grace from every service, and from the deadlines that it made: kill now."""
         for service in self.services.values():
-            is_waited_for = service.phase == phases.TERMINATING and service.until != NEVER
-            until = 0.0 if is_waited_for else service.until
-            self.put(service._replace(plan=service.plan._replace(grace=0.0), until=until))
+            plan = service.plan._replace(grace=0.0)
+            self.put(service._replace(plan=plan, until=service.until - service.plan.grace))
 
     def end(self, service: Service, exited: Exited) -> None:
         """Handle the exit of a process: expected, a failed start, or a retry with backoff.
@@ -217,7 +208,7 @@ class _Decision:
         error = ended.error if ended.phase == phases.TERMINATING else exited.error
         crashes = (*(time for time in ended.crashes if self.now - time < self.policy.window), self.now)
         is_tried_again = self.stage == phases.RUNNING or (exited.outside and len(crashes) <= self.policy.limit)
-        if ended.requested or not self.is_up:
+        if ended.requested or self.stage not in _UP:
             self.put(ended._replace(phase=phases.STOPPED))
         elif is_tried_again:
             pause = min(self.policy.first_pause * 2.0 ** (len(crashes) - 1), self.policy.longest_pause)
@@ -233,7 +224,7 @@ class _Decision:
     def hold_clocks(self, down: Service) -> None:
         """Stop the clocks of those that need a service that is down: they are not blamed, and asked again when it is back."""
         for service in self.services.values():
-            if not self.is_up or down.plan.name not in service.plan.needs:
+            if self.stage not in _UP or down.plan.name not in service.plan.needs:
                 continue
             lost = service.lost | {down.plan.name}
             if service.phase in (phases.RUNNING, phases.DEGRADED):
@@ -249,8 +240,7 @@ class _Decision:
             if service.phase == phases.BACKOFF:
                 self.put(service._replace(phase=phases.WAITING, until=NEVER))
             elif service.phase == phases.TERMINATING:
-                self.act(KILL, service)
-                self.put(service._replace(until=NEVER))
+                self.put(service._replace(until=NEVER), KILL)
             elif service.phase in (phases.RUNNING, phases.DEGRADED):
                 self.check_liveness(service)
             elif self.stage == phases.STARTING:
@@ -270,8 +260,7 @@ class _Decision:
     def terminate(self, service: Service, error: str) -> None:
         self.hold_clocks(service)
         until = self.now + service.plan.grace
-        self.put(service.cleared()._replace(phase=phases.TERMINATING, error=error, until=until))
-        self.act(TERMINATE, service)
+        self.put(service.cleared()._replace(phase=phases.TERMINATING, error=error, until=until), TERMINATE)
 
     def check_liveness(self, service: Service) -> None:
         """Ask a service that is ready whether it still answers, or count a failure when it has not in time.
@@ -284,8 +273,7 @@ class _Decision:
         if self.stage != phases.RUNNING or not _all_run(self.needs(service)):
             self.put(service._replace(until=self.now + liveness.every))
         elif not service.checking:
-            self.put(service._replace(checking=True, until=self.now + liveness.timeout))
-            self.act(CHECK, service)
+            self.put(service._replace(checking=True, until=self.now + liveness.timeout), CHECK)
         elif self.now > service.until + liveness.timeout:
             self.put(service._replace(until=self.now + liveness.timeout))
         else:
@@ -325,16 +313,14 @@ class _Decision:
         for service in self.services.values():
             if service.is_held and _all_run(self.needs(service)):
                 phase = phases.STARTING if service.phase == phases.STARTING else phases.PROVING
-                self.put(service._replace(phase=phase, until=self.now + service.plan.seconds, lacking=""))
-                self.act(PROVE, service)
+                self.put(service._replace(phase=phase, until=self.now + service.plan.seconds, lacking=""), PROVE)
 
     def start_next(self) -> None:
         """Start every waiting service whose needs are met; they start at the same time."""
         for service in self.services.values():
             if service.phase == phases.WAITING and _all_run(self.needs(service)):
                 until, restarts = self.now + service.plan.seconds, service.restarts + bool(service.crashes)
-                self.put(service._replace(phase=phases.STARTING, since=self.now, until=until, restarts=restarts))
-                self.act(SPAWN, service)
+                self.put(service._replace(phase=phases.STARTING, since=self.now, until=until, restarts=restarts), SPAWN)
         if self.stage == phases.STARTING and _all_run(self.services.values()):
             self.stage = phases.RUNNING
 

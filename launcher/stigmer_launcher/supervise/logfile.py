@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-LARGEST = 10 * 1024 * 1024  # bytes in one file
 COUNT = 5  # files kept of one service, the current one among them
 LAST_LINES = 20
 STAMP_SIZE = len(b"2026-11-22T18:01:02.345Z ")
@@ -20,7 +19,7 @@ class LogFile:
     Each line begins with the time it arrived at, in UTC. `last` holds the last lines, without their stamps.
     """
 
-    largest, count = LARGEST, COUNT
+    largest, count = 10 * 1024 * 1024, COUNT  # `largest` in bytes
 
     def __init__(self, path: str, secrets: Sequence[str] = (), *, clock: Callable[[], float] = time.time) -> None:
         self.path = path
@@ -32,7 +31,9 @@ class LogFile:
 
     def write(self, data: bytes) -> None:
         """Take the next bytes; a line is written when it is whole, or too long to wait for its end."""
-        data = self._redact(self._partial + data)
+        data = self._partial + data
+        for secret in self._secrets:
+            data = data.replace(secret, _REDACTED)
         cut = data.rfind(b"\n") + 1
         if not cut and len(data) > _LONGEST_LINE:
             cut = len(data) - max(map(len, self._secrets), default=0)
@@ -46,16 +47,6 @@ class LogFile:
             self._write_lines(self._partial)
         self._partial = b""
 
-    def close(self) -> None:
-        """Flush and close the file; a later write opens it again."""
-        self.flush()
-        self._close()
-
-    def _redact(self, data: bytes) -> bytes:
-        for secret in self._secrets:
-            data = data.replace(secret, _REDACTED)
-        return data
-
     def _write_lines(self, lines: bytes) -> None:
         self.last = [*self.last, *lines.rsplit(b"\n", LAST_LINES)[-LAST_LINES:]][-LAST_LINES:]
         stamp = stamped(self._clock())
@@ -68,7 +59,9 @@ class LogFile:
             if size and size + len(data) > self.largest:
                 self._rotate()
         if not self._is_current():
-            self._close()
+            if self._descriptor >= 0:
+                os.close(self._descriptor)
+                self._descriptor = -1
             with suppress(OSError):  # only this directory: a home that was removed must not come back
                 os.mkdir(os.path.dirname(self.path), 0o700)
             self._descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
@@ -80,11 +73,6 @@ class LogFile:
         with suppress(OSError):
             return os.path.samestat(os.fstat(self._descriptor), os.stat(self.path))
         return False
-
-    def _close(self) -> None:
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-        self._descriptor = -1
 
     def _rotate(self) -> None:
         """Move every file up by one; the oldest is overwritten."""

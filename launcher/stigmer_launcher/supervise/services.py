@@ -1,86 +1,125 @@
-"""The processes of the services: start, signal, read output, reap. The watchdog knows each of them."""
+"""A service as the supervisor handles it: its process, its output and log, and the probe that asks it."""
 
 import os
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import partial
+from select import POLLIN
 from signal import SIGKILL
 
-from stigmer_launcher.launch.plan import Launch
-from stigmer_launcher.supervise.child import spawn
-from stigmer_launcher.supervise.lifecycle import Exited
-from stigmer_launcher.supervise.logfile import LogFile, log_path
-from stigmer_launcher.supervise.state import Member
-from stigmer_launcher.supervise.watchdog import Watchdog
+from stigmer_launcher.launch.plan import Launch, ServiceLaunch
+from stigmer_launcher.readiness.probe import Probe
+from stigmer_launcher.supervise import child, logfile, state
+from stigmer_launcher.supervise.lifecycle import CHECK, PROVE, Event, Exited, NotReady, Ready
 from stigmer_launcher.system import process
 
-_CHUNK = 65536
-_LAST_CHUNKS = 16  # read at most of what a service printed just before its end
+_CHUNK, _CHUNKS = 65536, 16  # bytes read at once, and how often before others have their turn
 
 
-class Services:
-    """The processes of a launch: `members` and `logs` by service, and the service of each of the open `outputs`."""
+class ServiceProcess:
+    """The process of one service; whoever is not ours to run has none, and is only asked.
 
-    def __init__(self, launch: Launch, watchdog: Watchdog) -> None:
-        self._launch, self._watchdog = launch, watchdog
-        self.logs = {name: LogFile(log_path(launch.places.logs, name), launch.secrets) for name in launch.services}
-        self.members: dict[str, Member] = {}
-        self.outputs: dict[int, str] = {}
+    `member` is what is fixed of the service and who its process is, `output` the pipe that it prints to or -1, and `times`
+    the seconds since `began` at which something first happened to it.
+    """
 
-    def start(self, name: str) -> int:
-        """Run a service and give its pid; OSError when it cannot be run."""
-        service = self._launch.services[name]
-        child = spawn(service.command, service.environment)
-        identity = process.identity(child.pid)
-        member = self.members[name] = Member(child.pid, identity, service.plan.stop_order, service.plan.grace)
-        self._watchdog.add(member)
-        self.outputs[child.output] = name
-        self.logs[name].last = []
-        return child.pid
+    def __init__(self, launch: Launch, service: ServiceLaunch, began: float) -> None:
+        plan = service.plan
+        self.launch, self._began = service, began
+        self.log = logfile.LogFile(logfile.log_path(launch.places.logs, plan.name), launch.secrets)
+        self.output = -1
+        self.probe: Probe | None = None
+        self.times: dict[str, float] = {}
+        self.member = state.ServiceSnapshot(
+            plan.name,
+            managed=plan.managed,
+            stop_order=plan.stop_order,
+            grace=plan.grace,
+            port=service.port,
+            version=service.version,
+        )
 
-    def signal(self, name: str, number: int) -> None:
-        """Send a signal to a service's process group, if it runs."""
-        if member := self.members.get(name):
-            process.signal_group(member.pid, number)
+    def start(self) -> None:
+        """Run the service, if it is ours to run, and say how it is asked; OSError when it cannot be run."""
+        service, pid, spawned = self.launch, 0, time.time()
+        if service.plan.managed:
+            pid, self.output = child.spawn(service.command, service.environment)
+            self.member = self.member._replace(pid=pid, identity=process.identity(pid))
+            self.log.last = []
+        self.times = {}
+        self._mark("spawned")
+        liveness = partial(Probe, service.checks(pid, spawned, was_ready=True), timeout=service.plan.liveness.timeout)
+        self._probes = {PROVE: partial(Probe, service.checks(pid, spawned)), CHECK: liveness}
 
-    def pump(self, output: int) -> bool:
-        """Move one chunk of a service's output to its log, and return whether there was any; close what has ended."""
-        try:
-            data = os.read(output, _CHUNK)
-        except BlockingIOError:
-            return False
-        if data:
-            self.logs[self.outputs[output]].write(data)
-        else:
-            self._shut(output)
-        return bool(data)
+    def ask(self, kind: str) -> None:
+        """Begin to ask for all proofs (PROVE), or whether it still answers (CHECK)."""
+        self._drop_probe()
+        self.probe = self._probes[kind](now=time.monotonic())
 
-    def reap(self, pid: int) -> Exited | None:
-        """Collect a process that has ended, the rest of its group and of its output; None when it is no service's."""
-        name = next((name for name, member in self.members.items() if member.pid == pid), "")
-        if name:
-            process.signal_group(pid, SIGKILL)  # before its number can be given to another group
+    def channels(self) -> Iterator[tuple[int, int]]:
+        """Yield each descriptor to wait on, and for what."""
+        if self.output >= 0:
+            yield self.output, POLLIN
+        if self.probe and self.probe.channel:
+            yield self.probe.channel.fileno(), self.probe.channel.wanted
+
+    def take(self, ready: set[int]) -> Iterator[Event]:
+        """Read what was printed and answered where a descriptor is ready or the probe due, and yield what that means."""
+        now, probe = time.monotonic(), self.probe
+        if self.output in ready:
+            self._pump()
+            if probe:
+                probe.nudge(now)
+        if not probe or (now < probe.due and not (probe.channel and probe.channel.fileno() in ready)):
+            return
+        lacking = probe.not_ready_reason
+        if probe.advance(now):
+            self._drop_probe()
+            self._mark("ready")
+            yield Ready(self.member.name)
+        elif probe.not_ready_reason != lacking:
+            yield NotReady(self.member.name, probe.not_ready_reason)
+
+    def signal(self, number: int, what: str) -> None:
+        """Send a signal that ends it to the process group, write down when, and ask no more."""
+        process.signal_group(self.member.pid, number)
+        self._drop_probe()
+        self._mark(what)
+
+    def reap(self) -> Exited:
+        """Collect the process, which has ended, the rest of its group, and what they have printed."""
+        name, pid = self.member.name, self.member.pid
+        process.signal_group(pid, SIGKILL)  # before its number can be given to another group
         _, status = os.waitpid(pid, 0)
-        if not name:
-            return None
-        del self.members[name]
-        self._watchdog.remove(pid)
-        self._drain(name)
+        self.member = self.member._replace(pid=0, identity="")
+        self._drop_probe()
+        self._mark("ended")
+        if self.output >= 0:
+            self._pump()
+        self._close_output()
         return Exited(name, process.describe_exit(status), outside=process.is_ended_by_others(status))
 
-    def close(self) -> None:
-        """Close the logs."""
-        for output in tuple(self.outputs):
-            self._shut(output)
-        for log in self.logs.values():
-            log.close()
-
-    def _drain(self, name: str) -> None:
-        """Read what a service printed just before its end; one that escaped may go on printing, which is not awaited."""
-        for output in [output for output, service in self.outputs.items() if service == name]:
-            for _ in range(_LAST_CHUNKS):
-                if not self.pump(output):
+    def _pump(self) -> None:
+        """Move what was printed to the log; not all of it when it never ends."""
+        with suppress(BlockingIOError):
+            for _ in range(_CHUNKS):
+                data = os.read(self.output, _CHUNK)
+                if not data:
+                    self._close_output()
                     break
-            if output in self.outputs:
-                self._shut(output)
+                self.log.write(data)
 
-    def _shut(self, output: int) -> None:
-        self.logs[self.outputs.pop(output)].flush()
-        os.close(output)
+    def _close_output(self) -> None:
+        if self.output >= 0:
+            self.log.flush()
+            os.close(self.output)
+        self.output = -1
+
+    def _drop_probe(self) -> None:
+        if self.probe:
+            self.probe.close()
+        self.probe = None
+
+    def _mark(self, what: str) -> None:
+        self.times.setdefault(what, time.monotonic() - self._began)

@@ -3,10 +3,10 @@
 import os
 import signal
 from contextlib import suppress
-from types import FrameType
 from typing import Self
 
-HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
+TO_STOP = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+HANDLED = (*TO_STOP, signal.SIGCHLD)
 
 
 class SignalPipe:
@@ -22,7 +22,8 @@ class SignalPipe:
 
     def __enter__(self) -> Self:
         self._earlier = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
-        self._handlers = {number: signal.signal(number, _nothing) for number in HANDLED}
+        # A handler must exist for the wakeup descriptor to be written to.
+        self._handlers = {number: signal.signal(number, lambda *_: None) for number in HANDLED}
         self._mask = signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
         return self
 
@@ -43,7 +44,3 @@ class SignalPipe:
         with suppress(BlockingIOError):
             return os.read(self._reader, 4096)
         return b""
-
-
-def _nothing(_number: int, _frame: FrameType | None) -> None:
-    """Do nothing; a handler must exist for the wakeup descriptor to be written to."""

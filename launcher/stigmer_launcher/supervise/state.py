@@ -17,17 +17,11 @@ _FORMAT = 1
 WATCHDOG_SECONDS = 60.0  # a watchdog at work waits for the graces of the services, one order after the other
 
 
-class Member(NamedTuple):
-    """A service's process, which leads its group: who it is, and how it is stopped."""
-
-    pid: int
-    identity: str
-    stop_order: int
-    grace: float
-
-
 class ServiceSnapshot(NamedTuple):
-    """One service as its supervisor saw it last; `lacking` is why it is not ready, `port` is 0 when it has none."""
+    """One service as its supervisor saw it last, and the process that leads its group; `pid` is 0 while there is none.
+
+    `lacking` is why it is not ready, `port` is 0 when it has none.
+    """
 
     name: str = ""
     state: str = ""
@@ -73,17 +67,15 @@ class Snapshot(NamedTuple):
         return self.state in ("", STOPPED)
 
     @property
-    def members(self) -> list[Member]:
-        """List the processes of services."""
-        return [Member(each.pid, each.identity, each.stop_order, each.grace) for each in self.services if each.pid]
+    def members(self) -> list[ServiceSnapshot]:
+        """List the services that have a process."""
+        return [each for each in self.services if each.pid]
 
     @property
     def grace(self) -> float:
         """Return the seconds that a stop may take: services of one stop order stop together, one order after the other."""
-        longest: dict[int, float] = {}
-        for each in self.services:
-            longest[each.stop_order] = max(each.grace, longest.get(each.stop_order, 0.0))
-        return sum(longest.values())
+        orders = {each.stop_order for each in self.services}
+        return sum(max(each.grace for each in self.services if each.stop_order == order) for order in orders)
 
     def service(self, name: str) -> ServiceSnapshot:
         """Return a service by its name; one that is not there knows nothing."""
@@ -106,14 +98,9 @@ def supervisor_pid(instance: Instance) -> int:
     return locks.holder(instance.lock)
 
 
-def watchdog_pid(instance: Instance) -> int:
-    """Return the pid of the living watchdog, 0 when there is none."""
-    return locks.holder(instance.watchdog_lock)
-
-
 def cleaning_pid(instance: Instance) -> int:
     """Return the pid of a watchdog that stops the services of a killed supervisor, 0 when none does."""
-    pid = watchdog_pid(instance)
+    pid = locks.holder(instance.watchdog_lock)
     return 0 if supervisor_pid(instance) else pid
 
 

@@ -1,34 +1,25 @@
 """Event loop of the supervisor: waits for signals, output and timers, passes them to `decide`, executes the actions.
 
-It starts the services, reads their output, probes their readiness, reaps and stops them. Signals, output, replies and
-deadlines are waited for in one `poll`; an idle supervisor wakes up only to look after the services and its home.
+All are waited for in one `poll`; an idle supervisor wakes up only to look after the services and its home.
 """
 
-import math
 import os
 import select
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from functools import partial
-from signal import SIGCHLD, SIGHUP, SIGINT, SIGKILL, SIGTERM
+from signal import SIGCHLD, SIGINT, SIGKILL, SIGTERM
 from typing import Any
 
 from stigmer_launcher.errors import LauncherError
 from stigmer_launcher.launch.database import require_usable
 from stigmer_launcher.launch.plan import Launch
-from stigmer_launcher.readiness.probe import Probe
-from stigmer_launcher.supervise import leftovers, lifecycle, phases
-from stigmer_launcher.supervise.control import Control
-from stigmer_launcher.supervise.services import Services
-from stigmer_launcher.supervise.signals import SignalPipe
-from stigmer_launcher.supervise.snapshot import compose_snapshot, describe_change
-from stigmer_launcher.supervise.state import Instance, Snapshot, write_snapshot
-from stigmer_launcher.supervise.watchdog import Watchdog
+from stigmer_launcher.supervise import control, leftovers, lifecycle, phases, state, watchdog
+from stigmer_launcher.supervise.services import ServiceProcess
+from stigmer_launcher.supervise.signals import TO_STOP, SignalPipe
 from stigmer_launcher.system import locks, process
 
-_HOME_CHECK = 2.0  # seconds between two looks at whether the home is still there
-_RETRY = 1.0  # seconds between two tries to start another watchdog
+_LOOK = 2.0  # seconds between two looks at whether the home and the watchdog are still there
 
 
 class Supervisor:
@@ -36,25 +27,33 @@ class Supervisor:
 
     def __init__(self, launch: Launch, signals: SignalPipe, emit: Callable[[dict[str, Any]], None]) -> None:
         self._launch, self._signals, self._emit = launch, signals, emit
-        self._instance = Instance(launch.places.run)
-        self._watchdog = Watchdog(self._instance.watchdog_lock, launch.token)
-        self._services = Services(launch, self._watchdog)
+        self._instance = state.Instance(launch.places.run)
+        self._watchdog = watchdog.Watchdog(self._instance.watchdog_lock, launch.token)
+        began = time.monotonic()
+        self._services = {name: ServiceProcess(launch, each, began) for name, each in launch.services.items()}
         services = {name: lifecycle.Service(service.plan) for name, service in launch.services.items()}
         self._state = lifecycle.State(services, policy=launch.restart)
         self._events: list[lifecycle.Event] = []
-        self._probers: dict[lifecycle.Action, Callable[[float], Probe]] = {}
-        self._probes: dict[str, Probe] = {}
-        self._timeline: dict[str, dict[str, float]] = {}
         self._interrupted = False
-        self._began = time.monotonic()
-        self._timers: dict[Callable[[], None], float] = {self._check_home: self._began + _HOME_CHECK}
-        self._snapshot = Snapshot(os.getpid(), started=time.time(), began=self._began)
-        self._written = Snapshot()
+        self._next_look = began + _LOOK
+        self._written = state.Snapshot(
+            os.getpid(),
+            started=time.time(),
+            began=began,
+            version=launch.version,
+            installed=launch.installed,
+            token=launch.token,
+            temporal=launch.temporal,
+            logs=launch.places.logs,
+            job=launch.job,
+            ports=launch.ports,
+            asked_ports=launch.asked_ports,
+        )
 
     def run(self) -> bool:
         """Start everything, keep it running until told to stop, stop everything; False when the start failed."""
         self._watchdog.start()
-        self._control = Control(self._instance.control)
+        self._control = control.Control(self._instance.control)
         self._step()
         self._watchdog.wait_until_ready()
         while self._state.stage != phases.STOPPED:
@@ -62,7 +61,6 @@ class Supervisor:
             self._step()
         self._watchdog.dismiss()
         self._control.close()
-        self._services.close()
         return not self._state.failed
 
     def _step(self) -> None:
@@ -82,56 +80,35 @@ class Supervisor:
             self._announce(before)
 
     def _execute(self, action: lifecycle.Action) -> None:
+        service = self._services[action.name]
         match action.kind:
             case lifecycle.SPAWN:
-                self._start(action.name)
+                self._start(service)
             case lifecycle.TERMINATE:
-                self._terminate(action.name)
+                service.signal(SIGTERM, "told")
             case lifecycle.KILL:
-                self._kill(action.name)
-            case _:
-                self._probe(action)
+                service.signal(SIGKILL, "killed")
+                waited = round(service.times["killed"] - service.times["told"], 1)
+                self._note(f"{action.name} did not stop within {waited:g} s; it is killed")
+            case lifecycle.PROVE | lifecycle.CHECK:
+                service.ask(action.kind)
 
-    def _start(self, name: str) -> None:
-        """Run a service, if it is ours to run, and begin to ask whether it is ready."""
-        service = self._launch.services[name]
-        spawned = time.time()
+    def _start(self, service: ServiceProcess) -> None:
+        """Start a service, and begin to ask whether it is ready."""
+        name, launch = service.member.name, service.launch
         try:
-            require_usable(service.database, self._note)
-            group = self._services.start(name) if service.plan.managed else 0
+            require_usable(launch.database, self._note)
+            service.start()
         except OSError as error:
-            self._events.append(lifecycle.Exited(name, f"could not be run: {service.command[0]}: {error.strerror}"))
+            self._events.append(lifecycle.Exited(name, f"could not be run: {launch.command[0]}: {error.strerror}"))
         except LauncherError as error:
             self._events.append(lifecycle.Exited(name, f"could not be run: {error}; {error.remedy}"))
         else:
-            self._timeline[name] = {}
-            self._mark(name, "spawned")
-            proving, checking = lifecycle.Action(lifecycle.PROVE, name), lifecycle.Action(lifecycle.CHECK, name)
-            alive = service.checks(group, spawned, was_ready=True)
-            self._probers[checking] = partial(Probe, alive, timeout=service.plan.liveness.timeout)
-            self._probers[proving] = partial(Probe, service.checks(group, spawned))
-            self._probe(proving)
+            self._tell_watchdog()
+            service.ask(lifecycle.PROVE)
 
-    def _probe(self, asked: lifecycle.Action) -> None:
-        """Begin to ask a service for its proofs, or whether it still answers."""
-        self._drop_probe(asked.name)
-        self._probes[asked.name] = self._probers[asked](time.monotonic())
-
-    def _terminate(self, name: str) -> None:
-        self._services.signal(name, SIGTERM)
-        self._drop_probe(name)
-        self._mark(name, "told")
-
-    def _kill(self, name: str) -> None:
-        self._services.signal(name, SIGKILL)
-        self._mark(name, "killed")
-        times = self._timeline[name]
-        waited = round(times["killed"] - times["told"], 1)
-        self._note(f"{name} did not stop within {waited:g} s; it is killed")
-
-    def _mark(self, name: str, what: str) -> None:
-        """Write down when something first happened to a service's process."""
-        self._timeline[name].setdefault(what, time.monotonic() - self._began)
+    def _tell_watchdog(self) -> None:
+        self._watchdog.watch(service.member for service in self._services.values())
 
     def _note(self, text: str) -> None:
         self._emit({"event": "note", "text": text})
@@ -139,52 +116,32 @@ class Supervisor:
     def _wait(self) -> None:
         """Wait for a signal, output, an answer, or a time that is due, and turn it into events."""
         ready = self._poll()
-        for output, name in tuple(self._services.outputs.items()):
-            if output in ready:
-                self._services.pump(output)
-                if probe := self._probes.get(name):
-                    probe.nudge(time.monotonic())
-        for name, probe in tuple(self._probes.items()):
-            if time.monotonic() >= probe.due or (probe.channel and probe.channel.fileno() in ready):
-                self._ask(name, probe)
+        for service in self._services.values():
+            self._events += service.take(ready)
         if self._signals.fileno() in ready:
             self._take_signals()
         if self._control.fileno() in ready:
-            self._events += self._control.take(tuple(self._launch.services))
-        for run, due in tuple(self._timers.items()):
-            if time.monotonic() >= due:
-                run()
+            self._events += self._control.take(self._services)
+        if time.monotonic() >= self._next_look:
+            self._look_after()
 
     def _poll(self) -> set[int]:
         """Wait until something is ready or due, and return the descriptors that are ready."""
         waiting = select.poll()
-        for descriptor in (self._signals.fileno(), self._control.fileno(), *self._services.outputs):
-            waiting.register(descriptor, select.POLLIN)
-        for probe in self._probes.values():
-            if probe.channel:
-                waiting.register(probe.channel.fileno(), probe.channel.wanted)
-        deadlines = [service.until for service in self._state.services.values()]
-        due = min(*deadlines, *self._timers.values(), *(probe.due for probe in self._probes.values()), lifecycle.NEVER)
-        timeout = None if due == lifecycle.NEVER else max(0, math.ceil((due - time.monotonic()) * 1000))
-        return {descriptor for descriptor, _ in waiting.poll(timeout)}
-
-    def _ask(self, name: str, probe: Probe) -> None:
-        lacking = probe.not_ready_reason
-        if probe.advance(time.monotonic()):
-            self._drop_probe(name)
-            self._mark(name, "ready")
-            self._events.append(lifecycle.Ready(name))
-        elif probe.not_ready_reason != lacking:
-            self._events.append(lifecycle.NotReady(name, probe.not_ready_reason))
-
-    def _drop_probe(self, name: str) -> None:
-        if probe := self._probes.pop(name, None):
-            probe.close()
+        for source in (self._signals, self._control):
+            waiting.register(source, select.POLLIN)
+        due = [self._next_look, *(service.until for service in self._state.services.values())]
+        for service in self._services.values():
+            for descriptor, wanted in service.channels():
+                waiting.register(descriptor, wanted)
+            if service.probe:
+                due.append(service.probe.due)
+        return {descriptor for descriptor, _ in waiting.poll(max(0, (min(due) - time.monotonic()) * 1000))}
 
     def _take_signals(self) -> None:
         """Turn signals into events; a second Ctrl-C asks not to wait for anybody's grace."""
         numbers = set(self._signals.take())
-        if numbers & {SIGTERM, SIGINT, SIGHUP}:
+        if numbers.intersection(TO_STOP):
             self._events.append(lifecycle.StopRequested(now=SIGINT in numbers and self._interrupted))
             self._interrupted = self._interrupted or SIGINT in numbers
         if SIGCHLD in numbers:
@@ -194,48 +151,84 @@ class Supervisor:
         """Collect every process that has ended; a watchdog that was killed is replaced."""
         with suppress(ChildProcessError):
             while pid := process.ended_child():
-                if exited := self._services.reap(pid):
-                    self._drop_probe(exited.name)
-                    self._mark(exited.name, "ended")
-                    self._events.append(exited)
-                elif pid == self._watchdog.pid:
+                if service := next((each for each in self._services.values() if each.member.pid == pid), None):
+                    self._events.append(service.reap())
+                    self._tell_watchdog()
+                else:
+                    os.waitpid(pid, 0)
+                if pid == self._watchdog.pid:
                     self._replace_watchdog()
 
     def _replace_watchdog(self) -> None:
         """Start another watchdog; when there is no room for it, try again soon: the services must go on."""
+        is_first_try = self._watchdog.pid != 0
         try:
             self._watchdog.start()
         except OSError as error:
-            if self._replace_watchdog not in self._timers:
-                self._note(f"cannot start another watchdog: {error.strerror}; trying again every {_RETRY:g} s")
-            self._timers[self._replace_watchdog] = time.monotonic() + _RETRY
+            if is_first_try:
+                self._note(f"cannot start another watchdog: {error.strerror}; trying again every {_LOOK:g} s")
         else:
-            self._timers.pop(self._replace_watchdog, None)
             self._watchdog.wait_until_ready()
 
-    def _check_home(self) -> None:
+    def _look_after(self) -> None:
         """Stop when the home was removed or moved: commands do not find this supervisor any more."""
-        if locks.is_ours(self._instance.lock):
-            self._timers[self._check_home] = time.monotonic() + _HOME_CHECK
-        else:
-            del self._timers[self._check_home]
+        self._next_look = time.monotonic() + _LOOK
+        if not self._watchdog.pid:
+            self._replace_watchdog()
+        if self._state.stage != phases.STOPPING and not locks.is_ours(self._instance.lock):
             self._note(f"{self._instance.lock} was removed or replaced; stopping")
             self._events.append(lifecycle.StopRequested())
 
     def save(self) -> None:
         """Write the state down when it says anything new, unless the home is another supervisor's by now."""
-        members, timeline = self._services.members, self._timeline
-        self._snapshot = compose_snapshot(self._launch, self._state, members, timeline, self._snapshot)
-        if self._snapshot != self._written and locks.is_ours(self._instance.lock):
+        snapshot = compose_snapshot(self._written, self._state, self._services)
+        if snapshot != self._written and locks.is_ours(self._instance.lock):
             with suppress(OSError):  # a full disk must not end this supervisor
-                write_snapshot(self._instance, self._snapshot)
-                self._written = self._snapshot
+                state.write_snapshot(self._instance, snapshot)
+                self._written = snapshot
 
     def _announce(self, before: lifecycle.State) -> None:
         """Emit an event for each change since `before`; a restart that cannot be run leaves the phase."""
         for name, service in self._state.services.items():
             earlier = before.services[name]
             if (earlier.phase, earlier.crashes) != (service.phase, service.crashes):
-                self._emit(describe_change(self._snapshot.service(name), self._services.logs[name]))
+                self._emit(describe_change(service, self._services[name]))
         if before.stage != self._state.stage:
             self._emit({"event": self._state.stage, "failed": self._state.failed})
+
+
+def compose_snapshot(
+    earlier: state.Snapshot, stack: lifecycle.State, services: Mapping[str, ServiceProcess]
+) -> state.Snapshot:
+    """Return the snapshot with what has changed in a run."""
+    snapshots = (
+        services[name].member._replace(
+            state=service.phase,
+            since=service.since,
+            restarts=service.restarts,
+            last_error=service.error,
+            lacking=service.lacking,
+        )
+        for name, service in stack.services.items()
+    )
+    return earlier._replace(
+        state=phases.DEGRADED if stack.is_degraded else stack.stage,
+        failed=stack.failed,
+        timeline={name: dict(service.times) for name, service in services.items() if service.times},
+        services=tuple(snapshots),
+    )
+
+
+def describe_change(service: lifecycle.Service, running: ServiceProcess) -> dict[str, Any]:
+    """Return the event for a service's change, with its last lines if it went down."""
+    hangs = service.phase == phases.DEGRADED
+    lines = [line.decode(errors="replace") for line in running.log.last] if service.error and not hangs else []
+    return {
+        "event": "service",
+        "service": service.plan.name,
+        "state": service.phase,
+        "pid": running.member.pid,
+        "error": f"does not answer: {service.lacking}" if hangs else service.error,
+        "lines": lines,
+        "log": running.log.path,
+    }

@@ -9,12 +9,11 @@ import json
 import os
 import signal
 import socket
+from collections.abc import Iterable
 from contextlib import suppress
-from typing import NoReturn
 
-from stigmer_launcher.supervise.child import fork, leave_terminal
-from stigmer_launcher.supervise.leftovers import end_members
-from stigmer_launcher.supervise.state import Member
+from stigmer_launcher.supervise import child, leftovers, signals
+from stigmer_launcher.supervise.state import ServiceSnapshot
 from stigmer_launcher.system import locks
 
 
@@ -22,34 +21,28 @@ class Watchdog:
     """The supervisor's side. When the watchdog is killed, `start` another one: it receives all members again."""
 
     def __init__(self, lock: str, token: str) -> None:
-        self.pid = 0
         self._lock, self._token = lock, token
-        self._socket: socket.socket | None = None
-        self._roster: dict[int, Member] = {}
+        self._members = b"[]\n"  # as JSON
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._close()  # there is nobody to talk to until `start`
 
     def start(self) -> None:
-        """Fork the watchdog; it learns of every member, even before it holds its lock. OSError when there is no room."""
+        """Fork the watchdog; it learns of the services even before it holds its lock. OSError when there is no room."""
         self._close()
         self._socket, its = socket.socketpair()
         with its:
-            self.pid = fork(lambda: _run_watchdog(its, self._lock, self._token))
-        self._send_roster()
+            self.pid = child.fork(lambda: _run_watchdog(its, self._lock, self._token))
+        self._send_members()
 
     def wait_until_ready(self) -> None:
         """Wait until it holds its lock, which the next start waits for."""
-        with suppress(OSError):  # as in `_send_roster`
-            if self._socket:
-                self._socket.recv(1)
+        with suppress(OSError):  # as in `_send_members`
+            self._socket.recv(1)
 
-    def add(self, member: Member) -> None:
-        """Add a service's process."""
-        self._roster[member.pid] = member
-        self._send_roster()
-
-    def remove(self, pid: int) -> None:
-        """Remove a process that has ended."""
-        if self._roster.pop(pid, None):
-            self._send_roster()
+    def watch(self, members: Iterable[ServiceSnapshot]) -> None:
+        """Watch the processes of these services, and of no other."""
+        self._members = json.dumps([*members]).encode() + b"\n"
+        self._send_members()
 
     def dismiss(self) -> None:
         """End the watchdog: there is nothing left to watch."""
@@ -58,13 +51,12 @@ class Watchdog:
             os.waitpid(self.pid, 0)
         self._close()
 
-    def _send_roster(self) -> None:
-        """Send every member; a watchdog that does not read, because it is stopped, must not stop its supervisor."""
-        message, sent = json.dumps([*self._roster.values()]).encode() + b"\n", 0
+    def _send_members(self) -> None:
+        """Send all members; a watchdog that does not read, because it is stopped, must not stop its supervisor."""
+        sent = 0
         with suppress(OSError):
-            if self._socket:
-                sent = self._socket.send(message, socket.MSG_DONTWAIT)
-        if sent < len(message):
+            sent = self._socket.send(self._members, socket.MSG_DONTWAIT)
+        if sent < len(self._members):
             self._kill()
 
     def _kill(self) -> None:
@@ -74,28 +66,25 @@ class Watchdog:
 
     def _close(self) -> None:
         self.pid = 0
-        if self._socket:
-            self._socket.close()
+        self._socket.close()
 
 
-def _run_watchdog(supervisor: socket.socket, lock: str, token: str) -> NoReturn:
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+def _run_watchdog(supervisor: socket.socket, lock: str, token: str) -> int:
+    for number in signals.TO_STOP:
         signal.signal(number, signal.SIG_IGN)
-    leave_terminal(os.devnull, supervisor.fileno())  # the supervisor's pipes must break when it dies
-    held = locks.hold(lock)
+    child.leave_terminal(os.devnull, supervisor.fileno())  # the supervisor's pipes must break when it dies
+    locks.hold(lock)  # until this process ends
     with suppress(OSError):  # the supervisor was killed before it heard of us: there is work
         supervisor.send(b"!")
-    end_members(_last_members(supervisor), token)
-    if held:
-        held.release()
-    os._exit(0)
+    leftovers.end_members(_last_members(supervisor), token)
+    return 0
 
 
-def _last_members(supervisor: socket.socket) -> list[Member]:
+def _last_members(supervisor: socket.socket) -> list[ServiceSnapshot]:
     """Return the members that were left when the supervisor died."""
-    members: list[Member] = []
+    members: list[ServiceSnapshot] = []
     with suppress(OSError), supervisor.makefile("rb") as lines:
         for line in lines:
             if line.endswith(b"\n"):  # the last one may be cut
-                members = [Member(*each) for each in json.loads(line)]
+                members = [ServiceSnapshot(*each) for each in json.loads(line)]
     return members

@@ -141,22 +141,22 @@ def judge(asked: Smoke, ended: Ended) -> str:
 def run(command: environment.Command, seconds: float) -> Ended:
     """Run a program to its end, and kill what it leaves in its process group; TimeoutError when it takes too long."""
     deadline = time.monotonic() + seconds
-    program = child.spawn(command.argv, command.env)
+    pid, pipe = child.spawn(command.argv, command.env)
     output = bytearray()
     try:
         # WNOWAIT: the process keeps its pid, and so its group, until the group has been killed.
-        while not os.waitid(os.P_PID, program.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+        while not os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
             if time.monotonic() > deadline:
                 raise TimeoutError(f"did not end within {seconds:g} s")
-            if not _read(program.output, output):
+            if not _read(pipe, output):
                 time.sleep(_PAUSE)
     finally:
-        process.signal_group(program.pid, SIGKILL)
-        _, status = os.waitpid(program.pid, 0)
+        process.signal_group(pid, SIGKILL)
+        _, status = os.waitpid(pid, 0)
         for _ in range(_LARGEST // _CHUNK):  # one that escaped may go on printing
-            if not _read(program.output, output):
+            if not _read(pipe, output):
                 break
-        os.close(program.output)
+        os.close(pipe)
     return Ended(status, output.decode(errors="replace").strip())
 
 
