@@ -4,12 +4,16 @@ from typing import NamedTuple
 
 
 class Option(NamedTuple):
-    """One option. Without `value`, which names what follows, it is a switch; `short` is one letter."""
+    """One option. Without `value`, which names what follows, it is a switch; `short` is one letter.
+
+    `run` is the function that answers it in place of the command's.
+    """
 
     name: str
     help: str
     value: str = ""
     short: str = ""
+    run: str = ""
 
     @property
     def flags(self) -> tuple[str, ...]:
@@ -45,11 +49,11 @@ class Command(NamedTuple):
 
     def option(self, flag: str) -> Option | None:
         """Return the option that is typed like this."""
-        return next((option for option in self.options if flag in option.flags), None)
+        return next((option for option in (*self.options, HELP) if flag in option.flags), None)
 
 
-HELP = Option("help", "show this help", short="h")
-VERSION = Option("version", "show the version", short="V")
+HELP = Option("help", "show this help", short="h", run="help:show_help")
+VERSION = Option("version", "show the version", short="V", run="help:show_version")
 _JSON = Option("json", "print JSON for programs")
 _PORT = Option("port", "use another port for this start (names: server, temporal, temporal-ui)", value="NAME=NUMBER")
 _START = (Option("foreground", "stay in the foreground, for brew services and systemd"), _PORT)
