@@ -15,32 +15,22 @@ Handler = Callable[[Invocation, Context], int]
 def main(arguments: Sequence[str], environ: Mapping[str, str], out: TextIO, err: TextIO) -> int:
     """Run a command line and give its exit code; output that could not be written makes it a failure."""
     context = Context(environ, terminal_of(out, environ), terminal_of(err, environ))
-    code = _run(arguments, context)
+    try:
+        invocation = parse(arguments)
+        code = load(invocation.command)(invocation, context)
+    except LauncherError as error:
+        code = _fail(context.err, error)
+    except KeyboardInterrupt:
+        context.err.line()
+        code = 130
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        code = _fail(context.err, LauncherError(f"{place}{error.strerror or error}"))
     if lost := context.out.lost():
         remedy = "free some space, or write to another file"
         failed = _fail(context.err, LauncherError(f"cannot write to standard output: {lost.strerror}", remedy))
         return code or failed
     return code
-
-
-def _run(arguments: Sequence[str], context: Context) -> int:
-    try:
-        invocation = parse(arguments)
-        return load(invocation.command)(invocation, context)
-    except LauncherError as error:
-        return _fail(context.err, error)
-    except BrokenPipeError:  # whoever read our output has seen enough
-        return 0
-    except KeyboardInterrupt:
-        context.err.line()
-        return 130
-    except OSError as error:
-        context.out.text("")  # what is pending; a stream that has failed fails again
-        lost = context.out.failure
-        if lost and lost.errno == error.errno and not error.filename:  # the output's own, which `main` reports
-            return 0
-        place = f"{error.filename}: " if error.filename else ""
-        return _fail(context.err, LauncherError(f"{place}{error.strerror or error}"))
 
 
 def load(command: Command) -> Handler:

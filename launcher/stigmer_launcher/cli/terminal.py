@@ -17,7 +17,7 @@ class Terminal:
     """A stream, and what it can show.
 
     What a command does must not depend on whether somebody reads its progress: a write that fails is kept in `failure`
-    instead of raised. Commands that only print, such as `logs`, write to `stream` and end when nobody reads.
+    instead of raised, where a command that only prints sees that it may end.
     """
 
     def __init__(self, stream: TextIO, *, live: bool, colour: bool, unicode: bool) -> None:

@@ -41,7 +41,7 @@ def logs(invocation: Invocation, context: Context) -> int:
     entries = _by_time(tail.last(count, since) for tail in tails.values())
     _print(entries[max(0, len(entries) - count) :], tails, context.out, stamps=stamps)
     with suppress(KeyboardInterrupt):
-        while follows and not _is_abandoned(context.out.stream.fileno()):
+        while follows and not (context.out.failure or _is_abandoned(context.out.stream.fileno())):
             if not named:
                 tails |= _tails(sorted(_with_logs(directory) - tails.keys()), directory)
             _print(_by_time(tail.more() for tail in tails.values()), tails, context.out, stamps=stamps)
@@ -95,10 +95,11 @@ def _print(entries: Iterable[Entry], services: Collection[str], out: Terminal, *
         for place, name in enumerate(services):
             prefixes[name] = out.paint(f"{name:<{width}} | ", PALETTE[place % len(PALETTE)])
     for entry in entries:
+        if out.failure:
+            break
         stamp = entry.stamp.decode() if stamps else ""
         text = readable(entry.text, colours=out.colour, stamp=not stamp)
-        out.stream.write(f"{prefixes[entry.service]}{stamp}{text}\n")
-    out.stream.flush()
+        out.text(f"{prefixes[entry.service]}{stamp}{text}\n")
 
 
 class Tail:
