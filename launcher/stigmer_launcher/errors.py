@@ -69,20 +69,6 @@ class ConfigError(LauncherError):
     remedy = "correct the file at the line named (`stigmer config path` prints where it is)"
 
 
-class SecretError(LauncherError):
-    """An API key is needed and there is no way to get it."""
-
-
-class DatabaseError(LauncherError):
-    """A service's database is damaged."""
-
-
-class OverrideError(LauncherError):
-    """A variable names a development executable that cannot be run."""
-
-    remedy = "correct the variable or unset it"
-
-
 class PortError(LauncherError):
     """A port is taken by somebody else."""
 
