@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from shlex import quote
-from typing import TYPE_CHECKING
 
 from stigmer_launcher.cli.grammar import COMMANDS, GROUPS, HELP
 from stigmer_launcher.cli.parse import Invocation
@@ -10,10 +9,8 @@ from stigmer_launcher.cli.terminal import Context
 from stigmer_launcher.config.schema import SCHEMA
 from stigmer_launcher.errors import LauncherError
 from stigmer_launcher.install.manifest import read_keg
+from stigmer_launcher.install.payload import Payload
 from stigmer_launcher.system.places import installed_libexec
-
-if TYPE_CHECKING:
-    from stigmer_launcher.install.payload import Payload
 
 Names = Mapping[str, Sequence[str]]  # what stands for an argument or an option's value in the help, and what it can be
 Choices = dict[str, str]  # what can be typed at a place, and what it means
@@ -46,7 +43,7 @@ def names_of(environ: Mapping[str, str]) -> Names:
         return {"KEY": tuple(SCHEMA)}
 
 
-def names_in(payload: "Payload") -> Names:
+def names_in(payload: Payload) -> Names:
     """Return the names that options and arguments can have with these components."""
     ports = tuple(f"{name}=" for part in payload.components for name, _ in part.ports)
     return {"KEY": tuple(SCHEMA), "NAME=NUMBER": ports, "SERVICE": tuple(part.name for part in payload.components)}

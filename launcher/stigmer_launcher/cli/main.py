@@ -1,15 +1,12 @@
 """Entry point of the command line: parses it, runs the command, and reports failures with a remedy and an exit code."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import TextIO
 
-from stigmer_launcher.cli.grammar import Command
-from stigmer_launcher.cli.parse import Invocation, parse
+from stigmer_launcher.cli.parse import parse
 from stigmer_launcher.cli.terminal import Context, Terminal, terminal_of
 from stigmer_launcher.errors import LauncherError
-
-Handler = Callable[[Invocation, Context], int]
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str], out: TextIO, err: TextIO) -> int:
@@ -17,7 +14,8 @@ def main(arguments: Sequence[str], environ: Mapping[str, str], out: TextIO, err:
     context = Context(environ, terminal_of(out, environ), terminal_of(err, environ))
     try:
         invocation = parse(arguments)
-        code = load(invocation.command)(invocation, context)
+        module, _, function = invocation.command.run.partition(":")
+        code: int = getattr(import_module(f"stigmer_launcher.cli.{module}"), function)(invocation, context)
     except LauncherError as error:
         code = _fail(context.err, error)
     except KeyboardInterrupt:
@@ -31,13 +29,6 @@ def main(arguments: Sequence[str], environ: Mapping[str, str], out: TextIO, err:
         failed = _fail(context.err, LauncherError(f"cannot write to standard output: {lost.strerror}", remedy))
         return code or failed
     return code
-
-
-def load(command: Command) -> Handler:
-    """Import the function that carries out a command, and no other command's module."""
-    module, _, function = command.run.partition(":")
-    handler: Handler = getattr(import_module(f"stigmer_launcher.cli.{module}"), function)
-    return handler
 
 
 def _fail(err: Terminal, error: LauncherError) -> int:
