@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import takewhile
 from typing import NamedTuple
 
-from stigmer_launcher.cli.grammar import GROUPS, HELP, Command, Option, find, subtree
+from stigmer_launcher.cli.grammar import HELP, Command, Option, find, subtree
 from stigmer_launcher.errors import UsageError
 
 
@@ -42,7 +42,7 @@ def parse(arguments: Sequence[str]) -> Invocation:
     _refuse_excess(command, given)
     options: list[tuple[str, str]] = []
     while pending:
-        if pending[0] == "--" and command not in GROUPS:
+        if pending[0] == "--":
             given += tuple(pending[1:])
             break
         if _is_argument(pending[0]):

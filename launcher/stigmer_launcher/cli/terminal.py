@@ -37,8 +37,7 @@ class Terminal:
             self.failure = self.failure or error
 
     def lost(self) -> OSError | None:
-        """Write what is pending, and return why output is missing; that its reader or terminal has gone is no reason."""
-        self.text("")
+        """Return why output is missing; that its reader or terminal has gone is no reason."""
         error = self.failure
         if error is None or isinstance(error, BrokenPipeError):
             return None
