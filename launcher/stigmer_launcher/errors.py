@@ -52,9 +52,7 @@ class BusyError(LauncherError):
 class HiddenHolderError(LauncherError):
     """A lock is held by a process whose pid cannot be known here: in another container, pid namespace or machine."""
 
-    remedy = (
-        "run the command where Stigmer was started (container or machine), or set STIGMER_HOME to another directory"
-    )
+    remedy = "run the command where Stigmer was started (container or machine), or set another STIGMER_HOME"
 
 
 class LimitError(LauncherError):
