@@ -41,10 +41,7 @@ def parse(arguments: Sequence[str]) -> Invocation:
     given = words[len(command.words) :]
     _refuse_excess(command, given)
     options: list[tuple[str, str]] = []
-    while pending:
-        if pending[0] == "--":
-            given += tuple(pending[1:])
-            break
+    while pending and pending[0] != "--":
         if _is_argument(pending[0]):
             given += (pending.pop(0),)
             continue
@@ -52,6 +49,7 @@ def parse(arguments: Sequence[str]) -> Invocation:
         if option.run:
             return Invocation(command._replace(run=option.run))
         options.append((option.name, value))
+    given += tuple(pending[1:])
     return Invocation(command, tuple(options), _check_arguments(command, given))
 
 
