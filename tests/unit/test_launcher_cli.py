@@ -271,6 +271,8 @@ def complete(*words: str) -> list[str]:
         (("server", "logs", ""), {"temporal", "agent-runner", "--follow"}),
         (("server", "logs", "-f", "-s", "a"), {"agent-runner"}),
         (("server", "stop", "a"), {"agent-runner"}),
+        (("server", "stop", "temporal", "a"), {"agent-runner"}),
+        (("server", "logs", "temporal", "agent-runner", "--f"), {"--follow"}),
         (("server", "restart", ""), {"temporal", "agent-runner", "--port"}),
         (("server", "start", "--port", "s"), {"server="}),
         (("server", "logs", "--lines", "5", "--f"), {"--follow"}),
