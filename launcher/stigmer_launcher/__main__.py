@@ -15,8 +15,10 @@ def run(arguments: list[str]) -> int:
             pass  # `main` fails in the same way, and explains it
         else:
             return 0
-    if None in (sys.stdin, sys.stdout, sys.stderr):
-        _open_closed_streams()
+    # The next file that is opened, such as a lock, would get the number of a closed stream and be taken for the terminal.
+    for name in ("stdin", "stdout", "stderr"):  # in the order of their numbers: a file gets the lowest that is free
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w", encoding="utf-8"))  # noqa: SIM115 - for life
     import gc
 
     gc.disable()  # a command ends before there is anything worth collecting; who stays longer enables it again
@@ -24,16 +26,6 @@ def run(arguments: list[str]) -> int:
     from stigmer_launcher.cli.main import main
 
     return main(arguments, os.environ, sys.stdout, sys.stderr)
-
-
-def _open_closed_streams() -> None:
-    """Read nothing and print nowhere where a standard stream was closed.
-
-    Otherwise the next file that is opened, such as a lock, gets the number 0, 1 or 2 and is taken for the terminal.
-    """
-    for name in ("stdin", "stdout", "stderr"):  # in the order of their numbers: a file gets the lowest that is free
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w", encoding="utf-8"))  # noqa: SIM115 - for life
 
 
 if __name__ == "__main__":

@@ -52,9 +52,7 @@ class BusyError(LauncherError):
 class HiddenHolderError(LauncherError):
     """A lock is held by a process whose pid cannot be known here: in another container, pid namespace or machine."""
 
-    remedy = (
-        "run the command where Stigmer was started (container or machine), or set STIGMER_HOME to another directory"
-    )
+    remedy = "run the command where Stigmer was started (container or machine), or set another STIGMER_HOME"
 
 
 class LimitError(LauncherError):
@@ -67,20 +65,6 @@ class ConfigError(LauncherError):
     """config.yaml, or a variable that overrules it, says something that cannot be followed."""
 
     remedy = "correct the file at the line named (`stigmer config path` prints where it is)"
-
-
-class SecretError(LauncherError):
-    """An API key is needed and there is no way to get it."""
-
-
-class DatabaseError(LauncherError):
-    """A service's database is damaged."""
-
-
-class OverrideError(LauncherError):
-    """A variable names a development executable that cannot be run."""
-
-    remedy = "correct the variable or unset it"
 
 
 class PortError(LauncherError):

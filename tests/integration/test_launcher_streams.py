@@ -37,12 +37,25 @@ def test_a_closed_stream_changes_no_exit_code(launcher: Stigmer, words: str, clo
 @needs_full
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 @pytest.mark.parametrize(
-    "words", ["--version", "-V", "--help", "server stop", "config path", "completion bash", "doctor"]
+    "words",
+    [
+        "--version",
+        "-V",
+        "--help",
+        "server stop",
+        "server logs",
+        "server logs -f",
+        "config path",
+        "completion bash",
+        "doctor",
+    ],
 )
 def test_output_that_cannot_be_written_is_an_error_with_its_reason(
     launcher: Stigmer, words: str, unbuffered: str
 ) -> None:
     launcher.environment["PYTHONUNBUFFERED"] = unbuffered
+    (launcher.home / "logs").mkdir(parents=True)
+    (launcher.home / "logs" / "a.log").write_text("line\n")
     done = shell(launcher, f"stigmer {words} >/dev/full")
     assert done.code == 1
     assert done.err.startswith("Error: cannot write to standard output: No space left on device\n")

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import io
 import os
+import pkgutil
 import shutil
 import subprocess
 import sys
@@ -13,9 +14,9 @@ import pytest
 
 from documents.manual import render_manual
 from stigmer_launcher.cli import completion
-from stigmer_launcher.cli.grammar import COMMANDS, EXIT_CODES, Command, find
-from stigmer_launcher.cli.help import render_help, show_help
-from stigmer_launcher.cli.main import load, main
+from stigmer_launcher.cli.grammar import COMMANDS, EXIT_CODES, HELP, Command, find
+from stigmer_launcher.cli.help import render_help
+from stigmer_launcher.cli.main import main
 from stigmer_launcher.cli.parse import Invocation, parse
 from stigmer_launcher.cli.terminal import Context
 from stigmer_launcher.errors import DegradedError, LauncherError, StoppedError, UsageError
@@ -40,7 +41,7 @@ def run(*arguments: str, **environ: str) -> tuple[int, str, str]:
 def test_every_command_is_found_by_its_words_and_leads_somewhere(command: Command) -> None:
     arguments = (*command.words, *(command.choices[:1] or command.arguments[:1]), *command.arguments[1:])
     assert parse(arguments).command == command
-    assert callable(load(command))
+    assert callable(pkgutil.resolve_name(f"stigmer_launcher.cli.{command.run}"))
 
 
 @pytest.mark.parametrize(
@@ -92,7 +93,7 @@ def test_what_follows_two_dashes_is_no_option() -> None:
 def test_help_is_given_wherever_it_is_asked_for(arguments: tuple[str, ...], words: tuple[str, ...]) -> None:
     """About what was typed before it."""
     invocation = parse(arguments)
-    assert load(invocation.command) == show_help
+    assert invocation.command.run == HELP.run
     assert invocation.command.words == words
     assert render_help(words)
 
@@ -109,7 +110,9 @@ def test_help_is_given_wherever_it_is_asked_for(arguments: tuple[str, ...], word
         (("server", "--port=a=1", "start"), "options come after the whole command, `stigmer server start`"),
         (("server", "status", "--json=yes"), "--json takes no value"),
         (("--help=x",), "--help takes no value"),
-        (("server", "stop", "--version=1"), "--version takes no value"),
+        (("--version=1",), "--version takes no value"),
+        (("server", "stop", "--version=1"), "`stigmer server stop` has no option --version"),
+        (("server", "logs", "-f-"), "-f takes no value"),
         (("server", "logs", "-n"), "--lines needs a value: NUMBER"),
         (("server", "logs", "-x"), "has no option -x"),
         (("config", "get"), "needs KEY"),
@@ -121,8 +124,8 @@ def test_help_is_given_wherever_it_is_asked_for(arguments: tuple[str, ...], word
         (("--bogus",), "`stigmer` has no option --bogus"),
         (("--hlep",), "`stigmer` has no option --hlep; did you mean `--help`?"),
         (("-x", "server"), "`stigmer` has no option -x"),
-        (("--", "server"), "`stigmer` has no option --"),
-        (("--", "--version"), "`stigmer` has no option --"),
+        (("--", "server"), "options come after the whole command, `stigmer server`"),
+        (("--", "--version"), "no command `stigmer --version`"),
         (("--foreground", "server"), "--foreground comes after the command: `stigmer server --foreground`"),
         (("--foreground=yes", "server"), "--foreground comes after the command"),
         (("-f", "server", "logs"), "-f comes after the command: `stigmer server logs -f`"),
@@ -268,6 +271,8 @@ def complete(*words: str) -> list[str]:
         (("server", "logs", ""), {"temporal", "agent-runner", "--follow"}),
         (("server", "logs", "-f", "-s", "a"), {"agent-runner"}),
         (("server", "stop", "a"), {"agent-runner"}),
+        (("server", "stop", "temporal", "a"), {"agent-runner"}),
+        (("server", "logs", "temporal", "agent-runner", "--f"), {"--follow"}),
         (("server", "restart", ""), {"temporal", "agent-runner", "--port"}),
         (("server", "start", "--port", "s"), {"server="}),
         (("server", "logs", "--lines", "5", "--f"), {"--follow"}),
@@ -309,7 +314,7 @@ def test_what_fails_is_told_though_the_reader_of_the_output_has_gone(monkeypatch
         context.out.line("begun")
         raise OSError(errno.ENOSPC, "No space left on device", "/home/x/state.json")
 
-    monkeypatch.setattr("stigmer_launcher.cli.main.load", lambda _: fill_a_disk)
+    monkeypatch.setattr("stigmer_launcher.cli.commands.start.start", fill_a_disk)
     reader, writer = os.pipe()
     os.close(reader)
     said = io.StringIO()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_launcher.errors import DatabaseError
+from stigmer_launcher.errors import LauncherError
 from stigmer_launcher.launch.database import Content, examine, named_database, require_usable
 
 SCHEMA = tuple(f"CREATE TABLE t{number} (id INTEGER PRIMARY KEY, name TEXT, more TEXT)" for number in range(150))
@@ -168,7 +168,7 @@ def test_a_damaged_database_is_left_and_the_command_that_sets_it_aside_is_named(
     folder.mkdir()
     (folder / "t.db").write_bytes(b"garbage")
     (tmp_path / "my data.damaged-1").mkdir()
-    with pytest.raises(DatabaseError, match="is damaged and may hold workflow history") as caught:
+    with pytest.raises(LauncherError, match="is damaged and may hold workflow history") as caught:
         require_usable(str(folder / "t.db"), print)
     assert f"`mv '{folder}' '{folder}.damaged-2'`" in caught.value.remedy
     assert (folder / "t.db").read_bytes() == b"garbage"

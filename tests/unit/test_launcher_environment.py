@@ -7,7 +7,7 @@ import pytest
 
 from stigmer_launcher.config.file import Config, Setting
 from stigmer_launcher.config.llm import Llm
-from stigmer_launcher.errors import KegError, OverrideError
+from stigmer_launcher.errors import ConfigError, KegError
 from stigmer_launcher.launch import environment
 from stigmer_packaging.manifest.reader import load_manifest
 from stigmer_packaging.manifest.rules import VARIABLES
@@ -138,5 +138,5 @@ def test_an_executable_that_is_set_and_cannot_be_run_is_an_error_and_never_ours(
         "is built for another machine": executable(tmp_path / "foreign", foreign),
     }
     for problem, path in wrong.items():
-        with pytest.raises(OverrideError, match=f"STIGMER_ONE_BIN names {path}, which {problem}"):
+        with pytest.raises(ConfigError, match=f"STIGMER_ONE_BIN names {path}, which {problem}"):
             environment.executable_of(component, "/v/1", {"STIGMER_ONE_BIN": path})

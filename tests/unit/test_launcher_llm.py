@@ -11,7 +11,7 @@ import pytest
 
 from stigmer_launcher.config.file import Config, Setting
 from stigmer_launcher.config.llm import DEFAULTS, Llm, find_llm, require_key
-from stigmer_launcher.errors import ConfigError, SecretError
+from stigmer_launcher.errors import ConfigError, LauncherError
 from stigmer_launcher.system.places import Places
 
 SECRET = "sk-very-secret"  # noqa: S105 - the point of the tests
@@ -96,7 +96,7 @@ def test_a_missing_key_is_asked_for_once_and_kept_in_memory_only() -> None:
     [(" ", "anthropic needs an API key$"), (None, "needs an API key, and there is no terminal to ask for it$")],
 )
 def test_an_empty_answer_is_an_error_that_names_the_variable(answer: str | None, reason: str) -> None:
-    with pytest.raises(SecretError, match=reason) as caught:
+    with pytest.raises(LauncherError, match=reason) as caught:
         require_key(find_llm({"STIGMER_LLM_PROVIDER": "anthropic"}, NOTHING), lambda _: answer)
     assert "ANTHROPIC_API_KEY" in caught.value.remedy
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_launcher.errors import KegError, OverrideError, PortError
+from stigmer_launcher.errors import ConfigError, KegError, PortError
 from stigmer_launcher.launch.plan import Launch
 from stigmer_launcher.launch.prepare import prepare
 from stigmer_launcher.system.places import find_places
@@ -98,7 +98,7 @@ def test_a_taken_port_is_refused_before_anything_is_made(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("environ", "error", "text"),
     [
-        ({"STIGMER_TEMPORAL_BIN": "/nonexistent/temporal"}, OverrideError, "does not exist"),
+        ({"STIGMER_TEMPORAL_BIN": "/nonexistent/temporal"}, ConfigError, "does not exist"),
         ({"STIGMER_PAYLOAD": "/nonexistent"}, KegError, "/nonexistent"),
     ],
 )

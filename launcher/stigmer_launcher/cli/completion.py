@@ -2,18 +2,15 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from shlex import quote
-from typing import TYPE_CHECKING
 
-from stigmer_launcher.cli.grammar import COMMANDS, GROUPS, HELP
+from stigmer_launcher.cli.grammar import COMMANDS, GROUPS, HELP, Command
 from stigmer_launcher.cli.parse import Invocation
 from stigmer_launcher.cli.terminal import Context
 from stigmer_launcher.config.schema import SCHEMA
 from stigmer_launcher.errors import LauncherError
 from stigmer_launcher.install.manifest import read_keg
+from stigmer_launcher.install.payload import Payload
 from stigmer_launcher.system.places import installed_libexec
-
-if TYPE_CHECKING:
-    from stigmer_launcher.install.payload import Payload
 
 Names = Mapping[str, Sequence[str]]  # what stands for an argument or an option's value in the help, and what it can be
 Choices = dict[str, str]  # what can be typed at a place, and what it means
@@ -46,7 +43,7 @@ def names_of(environ: Mapping[str, str]) -> Names:
         return {"KEY": tuple(SCHEMA)}
 
 
-def names_in(payload: "Payload") -> Names:
+def names_in(payload: Payload) -> Names:
     """Return the names that options and arguments can have with these components."""
     ports = tuple(f"{name}=" for part in payload.components for name, _ in part.ports)
     return {"KEY": tuple(SCHEMA), "NAME=NUMBER": ports, "SERVICE": tuple(part.name for part in payload.components)}
@@ -102,15 +99,14 @@ fi
 def _fish(names: Names) -> str:
     lines = []
     for words, choices in _tree(names).items():
-        begin = f"complete -c stigmer -n '__stigmer_typed {words}'"
+        begin = f"complete -c stigmer -n '__stigmer_typed \"{words}\"'"
         lines += [f"{begin} -a {quote(name)} -d {quote(about)}" for name, about in choices.items() if name[0] != "-"]
     for command in (*COMMANDS, *GROUPS):
         for option in (*command.options, HELP):
-            line = f"complete -c stigmer -n '__stigmer_typed {command.name}' -l {option.name} -d {quote(option.help)}"
+            line = f"complete -c stigmer -n '__stigmer_typed \"{_typed(command)}\"' -l {option.name} -d {quote(option.help)}"
             line += f" -s {option.short}" if option.short else ""
-            line += " -x" if option.value else ""
-            values = names.get(option.value, ())
-            lines.append(line + (f" -a {quote(' '.join(values))}" if values else ""))
+            line += f" -x -a {quote(' '.join(names.get(option.value, ())))}" if option.value else ""
+            lines.append(line)
     described = "\n".join(lines)
     return f"""# fish completion for stigmer
 function __stigmer_typed  # whether the words typed so far, without options and their values, are these
@@ -125,7 +121,7 @@ function __stigmer_typed  # whether the words typed so far, without options and 
             set -a typed $word
         end
     end
-    test "$typed" = "$argv"
+    string match -q -- "$argv" "$typed"
 end
 complete -c stigmer -f
 {described}
@@ -139,17 +135,22 @@ def _places(names: Names) -> Iterator[tuple[str, Choices]]:
             if choices := names.get(option.value):
                 yield "|".join(f'"{command.name}"*/{flag}' for flag in option.flags), dict.fromkeys(choices, "")
     for words, following in _tree(names).items():
-        yield f'"{words}"/*', following
+        yield words.replace(" ", r"\ ") + "/*", following
 
 
 def _tree(names: Names) -> dict[str, Choices]:
-    """Give, for every beginning of a command, the words and options that can follow."""
+    """Give, for every beginning of a command as a pattern, the words and options that can follow."""
     tree: dict[str, Choices] = {}
     for command in (*GROUPS, *COMMANDS):
         for depth, word in enumerate(command.words):
             tree.setdefault(" ".join(command.words[:depth]), {}).setdefault(word, command.summary)
-        following = tree.setdefault(command.name, {})
+        following = tree.setdefault(_typed(command), {})
         placeholder = command.arguments[0] if command.arguments else command.rest
         following |= dict.fromkeys(command.choices or names.get(placeholder, ()), "")
         following |= {f"--{option.name}": option.help for option in (*command.options, HELP)}
     return tree
+
+
+def _typed(command: Command) -> str:
+    """Return the pattern of the words after which a command's arguments and options are completed."""
+    return command.name + ("*" if command.rest else "")

@@ -4,12 +4,16 @@ from typing import NamedTuple
 
 
 class Option(NamedTuple):
-    """One option. Without `value`, which names what follows, it is a switch; `short` is one letter."""
+    """One option. Without `value`, which names what follows, it is a switch; `short` is one letter.
+
+    `run` is the function that answers it in place of the command's.
+    """
 
     name: str
     help: str
     value: str = ""
     short: str = ""
+    run: str = ""
 
     @property
     def flags(self) -> tuple[str, ...]:
@@ -45,11 +49,11 @@ class Command(NamedTuple):
 
     def option(self, flag: str) -> Option | None:
         """Return the option that is typed like this."""
-        return next((option for option in self.options if flag in option.flags), None)
+        return next((option for option in (*self.options, HELP) if flag in option.flags), None)
 
 
-HELP = Option("help", "show this help", short="h")
-VERSION = Option("version", "show the version", short="V")
+HELP = Option("help", "show this help", short="h", run="help:show_help")
+VERSION = Option("version", "show the version", short="V", run="help:show_version")
 _JSON = Option("json", "print JSON for programs")
 _PORT = Option("port", "use another port for this start (names: server, temporal, temporal-ui)", value="NAME=NUMBER")
 _START = (Option("foreground", "stay in the foreground, for brew services and systemd"), _PORT)
@@ -74,32 +78,21 @@ COMMANDS = (
     _SERVER,
     _SERVER._replace(words=("server", "start")),
     Command(
-        ("server", "stop"),
-        "stop all services, Temporal last, or only those named",
-        "commands.stop:stop",
-        rest="SERVICE",
+        ("server", "stop"), "stop all services, Temporal last, or only those named", "commands.stop:stop", rest="SERVICE",
         more="A service that was stopped alone stays so, and the others go on, until `stigmer server restart SERVICE` or\n"
         "`stigmer server`. Meanwhile the status is degraded, with exit code 4.",
     ),
     Command(
-        ("server", "restart"),
-        "stop all services and start the installed version, or restart only those named",
-        "commands.start:restart",
-        _START,
-        rest="SERVICE",
+        ("server", "restart"), "stop all services and start the installed version, or restart only those named",
+        "commands.start:restart", _START, rest="SERVICE",
         more="With SERVICE, the running version is kept, and services that need it prove that they work again.",
     ),
     Command(
-        ("server", "status"),
-        "show every service: state, pid, uptime, restarts, port",
-        "commands.status:status",
-        (_JSON,),
+        ("server", "status"), "show every service: state, pid, uptime, restarts, port", "commands.status:status", (_JSON,),
         more="Exit code 0 when everything runs, 3 when the server is stopped, 4 when a service is missing.",
     ),
     Command(
-        ("server", "logs"),
-        "show what the services print",
-        "commands.logs:logs",
+        ("server", "logs"), "show what the services print", "commands.logs:logs",
         (
             Option("follow", "go on as more is printed, until Ctrl-C", short="f"),
             Option("since", "show lines since then: 30s, 10m, 2h or 1d ago, or 2026-11-28T10:00 (local; UTC with Z)", value="TIME"),
@@ -114,9 +107,7 @@ COMMANDS = (
     _SMOKE._replace(words=("server", "smoke")),
     _SMOKE,
     Command(
-        ("doctor",),
-        "look for what is wrong, without changing anything",
-        "commands.doctor:doctor",
+        ("doctor",), "look for what is wrong, without changing anything", "commands.doctor:doctor",
         (Option("deep", "also compare every component's content with its checksum"), _JSON),
         more="The report is safe to paste into an issue: it tells whether API keys are present, never what they are.",
     ),
@@ -128,11 +119,8 @@ COMMANDS = (
     Command(("config", "path"), "show where config.yaml is", "commands.config:path"),
     Command(("version",), "show the version, and that of every component", "commands.status:version", (_JSON,)),
     Command(
-        ("completion",),
-        "print the completions for a shell",
-        "completion:completion",
-        arguments=("SHELL",),
-        choices=("bash", "zsh", "fish"),
+        ("completion",), "print the completions for a shell", "completion:completion",
+        arguments=("SHELL",), choices=("bash", "zsh", "fish"),
         more="Homebrew installs them; elsewhere: `stigmer completion bash > FILE`, and let your shell read FILE.",
     ),
 )  # fmt: skip

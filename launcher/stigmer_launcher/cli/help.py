@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from stigmer_launcher import version
-from stigmer_launcher.cli.grammar import EXIT_CODES, GROUPS, HELP, VARIABLES, VERSION, Command, Option, find, subtree
+from stigmer_launcher.cli.grammar import EXIT_CODES, GROUPS, HELP, ROOT, VARIABLES, Command, Option, find, subtree
 from stigmer_launcher.cli.parse import Invocation
 from stigmer_launcher.cli.terminal import Context, columns
 
@@ -22,16 +22,27 @@ def show_version(_: Invocation, context: Context) -> int:
 
 def render_help(words: tuple[str, ...]) -> str:
     """Return the help about a command or a group; about everything without words."""
-    command = find(words)
-    parts = [f"{usage(command)} - {command.summary}\n"]
+    return "\n".join(_parts(find(words)))
+
+
+def _parts(command: Command) -> Iterator[str]:
+    yield f"{usage(command)} - {command.summary}\n"
     if command not in GROUPS:
-        parts += _about_command(command)
-    below = [each for each in subtree(words) if each != command and (words or each.name != "server start")]
+        options = "".join(f" [{describe_option(option).rpartition(', ')[2]}]" for option in command.options)
+        yield f"Usage: {usage(command)}{options}\n"
+    if command.more:
+        yield command.more + "\n"
+    if command.choices:
+        yield f"{command.arguments[0]} is one of {', '.join(command.choices)}.\n"
+    hidden = command if command.words else find(("server", "start"))  # which is `server` again
+    below = [each for each in subtree(command.words) if each != hidden]
     if below:
-        parts.append(_columns("Commands", ((usage(each), each.summary) for each in below)))
-    if not words:
-        parts += _about_program()
-    return "\n".join(parts)
+        yield _columns("Commands", ((usage(each), each.summary) for each in below))
+    yield _columns("Options", ((describe_option(option), option.help) for option in (*command.options, HELP)))
+    if command is ROOT:
+        yield "Environment:\n" + "".join(f"  {name}\n      {text}\n" for name, text in VARIABLES)
+        yield _columns("Exit codes", ((str(code), meaning) for code, meaning in EXIT_CODES))
+        yield "`stigmer COMMAND --help` tells more about one of them, `man stigmer` everything.\n"
 
 
 def usage(command: Command) -> str:
@@ -44,27 +55,6 @@ def describe_option(option: Option) -> str:
     """Return an option as it is typed: `-n, --lines NUMBER`."""
     value = f" {option.value}" if option.value else ""
     return ", ".join(reversed(option.flags)) + value
-
-
-def _about_command(command: Command) -> Iterator[str]:
-    options = "".join(f" [{describe_option(option).rpartition(', ')[2]}]" for option in command.options)
-    yield f"Usage: {usage(command)}{options}\n"
-    if command.more:
-        yield command.more + "\n"
-    if command.choices:
-        yield f"{command.arguments[0]} is one of {', '.join(command.choices)}.\n"
-    yield _options(*command.options, HELP)
-
-
-def _about_program() -> Iterator[str]:
-    yield _options(HELP, VERSION)
-    yield "Environment:\n" + "".join(f"  {name}\n      {text}\n" for name, text in VARIABLES)
-    yield _columns("Exit codes", ((str(code), meaning) for code, meaning in EXIT_CODES))
-    yield "`stigmer COMMAND --help` tells more about one of them, `man stigmer` everything.\n"
-
-
-def _options(*options: Option) -> str:
-    return _columns("Options", ((describe_option(option), option.help) for option in options))
 
 
 def _columns(heading: str, rows: Iterable[tuple[str, str]]) -> str:

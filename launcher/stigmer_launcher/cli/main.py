@@ -1,53 +1,34 @@
 """Entry point of the command line: parses it, runs the command, and reports failures with a remedy and an exit code."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import TextIO
 
-from stigmer_launcher.cli.grammar import Command
-from stigmer_launcher.cli.parse import Invocation, parse
+from stigmer_launcher.cli.parse import parse
 from stigmer_launcher.cli.terminal import Context, Terminal, terminal_of
 from stigmer_launcher.errors import LauncherError
-
-Handler = Callable[[Invocation, Context], int]
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str], out: TextIO, err: TextIO) -> int:
     """Run a command line and give its exit code; output that could not be written makes it a failure."""
     context = Context(environ, terminal_of(out, environ), terminal_of(err, environ))
-    code = _run(arguments, context)
+    try:
+        invocation = parse(arguments)
+        module, _, function = invocation.command.run.partition(":")
+        code: int = getattr(import_module(f"stigmer_launcher.cli.{module}"), function)(invocation, context)
+    except LauncherError as error:
+        code = _fail(context.err, error)
+    except KeyboardInterrupt:
+        context.err.line()
+        code = 130
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        code = _fail(context.err, LauncherError(f"{place}{error.strerror or error}"))
     if lost := context.out.lost():
         remedy = "free some space, or write to another file"
         failed = _fail(context.err, LauncherError(f"cannot write to standard output: {lost.strerror}", remedy))
         return code or failed
     return code
-
-
-def _run(arguments: Sequence[str], context: Context) -> int:
-    try:
-        invocation = parse(arguments)
-        return load(invocation.command)(invocation, context)
-    except LauncherError as error:
-        return _fail(context.err, error)
-    except BrokenPipeError:  # whoever read our output has seen enough
-        return 0
-    except KeyboardInterrupt:
-        context.err.line()
-        return 130
-    except OSError as error:
-        context.out.text("")  # what is pending; a stream that has failed fails again
-        lost = context.out.failure
-        if lost and lost.errno == error.errno and not error.filename:  # the output's own, which `main` reports
-            return 0
-        place = f"{error.filename}: " if error.filename else ""
-        return _fail(context.err, LauncherError(f"{place}{error.strerror or error}"))
-
-
-def load(command: Command) -> Handler:
-    """Import the function that carries out a command, and no other command's module."""
-    module, _, function = command.run.partition(":")
-    handler: Handler = getattr(import_module(f"stigmer_launcher.cli.{module}"), function)
-    return handler
 
 
 def _fail(err: Terminal, error: LauncherError) -> int:

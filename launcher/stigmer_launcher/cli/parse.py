@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import takewhile
 from typing import NamedTuple
 
-from stigmer_launcher.cli.grammar import GROUPS, HELP, ROOT, VERSION, Command, find, subtree
+from stigmer_launcher.cli.grammar import HELP, Command, Option, find, subtree
 from stigmer_launcher.errors import UsageError
 
 
@@ -30,74 +30,57 @@ class Invocation(NamedTuple):
 
 def parse(arguments: Sequence[str]) -> Invocation:
     """Read the arguments after the program's name; UsageError says what is wrong and what may have been meant."""
-    words = tuple(takewhile(lambda word: not word.startswith("-"), arguments))
-    rest = tuple(arguments[len(words) :])
+    words = tuple(takewhile(_is_argument, arguments))
+    pending = list(arguments[len(words) :])
     if words[:1] == ("help",):  # `help TOPIC` is `TOPIC --help`
         words = words[1:]
-        if rest and rest[0] not in HELP.flags:
-            raise _wrong(f"`stigmer help` has no option {rest[0]}", find(words))
-        rest = HELP.flags[:1]
+        if pending and pending[0] not in HELP.flags:
+            raise _wrong(f"`stigmer help` has no option {pending[0]}", find(words))
+        pending = [HELP.flags[0]]
     command = find(words)
-    leading = words[len(command.words) :]
-    given, following = _scan(rest, command)
-    _refuse_excess(command, leading)
-    for flag, value in given:
-        if flag == "--":  # of a group, which takes no arguments: refused below
-            break
-        if value is not None and flag in (*HELP.flags, *VERSION.flags):
-            raise _wrong(f"{flag} takes no value", command)
-        if flag in HELP.flags:
-            return Invocation(command._replace(run="help:show_help"))
-        if flag in VERSION.flags and command is ROOT:
-            return Invocation(command._replace(run="help:show_version"))
-    options = tuple(_read_option(command, flag, value, following) for flag, value in given)
-    return Invocation(command, options, _check_arguments(command, (*leading, *following)))
+    given = words[len(command.words) :]
+    _refuse_excess(command, given)
+    options: list[tuple[str, str]] = []
+    while pending and pending[0] != "--":
+        if _is_argument(pending[0]):
+            given += (pending.pop(0),)
+            continue
+        option, value = _take_option(pending, command)
+        if option.run:
+            return Invocation(command._replace(run=option.run))
+        options.append((option.name, value))
+    given += tuple(pending[1:])
+    return Invocation(command, tuple(options), _check_arguments(command, given))
 
 
-def _scan(rest: Sequence[str], command: Command) -> tuple[list[tuple[str, str | None]], list[str]]:
-    """Part flags with their values from arguments.
+def _is_argument(word: str) -> bool:
+    return word == "-" or not word.startswith("-")
+
+
+def _take_option(pending: list[str], command: Command) -> tuple[Option, str]:
+    """Take an option and its value from the words; UsageError when the command has no such option, or it wants another value.
 
     Understands `--name`, `--name=value`, `--name value`, `-n value`, `-nvalue`, and several short switches together.
     """
-    valued = {flag for option in command.options if option.value for flag in option.flags}
-    switches = {flag for option in (*command.options, HELP, VERSION) for flag in option.flags} - valued
-    given: list[tuple[str, str | None]] = []
-    arguments: list[str] = []
-    words = iter(rest)
-    for word in words:
-        if word == "--" and command not in GROUPS:
-            arguments += words
-        elif word.startswith("--"):
-            flag, equals, value = word.partition("=")
-            given.append((flag, value if equals else next(words, None) if flag in valued else None))
-        elif word.startswith("-") and len(word) > 1:
-            for place, letter in enumerate(word[1:], 2):
-                if f"-{letter}" in valued:
-                    given.append((f"-{letter}", word[place:] or next(words, None)))
-                    break
-                given.append((f"-{letter}", None))
-                if f"-{letter}" not in switches:
-                    break
-        else:
-            arguments.append(word)
-    return given, arguments
-
-
-def _read_option(command: Command, flag: str, value: str | None, following: Sequence[str]) -> tuple[str, str]:
-    """Return the option's name and its value; UsageError when the command has no such option, or it wants another value."""
+    word = pending.pop(0)
+    flag, equals, value = word.partition("=") if word.startswith("--") else (word[:2], "", word[2:])
     option = command.option(flag)
     if option is None:
-        raise _unknown_option(command, flag, following)
-    if option.value and value is None:
-        raise _wrong(f"--{option.name} needs a value: {option.value}", command)
-    if value is not None and not option.value:
+        raise _unknown_option(command, flag, pending)
+    if option.value:
+        if not (equals or value or pending):
+            raise _wrong(f"--{option.name} needs a value: {option.value}", command)
+        return option, value if equals or value else pending.pop(0)
+    if equals or value.startswith("-"):
         raise _wrong(f"{flag} takes no value", command)
-    return option.name, value or ""
+    if value:
+        pending.insert(0, f"-{value}")
+    return option, ""
 
 
 def _unknown_option(command: Command, flag: str, following: Sequence[str]) -> UsageError:
     """Explain why a command lacks an option: it belongs after the words that follow, or there is none like it."""
-    for other in subtree(find((*command.words, *following)).words):
+    for other in subtree(find((*command.words, *filter(_is_argument, following))).words):
         if other.option(flag):
             return _wrong(f"{flag} comes after the command: `{other.full_name} {flag}`", other)
     known = [f"--{option.name}" for option in (*command.options, HELP)]

@@ -17,7 +17,7 @@ class Terminal:
     """A stream, and what it can show.
 
     What a command does must not depend on whether somebody reads its progress: a write that fails is kept in `failure`
-    instead of raised. Commands that only print, such as `logs`, write to `stream` and end when nobody reads.
+    instead of raised, where a command that only prints sees that it may end.
     """
 
     def __init__(self, stream: TextIO, *, live: bool, colour: bool, unicode: bool) -> None:
@@ -37,8 +37,7 @@ class Terminal:
             self.failure = self.failure or error
 
     def lost(self) -> OSError | None:
-        """Write what is pending, and return why output is missing; that its reader or terminal has gone is no reason."""
-        self.text("")
+        """Return why output is missing; that its reader or terminal has gone is no reason."""
         error = self.failure
         if error is None or isinstance(error, BrokenPipeError):
             return None

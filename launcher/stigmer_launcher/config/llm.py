@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from stigmer_launcher.config.file import Config
 from stigmer_launcher.config.schema import provider as read_provider
-from stigmer_launcher.errors import SecretError
+from stigmer_launcher.errors import LauncherError
 
 _LLM = "backend.local.llm"
 _KEY = "STIGMER_LLM_API_KEY"
@@ -78,7 +78,7 @@ def find_llm(environ: Mapping[str, str], config: Config) -> Llm:
 
 
 def require_key(llm: Llm, ask: Callable[[str], str | None]) -> Llm:
-    """Return `llm` with its key, asking once if one is missing; SecretError when nothing is answered."""
+    """Return `llm` with its key, asking once if one is missing; LauncherError when nothing is answered."""
     if not llm.needs_key:
         return llm
     answer = ask(f"API key for {llm.provider} (not shown, not stored): ")
@@ -86,7 +86,7 @@ def require_key(llm: Llm, ask: Callable[[str], str | None]) -> Llm:
     if not key:
         why = ", and there is no terminal to ask for it" if answer is None else ""
         remedy = f"set {DEFAULTS[llm.provider].variable} (or {_KEY}) in the environment and run the command again"
-        raise SecretError(f"{llm.provider} needs an API key{why}", remedy)
+        raise LauncherError(f"{llm.provider} needs an API key{why}", remedy)
     return llm._replace(api_key=key, key_from="prompt")
 
 

@@ -15,7 +15,7 @@ from contextlib import suppress
 from enum import Enum
 from itertools import count, islice, pairwise
 
-from stigmer_launcher.errors import DatabaseError, HomeError
+from stigmer_launcher.errors import HomeError, LauncherError
 from stigmer_launcher.system.places import explain
 
 _OPTION = "--db-filename"
@@ -55,7 +55,7 @@ def named_database(arguments: tuple[str, ...], directory: str) -> str:
 
 
 def require_usable(path: str, report: Callable[[str], None]) -> None:
-    """Set an unfinished database aside, saying so; DatabaseError for a damaged one. No service may be using it.
+    """Set an unfinished database aside, saying so; LauncherError for a damaged one. No service may be using it.
 
     The folder of a missing one is made, unless the home is missing too. An empty path means that there is no database.
     """
@@ -67,7 +67,7 @@ def require_usable(path: str, report: Callable[[str], None]) -> None:
         with suppress(OSError):
             os.mkdir(os.path.dirname(path), 0o700)
     if content is Content.DAMAGED:
-        raise DatabaseError(f"{path} {content.value}; it is left as it is", remedy_for(path))
+        raise LauncherError(f"{path} {content.value}; it is left as it is", remedy_for(path))
     if content is Content.UNFINISHED:
         report(f"{path} {content.value}; it is kept as {_set_aside(path)}")
 

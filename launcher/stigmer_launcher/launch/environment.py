@@ -13,7 +13,7 @@ from typing import NamedTuple
 from stigmer_launcher.config.file import Config
 from stigmer_launcher.config.llm import Llm
 from stigmer_launcher.config.schema import address as read_address
-from stigmer_launcher.errors import ConfigError, KegError, OverrideError, UsageError
+from stigmer_launcher.errors import ConfigError, KegError, UsageError
 from stigmer_launcher.install.payload import Component, Payload
 from stigmer_launcher.system.machine import binary_target, this_target
 
@@ -96,12 +96,12 @@ def variables(
 
 
 def executable_of(component: Component, directory: str, environ: Mapping[str, str]) -> str:
-    """Return the executable that the user's variable names, else ours; OverrideError when the user's cannot be run."""
+    """Return the executable that the user's variable names, else ours; ConfigError when the user's cannot be run."""
     named = environ.get(component.override, "") if component.override else ""
     if not named:
         return os.path.join(directory, component.entry)
     if found := _objection(named):
-        raise OverrideError(f"{component.override} names {named}, which {found}")
+        raise ConfigError(f"{component.override} names {named}, which {found}", "correct the variable or unset it")
     return os.path.abspath(named)
 
 

@@ -40,7 +40,7 @@ def logs(invocation: Invocation, context: Context) -> int:
     tails = {name: Tail(name, directory) for name in _chosen(named, context, directory, follows=follows)}
     _print((tail.last(count, since) for tail in tails.values()), tails, context.out, count=count, stamps=stamps)
     with suppress(KeyboardInterrupt):
-        while follows and not _is_abandoned(context.out.stream.fileno()):
+        while follows and not (context.out.failure or _is_abandoned(context.out.stream.fileno())):
             if not named:
                 tails |= {name: Tail(name, directory) for name in sorted(_with_logs(directory) - tails.keys())}
             _print((tail.more() for tail in tails.values()), tails, context.out, count=sys.maxsize, stamps=stamps)
@@ -86,11 +86,11 @@ def _print(logs: Iterable[Iterable[Entry]], names: Collection[str], out: Termina
         for place, name in enumerate(names):
             prefixes[name] = out.paint(f"{name:<{width}} | ", PALETTE[place % len(PALETTE)])
     entries = sorted((entry for log in logs for entry in log), key=lambda entry: entry.stamp)
+    lines = ""
     for entry in entries[max(0, len(entries) - count) :]:
         stamp = entry.stamp.decode() if stamps else ""
-        text = readable(entry.text, colours=out.colour, stamp=not stamp)
-        out.stream.write(f"{prefixes[entry.service]}{stamp}{text}\n")
-    out.stream.flush()
+        lines += f"{prefixes[entry.service]}{stamp}{readable(entry.text, colours=out.colour, stamp=not stamp)}\n"
+    out.text(lines)
 
 
 class Tail:
