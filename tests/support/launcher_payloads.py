@@ -46,7 +46,7 @@ def part(
         environment=(),
         ports=(),
         needs=(),
-        readiness=Readiness(10.0, (Proof("grpc", "server"),)),
+        readiness=Readiness(10.0, (Proof("pollers", "", ("queue",)),)),
         stop_order=1,
         grace=5.0,
         override="",
