@@ -171,7 +171,7 @@ class Supervisor:
             self._watchdog.wait_until_ready()
 
     def _look_after(self) -> None:
-        """Stop when the home was removed or moved: commands do not find this supervisor any more."""
+        """Start a missing watchdog, and stop when the home was removed or moved: no command finds this supervisor then."""
         self._next_look = time.monotonic() + _LOOK
         if not self._watchdog.pid:
             self._replace_watchdog()
