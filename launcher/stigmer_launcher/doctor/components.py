@@ -10,9 +10,6 @@ from stigmer_launcher.install.manifest import Keg
 from stigmer_launcher.install.payload import FileEntry
 from stigmer_launcher.launch import environment
 
-_SECTION = "Components"
-_HEALED = "run `stigmer server`: it makes them again"
-
 
 def check_components(context: DoctorContext) -> Iterator[Finding]:
     """Check each component, and the versions that are kept."""
@@ -37,14 +34,14 @@ def _installed(context: DoctorContext, keg: Keg) -> Iterator[Finding]:
     for part in keg.payload.components:
         if broken := _flaws(part.files, in_keg):
             damage = f"{part.version}: the keg is damaged: {broken}"
-            yield Finding(_SECTION, part.name, PROBLEM, damage, KegError.remedy)
+            yield Finding(part.name, PROBLEM, damage, KegError.remedy)
         elif damaged := _flaws(part.files, modified):
-            yield Finding(_SECTION, part.name, WARNING, f"{part.version}: {damaged}", _HEALED)
+            yield Finding(part.name, WARNING, f"{part.version}: {damaged}", "run `stigmer server`: it makes them again")
         elif not installed:
-            yield Finding(_SECTION, part.name, NOTE, f"{part.version}, made at the next start")
+            yield Finding(part.name, NOTE, f"{part.version}, made at the next start")
         else:
             how = "compared with its checksums" if context.deep else "untouched"
-            yield Finding(_SECTION, part.name, OK, f"{part.version}, {len(part.files)} files, {how}")
+            yield Finding(part.name, OK, f"{part.version}, {len(part.files)} files, {how}")
 
 
 def _flaws(files: Sequence[FileEntry], flaws: Mapping[str, str]) -> str:
@@ -63,18 +60,18 @@ def _overrides(context: DoctorContext, keg: Keg) -> Iterator[Finding]:
             continue
         try:
             found = environment.executable_of(component, "", context.environ)
-            yield Finding(_SECTION, component.name, NOTE, f"{component.override} has {found} run instead")
+            yield Finding(component.name, NOTE, f"{component.override} has {found} run instead")
         except LauncherError as error:
-            yield problem(_SECTION, component.name, error)
+            yield problem(component.name, error)
 
 
 def _versions(context: DoctorContext, keg: Keg) -> Iterator[Finding]:
     current = versions.current(context.places)
     if current and current != keg.id:
-        yield Finding(_SECTION, "bin", NOTE, f"bin holds {current}; the next start switches to {keg.id}")
+        yield Finding("bin", NOTE, f"bin holds {current}; the next start switches to {keg.id}")
     if os.path.lexists(context.places.bin) and not current:
-        yield Finding(_SECTION, "bin", NOTE, "bin is not ours; the next start moves it aside and keeps it")
+        yield Finding("bin", NOTE, "bin is not ours; the next start moves it aside and keeps it")
     running = context.snapshot.installed if context.supervisor else ""
     for name in versions.outdated(context.places, (keg.id,)):
         why = "kept for the running server" if name == running else "removed at the next start"
-        yield Finding(_SECTION, "old version", NOTE, f"{name}, {why}")
+        yield Finding("old version", NOTE, f"{name}, {why}")
