@@ -65,7 +65,7 @@ def config(places: Places, *arguments: str, **environ: str) -> tuple[int, str, s
 def test_without_a_file_there_are_the_defaults_and_no_file_is_made(places: Places) -> None:
     read = config_file.read_config(places.config)
     assert read.text("ports.server") == "7234"
-    assert {row.origin for row in effective_values(read, {})} == {"default"}
+    assert {origin for _, origin in effective_values(read, {}).values()} == {"default"}
     assert not Path(places.home).exists()
 
 
@@ -338,8 +338,8 @@ def test_an_editor_that_fails_is_named(places: Places, editor: str) -> None:
 
 def effective(places: Places, **environ: str) -> dict[str, tuple[str, str]]:
     """Give each key's value in effect and its origin."""
-    rows = effective_values(config_file.read_config(places.config), environ)
-    return {row.key.removeprefix("backend.local."): (row.value, row.origin) for row in rows}
+    read = effective_values(config_file.read_config(places.config), environ)
+    return {key.removeprefix("backend.local."): found for key, found in read.items()}
 
 
 def test_a_variable_decides_before_the_file_and_the_file_before_the_default(places: Places) -> None:

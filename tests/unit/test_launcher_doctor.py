@@ -158,7 +158,7 @@ def test_a_configuration_that_others_can_read_is_worse_with_a_key_in_it(
     [
         ({}, OK, "not needed"),
         ({"STIGMER_LLM_PROVIDER": "openai"}, WARNING, "missing; openai needs one"),
-        ({"STIGMER_LLM_PROVIDER": "openai", "OPENAI_API_KEY": SECRET}, OK, "present, from OPENAI_API_KEY"),
+        ({"STIGMER_LLM_PROVIDER": "openai", "OPENAI_API_KEY": SECRET}, OK, "present (OPENAI_API_KEY)"),
     ],
 )
 def test_a_key_is_said_to_be_there_or_not_and_never_shown(

@@ -14,7 +14,7 @@ from stigmer_packaging.manifest.rules import VARIABLES
 from support.launcher_payloads import part
 
 MANIFEST = load_manifest(Path(__file__).parents[2] / "packaging" / "manifest.yaml")
-LLM = Llm("openai", "gpt-4", "https://api", "sk-very-secret", "prompt")
+LLM = Llm("openai", "gpt-4", "https://api", "sk-very-secret")
 NOTHING = Config("config.yaml", {})
 PORTS = {"server": 7234, "temporal": 7233, "temporal-ui": 8233}
 VALUES = environment.variables("/h ome", PORTS, "", "default", LLM, NOTHING)

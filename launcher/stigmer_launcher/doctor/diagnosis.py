@@ -108,8 +108,8 @@ def check_model(context: DoctorContext) -> Iterator[Finding]:
         remedy = f"set {llm.DEFAULTS[model.provider].variable}; without it the start asks"
         yield Finding("key", WARNING, f"missing; {model.provider} needs one", remedy)
     else:
-        present = "not needed" if model.key_from == "not needed" else f"present, from {model.key_from}"
-        yield Finding("key", OK, present)
+        _, origin = llm.find_settings(context.environ, context.config)["api_key"]
+        yield Finding("key", OK, f"present ({origin})" if model.api_key else "not needed")
 
 
 # What each section of the report is made of; `diagnose` itself reads the keg and the configuration.
