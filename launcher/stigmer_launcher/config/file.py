@@ -10,9 +10,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from stigmer_launcher.config import yaml_subset
+from stigmer_launcher.config import schema, yaml_subset
 from stigmer_launcher.config.schema import EARLIER, FIRST_FILE, SCHEMA, Value, did_you_mean, plain
-from stigmer_launcher.config.schema import text as read_text
 from stigmer_launcher.errors import ConfigError, UsageError
 from stigmer_launcher.system import locks
 from stigmer_launcher.system.places import Places, explain, prepare_home
@@ -72,7 +71,7 @@ def set_value(places: Places, key: str, value: str) -> None:
         remedy = "set ANTHROPIC_API_KEY, OPENAI_API_KEY or STIGMER_LLM_API_KEY in the environment"
         raise UsageError(f"{key} is a secret and must not stand on a command line", remedy)
     try:
-        known = SCHEMA[key].read(read_text(value, key), key) if value else value
+        known = SCHEMA[key].read(schema.text(value, key), key) if value else value
     except ConfigError as error:
         raise UsageError(str(error), f"run `stigmer config get {key}`") from None
     scalar = yaml_subset.render(known) if isinstance(known, str) else plain(known)
@@ -97,13 +96,11 @@ def unset_value(places: Places, key: str) -> bool:
 
 def write_first(places: Places) -> bool:
     """Write the file with its explanation if there is none; False when there is one."""
-    if os.path.lexists(places.config):
-        return False
     with _editing(places):
         if os.path.lexists(places.config):
             return False
         _write(places.config, FIRST_FILE)
-    return True
+        return True
 
 
 def unused(config: Config) -> tuple[str, ...]:

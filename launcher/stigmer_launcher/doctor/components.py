@@ -5,9 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from stigmer_launcher.doctor.findings import NOTE, OK, PROBLEM, WARNING, DoctorContext, Finding, problem
 from stigmer_launcher.errors import KegError, LauncherError
-from stigmer_launcher.install import manifest, verify, versions
-from stigmer_launcher.install.manifest import Keg
-from stigmer_launcher.install.payload import FileEntry
+from stigmer_launcher.install import manifest, payload, verify, versions
 from stigmer_launcher.launch import environment
 
 
@@ -19,7 +17,7 @@ def check_components(context: DoctorContext) -> Iterator[Finding]:
         yield from _versions(context, context.keg)
 
 
-def _installed(context: DoctorContext, keg: Keg) -> Iterator[Finding]:
+def _installed(context: DoctorContext, keg: manifest.Keg) -> Iterator[Finding]:
     directory = versions.directory_of(context.places, keg.id)
     installed = manifest.read_manifest(directory)
     entries = manifest.files_of(keg.payload)
@@ -44,17 +42,17 @@ def _installed(context: DoctorContext, keg: Keg) -> Iterator[Finding]:
             yield Finding(part.name, OK, f"{part.version}, {len(part.files)} files, {how}")
 
 
-def _flaws(files: Sequence[FileEntry], flaws: Mapping[str, str]) -> str:
+def _flaws(files: Sequence[payload.FileEntry], flaws: Mapping[str, str]) -> str:
     texts = [f"{entry.path} {flaws[entry.path]}" for entry in files if flaws.get(entry.path)]
     return ", ".join(texts[:3]) + (f", and {len(texts) - 3} more" if len(texts) > 3 else "")
 
 
-def _compare(directory: str, entries: Sequence[FileEntry]) -> dict[str, str]:
+def _compare(directory: str, entries: Sequence[payload.FileEntry]) -> dict[str, str]:
     flaws = {e.path: verify.flaw(f"{directory}/{e.path}", e) for e in entries}
     return {path: flaw for path, flaw in flaws.items() if flaw and not verify.is_relocated(f"{directory}/{path}")}
 
 
-def _overrides(context: DoctorContext, keg: Keg) -> Iterator[Finding]:
+def _overrides(context: DoctorContext, keg: manifest.Keg) -> Iterator[Finding]:
     for component in keg.payload.components:
         if not context.environ.get(component.override, ""):
             continue
@@ -65,7 +63,7 @@ def _overrides(context: DoctorContext, keg: Keg) -> Iterator[Finding]:
             yield problem(component.name, error)
 
 
-def _versions(context: DoctorContext, keg: Keg) -> Iterator[Finding]:
+def _versions(context: DoctorContext, keg: manifest.Keg) -> Iterator[Finding]:
     current = versions.current(context.places)
     if current and current != keg.id:
         yield Finding("bin", NOTE, f"bin holds {current}; the next start switches to {keg.id}")

@@ -5,15 +5,12 @@ import shlex
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 
-from stigmer_launcher.config import file as configuration
-from stigmer_launcher.config import llm
-from stigmer_launcher.config.file import Config
+from stigmer_launcher.config import file, llm
 from stigmer_launcher.config.schema import SCHEMA
 from stigmer_launcher.doctor import components, server
 from stigmer_launcher.doctor.findings import NOTE, OK, PROBLEM, WARNING, DoctorContext, Finding, problem
 from stigmer_launcher.errors import LauncherError
-from stigmer_launcher.install import preflight
-from stigmer_launcher.install.manifest import read_keg
+from stigmer_launcher.install import manifest, preflight
 from stigmer_launcher.supervise.state import Instance, cleaning_pid, read_snapshot, supervisor_pid
 from stigmer_launcher.system.places import find_places, installed_libexec, unwritable, unwritable_files
 from stigmer_launcher.version import NAME, VERSION
@@ -32,14 +29,14 @@ def diagnose(environ: Mapping[str, str], *, deep: bool) -> dict[str, list[Findin
         Finding("version", OK, f"{NAME} {VERSION}"),
         Finding("system", OK, f"{system.sysname} {system.release}, {system.machine}"),
     ]
-    keg, config, pids = None, Config(places.config, {}), (0, 0)
+    keg, config, pids = None, file.Config(places.config, {}), (0, 0)
     with _noting(report["Stigmer"], "keg"):
-        installed = read_keg(installed_libexec(environ))
+        installed = manifest.read_keg(installed_libexec(environ))
         preflight.require_target(installed.payload.target)
         report["Stigmer"].append(Finding("keg", OK, f"{installed.libexec} ({installed.id})"))
         keg = installed
     with _noting(report["Configuration"], "file"):
-        config = configuration.read_config(places.config)
+        config = file.read_config(places.config)
         report["Configuration"].extend(check_config(config))
     with _noting(report["Server"], "lock"):
         pids = (supervisor_pid(running), cleaning_pid(running))
@@ -62,7 +59,7 @@ def _noting(found: list[Finding], name: str) -> Iterator[None]:
         found.append(Finding(name, PROBLEM, f"{error.filename or ''}: {error.strerror or error}"))
 
 
-def check_config(config: Config) -> Iterator[Finding]:
+def check_config(config: file.Config) -> Iterator[Finding]:
     """Check who can read the configuration, and that every value in it has an effect."""
     if not os.path.exists(config.path):
         yield Finding("file", OK, f"{config.path} does not exist: the defaults are used")
@@ -72,7 +69,7 @@ def check_config(config: Config) -> Iterator[Finding]:
         level = PROBLEM if any(config.text(key) for key in SCHEMA if SCHEMA[key].secret) else WARNING
         remedy = f"run `{shlex.join(('chmod', '600', config.path))}`"
         yield Finding("mode", level, "other users may read or write it", remedy)
-    for text in configuration.unused(config):
+    for text in file.unused(config):
         yield Finding("unused", NOTE, text)
 
 
@@ -112,7 +109,7 @@ def check_model(context: DoctorContext) -> Iterator[Finding]:
         yield Finding("key", OK, f"present ({origin})" if model.api_key else "not needed")
 
 
-# What each section of the report is made of; `diagnose` itself reads the keg and the configuration.
+# What each section of the report is made of; `diagnose` itself reads the keg and the file.
 _CHECKS: dict[str, tuple[Callable[[DoctorContext], Iterator[Finding]], ...]] = {
     "Stigmer": (),
     "Configuration": (),

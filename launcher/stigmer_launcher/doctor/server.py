@@ -7,13 +7,9 @@ from collections.abc import Iterator
 
 from stigmer_launcher.doctor.findings import NOTE, OK, PROBLEM, WARNING, DoctorContext, Finding
 from stigmer_launcher.launch import database, environment
-from stigmer_launcher.launch.environment import HERE
-from stigmer_launcher.readiness import checks
-from stigmer_launcher.readiness.channel import ask
-from stigmer_launcher.supervise.logfile import log_path
-from stigmer_launcher.supervise.state import ServiceSnapshot
-from stigmer_launcher.system import ports, process
-from stigmer_launcher.system.service_manager import command_for
+from stigmer_launcher.readiness import channel, checks
+from stigmer_launcher.supervise import logfile, state
+from stigmer_launcher.system import ports, process, service_manager
 
 _TIMEOUT = 2.0  # seconds Temporal is given for an answer
 _PAUSE = 0.1  # seconds between two tries
@@ -36,7 +32,7 @@ def check_server(context: DoctorContext) -> Iterator[Finding]:
 def check_databases(context: DoctorContext) -> Iterator[Finding]:
     """Look into the databases that services are told to keep, while no service uses them."""
     for part in context.keg.payload.components if context.keg and not context.supervisor else ():
-        arguments = tuple(text.replace("{home.relative}", HERE) for text in part.arguments)
+        arguments = tuple(text.replace("{home.relative}", environment.HERE) for text in part.arguments)
         path = database.named_database(arguments, context.places.home)
         content = database.examine(path) if path else database.Content.MISSING
         name, text = f"{part.name}, database", f"{path} {content.value}"
@@ -98,7 +94,7 @@ def _supervisor(context: DoctorContext) -> Iterator[Finding]:
         yield Finding("supervisor", level, text)
         if context.keg and snapshot.installed not in ("", context.keg.id):
             text = f"{snapshot.installed} is running, {context.keg.id} is installed"
-            remedy = f"run `{command_for('restart', context.supervisor, snapshot.job)}`"
+            remedy = f"run `{service_manager.command_for('restart', context.supervisor, snapshot.job)}`"
             yield Finding("version", WARNING, text, remedy)
     elif context.watchdog:
         yield Finding("supervisor", NOTE, f"killed; its watchdog (pid {context.watchdog}) is stopping the services")
@@ -109,7 +105,7 @@ def _supervisor(context: DoctorContext) -> Iterator[Finding]:
         yield Finding("supervisor", WARNING, text, _ENDS_LEFTOVERS)
 
 
-def _service(context: DoctorContext, service: ServiceSnapshot) -> Iterator[Finding]:
+def _service(context: DoctorContext, service: state.ServiceSnapshot) -> Iterator[Finding]:
     if context.supervisor:
         level = {"running": OK, "failed": PROBLEM, "degraded": PROBLEM}.get(service.state, NOTE)
         text = f"{service.state}, pid {service.pid}, {service.restarts} restarts, version {service.version}"
@@ -121,7 +117,7 @@ def _service(context: DoctorContext, service: ServiceSnapshot) -> Iterator[Findi
         else:
             yield Finding(service.name, PROBLEM, f"{text} without its supervisor", _ENDS_LEFTOVERS)
     if service.last_error:
-        log = log_path(context.places.logs, service.name)
+        log = logfile.log_path(context.places.logs, service.name)
         yield Finding(f"{service.name}, last end", NOTE, f"{service.last_error}; its log is {log}")
 
 
@@ -155,7 +151,7 @@ def _why_not_serving(address: str) -> str:
     deadline = time.monotonic() + _TIMEOUT
     while True:
         try:
-            reason = check.judge(ask(address, check.questions, _TIMEOUT))
+            reason = check.judge(channel.ask(address, check.questions, _TIMEOUT))
         except OSError as error:
             reason = error.strerror or str(error)
         if not reason or time.monotonic() > deadline:

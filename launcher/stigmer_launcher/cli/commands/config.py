@@ -12,9 +12,8 @@ from stigmer_launcher.config.file import Config
 from stigmer_launcher.config.schema import SCHEMA
 from stigmer_launcher.errors import LauncherError
 from stigmer_launcher.supervise import state
+from stigmer_launcher.system import process, service_manager
 from stigmer_launcher.system.places import find_places
-from stigmer_launcher.system.process import describe_exit
-from stigmer_launcher.system.service_manager import command_for
 
 _MANAGED, _ADDRESS = "backend.local.temporal.managed", "backend.local.temporal.address"
 _VARIABLE = "TEMPORAL_SERVICE_ADDRESS"
@@ -51,7 +50,7 @@ def edit(_: Invocation, context: Context) -> int:
     status = _run_editor(editor, places.config, context)
     if status:
         raise LauncherError(
-            f"the editor `{editor}` {describe_exit(status)}",
+            f"the editor `{editor}` {process.describe_exit(status)}",
             f"set EDITOR to an editor, or change {places.config} yourself",
         )
     try:
@@ -120,5 +119,5 @@ def _run_editor(editor: str, path: str, context: Context) -> int:
 def _mention_restart(context: Context) -> None:
     instance = state.Instance(find_places(context.environ).run)
     if pid := state.supervisor_pid(instance):
-        command = command_for("restart", pid, state.living_snapshot(instance).job)
+        command = service_manager.command_for("restart", pid, state.living_snapshot(instance).job)
         context.err.line(f"The running server keeps its settings until `{command}`")
