@@ -211,6 +211,7 @@ def test_a_value_is_replaced_and_nothing_else(path: str, before: str, after: str
         ("x: 1\r\n", "a.b", "x: 1\r\na:\r\n  b: v\r\n"),
         ("# only a comment\n", "a", "# only a comment\na: v\n"),
         ("---\n", "a.b", "---\na:\n  b: v\n"),
+        ("{}", "a.b", "a:\n  b: v\n"),
         ("# mine\n{}\n", "a", "# mine\na: v\n"),
         ("a: {} # why\nx: 1\n", "a.b", "a:  # why\n  b: v\nx: 1\n"),
     ],

@@ -200,13 +200,13 @@ def _replace(text: str, line: Line, scalar: str) -> str:
     return before + gap + scalar + after
 
 
-def _insert(text: str, family: Sequence[Line], row: str) -> str:
+def _insert(text: str, family: Sequence[Line], new: str) -> str:
     """Return the text with a row below those of a map; a file that is but an empty map, or none, has none."""
-    rows = [each for each in text.split("\n") if family or not _EMPTY_FILE.fullmatch(each.removesuffix("\r"))]
+    rows = [row for row in text.split("\n") if family or not _EMPTY_FILE.fullmatch(row.removesuffix("\r"))] or [""]
     place = family[-1].number if family else len(rows) - (rows[-1] == "")
     if place == len(rows):
         rows.append("")
-    rows.insert(place, row.rstrip(" ") + ("\r" if "\r\n" in text else ""))
+    rows.insert(place, new.rstrip(" ") + ("\r" if "\r\n" in text else ""))
     return "\n".join(rows)
 
 
