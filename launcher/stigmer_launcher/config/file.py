@@ -192,4 +192,5 @@ def _naming_the_line(path: str) -> Iterator[None]:
     try:
         yield
     except yaml_subset.SubsetError as error:
-        raise ConfigError(f"{path}, line {error.number}: {error}") from error
+        number, problem = error.args
+        raise ConfigError(f"{path}, line {number}: {problem}") from error

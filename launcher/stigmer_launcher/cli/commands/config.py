@@ -47,12 +47,9 @@ def edit(_: Invocation, context: Context) -> int:
     places = find_places(context.environ)
     file.write_first(places)
     editor = next((named for name in ("VISUAL", "EDITOR") if (named := context.environ.get(name, "").strip())), "vi")
-    status = _run_editor(editor, places.config, context)
-    if status:
-        raise LauncherError(
-            f"the editor `{editor}` {process.describe_exit(status)}",
-            f"set EDITOR to an editor, or change {places.config} yourself",
-        )
+    if status := _run_editor(editor, places.config, context):
+        remedy = f"set EDITOR to an editor, or change {places.config} yourself"
+        raise LauncherError(f"the editor `{editor}` {process.describe_exit(status)}", remedy)
     try:
         file.read_config(places.config)
     except LauncherError as error:
