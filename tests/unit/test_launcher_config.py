@@ -13,6 +13,7 @@ import pytest
 from stigmer_launcher.cli.commands.config import effective_values
 from stigmer_launcher.cli.main import main
 from stigmer_launcher.config import file as config_file
+from stigmer_launcher.config import schema
 from stigmer_launcher.config.schema import FIRST_FILE, SCHEMA
 from stigmer_launcher.errors import ConfigError, UsageError
 from stigmer_launcher.system.places import Places, find_places
@@ -73,9 +74,7 @@ def test_a_file_of_an_earlier_version_is_understood_and_what_has_no_effect_is_sa
     read = write(places, UPSTREAM)
     assert read.text("backend.local.llm.provider") == "anthropic"
     cleanup, ttl = (read.settings[f"backend.local.execution.{name}"].value for name in ("cleanup", "ttl"))
-    assert cleanup is False
-    assert ttl == 60
-    assert read.text("backend.local.execution.cleanup") == "false"
+    assert (cleanup, ttl) == ("false", "60")
 
     said = config_file.unused(read)
     keys = ["backend.local.endpoint", "backend.local.data_dir", "backend.local.temporal.version"]
@@ -187,7 +186,8 @@ def test_set_on_an_empty_home_writes_the_file_with_its_explanation(places: Place
 
 @pytest.mark.parametrize("key", [key for key in SCHEMA if not SCHEMA[key].secret])
 def test_every_key_can_be_set_and_read_back(places: Places, key: str) -> None:
-    value = {"bool": "false", "int": "4242"}.get(type(SCHEMA[key].default).__name__, "localhost:1")
+    values = {schema.flag: "false", schema.number: "4242", schema.port: "4242"}
+    value = values.get(SCHEMA[key].read, "localhost:1")
     value = {"provider": "openai", "type": "cloud", "mode": "auto"}.get(key.rpartition(".")[2], value)
     config_file.set_value(places, key, value)
     read = config_file.read_config(places.config)
@@ -195,10 +195,17 @@ def test_every_key_can_be_set_and_read_back(places: Places, key: str) -> None:
     assert read.find(key)
 
 
-def test_setting_to_nothing_gives_the_default_back(places: Places) -> None:
-    config_file.set_value(places, "ports.server", "1")
-    config_file.set_value(places, "ports.server", "")
-    assert config_file.read_config(places.config).text("ports.server") == "7234"
+@pytest.mark.parametrize(("key", "value"), [("ports.server", "1"), ("backend.local.temporal.managed", "false")])
+def test_setting_to_nothing_gives_the_default_back(places: Places, key: str, value: str) -> None:
+    config_file.set_value(places, key, value)
+    config_file.set_value(places, key, "")
+    assert config_file.read_config(places.config).text(key) == SCHEMA[key].default
+
+
+def test_a_number_is_written_without_zeros_before_it(places: Places) -> None:
+    """Other programs take such a number for an octal one."""
+    config_file.set_value(places, "ports.server", "007")
+    assert "  server: 7\n" in Path(places.config).read_text()
 
 
 @pytest.mark.parametrize(
@@ -270,7 +277,7 @@ def test_edits_at_the_same_time_are_all_kept(places: Places) -> None:
         "from stigmer_launcher.config import file as config; from stigmer_launcher.system import places\n"
         "config.set_value(places.find_places({'STIGMER_HOME': sys.argv[2]}), sys.argv[3], '4242')\n"
     )
-    keys = [key for key in SCHEMA if isinstance(SCHEMA[key].default, int) and not isinstance(SCHEMA[key].default, bool)]
+    keys = [key for key in SCHEMA if SCHEMA[key].read in (schema.number, schema.port)]
     command = [sys.executable, "-c", program, str(Path(config_file.__file__).parents[2]), places.home]
     editors = [subprocess.Popen([*command, key]) for key in keys]
     assert [editor.wait() for editor in editors] == [0] * len(keys)

@@ -41,7 +41,7 @@ def test_every_variable_of_a_payload_has_its_value() -> None:
 
 def test_somebody_elses_temporal_is_told_to_every_service_and_what_the_file_says_of_execution() -> None:
     """The server too: once it was not told, and an external Temporal broke the server alone."""
-    config = Config("", {"backend.local.execution.cleanup": Setting(value=False, line=1)})
+    config = Config("", {"backend.local.execution.cleanup": Setting("false", line=1)})
     values = environment.variables("/h", PORTS, "there:1", "team", LLM, config)
     assert (values["temporal.address"], values["temporal.namespace"]) == ("there:1", "team")
     assert (values["execution.cleanup"], values["execution.mode"]) == ("false", "")

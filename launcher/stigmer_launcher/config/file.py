@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from stigmer_launcher.config import schema, yaml_subset
-from stigmer_launcher.config.schema import EARLIER, FIRST_FILE, SCHEMA, Value, did_you_mean, plain
+from stigmer_launcher.config.schema import EARLIER, FIRST_FILE, SCHEMA, did_you_mean
 from stigmer_launcher.errors import ConfigError, UsageError
 from stigmer_launcher.system import locks
 from stigmer_launcher.system.places import Places, explain, prepare_home
@@ -25,7 +25,7 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 class Setting(NamedTuple):
     """A value the file holds, and the line it stands on."""
 
-    value: Value
+    value: str
     line: int
 
 
@@ -40,9 +40,9 @@ class Config(NamedTuple):
         return self.settings.get(key) or self.settings.get(EARLIER.get(key, ""))
 
     def text(self, key: str) -> str:
-        """Return the value in the file, else the default, as the file would write it."""
+        """Return the value in the file, else the default."""
         setting = self.find(key)
-        return plain(setting.value if setting else SCHEMA[key].default)
+        return setting.value if setting else SCHEMA[key].default
 
     def where(self, key: str) -> str:
         """Return where a key stands, for an error message."""
@@ -74,7 +74,7 @@ def set_value(places: Places, key: str, value: str) -> None:
         known = SCHEMA[key].read(schema.text(value, key), key) if value else value
     except ConfigError as error:
         raise UsageError(str(error), f"run `stigmer config get {key}`") from None
-    scalar = yaml_subset.render(known) if isinstance(known, str) else plain(known)
+    scalar = known if SCHEMA[key].read is schema.flag else yaml_subset.render(known)
     with _editing(places):
         text = _read(places.config) or FIRST_FILE
         _parse(places.config, text)
@@ -126,7 +126,7 @@ def _parse(path: str, text: str) -> Config:
     return Config(path, settings)
 
 
-def _value(line: yaml_subset.Line, maps: set[str]) -> Value | None:
+def _value(line: yaml_subset.Line, maps: set[str]) -> str | None:
     """Return the value of a line, None when it has none; ConfigError says what is wrong."""
     key, scalar = line.path, line.scalar
     if any(key.startswith(f"{known}.") for known in SCHEMA):
