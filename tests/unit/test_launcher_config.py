@@ -102,6 +102,7 @@ def test_a_file_of_an_earlier_version_is_understood_and_what_has_no_effect_is_sa
         ("backend:\n  local:\n    llm:\n      provider: gemini", 4, "expected one of ollama, anthropic, openai"),
         ("backend:\n - x", 2, "a list is not supported"),
         (b"x: \xff", 1, "not UTF-8"),
+        (b"ports:\n# caf\xe9\n", 2, "not UTF-8"),
     ],
 )
 def test_a_problem_is_an_error_with_its_line_and_never_a_default(

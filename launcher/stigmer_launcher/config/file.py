@@ -19,7 +19,7 @@ from stigmer_launcher.system.places import Places, explain, prepare_home
 _WAIT = 10.0  # seconds for another `config set` to finish
 _LARGEST = 1 << 20  # bytes
 # Some editors begin a UTF-8 file with one; the codec that skips it is not frozen into the launcher.
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_BYTE_ORDER_MARK = "\ufeff"
 
 
 class Setting(NamedTuple):
@@ -151,16 +151,13 @@ def _read(path: str) -> str:
             raise ConfigError(f"{path} is not a regular file", aside)
         if status.st_size > _LARGEST:
             raise ConfigError(f"{path} has {status.st_size >> 20} MB and is no configuration", aside)
-        with open(path, "rb") as stream:
-            content = stream.read(_LARGEST).removeprefix(_BYTE_ORDER_MARK)
-        return content.decode()
+        # Bytes that are not UTF-8 become surrogates, which the parser refuses with their line.
+        with open(path, encoding="utf-8", errors="surrogateescape", newline="") as stream:
+            return stream.read(_LARGEST).removeprefix(_BYTE_ORDER_MARK)
     except FileNotFoundError:
         return ""
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}", "make that file readable for you") from error
-    except UnicodeDecodeError as error:
-        number = content.count(b"\n", 0, error.start) + 1
-        raise ConfigError(f"{path}, line {number}: this is not UTF-8 text") from error
 
 
 def _write(path: str, text: str) -> None:

@@ -161,7 +161,9 @@ def _rows(text: str) -> Iterator[tuple[int, int, str]]:
     for number, found in enumerate(re.finditer(r"^.*$", text, re.MULTILINE), 1):
         row = found[0].removesuffix("\r")
         if bad := _FORBIDDEN.search(row):
-            raise SubsetError(number, f"the control character {ord(bad[0]):#04x}")
+            code = ord(bad[0])  # a byte that could not be decoded is a surrogate (surrogateescape)
+            problem = "this is not UTF-8 text" if 0xDC80 <= code <= 0xDCFF else f"the control character {code:#04x}"
+            raise SubsetError(number, problem)
         if not _NOTHING.fullmatch(row):
             yield number, found.start(), row
 

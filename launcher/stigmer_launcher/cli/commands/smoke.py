@@ -97,10 +97,8 @@ def _run_command(payload: Payload, snapshot: state.Snapshot, environ: Mapping[st
     shown = " ".join((asked.component, *asked.arguments))
     try:
         status, output = run(command, asked.seconds)
-    except TimeoutError as error:
-        raise SmokeError(f"{shown} {error}") from error
     except OSError as error:
-        raise SmokeError(f"{shown} could not be run: {error.strerror}") from error
+        raise SmokeError(f"{shown} failed: {error.strerror or error}") from error
     if secret:
         output = output.replace(secret, "[redacted]")
     last = output.rpartition("\n")[2]
