@@ -358,6 +358,8 @@ def test_a_variable_decides_before_the_file_and_the_file_before_the_default(plac
     assert chosen["llm.provider"] == ("openai", "STIGMER_LLM_PROVIDER")
     assert chosen["llm.model"] == ("gpt-4", "default"), "the file's model is for another provider"
     assert chosen["llm.api_key"] == ("(set, not shown)", "OPENAI_API_KEY")
+    write(places, UPSTREAM.replace("claude-sonnet-4.5", "gpt-4"))
+    assert effective(places, STIGMER_LLM_PROVIDER="openai")["llm.model"] == ("gpt-4", "default"), "by chance the same"
 
 
 def test_the_address_of_a_temporal_decides_whether_ours_is_started(places: Places) -> None:

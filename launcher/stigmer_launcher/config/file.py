@@ -18,8 +18,6 @@ from stigmer_launcher.system.places import Places, explain, prepare_home
 
 _WAIT = 10.0  # seconds for another `config set` to finish
 _LARGEST = 1 << 20  # bytes
-# Some editors begin a UTF-8 file with one; the codec that skips it is not frozen into the launcher.
-_BYTE_ORDER_MARK = "\ufeff"
 
 
 class Setting(NamedTuple):
@@ -105,8 +103,8 @@ def write_first(places: Places) -> bool:
 
 def unused(config: Config) -> tuple[str, ...]:
     """Say of every value in the file that it has no effect, and what to do instead."""
-    said = ((key, SCHEMA[key].unused) for key in config.settings if SCHEMA[key].unused)
-    return tuple(f"{config.where(key)}: {key} has no effect: {why}" for key, why in said)
+    keys = (key for key in config.settings if SCHEMA[key].unused)
+    return tuple(f"{config.where(key)}: {key} has no effect: {SCHEMA[key].unused}" for key in keys)
 
 
 def _parse(path: str, text: str) -> Config:
@@ -117,7 +115,7 @@ def _parse(path: str, text: str) -> Config:
     settings: dict[str, Setting] = {}
     for key, line in lines.items():
         try:
-            if (value := _value(line, maps)) is not None:
+            if value := _value(line, maps):
                 settings[key] = Setting(value, line.number)
         except ConfigError as problem:
             problems.append(f"{path}, line {line.number}: {problem}")
@@ -126,20 +124,20 @@ def _parse(path: str, text: str) -> Config:
     return Config(path, settings)
 
 
-def _value(line: yaml_subset.Line, maps: set[str]) -> str | None:
-    """Return the value of a line, None when it has none; ConfigError says what is wrong."""
+def _value(line: yaml_subset.Line, maps: set[str]) -> str:
+    """Return the value of a line, empty when it has none; ConfigError says what is wrong."""
     key, scalar = line.path, line.scalar
     if any(key.startswith(f"{known}.") for known in SCHEMA):
-        return None  # said once, of the key above that should have been a value
+        return ""  # said once, of the key above that should have been a value
     if key not in SCHEMA:
         if not any(known.startswith(f"{key}.") for known in SCHEMA):
             raise ConfigError(f"there is no key {key}{did_you_mean(key)}")
         if scalar not in (*yaml_subset.EMPTY, yaml_subset.EMPTY_MAP):
             raise ConfigError(f"{key} holds other keys, not a value")
-        return None
+        return ""
     if key in maps or scalar == yaml_subset.EMPTY_MAP:
         raise ConfigError(f"{key} is a map, as an old cloud configuration wrote it; put its name here as a plain text")
-    return None if scalar in yaml_subset.EMPTY or not line.value else SCHEMA[key].read(line.value, key)
+    return "" if scalar in yaml_subset.EMPTY or not line.value else SCHEMA[key].read(line.value, key)
 
 
 def _read(path: str) -> str:
@@ -151,9 +149,10 @@ def _read(path: str) -> str:
             raise ConfigError(f"{path} is not a regular file", aside)
         if status.st_size > _LARGEST:
             raise ConfigError(f"{path} has {status.st_size >> 20} MB and is no configuration", aside)
-        # Bytes that are not UTF-8 become surrogates, which the parser refuses with their line.
+        # Bytes that are not UTF-8 become surrogates, which the parser refuses with their line. The codec that skips the
+        # byte order mark of some editors is not frozen into the launcher.
         with open(path, encoding="utf-8", errors="surrogateescape", newline="") as stream:
-            return stream.read(_LARGEST).removeprefix(_BYTE_ORDER_MARK)
+            return stream.read(_LARGEST).removeprefix("\ufeff")
     except FileNotFoundError:
         return ""
     except OSError as error:

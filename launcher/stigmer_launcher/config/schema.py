@@ -60,7 +60,6 @@ address = _reader("host:port, without a scheme", _is_address)
 provider = _one_of("ollama", "anthropic", "openai")
 _LOCAL, _CLOUD = "backend.local", "backend.cloud"
 _SHIPPED = "the version is the one Stigmer ships; use `backend.local.temporal.address` for a Temporal of your own"
-
 _OTHERS = "accepted; the server does not read it"
 
 SCHEMA: dict[str, Field] = {

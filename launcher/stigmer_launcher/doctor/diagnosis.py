@@ -16,7 +16,6 @@ from stigmer_launcher.system.places import find_places, installed_libexec, unwri
 from stigmer_launcher.version import NAME, VERSION
 
 _LITTLE_SPACE = 500 << 20  # bytes; databases and logs will soon need more
-_OTHERS = 0o077
 
 
 def diagnose(environ: Mapping[str, str], *, deep: bool) -> dict[str, list[Finding]]:
@@ -31,10 +30,9 @@ def diagnose(environ: Mapping[str, str], *, deep: bool) -> dict[str, list[Findin
     ]
     keg, config, pids = None, file.Config(places.config, {}), (0, 0)
     with _noting(report["Stigmer"], "keg"):
-        installed = manifest.read_keg(installed_libexec(environ))
-        preflight.require_target(installed.payload.target)
-        report["Stigmer"].append(Finding("keg", OK, f"{installed.libexec} ({installed.id})"))
-        keg = installed
+        keg = manifest.read_keg(installed_libexec(environ))
+        preflight.require_target(keg.payload.target)
+        report["Stigmer"].append(Finding("keg", OK, f"{keg.libexec} ({keg.id})"))
     with _noting(report["Configuration"], "file"):
         config = file.read_config(places.config)
         report["Configuration"].extend(check_config(config))
@@ -65,7 +63,7 @@ def check_config(config: file.Config) -> Iterator[Finding]:
         yield Finding("file", OK, f"{config.path} does not exist: the defaults are used")
         return
     yield Finding("file", OK, config.path)
-    if os.stat(config.path).st_mode & _OTHERS:
+    if os.stat(config.path).st_mode & 0o077:
         level = PROBLEM if any(config.text(key) for key in SCHEMA if SCHEMA[key].secret) else WARNING
         remedy = f"run `{shlex.join(('chmod', '600', config.path))}`"
         yield Finding("mode", level, "other users may read or write it", remedy)

@@ -60,16 +60,14 @@ def check_exposure(context: DoctorContext) -> Iterator[Finding]:
     if sys.platform != "darwin" and not os.access(_LISTENERS, os.R_OK):
         yield Finding("exposure", NOTE, f"not looked at: {_LISTENERS} cannot be read")
         return
-    for each in ports.exposed(lambda pid: bool(_service_of(context, pid))):
-        where = ports.address_text(each.address) if any(each.address) else "all interfaces"
-        block = f"`sudo ufw deny {each.port}/tcp`"
+    for pid, port, address, *_ in ports.exposed(lambda pid: bool(_service_of(context, pid))):
+        where = ports.address_text(address) if any(address) else "all interfaces"
+        block = f"`sudo ufw deny {port}/tcp`"
         if sys.platform == "darwin":
             block = "turn the firewall on in System Settings, Network"
-        text = (
-            f"port {each.port} (pid {each.pid}) listens on {where}, not on localhost alone: other machines can reach it"
-        )
+        text = f"port {port} (pid {pid}) listens on {where}, not on localhost alone: other machines can reach it"
         remedy = f"block it where you do not trust the network: {block}"
-        yield Finding(_service_of(context, each.pid), WARNING, text, remedy)
+        yield Finding(_service_of(context, pid), WARNING, text, remedy)
 
 
 def check_temporal(context: DoctorContext) -> Iterator[Finding]:

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from stigmer_launcher.cli.parse import Invocation
 from stigmer_launcher.cli.terminal import Context, columns
 from stigmer_launcher.config import file, llm
-from stigmer_launcher.config.file import Config
 from stigmer_launcher.config.schema import SCHEMA
 from stigmer_launcher.errors import LauncherError
 from stigmer_launcher.supervise import state
@@ -81,7 +80,7 @@ def path(_: Invocation, context: Context) -> int:
     return 0
 
 
-def effective_values(config: Config, environ: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+def effective_values(config: file.Config, environ: Mapping[str, str]) -> dict[str, tuple[str, str]]:
     """Return every key's value as a start would use it, and its origin: `file`, `default`, or the variable that decided.
 
     Of a secret it is only said that it is set.
@@ -102,9 +101,9 @@ def _shown(key: str, value: str) -> str:
     return llm.redacted_url(value) if key == "backend.local.llm.base_url" else value
 
 
-def _run_editor(editor: str, path: str, context: Context) -> int:
+def _run_editor(editor: str, target: str, context: Context) -> int:
     """Run the editor by the shell, since it may come with options, and wait for it; Ctrl-C is for the editor alone."""
-    command = ["sh", "-c", f'{editor} "$@"', editor, path]
+    command = ["sh", "-c", f'{editor} "$@"', editor, target]
     previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         pid = os.posix_spawn("/bin/sh", command, context.environ, setsigdef=[signal.SIGINT])

@@ -130,10 +130,7 @@ def judge(asked: Smoke, status: int, output: str) -> str:
 
 
 def run(command: environment.Command, seconds: float) -> tuple[int, str]:
-    """Run a program to its end, kill what it leaves in its process group, and return `waitpid`'s status and the output.
-
-    TimeoutError when it takes too long.
-    """
+    """Run a program, kill what it leaves in its group, give `waitpid`'s status and the output; TimeoutError if too slow."""
     deadline = time.monotonic() + seconds
     program = child.spawn(command.argv, command.env)
     output: deque[int] = deque(maxlen=_LARGEST)
