@@ -11,6 +11,8 @@ from stigmer_launcher.cli.commands.doctor import Report, render_json, render_tex
 from stigmer_launcher.cli.main import main
 from stigmer_launcher.cli.terminal import Terminal
 from stigmer_launcher.doctor.findings import NOTE, OK, PROBLEM, WARNING, Finding
+from stigmer_launcher.install.install import install
+from stigmer_launcher.install.manifest import read_keg
 from stigmer_launcher.system.places import Places
 from support.doctoring import every, found, look
 from support.installing import put
@@ -95,6 +97,24 @@ def test_only_the_deep_look_sees_another_content_of_the_keg_but_any_sees_a_missi
     assert finding.remedy == "run `brew reinstall stigmer`"
     path.unlink()
     assert "temporal is missing" in found(look(keg, places), "Components", "temporal").text
+
+
+@pytest.mark.skipif(os.uname().sysname != "Linux", reason="Homebrew changes ELF files on Linux alone")
+def test_a_file_that_an_old_homebrew_relocated_is_to_be_in_the_home_as_it_is_in_the_keg(
+    places: Places, tmp_path: Path
+) -> None:
+    """Once the home's was held against the release, and no start could make that right."""
+    keg = build_libexec(tmp_path / "Cellar/stigmer/1.0.0")
+    name = "agent-runner.lib/a/1.so"
+    (keg / "components" / name).write_bytes(b"\x7fELF" + bytes(60) + f"{tmp_path}/lib/ld.so\0".encode())
+    install(read_keg(str(keg)), places, lambda _: None)
+    assert found(look(keg, places, deep=True), "Components", "agent-runner").level == OK
+    damaged = Path(places.bin, name)
+    content = damaged.read_bytes()
+    damaged.unlink()  # it may be a link to the keg's
+    damaged.write_bytes(content[::-1])
+    finding = found(look(keg, places, deep=True), "Components", "agent-runner")
+    assert (finding.level, f"{name} has another content" in finding.text) == (WARNING, True)
 
 
 def test_a_developers_executable_is_told(keg: Path, places: Places) -> None:

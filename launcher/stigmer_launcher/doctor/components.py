@@ -20,14 +20,13 @@ def check_components(context: DoctorContext) -> Iterator[Finding]:
 def _installed(context: DoctorContext, keg: manifest.Keg) -> Iterator[Finding]:
     directory = versions.directory_of(context.places, keg.id)
     installed = manifest.read_manifest(directory)
-    entries = manifest.files_of(keg.payload)
     if context.deep:
-        modified = _compare(directory, entries) if os.path.isdir(directory) else {}
-        in_keg = _compare(f"{keg.libexec}/components", entries)
+        modified = _compare(keg, directory) if os.path.isdir(directory) else {}
+        in_keg = _compare(keg, f"{keg.libexec}/components")
     else:
         changed = manifest.modified_files(directory, installed) if installed else ()
         modified = dict.fromkeys(changed, "modified since installation")
-        missing = (entry.path for entry in entries if manifest.fingerprint(keg.source(entry.path)) is None)
+        missing = [e.path for e in manifest.files_of(keg.payload) if manifest.fingerprint(keg.source(e.path)) is None]
         in_keg = dict.fromkeys(missing, "is missing")
     for part in keg.payload.components:
         if broken := _flaws(part.files, in_keg):
@@ -47,9 +46,17 @@ def _flaws(files: Sequence[payload.FileEntry], flaws: Mapping[str, str]) -> str:
     return ", ".join(texts[:3]) + (f", and {len(texts) - 3} more" if len(texts) > 3 else "")
 
 
-def _compare(directory: str, entries: Sequence[payload.FileEntry]) -> dict[str, str]:
-    flaws = {e.path: verify.flaw(f"{directory}/{e.path}", e) for e in entries}
-    return {path: flaw for path, flaw in flaws.items() if flaw and not verify.is_relocated(f"{directory}/{path}")}
+def _compare(keg: manifest.Keg, directory: str) -> dict[str, str]:
+    """Compare files with the release; what Homebrew changed in the keg must be as it is there."""
+    flaws = {}
+    for entry in manifest.files_of(keg.payload):
+        path, source = f"{directory}/{entry.path}", keg.source(entry.path)
+        flaw = verify.flaw(path, entry)
+        if flaw and verify.is_relocated(source):
+            poured = entry._replace(size=os.path.getsize(source), sha256=verify.sha256_of(source))
+            flaw = verify.flaw(path, poured)
+        flaws[entry.path] = flaw
+    return flaws
 
 
 def _overrides(context: DoctorContext, keg: manifest.Keg) -> Iterator[Finding]:
