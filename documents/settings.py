@@ -29,8 +29,7 @@ def _values(field: Field) -> str:
 
 
 def _default(field: Field) -> str:
-    shown = str(field.default).lower() if isinstance(field.default, bool) else str(field.default)
-    return f"`{shown}`" if shown else ""
+    return f"`{field.default}`" if field.default else ""
 
 
 def _about(field: Field) -> str:

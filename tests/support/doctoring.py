@@ -1,10 +1,11 @@
 """Doctor as tests ask it, and what it found."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
+from stigmer_launcher.cli.commands.doctor import Report
 from stigmer_launcher.doctor.diagnosis import diagnose
 from stigmer_launcher.doctor.findings import Finding
 from stigmer_launcher.system.places import Places
@@ -12,12 +13,16 @@ from stigmer_launcher.system.places import Places
 
 def look(
     keg: Path | str, places: Places, environ: Mapping[str, str] = MappingProxyType({}), *, deep: bool = False
-) -> list[Finding]:
+) -> Report:
     return diagnose({"STIGMER_HOME": places.home, "STIGMER_PAYLOAD": str(keg), **environ}, deep=deep)
 
 
-def found(report: list[Finding], section: str, name: str) -> Finding:
-    (finding,) = [each for each in report if (each.section, each.name) == (section, name)]
+def every(report: Report) -> Sequence[Finding]:
+    return [each for found in report.values() for each in found]
+
+
+def found(report: Report, section: str, name: str) -> Finding:
+    (finding,) = [each for each in report[section] if each.name == name]
     return finding
 
 

@@ -13,6 +13,7 @@ import pytest
 from stigmer_launcher.cli.commands.config import effective_values
 from stigmer_launcher.cli.main import main
 from stigmer_launcher.config import file as config_file
+from stigmer_launcher.config import schema
 from stigmer_launcher.config.schema import FIRST_FILE, SCHEMA
 from stigmer_launcher.errors import ConfigError, UsageError
 from stigmer_launcher.system.places import Places, find_places
@@ -65,7 +66,7 @@ def config(places: Places, *arguments: str, **environ: str) -> tuple[int, str, s
 def test_without_a_file_there_are_the_defaults_and_no_file_is_made(places: Places) -> None:
     read = config_file.read_config(places.config)
     assert read.text("ports.server") == "7234"
-    assert {row.origin for row in effective_values(read, {})} == {"default"}
+    assert {origin for _, origin in effective_values(read, {}).values()} == {"default"}
     assert not Path(places.home).exists()
 
 
@@ -73,9 +74,7 @@ def test_a_file_of_an_earlier_version_is_understood_and_what_has_no_effect_is_sa
     read = write(places, UPSTREAM)
     assert read.text("backend.local.llm.provider") == "anthropic"
     cleanup, ttl = (read.settings[f"backend.local.execution.{name}"].value for name in ("cleanup", "ttl"))
-    assert cleanup is False
-    assert ttl == 60
-    assert read.text("backend.local.execution.cleanup") == "false"
+    assert (cleanup, ttl) == ("false", "60")
 
     said = config_file.unused(read)
     keys = ["backend.local.endpoint", "backend.local.data_dir", "backend.local.temporal.version"]
@@ -103,6 +102,7 @@ def test_a_file_of_an_earlier_version_is_understood_and_what_has_no_effect_is_sa
         ("backend:\n  local:\n    llm:\n      provider: gemini", 4, "expected one of ollama, anthropic, openai"),
         ("backend:\n - x", 2, "a list is not supported"),
         (b"x: \xff", 1, "not UTF-8"),
+        (b"ports:\n# caf\xe9\n", 2, "not UTF-8"),
     ],
 )
 def test_a_problem_is_an_error_with_its_line_and_never_a_default(
@@ -187,7 +187,8 @@ def test_set_on_an_empty_home_writes_the_file_with_its_explanation(places: Place
 
 @pytest.mark.parametrize("key", [key for key in SCHEMA if not SCHEMA[key].secret])
 def test_every_key_can_be_set_and_read_back(places: Places, key: str) -> None:
-    value = {"bool": "false", "int": "4242"}.get(type(SCHEMA[key].default).__name__, "localhost:1")
+    values = {schema.flag: "false", schema.number: "4242", schema.port: "4242"}
+    value = values.get(SCHEMA[key].read, "localhost:1")
     value = {"provider": "openai", "type": "cloud", "mode": "auto"}.get(key.rpartition(".")[2], value)
     config_file.set_value(places, key, value)
     read = config_file.read_config(places.config)
@@ -195,10 +196,17 @@ def test_every_key_can_be_set_and_read_back(places: Places, key: str) -> None:
     assert read.find(key)
 
 
-def test_setting_to_nothing_gives_the_default_back(places: Places) -> None:
-    config_file.set_value(places, "ports.server", "1")
-    config_file.set_value(places, "ports.server", "")
-    assert config_file.read_config(places.config).text("ports.server") == "7234"
+@pytest.mark.parametrize(("key", "value"), [("ports.server", "1"), ("backend.local.temporal.managed", "false")])
+def test_setting_to_nothing_gives_the_default_back(places: Places, key: str, value: str) -> None:
+    config_file.set_value(places, key, value)
+    config_file.set_value(places, key, "")
+    assert config_file.read_config(places.config).text(key) == SCHEMA[key].default
+
+
+def test_a_number_is_written_without_zeros_before_it(places: Places) -> None:
+    """Other programs take such a number for an octal one."""
+    config_file.set_value(places, "ports.server", "007")
+    assert "  server: 7\n" in Path(places.config).read_text()
 
 
 @pytest.mark.parametrize(
@@ -270,7 +278,7 @@ def test_edits_at_the_same_time_are_all_kept(places: Places) -> None:
         "from stigmer_launcher.config import file as config; from stigmer_launcher.system import places\n"
         "config.set_value(places.find_places({'STIGMER_HOME': sys.argv[2]}), sys.argv[3], '4242')\n"
     )
-    keys = [key for key in SCHEMA if isinstance(SCHEMA[key].default, int) and not isinstance(SCHEMA[key].default, bool)]
+    keys = [key for key in SCHEMA if SCHEMA[key].read in (schema.number, schema.port)]
     command = [sys.executable, "-c", program, str(Path(config_file.__file__).parents[2]), places.home]
     editors = [subprocess.Popen([*command, key]) for key in keys]
     assert [editor.wait() for editor in editors] == [0] * len(keys)
@@ -338,8 +346,8 @@ def test_an_editor_that_fails_is_named(places: Places, editor: str) -> None:
 
 def effective(places: Places, **environ: str) -> dict[str, tuple[str, str]]:
     """Give each key's value in effect and its origin."""
-    rows = effective_values(config_file.read_config(places.config), environ)
-    return {row.key.removeprefix("backend.local."): (row.value, row.origin) for row in rows}
+    read = effective_values(config_file.read_config(places.config), environ)
+    return {key.removeprefix("backend.local."): found for key, found in read.items()}
 
 
 def test_a_variable_decides_before_the_file_and_the_file_before_the_default(places: Places) -> None:
@@ -350,6 +358,8 @@ def test_a_variable_decides_before_the_file_and_the_file_before_the_default(plac
     assert chosen["llm.provider"] == ("openai", "STIGMER_LLM_PROVIDER")
     assert chosen["llm.model"] == ("gpt-4", "default"), "the file's model is for another provider"
     assert chosen["llm.api_key"] == ("(set, not shown)", "OPENAI_API_KEY")
+    write(places, UPSTREAM.replace("claude-sonnet-4.5", "gpt-4"))
+    assert effective(places, STIGMER_LLM_PROVIDER="openai")["llm.model"] == ("gpt-4", "default"), "by chance the same"
 
 
 def test_the_address_of_a_temporal_decides_whether_ours_is_started(places: Places) -> None:

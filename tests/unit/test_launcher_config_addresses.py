@@ -3,7 +3,6 @@
 import pytest
 
 from stigmer_launcher.config.file import Config, Setting
-from stigmer_launcher.config.schema import Value
 from stigmer_launcher.errors import ConfigError, UsageError
 from stigmer_launcher.install.payload import Payload, Smoke
 from stigmer_launcher.launch.environment import external_address, ports_of
@@ -16,11 +15,11 @@ SERVER = part("stigmer-server", ports=(("server", 7234),)).component
 PAYLOAD = Payload("stigmer", "1", "linux-amd64", (), Smoke("none"), (TEMPORAL, SERVER))
 
 
-def filed(**settings: Value) -> Config:
+def filed(**settings: str | int) -> Config:
     """Give a configuration that says this, `port` and the like of Temporal, or `ports_server` of `ports.server`."""
     names = {"ports_server": "ports.server", "ports_temporal": "ports.temporal", "ports_ui": "ports.temporal-ui"}
     keys = {names.get(name, f"backend.local.temporal.{name}"): value for name, value in settings.items()}
-    return Config("config.yaml", {key: Setting(value, 3) for key, value in keys.items()})
+    return Config("config.yaml", {key: Setting(str(value), 3) for key, value in keys.items()})
 
 
 @pytest.mark.parametrize(
@@ -57,11 +56,11 @@ def test_a_port_that_does_not_exist_is_a_usage_error_that_names_those_that_do() 
         (filed(), "", ""),
         (filed(), "there:1", "there:1"),
         (filed(), "[::1]:7", "[::1]:7"),
-        (filed(managed=True, address="x:2"), "there:1", "there:1"),
+        (filed(managed="true", address="x:2"), "there:1", "there:1"),
         (filed(address="x:2"), "", "x:2"),
-        (filed(managed=False, address="x:2"), "", "x:2"),
-        (filed(managed=True, address="x:2"), "", ""),
-        (filed(managed=True), "", ""),
+        (filed(managed="false", address="x:2"), "", "x:2"),
+        (filed(managed="true", address="x:2"), "", ""),
+        (filed(managed="true"), "", ""),
         (filed(port=7000), "", ""),  # a `temporal:` that says neither: ours, started and stopped
     ],
 )
@@ -75,7 +74,7 @@ def test_a_component_nobody_else_can_serve_is_always_ours() -> None:
 
 def test_an_unmanaged_temporal_without_an_address_is_an_error_with_the_line() -> None:
     with pytest.raises(ConfigError, match=r"config\.yaml, line 3: managed is false, and there is no address"):
-        external_address((SERVER, TEMPORAL), filed(managed=False), {})
+        external_address((SERVER, TEMPORAL), filed(managed="false"), {})
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_launcher.cli.commands.doctor import render_json, render_text
+from stigmer_launcher.cli.commands.doctor import Report, render_json, render_text
 from stigmer_launcher.cli.main import main
 from stigmer_launcher.cli.terminal import Terminal
 from stigmer_launcher.doctor.findings import NOTE, OK, PROBLEM, WARNING, Finding
+from stigmer_launcher.install.install import install
+from stigmer_launcher.install.manifest import read_keg
 from stigmer_launcher.system.places import Places
-from support.doctoring import found, look
+from support.doctoring import every, found, look
 from support.installing import put
 from support.launcher_payloads import build_libexec, stigmer_parts
 
@@ -24,16 +26,16 @@ def snapshot(directory: Path) -> dict[str, tuple[int, int]]:
     return {str(path): (path.lstat().st_mtime_ns, path.lstat().st_size) for path in sorted(directory.rglob("*"))}
 
 
-def text_of(report: list[Finding]) -> str:
+def text_of(report: Report) -> str:
     return "\n".join(render_text(report, Terminal(io.StringIO(), live=False, colour=False, unicode=False)))
 
 
-def said(report: list[Finding]) -> str:
+def said(report: Report) -> str:
     return text_of(report) + render_json(report)
 
 
-def levels(report: list[Finding]) -> set[str]:
-    return {each.level for each in report}
+def levels(report: Report) -> set[str]:
+    return {each.level for each in every(report)}
 
 
 def configured(places: Places, text: str, mode: int = 0o600) -> None:
@@ -50,13 +52,11 @@ def test_on_a_fresh_machine_nothing_is_wrong_and_nothing_is_made(keg: Path, plac
     report = look(keg, places, deep=True)
     assert PROBLEM not in levels(report), said(report)
     assert snapshot(tmp_path) == before
-    temporal = Finding("Components", "temporal", NOTE, "1.0.0, made at the next start")
+    temporal = Finding("temporal", NOTE, "1.0.0, made at the next start")
     assert found(report, "Components", "temporal") == temporal
     assert found(report, "Temporal", "server").level == OK, "ours is not asked while it does not run"
-    names = {each.name for each in report if each.section == "Components"}
-    assert names == {each.component.name for each in stigmer_parts()}
-    sections = {each.section for each in report}
-    assert sections >= {"Stigmer", "Home", "Components", "Server", "Temporal", "Model"}
+    assert {each.name for each in report["Components"]} == {each.component.name for each in stigmer_parts()}
+    assert report.keys() >= {"Stigmer", "Home", "Components", "Server", "Temporal", "Model"}
 
 
 def test_after_a_start_every_component_is_found_untouched(keg: Path, places: Places, tmp_path: Path) -> None:
@@ -99,9 +99,27 @@ def test_only_the_deep_look_sees_another_content_of_the_keg_but_any_sees_a_missi
     assert "temporal is missing" in found(look(keg, places), "Components", "temporal").text
 
 
+@pytest.mark.skipif(os.uname().sysname != "Linux", reason="Homebrew changes ELF files on Linux alone")
+def test_a_file_that_an_old_homebrew_relocated_is_to_be_in_the_home_as_it_is_in_the_keg(
+    places: Places, tmp_path: Path
+) -> None:
+    """Once the home's was held against the release, and no start could make that right."""
+    keg = build_libexec(tmp_path / "Cellar/stigmer/1.0.0")
+    name = "agent-runner.lib/a/1.so"
+    (keg / "components" / name).write_bytes(b"\x7fELF" + bytes(60) + f"{tmp_path}/lib/ld.so\0".encode())
+    install(read_keg(str(keg)), places, lambda _: None)
+    assert found(look(keg, places, deep=True), "Components", "agent-runner").level == OK
+    damaged = Path(places.bin, name)
+    content = damaged.read_bytes()
+    damaged.unlink()  # it may be a link to the keg's
+    damaged.write_bytes(content[::-1])
+    finding = found(look(keg, places, deep=True), "Components", "agent-runner")
+    assert (finding.level, f"{name} has another content" in finding.text) == (WARNING, True)
+
+
 def test_a_developers_executable_is_told(keg: Path, places: Places) -> None:
     report = look(keg, places, {"STIGMER_TEMPORAL_BIN": "/bin/sh", "STIGMER_SERVER_BIN": "/nowhere"})
-    levels = [(each.level, each.name) for each in report if "_BIN" in each.text]
+    levels = [(each.level, each.name) for each in every(report) if "_BIN" in each.text]
     assert levels == [(NOTE, "temporal"), (PROBLEM, "stigmer-server")]
 
 
@@ -152,7 +170,7 @@ def test_a_configuration_that_others_can_read_is_worse_with_a_key_in_it(
     configured(places, text, 0o644)
     assert found(look(keg, places), "Configuration", "mode").level == level
     Path(places.config).chmod(0o600)
-    assert [each for each in look(keg, places) if each.name == "mode"] == []
+    assert "mode" not in [each.name for each in look(keg, places)["Configuration"]]
 
 
 @pytest.mark.parametrize(
@@ -160,20 +178,28 @@ def test_a_configuration_that_others_can_read_is_worse_with_a_key_in_it(
     [
         ({}, OK, "not needed"),
         ({"STIGMER_LLM_PROVIDER": "openai"}, WARNING, "missing; openai needs one"),
-        ({"STIGMER_LLM_PROVIDER": "openai", "OPENAI_API_KEY": SECRET}, OK, "present, from OPENAI_API_KEY"),
+        ({"STIGMER_LLM_PROVIDER": "openai", "OPENAI_API_KEY": SECRET}, OK, "present (OPENAI_API_KEY)"),
     ],
 )
 def test_a_key_is_said_to_be_there_or_not_and_never_shown(
     keg: Path, places: Places, environ: dict[str, str], level: str, text: str
 ) -> None:
     report = look(keg, places, environ)
-    assert found(report, "Model", "key")[2:4] == (level, text)
+    assert found(report, "Model", "key")[1:3] == (level, text)
     assert SECRET not in said(report)
 
 
 def test_an_unknown_provider_is_a_problem(keg: Path, places: Places) -> None:
     report = look(keg, places, {"STIGMER_LLM_PROVIDER": "gemini"})
-    assert any(each.level == PROBLEM and "'gemini'" in each.text for each in report)
+    assert any(each.level == PROBLEM and "'gemini'" in each.text for each in every(report))
+
+
+def test_a_check_that_fails_is_a_problem_of_its_section_and_the_others_are_made(keg: Path, places: Places) -> None:
+    report = look(keg, places, {"TEMPORAL_SERVICE_ADDRESS": "there"})
+    (finding,) = report["Temporal"]
+    assert (finding.name, finding.level) == ("a check failed", PROBLEM)
+    assert "expected host:port" in finding.text
+    assert found(report, "Model", "provider").level == OK
 
 
 def test_no_secret_of_the_file_or_of_an_address_is_shown(keg: Path, places: Places) -> None:
@@ -189,11 +215,10 @@ def test_no_secret_of_the_file_or_of_an_address_is_shown(keg: Path, places: Plac
 
 # --- what is shown ---------------------------------------------------------------------------------------------------------
 
-REPORT = [
-    Finding("One", "name", OK, "fine"),
-    Finding("One", "longer name", PROBLEM, "first\nsecond", "do this"),
-    Finding("Two", "x", WARNING, "careful"),
-]
+REPORT = {
+    "One": [Finding("name", OK, "fine"), Finding("longer name", PROBLEM, "first\nsecond", "do this")],
+    "Two": [Finding("x", WARNING, "careful")],
+}
 
 
 def test_the_text_has_sections_levels_and_remedies_in_columns() -> None:
@@ -209,7 +234,7 @@ def test_the_text_has_sections_levels_and_remedies_in_columns() -> None:
         "\n"
         "1 problem, 1 warning."
     )
-    assert text_of([REPORT[2]] * 2).endswith("no problems, 2 warnings.")
+    assert text_of({"Two": REPORT["Two"] * 2}).endswith("no problems, 2 warnings.")
 
 
 def test_the_json_has_the_counts_and_every_finding() -> None:

@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
+from stigmer_launcher.cli.commands.doctor import Report
 from stigmer_launcher.doctor import server
 from stigmer_launcher.doctor.findings import NOTE, OK, PROBLEM, WARNING, Finding
-from stigmer_launcher.readiness import grpc
+from stigmer_launcher.readiness import grpc, probe
 from stigmer_launcher.system import locks, ports, process, service_manager
 from stigmer_launcher.system.places import Places
-from support.doctoring import found, look, write_state
+from support.doctoring import every, found, look, write_state
 from support.launcher_payloads import build_libexec, part
 from support.launcher_services import free_ports
 
@@ -38,9 +39,9 @@ def written(places: Places, service: Mapping[str, Any] = MappingProxyType({}), *
 FAILED = {"state": "failed", "pid": 0, "identity": ""}
 
 
-def about_port(report: list[Finding], port: int) -> list[Finding]:
+def about_port(report: Report, port: int) -> list[Finding]:
     """Pick what is told of a port that other machines can reach."""
-    return [each for each in report if f"port {port} " in each.text]
+    return [each for each in every(report) if f"port {port} " in each.text]
 
 
 @pytest.fixture(name="supervised")
@@ -85,7 +86,7 @@ def test_a_service_that_other_machines_can_reach_is_a_warning(keg: Path, places:
         port = reachable.getsockname()[1]
         written(places)
         (finding,) = about_port(look(keg, places), port)
-        assert (finding.section, finding.name, finding.level) == ("Ports", "stigmer-server", WARNING)
+        assert (finding.name, finding.level) == ("stigmer-server", WARNING)
         assert "listens on all interfaces" in finding.text
         assert f"ufw deny {port}/tcp" in finding.remedy or "Firewall" in finding.remedy
         written(places, {"pid": 1, "identity": ""})
@@ -170,7 +171,7 @@ def test_a_supervisor_that_was_killed_is_told_and_what_it_left_running(keg: Path
 
 def test_a_number_that_now_belongs_to_somebody_else_is_not_taken_for_a_service(keg: Path, places: Places) -> None:
     written(places, {"identity": "another boot:1"})
-    assert ("Server", "stigmer-server") not in [each[:2] for each in look(keg, places)]
+    assert "stigmer-server" not in [each.name for each in look(keg, places)["Server"]]
 
 
 @pytest.mark.parametrize(
@@ -217,7 +218,7 @@ def test_a_temporal_that_is_starting_at_the_moment_is_asked_again(
             raise outcome
         return outcome
 
-    monkeypatch.setattr(server, "ask", ask)
+    monkeypatch.setattr(probe, "ask", ask)
     assert found(look(keg, places, {"TEMPORAL_SERVICE_ADDRESS": "there:1"}), "Temporal", "server").level == OK
 
 
@@ -228,3 +229,15 @@ def test_a_temporal_that_accepts_and_stays_silent_is_said_to_be_that(
     finding = found(look(keg, places, {"TEMPORAL_SERVICE_ADDRESS": f"127.0.0.1:{port}"}), "Temporal", "server")
     assert finding.level == PROBLEM
     assert finding.text == f"at 127.0.0.1:{port}, not ours: 127.0.0.1:{port} did not answer within 0.1 s"
+
+
+@pytest.mark.parametrize("address", ["nowhere", "there:", "there:\ud800", "\ud800:7233", "there\0:7233", "[:7233"])
+def test_an_address_in_the_state_file_that_is_none_is_a_problem_of_its_own(
+    keg: Path, places: Places, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    monkeypatch.setattr(server, "_TIMEOUT", 0.0)
+    places_run = Path(places.run)
+    places_run.mkdir(parents=True)
+    with locks.wait(str(places_run / "supervisor.lock"), 1.0):
+        write_state(places, {"format": 1, "supervisor_pid": os.getpid(), "state": "running", "temporal": address})
+        assert found(look(keg, places), "Temporal", "server").level == PROBLEM

@@ -14,7 +14,7 @@ from stigmer_packaging.manifest.rules import VARIABLES
 from support.launcher_payloads import part
 
 MANIFEST = load_manifest(Path(__file__).parents[2] / "packaging" / "manifest.yaml")
-LLM = Llm("openai", "gpt-4", "https://api", "sk-very-secret", "prompt")
+LLM = Llm("openai", "gpt-4", "https://api", "sk-very-secret")
 NOTHING = Config("config.yaml", {})
 PORTS = {"server": 7234, "temporal": 7233, "temporal-ui": 8233}
 VALUES = environment.variables("/h ome", PORTS, "", LLM, NOTHING, {"TEMPORAL_NAMESPACE": "not of ours"})
@@ -41,7 +41,7 @@ def test_every_variable_of_a_payload_has_its_value() -> None:
 
 def test_somebody_elses_temporal_is_told_to_every_service_and_what_the_file_says_of_execution() -> None:
     """The server too: once it was not told, and an external Temporal broke the server alone."""
-    config = Config("", {"backend.local.execution.cleanup": Setting(value=False, line=1)})
+    config = Config("", {"backend.local.execution.cleanup": Setting("false", line=1)})
     values = environment.variables("/h", PORTS, "there:1", LLM, config, {"TEMPORAL_NAMESPACE": "team"})
     assert (values["temporal.address"], values["temporal.namespace"]) == ("there:1", "team")
     assert (values["execution.cleanup"], values["execution.mode"]) == ("false", "")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from stigmer_launcher.config.file import Config, Setting
-from stigmer_launcher.config.llm import DEFAULTS, Llm, find_llm, require_key
+from stigmer_launcher.config.llm import DEFAULTS, Llm, find_llm, find_settings, require_key
 from stigmer_launcher.errors import ConfigError, LauncherError
 from stigmer_launcher.system.places import Places
 
@@ -24,10 +24,8 @@ LAUNCHER = str(Path(sys.modules[find_llm.__module__].__file__ or "").parents[2])
 @pytest.mark.parametrize(
     ("environ", "config", "expected"),
     [
-        pytest.param(
-            {}, NOTHING, ("ollama", "qwen2.5-coder:7b", "http://localhost:11434", "", "not needed"), id="the defaults"
-        ),
-        pytest.param({}, FILED, ("anthropic", "x", "y", SECRET, "config.yaml"), id="the file overrules the defaults"),
+        pytest.param({}, NOTHING, ("ollama", "qwen2.5-coder:7b", "http://localhost:11434", ""), id="the defaults"),
+        pytest.param({}, FILED, ("anthropic", "x", "y", SECRET), id="the file overrules the defaults"),
         pytest.param(
             {
                 "STIGMER_LLM_PROVIDER": "Anthropic",
@@ -36,13 +34,13 @@ LAUNCHER = str(Path(sys.modules[find_llm.__module__].__file__ or "").parents[2])
                 "ANTHROPIC_API_KEY": "k",
             },
             FILED,
-            ("anthropic", "m", "u", "k", "ANTHROPIC_API_KEY"),
+            ("anthropic", "m", "u", "k"),
             id="the environment overrules the file",
         ),
         pytest.param(
             {"STIGMER_LLM_PROVIDER": "openai"},
             FILED,
-            ("openai", "gpt-4", "https://api.openai.com/v1", "", ""),
+            ("openai", "gpt-4", "https://api.openai.com/v1", ""),
             id="the key of one company is not sent to another, nor a model's name they do not know",
         ),
     ],
@@ -62,21 +60,22 @@ def test_each_provider_has_its_defaults(provider: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("provider", "environ", "key_from"),
+    ("provider", "environ", "origin"),
     [
         ("anthropic", {"ANTHROPIC_API_KEY": "a", "OPENAI_API_KEY": "o"}, "ANTHROPIC_API_KEY"),
         ("openai", {"ANTHROPIC_API_KEY": "a", "OPENAI_API_KEY": "o"}, "OPENAI_API_KEY"),
         ("openai", {"STIGMER_LLM_API_KEY": "s", "OPENAI_API_KEY": "o"}, "STIGMER_LLM_API_KEY"),
         ("openai", {"STIGMER_LLM_API_KEY": "", "OPENAI_API_KEY": "o"}, "OPENAI_API_KEY"),
-        ("openai", {"ANTHROPIC_API_KEY": "a"}, ""),
-        ("ollama", {"ANTHROPIC_API_KEY": "a", "STIGMER_LLM_API_KEY": "s"}, "not needed"),
+        ("openai", {"ANTHROPIC_API_KEY": "a"}, "default"),
+        ("ollama", {"ANTHROPIC_API_KEY": "a", "STIGMER_LLM_API_KEY": "s"}, "default"),
     ],
 )
-def test_the_key_is_that_of_the_provider(provider: str, environ: dict[str, str], key_from: str) -> None:
-    llm = find_llm({**environ, "STIGMER_LLM_PROVIDER": provider}, NOTHING)
-    assert llm.key_from == key_from
-    assert llm.api_key == environ.get(key_from, "")
-    assert llm.needs_key == (key_from == "")
+def test_the_key_is_that_of_the_provider(provider: str, environ: dict[str, str], origin: str) -> None:
+    environ = {**environ, "STIGMER_LLM_PROVIDER": provider}
+    key = environ.get(origin, "")
+    assert find_settings(environ, NOTHING)["api_key"] == (key, origin)
+    llm = find_llm(environ, NOTHING)
+    assert (llm.api_key, llm.needs_key) == (key, provider != "ollama" and not key)
 
 
 def test_an_unknown_provider_is_an_error_that_names_the_known_ones() -> None:
@@ -87,7 +86,7 @@ def test_an_unknown_provider_is_an_error_that_names_the_known_ones() -> None:
 def test_a_missing_key_is_asked_for_once_and_kept_in_memory_only() -> None:
     answers = iter([f" {SECRET}\n"])
     llm = require_key(find_llm({"STIGMER_LLM_PROVIDER": "anthropic"}, NOTHING), lambda _: next(answers))
-    assert (llm.api_key, llm.key_from) == (SECRET, "prompt")
+    assert llm.api_key == SECRET
     assert require_key(llm, pytest.fail) == llm
 
 
@@ -102,7 +101,7 @@ def test_an_empty_answer_is_an_error_that_names_the_variable(answer: str | None,
 
 
 def test_a_key_does_not_get_into_a_message_by_way_of_its_representation() -> None:
-    llm = Llm("openai", "m", "u", SECRET, "prompt")
+    llm = Llm("openai", "m", "u", SECRET)
     assert SECRET not in f"{llm!r} {llm} {(llm,)}"
 
 
@@ -125,7 +124,7 @@ def typed_at_terminal(typed: bytes, arguments: Sequence[str], environ: Mapping[s
 def test_at_a_terminal_the_key_is_not_shown() -> None:
     program = (
         "from stigmer_launcher.config.llm import Llm, ask_terminal, require_key\n"
-        "print('answered', len(require_key(Llm('openai', '', '', '', ''), ask_terminal).api_key))"
+        "print('answered', len(require_key(Llm('openai', '', '', ''), ask_terminal).api_key))"
     )
     code, shown = typed_at_terminal(SECRET.encode() + b"\n", ["-c", program], {})
     assert code == 0

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from stigmer_launcher.cli.progress import Progress
+from stigmer_launcher.cli.commands.start import Progress
 from stigmer_launcher.cli.terminal import Terminal, duration, terminal_of
 from stigmer_launcher.errors import LauncherError, StartError
 from stigmer_launcher.supervise import phases

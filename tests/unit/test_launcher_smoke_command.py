@@ -1,11 +1,12 @@
 """The smoke call, judged by its answer, and the smoke command: run to its end or to its limit, with nothing left of it, and judged by what it did."""
 
+import json
 import os
 import time
 
 import pytest
 
-from stigmer_launcher.cli.commands.smoke import Ended, call, judge, run
+from stigmer_launcher.cli.commands.smoke import call, judge, run
 from stigmer_launcher.errors import SmokeError
 from stigmer_launcher.install.payload import Smoke
 from stigmer_launcher.launch.environment import Command
@@ -14,18 +15,18 @@ from stigmer_launcher.supervise.state import Snapshot
 from support.launcher_services import eventually, is_running
 
 
-def shell(script: str, seconds: float = 30.0) -> Ended:
+def shell(script: str, seconds: float = 30.0) -> tuple[int, str]:
     return run(Command(("/bin/sh", "-c", script), {"NAME": "value"}), seconds)
 
 
 def test_a_command_runs_with_its_own_environment_and_both_its_outputs_are_taken() -> None:
-    ended = shell('echo "$NAME $HOME"; echo error >&2; exit 3')
-    assert os.waitstatus_to_exitcode(ended.status) == 3
-    assert ended.output == "value \nerror"
+    status, output = shell('echo "$NAME $HOME"; echo error >&2; exit 3')
+    assert os.waitstatus_to_exitcode(status) == 3
+    assert output == "value \nerror"
 
 
 def test_a_command_that_closes_its_output_is_waited_for() -> None:
-    assert os.waitstatus_to_exitcode(shell("exec >&- 2>&-; sleep 0.2; exit 5").status) == 5
+    assert os.waitstatus_to_exitcode(shell("exec >&- 2>&-; sleep 0.2; exit 5")[0]) == 5
 
 
 def test_a_command_that_takes_too_long_is_killed_with_all_that_it_started() -> None:
@@ -42,29 +43,41 @@ def test_a_command_that_prints_without_end_is_killed_at_its_limit() -> None:
 
 
 def test_what_a_command_leaves_in_the_background_is_ended() -> None:
-    pid = int(shell("sleep 600 & echo $!").output)
+    pid = int(shell("sleep 600 & echo $!")[1])
     eventually(lambda: not is_running(pid), "the end of what was left")
 
 
 def test_of_an_endless_output_the_end_is_kept() -> None:
     """A megabyte is enough for anybody's regular expression."""
-    ended = shell("head -c 3000000 /dev/zero | tr '\\0' x; echo; echo the end")
-    assert len(ended.output) <= 1024 * 1024
-    assert ended.output.endswith("\nthe end")
+    _, output = shell("head -c 3000000 /dev/zero | tr '\\0' x; echo; echo the end")
+    assert len(output) <= 1024 * 1024
+    assert output.endswith("\nthe end")
 
 
 @pytest.mark.parametrize(
-    ("asked", "ended", "problem"),
+    ("asked", "status", "output", "problem"),
     [
-        (Smoke("command"), Ended(0, "anything"), ""),
-        (Smoke("command", exit_code=3, output="^b$|c+"), Ended(3 << 8, "a\ncc"), ""),
-        (Smoke("command"), Ended(1 << 8, ""), "exited with status 1, not with status 0"),
-        (Smoke("command"), Ended(9, ""), "killed by SIGKILL, not with status 0"),
-        (Smoke("command", output="ok"), Ended(0, "bad"), "printed nothing that matches 'ok'"),
+        (Smoke("command"), 0, "anything", ""),
+        (Smoke("command", exit_code=3, output="^b$|c+"), 3 << 8, "a\ncc", ""),
+        (Smoke("command"), 1 << 8, "", "exited with status 1, not with status 0"),
+        (Smoke("command"), 9, "", "killed by SIGKILL, not with status 0"),
+        (Smoke("command", output="ok"), 0, "bad", "printed nothing that matches 'ok'"),
     ],
 )
-def test_a_command_is_judged_by_its_exit_code_and_its_output(asked: Smoke, ended: Ended, problem: str) -> None:
-    assert judge(asked, ended) == problem
+def test_a_command_is_judged_by_its_exit_code_and_its_output(
+    asked: Smoke, status: int, output: str, problem: str
+) -> None:
+    assert judge(asked, status, output) == problem
+
+
+@pytest.mark.parametrize(("way", "shown"), [(["server", "agent"], "server -> agent"), (7, ""), (None, "")])
+def test_the_way_of_a_request_is_shown_if_the_answer_has_one(
+    monkeypatch: pytest.MonkeyPatch, way: object, shown: str
+) -> None:
+    reply = grpc.encode({1: json.dumps({"path": way, "message": "hello"})})
+    monkeypatch.setattr(probe, "ask", lambda *_: (reply,))
+    _, lines = call(Smoke("grpc", 1.0, "/a.B/C", "server"), Snapshot(ports={"server": 7234}), "hello")
+    assert lines[:2] == [shown, "  answer: hello"]
 
 
 @pytest.mark.parametrize(

@@ -10,23 +10,20 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from stigmer_launcher.config import yaml_subset
-from stigmer_launcher.config.schema import EARLIER, FIRST_FILE, SCHEMA, Value, did_you_mean, plain
-from stigmer_launcher.config.schema import text as read_text
+from stigmer_launcher.config import schema, yaml_subset
+from stigmer_launcher.config.schema import EARLIER, FIRST_FILE, SCHEMA, did_you_mean
 from stigmer_launcher.errors import ConfigError, UsageError
 from stigmer_launcher.system import locks
 from stigmer_launcher.system.places import Places, explain, prepare_home
 
 _WAIT = 10.0  # seconds for another `config set` to finish
 _LARGEST = 1 << 20  # bytes
-# Some editors begin a UTF-8 file with one; the codec that skips it is not frozen into the launcher.
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class Setting(NamedTuple):
     """A value the file holds, and the line it stands on."""
 
-    value: Value
+    value: str
     line: int
 
 
@@ -41,9 +38,9 @@ class Config(NamedTuple):
         return self.settings.get(key) or self.settings.get(EARLIER.get(key, ""))
 
     def text(self, key: str) -> str:
-        """Return the value in the file, else the default, as the file would write it."""
+        """Return the value in the file, else the default."""
         setting = self.find(key)
-        return plain(setting.value if setting else SCHEMA[key].default)
+        return setting.value if setting else SCHEMA[key].default
 
     def where(self, key: str) -> str:
         """Return where a key stands, for an error message."""
@@ -72,10 +69,10 @@ def set_value(places: Places, key: str, value: str) -> None:
         remedy = "set ANTHROPIC_API_KEY, OPENAI_API_KEY or STIGMER_LLM_API_KEY in the environment"
         raise UsageError(f"{key} is a secret and must not stand on a command line", remedy)
     try:
-        known = SCHEMA[key].read(read_text(value, key), key) if value else value
+        known = SCHEMA[key].read(schema.text(value, key), key) if value else value
     except ConfigError as error:
         raise UsageError(str(error), f"run `stigmer config get {key}`") from None
-    scalar = yaml_subset.render(known) if isinstance(known, str) else plain(known)
+    scalar = known if SCHEMA[key].read is schema.flag else yaml_subset.render(known)
     with _editing(places):
         text = _read(places.config) or FIRST_FILE
         _parse(places.config, text)
@@ -97,19 +94,17 @@ def unset_value(places: Places, key: str) -> bool:
 
 def write_first(places: Places) -> bool:
     """Write the file with its explanation if there is none; False when there is one."""
-    if os.path.lexists(places.config):
-        return False
     with _editing(places):
         if os.path.lexists(places.config):
             return False
         _write(places.config, FIRST_FILE)
-    return True
+        return True
 
 
 def unused(config: Config) -> tuple[str, ...]:
     """Say of every value in the file that it has no effect, and what to do instead."""
-    said = ((key, SCHEMA[key].unused) for key in config.settings if SCHEMA[key].unused)
-    return tuple(f"{config.where(key)}: {key} has no effect: {why}" for key, why in said)
+    keys = (key for key in config.settings if SCHEMA[key].unused)
+    return tuple(f"{config.where(key)}: {key} has no effect: {SCHEMA[key].unused}" for key in keys)
 
 
 def _parse(path: str, text: str) -> Config:
@@ -120,7 +115,7 @@ def _parse(path: str, text: str) -> Config:
     settings: dict[str, Setting] = {}
     for key, line in lines.items():
         try:
-            if (value := _value(line, maps)) is not None:
+            if value := _value(line, maps):
                 settings[key] = Setting(value, line.number)
         except ConfigError as problem:
             problems.append(f"{path}, line {line.number}: {problem}")
@@ -129,20 +124,20 @@ def _parse(path: str, text: str) -> Config:
     return Config(path, settings)
 
 
-def _value(line: yaml_subset.Line, maps: set[str]) -> Value | None:
-    """Return the value of a line, None when it has none; ConfigError says what is wrong."""
+def _value(line: yaml_subset.Line, maps: set[str]) -> str:
+    """Return the value of a line, empty when it has none; ConfigError says what is wrong."""
     key, scalar = line.path, line.scalar
     if any(key.startswith(f"{known}.") for known in SCHEMA):
-        return None  # said once, of the key above that should have been a value
+        return ""  # said once, of the key above that should have been a value
     if key not in SCHEMA:
         if not any(known.startswith(f"{key}.") for known in SCHEMA):
             raise ConfigError(f"there is no key {key}{did_you_mean(key)}")
         if scalar not in (*yaml_subset.EMPTY, yaml_subset.EMPTY_MAP):
             raise ConfigError(f"{key} holds other keys, not a value")
-        return None
+        return ""
     if key in maps or scalar == yaml_subset.EMPTY_MAP:
         raise ConfigError(f"{key} is a map, as an old cloud configuration wrote it; put its name here as a plain text")
-    return None if scalar in yaml_subset.EMPTY or not line.value else SCHEMA[key].read(line.value, key)
+    return "" if scalar in yaml_subset.EMPTY or not line.value else SCHEMA[key].read(line.value, key)
 
 
 def _read(path: str) -> str:
@@ -154,16 +149,14 @@ def _read(path: str) -> str:
             raise ConfigError(f"{path} is not a regular file", aside)
         if status.st_size > _LARGEST:
             raise ConfigError(f"{path} has {status.st_size >> 20} MB and is no configuration", aside)
-        with open(path, "rb") as stream:
-            content = stream.read(_LARGEST).removeprefix(_BYTE_ORDER_MARK)
-        return content.decode()
+        # Bytes that are not UTF-8 become surrogates, which the parser refuses with their line. The codec that skips the
+        # byte order mark of some editors is not frozen into the launcher.
+        with open(path, encoding="utf-8", errors="surrogateescape", newline="") as stream:
+            return stream.read(_LARGEST).removeprefix("\ufeff")
     except FileNotFoundError:
         return ""
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}", "make that file readable for you") from error
-    except UnicodeDecodeError as error:
-        number = content.count(b"\n", 0, error.start) + 1
-        raise ConfigError(f"{path}, line {number}: this is not UTF-8 text") from error
 
 
 def _write(path: str, text: str) -> None:
@@ -195,4 +188,5 @@ def _naming_the_line(path: str) -> Iterator[None]:
     try:
         yield
     except yaml_subset.SubsetError as error:
-        raise ConfigError(f"{path}, line {error.number}: {error}") from error
+        number, problem = error.args
+        raise ConfigError(f"{path}, line {number}: {problem}") from error

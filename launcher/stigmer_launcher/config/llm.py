@@ -13,7 +13,7 @@ from stigmer_launcher.config.schema import provider as read_provider
 from stigmer_launcher.errors import LauncherError
 
 _LLM = "backend.local.llm"
-_KEY = "STIGMER_LLM_API_KEY"
+_PROVIDER, _KEY = "STIGMER_LLM_PROVIDER", "STIGMER_LLM_API_KEY"
 
 
 class Provider(NamedTuple):
@@ -32,16 +32,15 @@ DEFAULTS = {
 
 
 class Llm(NamedTuple):
-    """What the agents are given. `key_from` says where the key came from, empty when one is needed and missing."""
+    """What the agents are given."""
 
     provider: str
     model: str
     base_url: str
     api_key: str
-    key_from: str
 
     def __repr__(self) -> str:  # a key must not get into a log by way of a traceback
-        return f"Llm({self.provider}, {self.model}, {self.base_url}, key from {self.key_from or 'nowhere'})"
+        return f"Llm({self.provider}, {self.model}, {self.base_url})"
 
     @property
     def needs_key(self) -> bool:
@@ -56,25 +55,35 @@ def redacted_url(url: str) -> str:
     return f"{scheme}{separator}{'****@' if userinfo else ''}{host}"
 
 
-def find_llm(environ: Mapping[str, str], config: Config) -> Llm:
-    """Decide on provider, model, address and key without asking. ConfigError for an unknown provider."""
-    filed = config.text(f"{_LLM}.provider")
-    named = environ.get("STIGMER_LLM_PROVIDER", "").strip().lower()
-    provider = read_provider(named or filed, "STIGMER_LLM_PROVIDER")
-    default = DEFAULTS[provider]
+def find_settings(environ: Mapping[str, str], config: Config) -> dict[str, tuple[str, str]]:
+    """Return provider, model, address and key, each with its origin: a variable, `file` or `default`.
 
-    def find(name: str, *variables: str) -> tuple[str, str]:
-        """Return a value and where it comes from; the file's are for its own provider, not for one of the environment."""
+    What the file says is for its own provider, not for one of the environment. ConfigError for an unknown provider.
+    """
+    filed = config.text(f"{_LLM}.provider")
+    provider = read_provider(environ.get(_PROVIDER, "").strip().lower() or filed, _PROVIDER)
+    usual = DEFAULTS[provider]
+
+    def find(name: str, default: str, *variables: str) -> tuple[str, str]:
         for variable in variables:
             if value := environ.get(variable, "").strip():
                 return value, variable
-        value = config.text(f"{_LLM}.{name}") if provider == filed else ""
-        return value, config.path if value else ""
+        key = f"{_LLM}.{name}"
+        if provider == filed and config.find(key):
+            return config.text(key), "file"
+        return default, "default"
 
-    model, _ = find("model", "STIGMER_LLM_MODEL")
-    base_url, _ = find("base_url", "STIGMER_LLM_BASE_URL")
-    key, key_from = find("api_key", _KEY, default.variable) if default.variable else ("", "not needed")
-    return Llm(provider, model or default.model, base_url or default.base_url, key, key_from)
+    return {
+        "provider": (provider, find("provider", provider, _PROVIDER)[1]),
+        "model": find("model", usual.model, "STIGMER_LLM_MODEL"),
+        "base_url": find("base_url", usual.base_url, "STIGMER_LLM_BASE_URL"),
+        "api_key": find("api_key", "", _KEY, usual.variable) if usual.variable else ("", "default"),
+    }
+
+
+def find_llm(environ: Mapping[str, str], config: Config) -> Llm:
+    """Decide on provider, model, address and key without asking. ConfigError for an unknown provider."""
+    return Llm(*(value for value, _ in find_settings(environ, config).values()))
 
 
 def require_key(llm: Llm, ask: Callable[[str], str | None]) -> Llm:
@@ -87,7 +96,7 @@ def require_key(llm: Llm, ask: Callable[[str], str | None]) -> Llm:
         why = ", and there is no terminal to ask for it" if answer is None else ""
         remedy = f"set {DEFAULTS[llm.provider].variable} (or {_KEY}) in the environment and run the command again"
         raise LauncherError(f"{llm.provider} needs an API key{why}", remedy)
-    return llm._replace(api_key=key, key_from="prompt")
+    return llm._replace(api_key=key)
 
 
 def ask_terminal(prompt: str) -> str | None:

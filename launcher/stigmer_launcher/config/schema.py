@@ -1,33 +1,26 @@
 """The keys of config.yaml: what each holds, its default, and which are accepted from older files but not used."""
 
 from collections.abc import Callable
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from stigmer_launcher.config.yaml_subset import is_printable
 from stigmer_launcher.errors import ConfigError
 
-Value = str | bool | int
-T = TypeVar("T")
-Reader = Callable[[str, str], T]
+Reader = Callable[[str, str], str]
 
 
 class Field(NamedTuple):
-    """One key: how its text is read, its default, and what it decides (`about`).
+    """One key: how its text is checked, its default, and what it decides (`about`).
 
-    A reader takes the text and the name of what holds it; its ConfigError says what was expected. `unused` says what to
-    do instead; the key is accepted because files of earlier versions have it.
+    A reader takes a text and the name of what holds it, and returns it in its normal form; its ConfigError says what was
+    expected. `unused` says what to do instead; the key is accepted because files of earlier versions have it.
     """
 
-    read: Reader[Value]
-    default: Value
+    read: Reader
+    default: str
     about: str = ""
     secret: bool = False
     unused: str = ""
-
-
-def plain(value: Value) -> str:
-    """Return a value as the file writes it, but for quotes."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def is_number(value: str) -> bool:
@@ -45,29 +38,28 @@ def _is_address(value: str) -> bool:
     return host.isprintable() and bool(host) and not {"/", " "} & set(host) and is_port(end)
 
 
-def _reader(expected: str, accepts: Callable[[str], bool], convert: Callable[[str], T]) -> Reader[T]:
-    def read(value: str, name: str) -> T:
+def _reader(expected: str, accepts: Callable[[str], bool], normalize: Callable[[str], str] = str) -> Reader:
+    def read(value: str, name: str) -> str:
         if not accepts(value):
             problem = f"invalid value {value!r} for {name}: expected {expected}"
             raise ConfigError(problem, "correct the variable or unset it")
-        return convert(value)
+        return normalize(value)
 
     return read
 
 
-def _one_of(*words: str) -> Reader[str]:
-    return _reader(f"one of {', '.join(words)}", words.__contains__, str)
+def _one_of(*words: str) -> Reader:
+    return _reader(f"one of {', '.join(words)}", words.__contains__)
 
 
-text = _reader("UTF-8 text of printable characters", is_printable, str)
-flag = _reader("true or false", lambda value: value.lower() in ("true", "false"), lambda value: value.lower() == "true")
-number = _reader("a whole number", is_number, int)
-port = _reader("1-65535", is_port, int)
-address = _reader("host:port, without a scheme", _is_address, str)
+text = _reader("UTF-8 text of printable characters", is_printable)
+flag = _reader("true or false", lambda value: value.lower() in ("true", "false"), str.lower)
+number = _reader("a whole number", is_number, lambda value: str(int(value)))
+port = _reader("1-65535", is_port, lambda value: str(int(value)))
+address = _reader("host:port, without a scheme", _is_address)
 provider = _one_of("ollama", "anthropic", "openai")
 _LOCAL, _CLOUD = "backend.local", "backend.cloud"
 _SHIPPED = "the version is the one Stigmer ships; use `backend.local.temporal.address` for a Temporal of your own"
-
 _OTHERS = "accepted; the server does not read it"
 
 SCHEMA: dict[str, Field] = {
@@ -78,24 +70,24 @@ SCHEMA: dict[str, Field] = {
     f"{_LOCAL}.llm.model": Field(text, "", "the model's name; empty: the provider's usual one"),
     f"{_LOCAL}.llm.base_url": Field(text, "", "the provider's address; empty: the usual one"),
     f"{_LOCAL}.llm.api_key": Field(text, "", "the provider's key; better set in the environment", secret=True),
-    f"{_LOCAL}.temporal.managed": Field(flag, True, "whether the server starts a Temporal of its own"),
+    f"{_LOCAL}.temporal.managed": Field(flag, "true", "whether the server starts a Temporal of its own"),
     f"{_LOCAL}.temporal.address": Field(address, "", "the Temporal to use where `managed` is false"),
     f"{_LOCAL}.temporal.version": Field(text, "", unused=_SHIPPED),
-    f"{_LOCAL}.temporal.port": Field(port, 7233, "the same as `ports.temporal`, which goes first"),
+    f"{_LOCAL}.temporal.port": Field(port, "7233", "the same as `ports.temporal`, which goes first"),
     f"{_LOCAL}.execution.mode": Field(_one_of("local", "sandbox", "auto"), "local", "where agents run commands"),
     f"{_LOCAL}.execution.sandbox_image": Field(text, "", "the container image of the sandbox"),
-    f"{_LOCAL}.execution.auto_pull": Field(flag, True, "whether a missing image is pulled"),
-    f"{_LOCAL}.execution.cleanup": Field(flag, True, "whether sandboxes are removed after use"),
-    f"{_LOCAL}.execution.ttl": Field(number, 3600, "seconds that a sandbox may live"),
+    f"{_LOCAL}.execution.auto_pull": Field(flag, "true", "whether a missing image is pulled"),
+    f"{_LOCAL}.execution.cleanup": Field(flag, "true", "whether sandboxes are removed after use"),
+    f"{_LOCAL}.execution.ttl": Field(number, "3600", "seconds that a sandbox may live"),
     f"{_CLOUD}.endpoint": Field(text, "", _OTHERS),
     f"{_CLOUD}.token": Field(text, "", _OTHERS, secret=True),
     f"{_CLOUD}.org_id": Field(text, "", _OTHERS),
     f"{_CLOUD}.env_id": Field(text, "", _OTHERS),
     "context.organization": Field(text, "", _OTHERS),
     "context.environment": Field(text, "", _OTHERS),
-    "ports.server": Field(port, 7234, "the port of stigmer-server"),
-    "ports.temporal": Field(port, 7233, "the port of Temporal"),
-    "ports.temporal-ui": Field(port, 8233, "the port of Temporal's web page"),
+    "ports.server": Field(port, "7234", "the port of stigmer-server"),
+    "ports.temporal": Field(port, "7233", "the port of Temporal"),
+    "ports.temporal-ui": Field(port, "8233", "the port of Temporal's web page"),
 }
 
 # Where a value counts that the file has under another key only.

@@ -10,8 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 # What is not in YAML's c-printable: other programs refuse a file that holds it. And NEL, which some take for a line's end.
-_CODES = (*range(9), *range(11, 32), *range(0x7F, 0xA0), *range(0xD800, 0xE000), 0xFFFE, 0xFFFF)
-_FORBIDDEN = frozenset(map(chr, _CODES))
+_FORBIDDEN = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 _NOTHING = re.compile(r"[ \t]*(?:#.*)?")
 _BEGIN = re.compile(r"---(?: [ \t]*(?:#.*)?)?")
 _EMPTY_FILE = re.compile(r" *\{\}(?: +#.*| *)")
@@ -43,10 +42,7 @@ _CONSTRUCTS = {
     "!": "a tag",
     "|": "a block of text",
     ">": "a folded block of text",
-    **dict.fromkeys("@`", "a reserved character"),
-    **dict.fromkeys("]}", "a stray bracket"),
     **dict.fromkeys("\"'", "a quoted key"),
-    ",": "a stray comma",
 }
 # What is wrong with a row that is none of those above: said by the first pattern that it begins with.
 _PROBLEMS = (
@@ -93,11 +89,7 @@ class Line(NamedTuple):
 
 
 class SubsetError(ValueError):
-    """A line that is not of the subset, or not YAML: its number and what is wrong with it."""
-
-    def __init__(self, number: int, problem: str) -> None:
-        super().__init__(problem)
-        self.number = number
+    """A line that is not of the subset, or not YAML. `args` are its number and what is wrong with it."""
 
 
 def parse(text: str) -> dict[str, Line]:
@@ -110,18 +102,18 @@ def parse(text: str) -> dict[str, Line]:
             raise SubsetError(rows[1][0], "something follows the map in braces")
         return {}
     lines: dict[str, Line] = {}
-    last: Line | None = None
-    open_maps: list[tuple[int, str]] = [(0, "")]  # indentation of the keys, path before them
+    above: list[Line] = []  # the last line, and those it stands below
     for number, begin, row in rows:
         found = _LINE.fullmatch(row)
         if not found:
             raise SubsetError(number, _problem(row))
         indent, scalar = len(found["indent"]), found["scalar"] or ""
-        path = _parent(number, indent, open_maps, last) + found["key"]
+        path = _parent(number, indent, above) + found["key"]
         if path in lines:
             raise SubsetError(number, f"the key {path} is here a second time")
         start = begin + (found.start("scalar") if scalar else found.end("head"))
-        lines[path] = last = Line(number, indent, path, scalar, start)
+        lines[path] = Line(number, indent, path, scalar, start)
+        above.append(lines[path])
     return lines
 
 
@@ -155,7 +147,7 @@ def assign(text: str, path: str, scalar: str) -> str:
 
 def is_printable(text: str) -> bool:
     """Return whether a file may hold a text: it has neither control characters nor bytes that are no UTF-8."""
-    return _FORBIDDEN.isdisjoint(text)
+    return not _FORBIDDEN.search(text)
 
 
 def render(text: str) -> str:
@@ -168,8 +160,10 @@ def _rows(text: str) -> Iterator[tuple[int, int, str]]:
     """Yield number, place and text of each row that holds more than a comment."""
     for number, found in enumerate(re.finditer(r"^.*$", text, re.MULTILINE), 1):
         row = found[0].removesuffix("\r")
-        if bad := min(_FORBIDDEN.intersection(row), default=""):
-            raise SubsetError(number, f"the control character {ord(bad):#04x}")
+        if bad := _FORBIDDEN.search(row):
+            code = ord(bad[0])  # a byte that could not be decoded is a surrogate (surrogateescape)
+            problem = "this is not UTF-8 text" if 0xDC80 <= code <= 0xDCFF else f"the control character {code:#04x}"
+            raise SubsetError(number, problem)
         if not _NOTHING.fullmatch(row):
             yield number, found.start(), row
 
@@ -181,17 +175,16 @@ def _problem(row: str) -> str:
     )
 
 
-def _parent(number: int, indent: int, open_maps: list[tuple[int, str]], last: Line | None) -> str:
-    """Find the map a line belongs to by its indentation, opening or closing maps on the way."""
-    if last and indent > last.indent:
-        if last.scalar:
-            raise SubsetError(number, f"it is indented below {last.path}, which has a value of its own")
-        open_maps.append((indent, f"{last.path}."))
-    while open_maps and open_maps[-1][0] > indent:
-        open_maps.pop()
-    if not open_maps or open_maps[-1][0] != indent:
+def _parent(number: int, indent: int, above: list[Line]) -> str:
+    """Return the path before a line's key by its indentation, and drop the lines that it does not stand below."""
+    beside = None
+    while above and above[-1].indent >= indent:
+        beside = above.pop()
+    if above and not beside and above[-1].scalar:
+        raise SubsetError(number, f"it is indented below {above[-1].path}, which has a value of its own")
+    if (beside and beside.indent != indent) or (indent and not above):
         raise SubsetError(number, "its indentation is that of no map above")
-    return open_maps[-1][1]
+    return f"{above[-1].path}." if above else ""
 
 
 def _replace(text: str, line: Line, scalar: str) -> str:
@@ -200,13 +193,13 @@ def _replace(text: str, line: Line, scalar: str) -> str:
     return before + gap + scalar + after
 
 
-def _insert(text: str, family: Sequence[Line], row: str) -> str:
+def _insert(text: str, family: Sequence[Line], new: str) -> str:
     """Return the text with a row below those of a map; a file that is but an empty map, or none, has none."""
-    rows = [each for each in text.split("\n") if family or not _EMPTY_FILE.fullmatch(each.removesuffix("\r"))]
+    rows = [row for row in text.split("\n") if family or not _EMPTY_FILE.fullmatch(row.removesuffix("\r"))] or [""]
     place = family[-1].number if family else len(rows) - (rows[-1] == "")
     if place == len(rows):
         rows.append("")
-    rows.insert(place, row.rstrip(" ") + ("\r" if "\r\n" in text else ""))
+    rows.insert(place, new.rstrip(" ") + ("\r" if "\r\n" in text else ""))
     return "\n".join(rows)
 
 

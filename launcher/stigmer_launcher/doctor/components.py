@@ -5,13 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from stigmer_launcher.doctor.findings import NOTE, OK, PROBLEM, WARNING, DoctorContext, Finding, problem
 from stigmer_launcher.errors import KegError, LauncherError
-from stigmer_launcher.install import manifest, versions
-from stigmer_launcher.install.manifest import Keg
-from stigmer_launcher.install.payload import FileEntry
+from stigmer_launcher.install import manifest, payload, versions
 from stigmer_launcher.launch import environment
-
-_SECTION = "Components"
-_HEALED = "run `stigmer server`: it makes them again"
 
 
 def check_components(context: DoctorContext) -> Iterator[Finding]:
@@ -22,59 +17,66 @@ def check_components(context: DoctorContext) -> Iterator[Finding]:
         yield from _versions(context, context.keg)
 
 
-def _installed(context: DoctorContext, keg: Keg) -> Iterator[Finding]:
+def _installed(context: DoctorContext, keg: manifest.Keg) -> Iterator[Finding]:
     directory = versions.directory_of(context.places, keg.id)
     installed = manifest.read_manifest(directory)
-    entries = manifest.files_of(keg.payload)
     if context.deep:
-        modified = _compare(directory, entries) if os.path.isdir(directory) else {}
-        in_keg = _compare(f"{keg.libexec}/components", entries)
+        modified = _compare(keg, directory) if os.path.isdir(directory) else {}
+        in_keg = _compare(keg, f"{keg.libexec}/components")
     else:
         changed = manifest.modified_files(directory, installed) if installed else ()
         modified = dict.fromkeys(changed, "modified since installation")
-        missing = (entry.path for entry in entries if manifest.fingerprint(keg.source(entry.path)) is None)
+        missing = [e.path for e in manifest.files_of(keg.payload) if manifest.fingerprint(keg.source(e.path)) is None]
         in_keg = dict.fromkeys(missing, "is missing")
     for part in keg.payload.components:
         if broken := _flaws(part.files, in_keg):
             damage = f"{part.version}: the keg is damaged: {broken}"
-            yield Finding(_SECTION, part.name, PROBLEM, damage, KegError.remedy)
+            yield Finding(part.name, PROBLEM, damage, KegError.remedy)
         elif damaged := _flaws(part.files, modified):
-            yield Finding(_SECTION, part.name, WARNING, f"{part.version}: {damaged}", _HEALED)
+            yield Finding(part.name, WARNING, f"{part.version}: {damaged}", "run `stigmer server`: it makes them again")
         elif not installed:
-            yield Finding(_SECTION, part.name, NOTE, f"{part.version}, made at the next start")
+            yield Finding(part.name, NOTE, f"{part.version}, made at the next start")
         else:
             how = "compared with its checksums" if context.deep else "untouched"
-            yield Finding(_SECTION, part.name, OK, f"{part.version}, {len(part.files)} files, {how}")
+            yield Finding(part.name, OK, f"{part.version}, {len(part.files)} files, {how}")
 
 
-def _flaws(files: Sequence[FileEntry], flaws: Mapping[str, str]) -> str:
+def _flaws(files: Sequence[payload.FileEntry], flaws: Mapping[str, str]) -> str:
     texts = [f"{entry.path} {flaws[entry.path]}" for entry in files if flaws.get(entry.path)]
     return ", ".join(texts[:3]) + (f", and {len(texts) - 3} more" if len(texts) > 3 else "")
 
 
-def _compare(directory: str, entries: Sequence[FileEntry]) -> dict[str, str]:
-    flaws = {e.path: manifest.flaw(f"{directory}/{e.path}", e) for e in entries}
-    return {path: flaw for path, flaw in flaws.items() if flaw and not manifest.is_relocated(f"{directory}/{path}")}
+def _compare(keg: manifest.Keg, directory: str) -> dict[str, str]:
+    """Compare files with the release; what Homebrew changed in the keg must be as it is there."""
+    flaws = {}
+    for entry in manifest.files_of(keg.payload):
+        path, source = f"{directory}/{entry.path}", keg.source(entry.path)
+        flaw = manifest.flaw(path, entry)
+        if flaw and manifest.is_relocated(source):
+            poured = entry._replace(size=os.path.getsize(source), sha256=manifest.sha256_of(source))
+            flaw = manifest.flaw(path, poured)
+        flaws[entry.path] = flaw
+    return flaws
 
 
-def _overrides(context: DoctorContext, keg: Keg) -> Iterator[Finding]:
+def _overrides(context: DoctorContext, keg: manifest.Keg) -> Iterator[Finding]:
     for component in keg.payload.components:
         if not context.environ.get(component.override, ""):
             continue
         try:
             found = environment.executable_of(component, "", context.environ)
-            yield Finding(_SECTION, component.name, NOTE, f"{component.override} has {found} run instead")
+            yield Finding(component.name, NOTE, f"{component.override} has {found} run instead")
         except LauncherError as error:
-            yield problem(_SECTION, component.name, error)
+            yield problem(component.name, error)
 
 
-def _versions(context: DoctorContext, keg: Keg) -> Iterator[Finding]:
+def _versions(context: DoctorContext, keg: manifest.Keg) -> Iterator[Finding]:
     current = versions.current(context.places)
     if current and current != keg.id:
-        yield Finding(_SECTION, "bin", NOTE, f"bin holds {current}; the next start switches to {keg.id}")
+        yield Finding("bin", NOTE, f"bin holds {current}; the next start switches to {keg.id}")
     if os.path.lexists(context.places.bin) and not current:
-        yield Finding(_SECTION, "bin", NOTE, "bin is not ours; the next start moves it aside and keeps it")
+        yield Finding("bin", NOTE, "bin is not ours; the next start moves it aside and keeps it")
     running = context.snapshot.installed if context.supervisor else ""
     for name in versions.outdated(context.places, (keg.id,)):
         why = "kept for the running server" if name == running else "removed at the next start"
-        yield Finding(_SECTION, "old version", NOTE, f"{name}, {why}")
+        yield Finding("old version", NOTE, f"{name}, {why}")

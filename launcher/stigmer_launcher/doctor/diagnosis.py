@@ -2,124 +2,122 @@
 
 import os
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 
-from stigmer_launcher.config import file as configuration
-from stigmer_launcher.config import llm
-from stigmer_launcher.config.file import Config
+from stigmer_launcher.config import file, llm
 from stigmer_launcher.config.schema import SCHEMA
 from stigmer_launcher.doctor import components, server
-from stigmer_launcher.doctor.findings import NOTE, OK, PROBLEM, SECTIONS, WARNING, DoctorContext, Finding, problem
+from stigmer_launcher.doctor.findings import NOTE, OK, PROBLEM, WARNING, DoctorContext, Finding, problem
 from stigmer_launcher.errors import LauncherError
-from stigmer_launcher.install import preflight
-from stigmer_launcher.install.manifest import read_keg
+from stigmer_launcher.install import manifest, preflight
 from stigmer_launcher.supervise.state import Instance, cleaning_pid, read_snapshot, supervisor_pid
 from stigmer_launcher.system.places import find_places, installed_libexec, unwritable, unwritable_files
 from stigmer_launcher.version import NAME, VERSION
 
 _LITTLE_SPACE = 500 << 20  # bytes; databases and logs will soon need more
-_OTHERS = 0o077
 
 
-def diagnose(environ: Mapping[str, str], *, deep: bool) -> list[Finding]:
-    """Check installation, home, server, ports, Temporal and model; `deep` compares the content of every file."""
+def diagnose(environ: Mapping[str, str], *, deep: bool) -> dict[str, list[Finding]]:
+    """Check everything, and return the findings by section; `deep` compares the content of every file."""
     places = find_places(environ)
     running = Instance(places.run)
     system = os.uname()
-    found = [
-        Finding("Stigmer", "version", OK, f"{NAME} {VERSION}"),
-        Finding("Stigmer", "system", OK, f"{system.sysname} {system.release}, {system.machine}"),
+    report: dict[str, list[Finding]] = {section: [] for section in _CHECKS}
+    report["Stigmer"] = [
+        Finding("version", OK, f"{NAME} {VERSION}"),
+        Finding("system", OK, f"{system.sysname} {system.release}, {system.machine}"),
     ]
-    keg, config, pids = None, Config(places.config, {}), (0, 0)
-    with _noting(found, "Stigmer", "keg"):
-        installed = read_keg(installed_libexec(environ))
-        preflight.require_target(installed.payload.target)
-        found.append(Finding("Stigmer", "keg", OK, f"{installed.libexec} ({installed.id})"))
-        keg = installed
-    with _noting(found, "Configuration", "file"):
-        config = configuration.read_config(places.config)
-        found.extend(check_config(config))
-    with _noting(found, "Server", "lock"):
+    keg, config, pids = None, file.Config(places.config, {}), (0, 0)
+    with _noting(report["Stigmer"], "keg"):
+        keg = manifest.read_keg(installed_libexec(environ))
+        preflight.require_target(keg.payload.target)
+        report["Stigmer"].append(Finding("keg", OK, f"{keg.libexec} ({keg.id})"))
+    with _noting(report["Configuration"], "file"):
+        config = file.read_config(places.config)
+        report["Configuration"].extend(check_config(config))
+    with _noting(report["Server"], "lock"):
         pids = (supervisor_pid(running), cleaning_pid(running))
     context = DoctorContext(places, environ, keg, config, read_snapshot(running), *pids, deep)
-    for check in _CHECKS:
-        with _noting(found, "Doctor", "a check failed"):
-            found.extend(check(context))
-    return sorted(found, key=lambda each: SECTIONS.index(each.section))
+    for section, checks in _CHECKS.items():
+        for check in checks:
+            with _noting(report[section], "a check failed"):
+                report[section].extend(check(context))
+    return {section: found for section, found in report.items() if found}
 
 
 @contextmanager
-def _noting(found: list[Finding], section: str, name: str) -> Iterator[None]:
+def _noting(found: list[Finding], name: str) -> Iterator[None]:
     """Make a finding of a failure, so that the checks that follow are made all the same."""
     try:
         yield
     except LauncherError as error:
-        found.append(problem(section, name, error))
+        found.append(problem(name, error))
     except OSError as error:
-        found.append(Finding(section, name, PROBLEM, f"{error.filename or ''}: {error.strerror or error}"))
+        found.append(Finding(name, PROBLEM, f"{error.filename or ''}: {error.strerror or error}"))
 
 
-def check_config(config: Config) -> Iterator[Finding]:
+def check_config(config: file.Config) -> Iterator[Finding]:
     """Check who can read the configuration, and that every value in it has an effect."""
     if not os.path.exists(config.path):
-        yield Finding("Configuration", "file", OK, f"{config.path} does not exist: the defaults are used")
+        yield Finding("file", OK, f"{config.path} does not exist: the defaults are used")
         return
-    yield Finding("Configuration", "file", OK, config.path)
-    if os.stat(config.path).st_mode & _OTHERS:
+    yield Finding("file", OK, config.path)
+    if os.stat(config.path).st_mode & 0o077:
         level = PROBLEM if any(config.text(key) for key in SCHEMA if SCHEMA[key].secret) else WARNING
         remedy = f"run `{shlex.join(('chmod', '600', config.path))}`"
-        yield Finding("Configuration", "mode", level, "other users may read or write it", remedy)
-    for text in configuration.unused(config):
-        yield Finding("Configuration", "unused", NOTE, text)
+        yield Finding("mode", level, "other users may read or write it", remedy)
+    for text in file.unused(config):
+        yield Finding("unused", NOTE, text)
 
 
 def check_home(context: DoctorContext) -> Iterator[Finding]:
     """Check the home directory."""
     home = context.places.home
     if not os.path.isdir(home):
-        yield Finding("Home", "directory", NOTE, f"{home} does not exist yet; the first start makes it")
+        yield Finding("directory", NOTE, f"{home} does not exist yet; the first start makes it")
         return
     if os.access(home, os.W_OK | os.X_OK):
-        yield Finding("Home", "directory", OK, home)
+        yield Finding("directory", OK, home)
     else:
-        yield problem("Home", "directory", unwritable(home, home))
+        yield problem("directory", unwritable(home, home))
     for error in unwritable_files(home, context.places.run, context.places.logs):
-        yield problem("Home", "files", error)
+        yield problem("files", error)
     try:
         preflight.require_exec(home)
     except LauncherError as error:
-        yield problem("Home", "mount", error)
+        yield problem("mount", error)
     free = preflight.free_space(home)
     text = f"{free >> 20} MB free, logs take {_size_of(context.places.logs) >> 20} MB"
-    yield Finding("Home", "disk", WARNING if free < _LITTLE_SPACE else OK, text)
+    yield Finding("disk", WARNING if free < _LITTLE_SPACE else OK, text)
     for name in sorted(os.listdir(home)):
         if name.startswith("bin.before-"):
-            yield Finding("Home", "kept", NOTE, f"{name}: the bin of an earlier Stigmer; it is not used")
+            yield Finding("kept", NOTE, f"{name}: the bin of an earlier Stigmer; it is not used")
 
 
 def check_model(context: DoctorContext) -> Iterator[Finding]:
     """Check the language model's settings; of the API key only whether there is one."""
     model = llm.find_llm(context.environ, context.config)
-    yield Finding("Model", "provider", OK, f"{model.provider}, {model.model}, {llm.redacted_url(model.base_url)}")
+    yield Finding("provider", OK, f"{model.provider}, {model.model}, {llm.redacted_url(model.base_url)}")
     if model.needs_key:
         remedy = f"set {llm.DEFAULTS[model.provider].variable}; without it the start asks"
-        yield Finding("Model", "key", WARNING, f"missing; {model.provider} needs one", remedy)
+        yield Finding("key", WARNING, f"missing; {model.provider} needs one", remedy)
     else:
-        present = "not needed" if model.key_from == "not needed" else f"present, from {model.key_from}"
-        yield Finding("Model", "key", OK, present)
+        _, origin = llm.find_settings(context.environ, context.config)["api_key"]
+        yield Finding("key", OK, f"present ({origin})" if model.api_key else "not needed")
 
 
-_CHECKS = (
-    check_home,
-    components.check_components,
-    server.check_server,
-    server.check_databases,
-    server.check_ports,
-    server.check_exposure,
-    server.check_temporal,
-    check_model,
-)
+# What each section of the report is made of; `diagnose` itself reads the keg and the file.
+_CHECKS: dict[str, tuple[Callable[[DoctorContext], Iterator[Finding]], ...]] = {
+    "Stigmer": (),
+    "Configuration": (),
+    "Home": (check_home,),
+    "Components": (components.check_components,),
+    "Server": (server.check_server, server.check_databases),
+    "Ports": (server.check_ports, server.check_exposure),
+    "Temporal": (server.check_temporal,),
+    "Model": (check_model,),
+}
 
 
 def _size_of(directory: str) -> int:

@@ -9,7 +9,6 @@ from stigmer_launcher.install.manifest import Keg
 from stigmer_launcher.supervise.state import Snapshot
 from stigmer_launcher.system.places import Places
 
-SECTIONS = ("Stigmer", "Configuration", "Home", "Components", "Server", "Ports", "Temporal", "Model", "Doctor")
 OK, NOTE, WARNING, PROBLEM = "ok", "note", "warning", "problem"
 
 
@@ -30,15 +29,14 @@ class DoctorContext(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """One thing looked at: where it belongs, how it is (`level`), in words, and what to do about it if anything."""
+    """One thing looked at: how it is (`level`), in words, and what to do about it if anything."""
 
-    section: str
     name: str
     level: str
     text: str
     remedy: str = ""
 
 
-def problem(section: str, name: str, error: LauncherError) -> Finding:
+def problem(name: str, error: LauncherError) -> Finding:
     """Make a finding of a failure."""
-    return Finding(section, name, PROBLEM, str(error), error.remedy)
+    return Finding(name, PROBLEM, str(error), error.remedy)

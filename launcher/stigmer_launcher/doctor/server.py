@@ -5,17 +5,11 @@ import sys
 import time
 from collections.abc import Iterator
 
-from stigmer_launcher.config.schema import address as read_address
 from stigmer_launcher.doctor.findings import NOTE, OK, PROBLEM, WARNING, DoctorContext, Finding
-from stigmer_launcher.errors import ConfigError
 from stigmer_launcher.launch import database, environment
-from stigmer_launcher.launch.environment import HERE
-from stigmer_launcher.readiness import checks
-from stigmer_launcher.readiness.probe import ask
-from stigmer_launcher.supervise.logfile import log_path
-from stigmer_launcher.supervise.state import ServiceSnapshot
-from stigmer_launcher.system import ports, process
-from stigmer_launcher.system.service_manager import command_for
+from stigmer_launcher.readiness import checks, probe
+from stigmer_launcher.supervise import logfile, state
+from stigmer_launcher.system import ports, process, service_manager
 
 _TIMEOUT = 2.0  # seconds Temporal is given for an answer
 _PAUSE = 0.1  # seconds between two tries
@@ -32,23 +26,23 @@ def check_server(context: DoctorContext) -> Iterator[Finding]:
         yield from _service(context, service)
     for path in (os.path.join(context.places.home, name) for name in _FORMER):
         if os.path.lexists(path):
-            yield Finding("Server", "stale file", NOTE, f"{path}: of an earlier Stigmer, not used; it may be removed")
+            yield Finding("stale file", NOTE, f"{path}: of an earlier Stigmer, not used; it may be removed")
 
 
 def check_databases(context: DoctorContext) -> Iterator[Finding]:
     """Look into the databases that services are told to keep, while no service uses them."""
     for part in context.keg.payload.components if context.keg and not context.supervisor else ():
-        arguments = tuple(text.replace("{home.relative}", HERE) for text in part.arguments)
+        arguments = tuple(text.replace("{home.relative}", environment.HERE) for text in part.arguments)
         path = database.named_database(arguments, context.places.home)
         content = database.examine(path) if path else database.Content.MISSING
         name, text = f"{part.name}, database", f"{path} {content.value}"
         if content is database.Content.WHOLE:
-            yield Finding("Server", name, OK, text)
+            yield Finding(name, OK, text)
         elif content is database.Content.UNFINISHED:
             remedy = "run `stigmer server`: it keeps the file under another name and starts with a new one"
-            yield Finding("Server", name, WARNING, text, remedy)
+            yield Finding(name, WARNING, text, remedy)
         elif content is database.Content.DAMAGED:
-            yield Finding("Server", name, PROBLEM, text, database.remedy_for(path))
+            yield Finding(name, PROBLEM, text, database.remedy_for(path))
 
 
 def check_ports(context: DoctorContext) -> Iterator[Finding]:
@@ -64,40 +58,30 @@ def check_exposure(context: DoctorContext) -> Iterator[Finding]:
     if not context.supervisor:
         return
     if sys.platform != "darwin" and not os.access(_LISTENERS, os.R_OK):
-        yield Finding("Ports", "exposure", NOTE, f"not looked at: {_LISTENERS} cannot be read")
+        yield Finding("exposure", NOTE, f"not looked at: {_LISTENERS} cannot be read")
         return
-    for each in ports.exposed(lambda pid: bool(_service_of(context, pid))):
-        where = ports.address_text(each.address) if any(each.address) else "all interfaces"
-        block = f"`sudo ufw deny {each.port}/tcp`"
+    for pid, port, address, *_ in ports.exposed(lambda pid: bool(_service_of(context, pid))):
+        where = ports.address_text(address) if any(address) else "all interfaces"
+        block = f"`sudo ufw deny {port}/tcp`"
         if sys.platform == "darwin":
             block = "turn the firewall on in System Settings, Network"
-        text = (
-            f"port {each.port} (pid {each.pid}) listens on {where}, not on localhost alone: other machines can reach it"
-        )
+        text = f"port {port} (pid {pid}) listens on {where}, not on localhost alone: other machines can reach it"
         remedy = f"block it where you do not trust the network: {block}"
-        yield Finding("Ports", _service_of(context, each.pid), WARNING, text, remedy)
+        yield Finding(_service_of(context, pid), WARNING, text, remedy)
 
 
 def check_temporal(context: DoctorContext) -> Iterator[Finding]:
     """Check that Temporal serves: the running one, or the external one that is configured."""
     components = context.keg.payload.components if context.keg else ()
     external = environment.external_address(components, context.config, context.environ)
-    running = _readable(context.snapshot.temporal) if context.supervisor else ""
+    running = context.snapshot.temporal if context.supervisor else ""
     whose = f"at {running or external}" + (", not ours" if external else "")
     if not (running or external):
-        yield Finding("Temporal", "server", OK, "ours, started with the server")
+        yield Finding("server", OK, "ours, started with the server")
     elif reason := _why_not_serving(running or external):
-        yield Finding("Temporal", "server", PROBLEM, f"{whose}: {reason}", "start it, or correct its address")
+        yield Finding("server", PROBLEM, f"{whose}: {reason}", "start it, or correct its address")
     else:
-        yield Finding("Temporal", "server", OK, f"{whose}, serves")
-
-
-def _readable(address: str) -> str:
-    """Return an address that a supervisor wrote down, empty when it is none."""
-    try:
-        return read_address(address, "")
-    except ConfigError:
-        return ""
+        yield Finding("server", OK, f"{whose}, serves")
 
 
 def _supervisor(context: DoctorContext) -> Iterator[Finding]:
@@ -105,50 +89,49 @@ def _supervisor(context: DoctorContext) -> Iterator[Finding]:
     if context.supervisor:
         level = {"running": OK, "starting": NOTE, "stopping": NOTE}.get(snapshot.state, PROBLEM)
         text = f"{snapshot.state or 'unknown'}, pid {context.supervisor}, version {snapshot.version or 'unknown'}"
-        yield Finding("Server", "supervisor", level, text)
+        yield Finding("supervisor", level, text)
         if context.keg and snapshot.installed not in ("", context.keg.id):
             text = f"{snapshot.installed} is running, {context.keg.id} is installed"
-            remedy = f"run `{command_for('restart', context.supervisor, snapshot.job)}`"
-            yield Finding("Server", "version", WARNING, text, remedy)
+            remedy = f"run `{service_manager.command_for('restart', context.supervisor, snapshot.job)}`"
+            yield Finding("version", WARNING, text, remedy)
     elif context.watchdog:
-        text = f"killed; its watchdog (pid {context.watchdog}) is stopping the services"
-        yield Finding("Server", "supervisor", NOTE, text)
+        yield Finding("supervisor", NOTE, f"killed; its watchdog (pid {context.watchdog}) is stopping the services")
     elif snapshot.state in ("", "stopped", "failed"):
-        yield Finding("Server", "supervisor", OK, "stopped")
+        yield Finding("supervisor", OK, "stopped")
     else:
         text = f"stopped; the last one (pid {snapshot.supervisor_pid}) was killed and could not clean up"
-        yield Finding("Server", "supervisor", WARNING, text, _ENDS_LEFTOVERS)
+        yield Finding("supervisor", WARNING, text, _ENDS_LEFTOVERS)
 
 
-def _service(context: DoctorContext, service: ServiceSnapshot) -> Iterator[Finding]:
+def _service(context: DoctorContext, service: state.ServiceSnapshot) -> Iterator[Finding]:
     if context.supervisor:
         level = {"running": OK, "failed": PROBLEM, "degraded": PROBLEM}.get(service.state, NOTE)
         text = f"{service.state}, pid {service.pid}, {service.restarts} restarts, version {service.version}"
-        yield Finding("Server", service.name, level, text + (f": {service.lacking}" if service.lacking else ""))
+        yield Finding(service.name, level, text + (f": {service.lacking}" if service.lacking else ""))
     elif process.is_same_process(service.pid, service.identity):
         text = f"pid {service.pid} still runs"
         if context.watchdog:
-            yield Finding("Server", service.name, NOTE, text)
+            yield Finding(service.name, NOTE, text)
         else:
-            yield Finding("Server", service.name, PROBLEM, f"{text} without its supervisor", _ENDS_LEFTOVERS)
+            yield Finding(service.name, PROBLEM, f"{text} without its supervisor", _ENDS_LEFTOVERS)
     if service.last_error:
-        text = f"{service.last_error}; its log is {log_path(context.places.logs, service.name)}"
-        yield Finding("Server", f"{service.name}, last end", NOTE, text)
+        log = logfile.log_path(context.places.logs, service.name)
+        yield Finding(f"{service.name}, last end", NOTE, f"{service.last_error}; its log is {log}")
 
 
 def _port(context: DoctorContext, name: str, number: int) -> Finding:
     owner = ports.port_owner(number)
     if owner is None:
         if not ports.is_free(number):
-            return Finding("Ports", name, PROBLEM, f"{number}: taken, owner unknown")
+            return Finding(name, PROBLEM, f"{number}: taken, owner unknown")
         if context.supervisor and context.snapshot.state == "running":
-            return Finding("Ports", name, WARNING, f"{number}: nobody listens, and the server runs")
-        return Finding("Ports", name, OK, f"{number}: free")
+            return Finding(name, WARNING, f"{number}: nobody listens, and the server runs")
+        return Finding(name, OK, f"{number}: free")
     whose = f"{number}: {owner.name}" + (f" (pid {owner.pid})" if owner.pid else "")
     if context.supervisor and _service_of(context, owner.pid):
-        return Finding("Ports", name, OK, f"{whose}, ours")
+        return Finding(name, OK, f"{whose}, ours")
     remedy = f"stop it, or move ours: `stigmer config set ports.{name} NUMBER`"
-    return Finding("Ports", name, PROBLEM, f"{whose}, not ours", remedy)
+    return Finding(name, PROBLEM, f"{whose}, not ours", remedy)
 
 
 def _service_of(context: DoctorContext, pid: int) -> str:
@@ -166,9 +149,9 @@ def _why_not_serving(address: str) -> str:
     deadline = time.monotonic() + _TIMEOUT
     while True:
         try:
-            reason = check.judge(ask(address, check.questions, _TIMEOUT))
-        except OSError as error:
-            reason = error.strerror or str(error)
+            reason = check.judge(probe.ask(address, check.questions, _TIMEOUT))
+        except (OSError, ValueError) as error:  # the state file may hold any text
+            reason = getattr(error, "strerror", None) or str(error)
         if not reason or time.monotonic() > deadline:
             return reason
         time.sleep(_PAUSE)

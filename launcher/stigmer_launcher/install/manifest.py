@@ -98,11 +98,15 @@ def flaw(path: str, entry: FileEntry) -> str:
     try:
         if found := visible_flaw(os.lstat(path), entry):
             return found
-        with open(path, "rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        return "" if sha256_of(path) == entry.sha256 else "has another content than was released"
     except OSError as error:
         return f"cannot be read: {error.strerror}" if os.path.lexists(path) else "is missing"
-    return "" if digest == entry.sha256 else "has another content than was released"
+
+
+def sha256_of(path: str) -> str:
+    """Return a file's sha256 in hex."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def is_relocated(path: str) -> bool:

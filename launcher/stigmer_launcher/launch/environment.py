@@ -65,7 +65,7 @@ def external_address(components: Iterable[Component], config: Config, environ: M
     if named := environ.get(variable, ""):
         return read_address(named, variable)
     found, said = config.text(_ADDRESS), config.find(_MANAGED)
-    managed = said.value if said else not found
+    managed = said.value == "true" if said else not found
     if not managed and not found:
         where, remedy = config.where(_MANAGED), f"run `stigmer config set {_ADDRESS} HOST:PORT`"
         raise ConfigError(f"{where}: managed is false, and there is no address", remedy)

@@ -1,7 +1,7 @@
 """`stigmer doctor`: prints the findings, for people and for programs; exits with 1 when there is a problem."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from stigmer_launcher.cli.parse import Invocation
 from stigmer_launcher.cli.terminal import Context, Terminal
@@ -12,49 +12,47 @@ _COLOURS = {OK: "green", NOTE: "dim", WARNING: "yellow", PROBLEM: "red"}
 _LEVEL_WIDTH = len(PROBLEM)
 _FORMAT = 1
 
+Report = Mapping[str, Sequence[Finding]]
+
 
 def doctor(invocation: Invocation, context: Context) -> int:
     """Print what was found; the exit code is 1 when there is a problem, else 0."""
-    findings = diagnose(context.environ, deep=invocation.has("deep"))
-    report = render_json(findings) if invocation.has("json") else "\n".join(render_text(findings, context.out))
-    context.out.text(report + "\n")
-    return 1 if _count(findings, PROBLEM) else 0
+    report = diagnose(context.environ, deep=invocation.has("deep"))
+    text = render_json(report) if invocation.has("json") else "\n".join(render_text(report, context.out))
+    context.out.text(text + "\n")
+    return 1 if _count(report, PROBLEM) else 0
 
 
-def render_json(findings: Sequence[Finding]) -> str:
+def render_json(report: Report) -> str:
     """Return the report for programs."""
     plain = {
         "format": _FORMAT,
-        "problems": _count(findings, PROBLEM),
-        "warnings": _count(findings, WARNING),
-        "findings": [finding._asdict() for finding in findings],
+        "problems": _count(report, PROBLEM),
+        "warnings": _count(report, WARNING),
+        "findings": [{"section": section, **each._asdict()} for section, found in report.items() for each in found],
     }
     return json.dumps(plain, indent=2)
 
 
-def render_text(findings: Sequence[Finding], out: Terminal) -> Iterator[str]:
+def render_text(report: Report, out: Terminal) -> Iterator[str]:
     """Yield the lines of the report for people: a section, its findings, and in the end how many are bad."""
-    width = max((len(finding.name) for finding in findings), default=0)
+    width = max(len(each.name) for found in report.values() for each in found)
     margin = " " * (2 + _LEVEL_WIDTH + 1 + width + 2)
-    section = ""
-    for finding in findings:
-        if finding.section != section:
-            yield from ("", finding.section) if section else (finding.section,)
-            section = finding.section
-        level = out.paint(f"{finding.level:{_LEVEL_WIDTH}}", _COLOURS[finding.level])
-        first, *rest = finding.text.split("\n")
-        yield f"  {level} {finding.name:{width}}  {first}"
-        yield from (margin + line for line in rest)
-        if finding.remedy:
-            yield f"{margin}-> {finding.remedy}"
-    yield ""
-    problems, warnings = _count(findings, PROBLEM), _count(findings, WARNING)
+    for section, found in report.items():
+        yield section
+        for finding in found:
+            level = out.paint(f"{finding.level:{_LEVEL_WIDTH}}", _COLOURS[finding.level])
+            yield f"  {level} {finding.name:{width}}  " + finding.text.replace("\n", f"\n{margin}")
+            if finding.remedy:
+                yield f"{margin}-> {finding.remedy}"
+        yield ""
+    problems, warnings = _count(report, PROBLEM), _count(report, WARNING)
     summary = f"{_plural(problems, 'problem')}, {_plural(warnings, 'warning')}."
     yield summary if problems or warnings else "No problems found."
 
 
-def _count(findings: Sequence[Finding], level: str) -> int:
-    return sum(finding.level == level for finding in findings)
+def _count(report: Report, level: str) -> int:
+    return sum(each.level == level for found in report.values() for each in found)
 
 
 def _plural(number: int, noun: str) -> str:

@@ -4,14 +4,14 @@ import json
 import os
 import re
 import time
+from collections import deque
 from collections.abc import Mapping
 from signal import SIGKILL
-from typing import Any, NamedTuple
+from typing import Any
 
 from stigmer_launcher.cli.parse import Invocation
 from stigmer_launcher.cli.terminal import Context
-from stigmer_launcher.config.file import read_config
-from stigmer_launcher.config.llm import find_llm
+from stigmer_launcher.config import file, llm
 from stigmer_launcher.errors import DegradedError, SmokeError, StoppedError, UsageError
 from stigmer_launcher.install import manifest, versions
 from stigmer_launcher.install.payload import Payload, Proof, Smoke
@@ -27,13 +27,6 @@ _LARGEST = 1024 * 1024  # bytes of output that are kept, its end
 
 Told = tuple[dict[str, Any], list[str]]
 """The report for programs, and its lines for people."""
-
-
-class Ended(NamedTuple):
-    """How a program ended: the status that `waitpid` gave, and what it printed."""
-
-    status: int
-    output: str
 
 
 def smoke(invocation: Invocation, context: Context) -> int:
@@ -92,7 +85,8 @@ def call(asked: Smoke, snapshot: state.Snapshot, message: str) -> Told:
         raise SmokeError(f"the server's answer is not JSON: {error}") from error
     if not isinstance(answer, dict):
         raise SmokeError("the server's answer is not a JSON object")
-    way = " -> ".join(map(str, answer.get("path", ())))
+    path = answer.get("path")
+    way = " -> ".join(map(str, path)) if isinstance(path, list) else ""
     return answer, [way, f"  answer: {answer.get('message', '')}", f"  execution: {answer.get('execution', '')}"]
 
 
@@ -103,15 +97,13 @@ def _run_command(payload: Payload, snapshot: state.Snapshot, environ: Mapping[st
     os.chdir(find_places(environ).home)  # where the services run
     shown = " ".join((asked.component, *asked.arguments))
     try:
-        ended = run(command, asked.seconds)
-    except TimeoutError as error:
-        raise SmokeError(f"{shown} {error}") from error
+        status, output = run(command, asked.seconds)
     except OSError as error:
-        raise SmokeError(f"{shown} could not be run: {error.strerror}") from error
+        raise SmokeError(f"{shown} failed: {error.strerror or error}") from error
     if secret:
-        ended = ended._replace(output=ended.output.replace(secret, "[redacted]"))
-    last = ended.output.rpartition("\n")[2]
-    if problem := judge(asked, ended):
+        output = output.replace(secret, "[redacted]")
+    last = output.rpartition("\n")[2]
+    if problem := judge(asked, status, output):
         raise SmokeError(f"{shown} {problem}; its last line: {last}")
     report = {"smoke": "command", "command": shown, "exit_code": asked.exit_code, "output": last}
     return report, [shown, f"  {last}"]
@@ -120,52 +112,41 @@ def _run_command(payload: Payload, snapshot: state.Snapshot, environ: Mapping[st
 def _command(payload: Payload, snapshot: state.Snapshot, environ: Mapping[str, str]) -> tuple[environment.Command, str]:
     """Return the command as the component is run as a service, and the secret in it; one typed in at the start is not known."""
     asked, places = payload.smoke, find_places(environ)
-    config = read_config(places.config)
-    llm = find_llm(environ, config)
+    config = file.read_config(places.config)
+    model = llm.find_llm(environ, config)
     named = next(part for part in payload.components if part.name == asked.component)
     component = named._replace(arguments=asked.arguments)
     numbers = {**environment.ports_of(payload, config, {}), **snapshot.ports}
     external = "" if all(service.managed for service in snapshot.services) else snapshot.temporal
-    values = environment.variables(places.home, numbers, external, llm, config, environ)
+    values = environment.variables(places.home, numbers, external, model, config, environ)
     directory = versions.directory_of(places, snapshot.installed)
-    return environment.command_of(component, directory, values, payload.inherit, environ), llm.api_key
+    return environment.command_of(component, directory, values, payload.inherit, environ), model.api_key
 
 
-def judge(asked: Smoke, ended: Ended) -> str:
-    """Say what was not as the payload asks for, nothing when all was."""
-    if os.waitstatus_to_exitcode(ended.status) != asked.exit_code:
-        return f"{process.describe_exit(ended.status)}, not with status {asked.exit_code}"
-    return "" if re.search(asked.output, ended.output) else f"printed nothing that matches {asked.output!r}"
+def judge(asked: Smoke, status: int, output: str) -> str:
+    """Say what was not as the payload asks for, nothing when all was; `status` is what `waitpid` gave."""
+    if os.waitstatus_to_exitcode(status) != asked.exit_code:
+        return f"{process.describe_exit(status)}, not with status {asked.exit_code}"
+    return "" if re.search(asked.output, output) else f"printed nothing that matches {asked.output!r}"
 
 
-def run(command: environment.Command, seconds: float) -> Ended:
-    """Run a program to its end, and kill what it leaves in its process group; TimeoutError when it takes too long."""
+def run(command: environment.Command, seconds: float) -> tuple[int, str]:
+    """Run a program, kill what it leaves in its group, give `waitpid`'s status and the output; TimeoutError if too slow."""
     deadline = time.monotonic() + seconds
     pid, pipe = child.spawn(command.argv, command.env)
-    output = bytearray()
-    try:
-        # WNOWAIT: the process keeps its pid, and so its group, until the group has been killed.
-        while not os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"did not end within {seconds:g} s")
-            if not _read(pipe, output):
-                time.sleep(_PAUSE)
-    finally:
-        process.signal_group(pid, SIGKILL)
-        _, status = os.waitpid(pid, 0)
-        for _ in range(_LARGEST // _CHUNK):  # one that escaped may go on printing
-            if not _read(pipe, output):
-                break
-        os.close(pipe)
-    return Ended(status, output.decode(errors="replace").strip())
-
-
-def _read(descriptor: int, output: bytearray) -> bool:
-    """Read a part of what has been printed; False when there is nothing now."""
-    try:
-        data = os.read(descriptor, _CHUNK)
-    except BlockingIOError:
-        return False
-    output += data
-    del output[:-_LARGEST]
-    return bool(data)
+    output: deque[int] = deque(maxlen=_LARGEST)
+    with open(pipe, "rb", buffering=0) as stream:  # it reads None when nothing is there yet
+        try:
+            # WNOWAIT: the process keeps its pid, and so its group, until the group has been killed.
+            while not os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+                if time.monotonic() > deadline:
+                    raise TimeoutError(f"did not end within {seconds:g} s")
+                if data := stream.read(_CHUNK):
+                    output.extend(data)
+                else:
+                    time.sleep(_PAUSE)
+        finally:
+            process.signal_group(pid, SIGKILL)
+            _, status = os.waitpid(pid, 0)
+        output.extend(stream.read(_LARGEST) or b"")  # not to its end: one that escaped may go on printing
+    return status, bytes(output).decode(errors="replace").strip()
