@@ -84,7 +84,7 @@ def test_a_start_that_finds_another_at_work_says_which_and_waits(keg: Path, tmp_
         second = start(keg, home)
         begin(second)
         assert second.stderr is not None
-        assert second.stderr.readline() == f"process {first.pid} is preparing the components; waiting for it\n"
+        assert second.stderr.readline() == f"Waiting for process {first.pid}, which prepares the components\n"
         first.stdin.close()
         came = outcome(second)
     assert not came["made"]

@@ -74,12 +74,12 @@ def test_a_forked_child_does_not_think_it_holds_its_parents_lock(tmp_path: Path)
 
 def test_waiting_tells_who_is_at_it_and_ends_at_the_deadline_or_with_the_holder(tmp_path: Path) -> None:
     path = str(tmp_path / "lock")
-    told: list[int] = []
+    told: list[str] = []
     with another_holder(tmp_path / "lock") as child:
         with pytest.raises(BusyError, match=f"process {child.pid} has held"):
-            locks.wait(path, 0.05, told.append)
-        assert told == [child.pid]
-        with locks.wait(path, 60, lambda pid: os.kill(pid, signal.SIGKILL)) as lock:
+            locks.wait(path, 0.05, told.append, "works")
+        assert told == [f"Waiting for process {child.pid}, which works"]
+        with locks.wait(path, 60, lambda _: child.kill()) as lock:
             assert lock is not None
         assert child.wait() == -signal.SIGKILL
 

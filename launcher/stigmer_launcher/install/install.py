@@ -23,12 +23,9 @@ _WAIT = 300.0  # seconds one start waits for another that copies to a slow disk
 _STAGING = ".making"  # beside the versions: what a killed start leaves in it is found and removed there
 
 
-def install_lock(run: str, notify: Callable[[int], None]) -> locks.Lock:
-    """Acquire the install lock, so that no other process installs or prunes components.
-
-    `notify` is called with the pid that holds it; BusyError after five minutes.
-    """
-    return locks.wait(os.path.join(run, LOCK), _WAIT, notify)
+def install_lock(run: str, report: Callable[[str], None]) -> locks.Lock:
+    """Acquire the lock that keeps other processes from installing and pruning; BusyError after five minutes."""
+    return locks.wait(os.path.join(run, LOCK), _WAIT, report, "prepares the components")
 
 
 def install(
@@ -53,9 +50,7 @@ def install(
     preflight.require_target(keg.payload.target)
     prepare_home(places.home, places.versions, places.run)
     preflight.require_exec(places.versions)
-    with install_lock(
-        places.run, lambda pid: report(f"process {pid} is preparing the components; waiting for it")
-    ) as lock:
+    with install_lock(places.run, report) as lock:
         if _is_current(keg, places):
             return False
         _Installer(keg, places, filecopy.possible(lock.descriptor, methods), report).install(in_use)
@@ -70,10 +65,7 @@ def _is_current(keg: Keg, places: Places) -> bool:
 
 
 def _tidy(keg: Keg, places: Places, in_use: Callable[[], Iterable[str]]) -> None:
-    """Remove versions that were still in use when this one came, and what a killed start left behind.
-
-    A process that is installing at the moment does it as well.
-    """
+    """Remove versions that were in use until now, and what a killed start left; whoever installs now does it as well."""
     if not versions.outdated(places, (keg.id, *in_use())) and not versions.leftovers(places):
         return
     with suppress(OSError, LauncherError):

@@ -42,9 +42,6 @@ def supervise(launch: Launch, emit: Callable[[Event], None]) -> int:
     def note(text: str) -> None:
         emit_and_log({"event": "note", "text": text})
 
-    def waiting(pid: int) -> None:
-        note(f"Waiting for process {pid}, which prepares components of another version")
-
     try:
         lock = locks.hold(instance.lock)
         if lock is None:
@@ -52,7 +49,7 @@ def supervise(launch: Launch, emit: Callable[[Event], None]) -> int:
             return 0
         with lock:
             _take_over(instance, launch, note)
-            with install_lock(launch.places.run, waiting) as installing, SignalPipe() as signals:
+            with install_lock(launch.places.run, note) as installing, SignalPipe() as signals:
                 if not os.path.isdir(launch.components):
                     emit({"event": "superseded"})
                     return 0
@@ -103,11 +100,8 @@ def _check_system(launch: Launch) -> None:
 
 def _take_over(instance: state.Instance, launch: Launch, note: Callable[[str], None]) -> None:
     """Wait for the watchdog of a killed supervisor, stop what it left, and check that the ports are free."""
-
-    def waiting(pid: int) -> None:
-        note(f"Waiting for process {pid}, which stops the services of a killed supervisor")
-
-    locks.wait(instance.watchdog_lock, state.WATCHDOG_SECONDS, waiting).release()
+    doing = "stops the services of a killed supervisor"
+    locks.wait(instance.watchdog_lock, state.WATCHDOG_SECONDS, note, doing).release()
     before = state.read_snapshot(instance)
     if before.is_clean:
         ports.require_free(launch.ports)

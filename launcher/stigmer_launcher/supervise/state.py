@@ -18,23 +18,20 @@ WATCHDOG_SECONDS = 60.0  # a watchdog at work waits for the graces of the servic
 
 
 class ServiceSnapshot(NamedTuple):
-    """One service as its supervisor saw it last, and the process that leads its group; `pid` is 0 while there is none.
-
-    `lacking` is why it is not ready, `port` is 0 when it has none.
-    """
+    """One service as its supervisor saw it last, and the process that leads its group."""
 
     name: str = ""
     state: str = ""
     managed: bool = True
-    pid: int = 0
+    pid: int = 0  # 0 while there is none
     identity: str = ""
     stop_order: int = 0
     grace: float = 0.0
     since: float = 0.0
     restarts: int = 0
     last_error: str = ""
-    lacking: str = ""
-    port: int = 0
+    lacking: str = ""  # why it is not ready
+    port: int = 0  # 0 when it has none
     version: str = ""
 
 

@@ -74,14 +74,15 @@ def hold(path: str) -> Lock | None:
     return None
 
 
-def wait(path: str, seconds: float, notify: Callable[[int], None] = lambda _: None) -> Lock:
-    """Acquire the lock within `seconds`; `notify` is called with the pid of each holder that is waited for."""
+def wait(path: str, seconds: float, report: Callable[[str], None] = lambda _: None, doing: str = "") -> Lock:
+    """Acquire the lock within `seconds`; report which process is waited for, and what it is `doing` meanwhile."""
     deadline = time.monotonic() + seconds
     notified = 0
     while (lock := hold(path)) is None:
         pid = holder(path)
         if pid not in (0, notified):
-            notify(notified := pid)
+            report(f"Waiting for process {pid}, which {doing}")
+            notified = pid
         if time.monotonic() > deadline:
             raise BusyError(f"process {pid} has held {path} for {seconds:g} s")
         time.sleep(_PAUSE)

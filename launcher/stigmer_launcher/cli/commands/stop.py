@@ -46,10 +46,7 @@ def stop_server(instance: state.Instance, out: Terminal) -> bool:
 
 
 def _stop_supervisor(instance: state.Instance, out: Terminal) -> bool:
-    """Stop the supervisor and wait for its end, and say which services took long.
-
-    False when none ran, BusyError when it does not come to an end.
-    """
+    """Stop the supervisor, say which services took long; False when none ran, BusyError when it does not come to an end."""
     pid = state.supervisor_pid(instance)
     if not pid:
         return False
