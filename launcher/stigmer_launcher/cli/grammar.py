@@ -4,16 +4,13 @@ from typing import NamedTuple
 
 
 class Option(NamedTuple):
-    """One option. Without `value`, which names what follows, it is a switch; `short` is one letter.
-
-    `run` is the function that answers it in place of the command's.
-    """
+    """One option. Without `value`, which names what follows, it is a switch; `short` is one letter."""
 
     name: str
     help: str
     value: str = ""
     short: str = ""
-    run: str = ""
+    run: str = ""  # the function that answers it in place of the command's
 
     @property
     def flags(self) -> tuple[str, ...]:
@@ -22,19 +19,15 @@ class Option(NamedTuple):
 
 
 class Command(NamedTuple):
-    """One command: the words that call it, what it does, and the function that does it, `module:function` below `cli`.
-
-    `arguments` are the names of what must follow, `choices` what the first of them can be; `rest` is the name of what may
-    follow after them, any number of times.
-    """
+    """One command: the words that call it, what it does, and the function that does it, `module:function` below `cli`."""
 
     words: tuple[str, ...]
     summary: str
     run: str
     options: tuple[Option, ...] = ()
-    arguments: tuple[str, ...] = ()
-    choices: tuple[str, ...] = ()
-    rest: str = ""
+    arguments: tuple[str, ...] = ()  # the names of what must follow
+    choices: tuple[str, ...] = ()  # what the first of them can be
+    rest: str = ""  # the name of what may follow after them, any number of times
     more: str = ""
 
     @property

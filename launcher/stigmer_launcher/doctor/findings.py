@@ -13,19 +13,16 @@ OK, NOTE, WARNING, PROBLEM = "ok", "note", "warning", "problem"
 
 
 class DoctorContext(NamedTuple):
-    """The instance to check; `deep` compares the content of files.
-
-    `supervisor` is the pid of the running one or 0, `watchdog` that of one that stops a killed supervisor's services.
-    """
+    """The instance to check."""
 
     places: Places
     environ: Mapping[str, str]
     keg: Keg | None
     config: Config
     snapshot: Snapshot
-    supervisor: int
-    watchdog: int
-    deep: bool
+    supervisor: int  # the pid of the running one, or 0
+    watchdog: int  # the pid of one that stops a killed supervisor's services, or 0
+    deep: bool  # whether the content of files is compared
 
 
 class Finding(NamedTuple):

@@ -38,22 +38,17 @@ class ServiceLaunch(NamedTuple):
 
 
 class Launch(NamedTuple):
-    """One run of the whole stack.
-
-    `installed` is the id of the components' version, `components` its directory, `token` what marks the processes of
-    services, `ports` every port by name, `secrets` what no log may show, `asked_ports` those of the command line, for a
-    restart, `job` the launchd job that the supervisor is.
-    """
+    """One run of the whole stack."""
 
     version: str
-    installed: str
-    components: str
+    installed: str  # the id of the components' version
+    components: str  # its directory
     places: Places
-    token: str
+    token: str  # marks the processes of services
     ports: Mapping[str, int]
-    temporal: str
-    secrets: tuple[str, ...]
+    temporal: str  # its address
+    secrets: tuple[str, ...]  # what no log may show
     services: Mapping[str, ServiceLaunch]
-    asked_ports: Mapping[str, int] = {}
+    asked_ports: Mapping[str, int] = {}  # those of the command line, for a restart
     restart: Restart = Restart()
-    job: str = ""
+    job: str = ""  # the launchd job that the supervisor is

@@ -25,14 +25,11 @@ _UNASKED = "has not been asked yet"
 
 
 class Channel:
-    """A connection to `host:port`, made and used in turns: `advance` whenever `wanted` is possible on the descriptor.
-
-    `looks_up` tells that the host's addresses are not known yet.
-    """
+    """A connection to `host:port`, made and used in turns: `advance` whenever `wanted` is possible on the descriptor."""
 
     def __init__(self, address: str) -> None:
         self.client = Client(address)
-        self.looks_up = False
+        self.looks_up = False  # whether the host's addresses are being looked up
         self._dialling = self._dial(address)
         next(self._dialling)
 

@@ -32,26 +32,20 @@ TERMINATE, KILL = "terminate", "kill"  # send a signal to the service's process 
 
 
 class Service(NamedTuple):
-    """State of a service: `since` is its last start, `until` the next deadline, `crashes` the recent crashes.
-
-    `lost` are the services it needs that went down since it proved that it is ready; it must do so again when they are back.
-    `checking` tells that its liveness is being checked, `failures` how many checks in a row have failed.
-    `error` is why it went down last, `lacking` what its readiness is still waiting for, `requested` what a
-    command wants: STOP holds until RESTART, which holds until the next start.
-    """
+    """State of a service."""
 
     plan: Plan
     phase: str = phases.WAITING
-    since: float = 0.0
-    until: float = NEVER
-    crashes: tuple[float, ...] = ()
+    since: float = 0.0  # its last start
+    until: float = NEVER  # the next deadline
+    crashes: tuple[float, ...] = ()  # the recent ones
     restarts: int = 0
-    lost: frozenset[str] = frozenset()
-    error: str = ""
-    lacking: str = ""
-    checking: bool = False
-    failures: int = 0
-    requested: str = ""
+    lost: frozenset[str] = frozenset()  # what it needs and went down since its proofs, which it must give again then
+    error: str = ""  # why it went down last
+    lacking: str = ""  # what its readiness is still waiting for
+    checking: bool = False  # whether its liveness is being checked
+    failures: int = 0  # how many checks in a row have failed
+    requested: str = ""  # what a command wants: STOP holds until RESTART, which holds until the next start
 
     @property
     def is_held(self) -> bool:

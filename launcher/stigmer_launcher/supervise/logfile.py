@@ -14,16 +14,13 @@ _REDACTED = b"[redacted]"
 
 
 class LogFile:
-    """Takes what a service prints; a full disk loses lines, never the service.
-
-    Each line begins with the time it arrived at, in UTC. `last` holds the last lines, without their stamps.
-    """
+    """Takes what a service prints, each line with the time it came at, in UTC; a full disk loses lines, not the service."""
 
     largest, count = 10 * 1024 * 1024, COUNT  # `largest` in bytes
 
     def __init__(self, path: str, secrets: Sequence[str] = (), *, clock: Callable[[], float] = time.time) -> None:
         self.path = path
-        self.last: list[bytes] = []
+        self.last: list[bytes] = []  # the last lines, without their stamps
         self._secrets = [secret.encode() for secret in secrets if len(secret) >= _SHORTEST_SECRET]
         self._clock = clock
         self._partial = b""

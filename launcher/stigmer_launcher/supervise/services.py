@@ -18,19 +18,15 @@ _CHUNK, _CHUNKS = 65536, 16  # bytes read at once, and how often before others h
 
 
 class ServiceProcess:
-    """The process of one service; whoever is not ours to run has none, and is only asked.
-
-    `member` is what is fixed of the service and who its process is, `output` the pipe that it prints to or -1, and `times`
-    the seconds since `began` at which something first happened to it.
-    """
+    """The process of one service; whoever is not ours to run has none, and is only asked."""
 
     def __init__(self, launch: Launch, service: ServiceLaunch, began: float) -> None:
         plan = service.plan
         self.launch, self._began = service, began
         self.log = logfile.LogFile(logfile.log_path(launch.places.logs, plan.name), launch.secrets)
-        self.output = -1
+        self.output = -1  # the pipe that it prints to
         self.probe: Probe | None = None
-        self.times: dict[str, float] = {}
+        self.times: dict[str, float] = {}  # seconds since `began` at which something first happened to it
         self.member = state.ServiceSnapshot(
             plan.name,
             managed=plan.managed,

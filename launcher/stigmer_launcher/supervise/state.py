@@ -36,25 +36,21 @@ class ServiceSnapshot(NamedTuple):
 
 
 class Snapshot(NamedTuple):
-    """What a supervisor wrote down last; `supervisor_pid` is 0 when there is nothing.
+    """What a supervisor wrote down last."""
 
-    `installed` is the version that it uses, `failed` the service that ended the start, `job` the launchd job that it is,
-    `asked_ports` what its command line asked for.
-    """
-
-    supervisor_pid: int = 0
+    supervisor_pid: int = 0  # 0 when there is nothing
     started: float = 0.0
     began: float = 0.0
     state: str = ""
     version: str = ""
-    failed: str = ""
-    installed: str = ""
+    failed: str = ""  # the service that ended the start
+    installed: str = ""  # the id of the components' version that it uses
     token: str = ""
     temporal: str = ""
     logs: str = ""
-    job: str = ""
+    job: str = ""  # the launchd job that it is
     ports: Mapping[str, int] = {}
-    asked_ports: Mapping[str, int] = {}
+    asked_ports: Mapping[str, int] = {}  # those of its command line
     timeline: Mapping[str, Mapping[str, float]] = {}
     services: tuple[ServiceSnapshot, ...] = ()
 
