@@ -3,6 +3,7 @@
 import io
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,12 +12,13 @@ from stigmer_launcher.cli.commands import services
 from stigmer_launcher.cli.commands.start import start
 from stigmer_launcher.cli.parse import parse
 from stigmer_launcher.cli.terminal import Context, Terminal
-from stigmer_launcher.errors import BusyError, DegradedError
-from stigmer_launcher.supervise import control, phases
+from stigmer_launcher.errors import BusyError, DegradedError, LauncherError
+from stigmer_launcher.supervise import control, lifecycle, phases
 from stigmer_launcher.supervise.state import Instance, ServiceSnapshot, Snapshot, write_snapshot
 from stigmer_launcher.system import locks
 
 SERVICE = ServiceSnapshot("server", state=phases.RUNNING, since=1.0, managed=True)
+_MANY = 1000  # requests of 1300 bytes, more than any system's FIFO holds
 DOWN = SERVICE._replace(state=phases.BACKOFF, since=2.0, last_error="exited with status 1")
 
 
@@ -78,3 +80,14 @@ def test_a_start_names_the_command_that_stops_the_job_which_runs_already(instanc
     context = context_of(instance)
     assert start(parse(["server"]), context) == 0
     assert "  stop  brew services stop stigmer\n" in printed(context)
+
+
+def test_a_request_that_the_supervisor_does_not_read_is_refused(instance: Instance) -> None:
+    """It reads none while it is stopped, and the FIFO holds only so many."""
+
+    def request_often() -> None:
+        for _ in range(_MANY):
+            control.request(instance, lifecycle.START, ["server"] * 100)
+
+    with closing(control.Control(instance.control)), pytest.raises(LauncherError, match="takes no requests"):
+        request_often()

@@ -52,7 +52,7 @@ def request(instance: state.Instance, verb: str, services: Sequence[str]) -> Non
     text = "".join(f"{verb} {name}\n" for name in services)
     try:
         with open(os.open(instance.control, os.O_WRONLY | os.O_NONBLOCK), "wb", buffering=0) as fifo:
-            fifo.write(text.encode())
+            os.write(fifo.fileno(), text.encode())  # `fifo.write` raises nothing when the FIFO is full
     except OSError as error:
         raise LauncherError(
             f"the running server takes no requests: {instance.control}: {error.strerror}",
