@@ -46,6 +46,14 @@ def test_a_relative_stigmer_home_is_made_absolute_once(tmp_path: Path, monkeypat
     assert places.home == str(tmp_path / "there")
 
 
+def test_a_user_whose_home_the_password_database_leaves_empty_has_one_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pwd, "getpwuid", lambda uid: pwd.struct_passwd(("ada", "x", uid, uid, "", "", "")))
+    monkeypatch.chdir(tmp_path)
+    assert find_places({}).home == str(tmp_path / ".stigmer")
+
+
 def test_without_any_home_the_remedy_is_stigmer_home(monkeypatch: pytest.MonkeyPatch) -> None:
     def nobody(uid: int) -> None:
         raise KeyError(uid)

@@ -29,12 +29,12 @@ class Places(NamedTuple):
 def find_places(environ: Mapping[str, str]) -> Places:
     """Find the home: STIGMER_HOME, else `.stigmer` in HOME, else in the home the password database knows.
 
-    A relative STIGMER_HOME counts from the current directory, now; nothing later depends on that directory.
+    A relative one counts from the current directory, now; nothing later depends on that directory.
     """
     named = environ.get("STIGMER_HOME", "")
     if named == "~" or named.startswith("~/"):  # service files pass what no shell has expanded
         named = _user_home(environ) + named[1:]
-    home = os.path.abspath(named) if named else os.path.join(_user_home(environ), ".stigmer")
+    home = os.path.abspath(named or os.path.join(_user_home(environ), ".stigmer"))
     try:
         home.encode()  # neither logs nor JSON could name another
     except UnicodeEncodeError:
@@ -50,7 +50,7 @@ def find_places(environ: Mapping[str, str]) -> Places:
 def _user_home(environ: Mapping[str, str]) -> str:
     home = environ.get("HOME", "")
     if os.path.isabs(home):
-        return os.path.normpath(home)
+        return home
     import pwd
 
     try:
