@@ -34,7 +34,7 @@ def test_a_start_that_finds_another_one_failing_tries_itself(launcher: Stigmer) 
     all_run(launcher)
 
 
-@pytest.mark.stack(agent_runner="term=ignore", grace=1)
+@pytest.mark.stack(agent_runner="term=ignore", grace=4)
 def test_a_start_during_a_stop_waits_for_its_end_and_starts(running: Stigmer) -> None:
     pid = running.status()["supervisor_pid"]
     stopping = running.popen("server", "stop")
