@@ -272,3 +272,23 @@ def test_following_shows_a_log_that_appears_later_and_ends_when_nobody_reads_any
         assert process.stdout.readline() == "another | first\n"
         process.stdout.close()
         assert process.wait(timeout=30) == 0
+
+
+class Reader(io.StringIO):
+    """A stream whose reader goes away after its first line."""
+
+    def write(self, text: str) -> int:
+        """Take the first line; there is nobody for a second one."""
+        if self.getvalue():
+            raise BrokenPipeError
+        return super().write(text)
+
+
+@pytest.mark.parametrize("arguments", [["-n", "all"], ["-n", "all", "-f"]])
+def test_lines_are_printed_one_by_one_and_no_more_when_nobody_reads_any_more(home: Path, arguments: list[str]) -> None:
+    """`logs -n all | head -1` needs neither the time nor the memory that all lines of a large log would take."""
+    out = Reader()
+    terminal = Terminal(out, live=False, colour=False, unicode=False)
+    assert logs(parse(["server", "logs", *arguments]), Context({"STIGMER_HOME": str(home)}, terminal, terminal)) == 0
+    assert out.getvalue() == "one | 1\n"
+    assert isinstance(terminal.failure, BrokenPipeError)

@@ -86,11 +86,11 @@ def _print(logs: Iterable[Iterable[Entry]], names: Collection[str], out: Termina
         for place, name in enumerate(names):
             prefixes[name] = out.paint(f"{name:<{width}} | ", PALETTE[place % len(PALETTE)])
     entries = sorted((entry for log in logs for entry in log), key=lambda entry: entry.stamp)
-    lines = ""
     for entry in entries[max(0, len(entries) - count) :]:
         stamp = entry.stamp.decode() if stamps else ""
-        lines += f"{prefixes[entry.service]}{stamp}{readable(entry.text, colours=out.colour, stamp=not stamp)}\n"
-    out.text(lines)
+        out.text(f"{prefixes[entry.service]}{stamp}{readable(entry.text, colours=out.colour, stamp=not stamp)}\n")
+        if out.failure:  # nobody reads on
+            return
 
 
 class Tail:
