@@ -40,7 +40,7 @@ class Service(NamedTuple):
     until: float = NEVER  # the next deadline
     crashes: tuple[float, ...] = ()  # the recent ones
     restarts: int = 0
-    lost: frozenset[str] = frozenset()  # what it needs and went down since its proofs, which it must give again then
+    lost: frozenset[str] = frozenset()  # needs that went down since its proofs, which it must give once more
     error: str = ""  # why it went down last
     lacking: str = ""  # what its readiness is still waiting for
     checking: bool = False  # whether its liveness is being checked
