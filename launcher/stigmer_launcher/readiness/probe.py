@@ -1,6 +1,7 @@
 """Asks services over gRPC: a non-blocking connection, single calls, and checks that are repeated until they succeed."""
 
 import errno
+import os
 import select
 import socket
 import threading
@@ -89,7 +90,7 @@ class Channel:
                         return
                     error = errno.ECONNREFUSED  # TCP allows one to itself, on a port that nobody listens on
             self._socket.close()
-        raise OSError(error, "cannot connect")
+        raise OSError(error, f"cannot connect: {os.strerror(error)}")
 
     def _look_up(self, address: str) -> Generator[bool, None, list[Any]]:
         """Resolve a name in a thread, since getaddrinfo(3) has no deadline; its end makes the socket readable."""
