@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from stigmer_launcher.cli.parse import Invocation
 from stigmer_launcher.cli.terminal import Context, Terminal
 from stigmer_launcher.errors import BusyError
-from stigmer_launcher.supervise import phases, state
+from stigmer_launcher.supervise import leftovers, phases, state
 from stigmer_launcher.system import process
 from stigmer_launcher.system.places import find_places
 
@@ -35,9 +35,7 @@ def stop_server(instance: state.Instance, out: Terminal) -> bool:
     cleaned = _await_watchdog(instance, out)
     left, ended = state.read_snapshot(instance), 0
     if not (left.is_clean or state.supervisor_pid(instance)):  # it was killed together with its watchdog
-        from stigmer_launcher.supervise.leftovers import end_members  # seldom needed, and imported before the signal
-
-        ended = end_members(left.members, left.token)
+        ended = leftovers.end_members(left.members, left.token)
     if ended:
         out.line(f"Ended {ended} processes of a killed server")
     elif stopped or cleaned:
