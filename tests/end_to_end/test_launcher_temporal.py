@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from stigmer_launcher.readiness import checks, grpc
+from stigmer_launcher.readiness.channel import Channel
 from stigmer_launcher.readiness.checks import Check
-from stigmer_launcher.readiness.probe import Channel, Probe
+from stigmer_launcher.readiness.probe import Probe
 from support.launcher_services import Stigmer, eventually, free_ports, is_running
 from support.reference_processes import starting_temporal
 from support.reference_stack import reference_launcher

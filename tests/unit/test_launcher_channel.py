@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from stigmer_launcher.readiness.channel import Channel
 from stigmer_launcher.readiness.checks import OPEN_PORT
-from stigmer_launcher.readiness.probe import Channel, Probe
+from stigmer_launcher.readiness.probe import Probe
 from support.launcher_services import free_ports
 
 STREAM = (socket.AF_INET, socket.SOCK_STREAM, 6, "")

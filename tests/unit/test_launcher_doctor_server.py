@@ -13,7 +13,7 @@ import pytest
 from stigmer_launcher.cli.commands.doctor import Report
 from stigmer_launcher.doctor import server
 from stigmer_launcher.doctor.findings import NOTE, OK, PROBLEM, WARNING, Finding
-from stigmer_launcher.readiness import grpc, probe
+from stigmer_launcher.readiness import channel, grpc
 from stigmer_launcher.system import locks, ports, process, service_manager
 from stigmer_launcher.system.places import Places
 from support.doctoring import every, found, look, write_state
@@ -218,7 +218,7 @@ def test_a_temporal_that_is_starting_at_the_moment_is_asked_again(
             raise outcome
         return outcome
 
-    monkeypatch.setattr(probe, "ask", ask)
+    monkeypatch.setattr(channel, "ask", ask)
     assert found(look(keg, places, {"TEMPORAL_SERVICE_ADDRESS": "there:1"}), "Temporal", "server").level == OK
 
 

@@ -14,9 +14,10 @@ import pytest
 
 from stigmer_launcher.readiness import checks as readiness
 from stigmer_launcher.readiness import grpc
+from stigmer_launcher.readiness.channel import ask
 from stigmer_launcher.readiness.checks import Check
 from stigmer_launcher.readiness.grpc import Answers
-from stigmer_launcher.readiness.probe import Probe, ask
+from stigmer_launcher.readiness.probe import Probe
 from support.fake_services import SETTINGS, FakeServer, FakeService, FakeTemporal, frame
 from support.launcher_services import eventually, free_ports
 
@@ -305,7 +306,7 @@ def test_calls_are_given_up_when_nobody_answers_or_listens(listener: socket.sock
 def test_a_host_name_is_resolved_without_importing_a_codec() -> None:
     """The idna codec would have to come from a keg that may be gone."""
     program = (
-        "import sys; from stigmer_launcher.readiness.probe import Channel\n"
+        "import sys; from stigmer_launcher.readiness.channel import Channel\n"
         "before = set(sys.modules)\n"
         "try: Channel('localhost:1').close()\n"
         "except OSError: pass\n"

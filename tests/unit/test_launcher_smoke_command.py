@@ -10,7 +10,7 @@ from stigmer_launcher.cli.commands.smoke import call, judge, run
 from stigmer_launcher.errors import SmokeError
 from stigmer_launcher.install.payload import Smoke
 from stigmer_launcher.launch.environment import Command
-from stigmer_launcher.readiness import grpc, probe
+from stigmer_launcher.readiness import channel, grpc
 from stigmer_launcher.supervise.state import Snapshot
 from support.launcher_services import eventually, is_running
 
@@ -75,7 +75,7 @@ def test_the_way_of_a_request_is_shown_if_the_answer_has_one(
     monkeypatch: pytest.MonkeyPatch, way: object, shown: str
 ) -> None:
     reply = grpc.encode({1: json.dumps({"path": way, "message": "hello"})})
-    monkeypatch.setattr(probe, "ask", lambda *_: (reply,))
+    monkeypatch.setattr(channel, "ask", lambda *_: (reply,))
     _, lines = call(Smoke("grpc", 1.0, "/a.B/C", "server"), Snapshot(ports={"server": 7234}), "hello")
     assert lines[:2] == [shown, "  answer: hello"]
 
@@ -94,6 +94,6 @@ def test_an_answer_that_is_not_as_agreed_is_a_failure(
     monkeypatch: pytest.MonkeyPatch, reply: bytes | None, problem: str
 ) -> None:
     """UTF-32 among them: the frozen launcher has no codec for it."""
-    monkeypatch.setattr(probe, "ask", lambda *_: (reply,))
+    monkeypatch.setattr(channel, "ask", lambda *_: (reply,))
     with pytest.raises(SmokeError, match=problem):
         call(Smoke("grpc", 1.0, "/a.B/C", "server"), Snapshot(ports={"server": 7234}), "hello")

@@ -110,7 +110,7 @@ COMMANDS = (
     Command(("config", "edit"), "open config.yaml in $VISUAL or $EDITOR, and check what was saved", "commands.config:edit"),
     Command(("config", "list"), "show all settings and where they come from", "commands.config:show_all", (_JSON,)),
     Command(("config", "path"), "show where config.yaml is", "commands.config:path"),
-    Command(("version",), "show the version, and that of every component", "commands.status:version", (_JSON,)),
+    Command(("version",), "show the version, and that of every component", "commands.version:version", (_JSON,)),
     Command(
         ("completion",), "print the completions for a shell", "completion:completion",
         arguments=("SHELL",), choices=("bash", "zsh", "fish"),

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from stigmer_launcher.doctor.findings import NOTE, OK, PROBLEM, WARNING, DoctorContext, Finding
 from stigmer_launcher.launch import database, environment
-from stigmer_launcher.readiness import checks, probe
+from stigmer_launcher.readiness import channel, checks
 from stigmer_launcher.supervise import logfile, state
 from stigmer_launcher.system import ports, process, service_manager
 
@@ -149,7 +149,7 @@ def _why_not_serving(address: str) -> str:
     deadline = time.monotonic() + _TIMEOUT
     while True:
         try:
-            reason = check.judge(probe.ask(address, check.questions, _TIMEOUT))
+            reason = check.judge(channel.ask(address, check.questions, _TIMEOUT))
         except (OSError, ValueError) as error:  # the state file may hold any text
             reason = getattr(error, "strerror", None) or str(error)
         if not reason or time.monotonic() > deadline:

@@ -1,19 +1,11 @@
-"""Asks services over gRPC: a non-blocking connection, single calls, and checks that are repeated until they succeed."""
+"""Repeats the requests of checks over a non-blocking connection until they succeed."""
 
-import errno
-import os
-import select
-import socket
-import threading
-import time
-from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import closing, suppress
-from typing import Any
+from collections.abc import Generator, Iterable, Iterator
 
+from stigmer_launcher.readiness.channel import Channel
 from stigmer_launcher.readiness.checks import Check
-from stigmer_launcher.readiness.grpc import Answers, Client, ProtocolError, Question
+from stigmer_launcher.readiness.grpc import Answers
 
-_CHUNK = 65536
 # A pause between two rounds is a part of the time it has taken so far, and not shorter than so many seconds. Answering
 # costs a service that is starting processor time; refusing a connection does not.
 _ANSWERED, _REFUSED = (1 / 3, 0.02), (1 / 20, 0.004)
@@ -23,101 +15,6 @@ _NUDGED_PAUSE, _NUDGED = 0.004, 0.1
 _LONG, _PATIENT_PAUSE = 300.0, 5.0  # seconds after which nobody waits any more, and the pause from then on
 _TIMEOUT = 5.0  # seconds after which an unanswered round counts as lost
 _UNASKED = "has not been asked yet"
-
-
-class Channel:
-    """A connection to `host:port`, made and used in turns: `advance` whenever `wanted` is possible on the descriptor."""
-
-    def __init__(self, address: str) -> None:
-        self.client = Client(address)
-        self.looks_up = False  # whether the host's addresses are being looked up
-        self._dialling = self._dial(address)
-        next(self._dialling)
-
-    def fileno(self) -> int:
-        """Return the descriptor to wait on."""
-        return self._socket.fileno()
-
-    @property
-    def wanted(self) -> int:
-        """Tell what to wait for, as poll's event mask."""
-        return select.POLLIN | (select.POLLOUT if self.client.outgoing and not self.looks_up else 0)
-
-    def advance(self, *, speak: bool = True) -> Answers | None:
-        """Connect, receive and send as far as is possible now; return the answers once all have come.
-
-        OSError when the connection cannot be made or is lost. Unless we `speak`, to be accepted is the answer.
-        """
-        if not next(self._dialling, True):
-            return None
-        if not speak:
-            return []
-        with suppress(BlockingIOError):
-            while data := self._socket.recv(_CHUNK):
-                self.client.receive(data)
-            raise ProtocolError("the connection was closed")
-        with suppress(BlockingIOError):
-            while self.client.outgoing:
-                sent = self._socket.send(self.client.outgoing)
-                del self.client.outgoing[:sent]
-        return self.client.answers
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._socket.close()
-
-    def _dial(self, address: str) -> Generator[bool, None, None]:
-        """Connect to the first of the host's addresses that accepts; yield False whenever that has to be waited for."""
-        try:
-            candidates = _resolve(address, socket.AI_NUMERICHOST)
-        except socket.gaierror:  # it is a name
-            candidates = yield from self._look_up(address)
-        for family, kind, _, _, place in candidates:
-            try:
-                self._socket = socket.socket(family, kind)
-            except OSError as unsupported:  # where IPv6 is turned off, a name may still stand for such an address
-                error = unsupported.errno or 0
-                continue
-            self._socket.setblocking(False)
-            # Send small requests at once instead of collecting them (Nagle's algorithm).
-            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            error = self._socket.connect_ex(place)
-            while error in (0, errno.EINPROGRESS):
-                yield False
-                error = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-                with suppress(OSError):  # the connection is still being made, or it has failed
-                    if self._socket.getpeername() != self._socket.getsockname():
-                        return
-                    error = errno.ECONNREFUSED  # TCP allows one to itself, on a port that nobody listens on
-            self._socket.close()
-        raise OSError(error, f"cannot connect: {os.strerror(error)}")
-
-    def _look_up(self, address: str) -> Generator[bool, None, list[Any]]:
-        """Resolve a name in a thread, since getaddrinfo(3) has no deadline; its end makes the socket readable."""
-        answer: list[Any] = []  # one, the addresses or the error
-        self._socket, waker = socket.socketpair()
-
-        def run() -> None:
-            with waker:
-                try:
-                    answer.append(_resolve(address))
-                except OSError as error:
-                    answer.append(error)
-
-        try:
-            threading.Thread(target=run, daemon=True).start()
-        except RuntimeError as error:  # there is no room for a thread
-            self._socket.close()
-            waker.close()
-            raise OSError(errno.EAGAIN, str(error)) from error
-        self.looks_up = True
-        while not answer:
-            yield False
-        self.looks_up = False
-        self._socket.close()
-        if isinstance(answer[0], OSError):
-            raise answer[0]
-        return list(answer[0])
 
 
 class Probe:
@@ -190,24 +87,3 @@ class Probe:
         if self._now < self._nudged:
             return _NUDGED_PAUSE
         return min(max(spent * share, shortest), _LONGEST_PAUSE if spent < _LONG else _PATIENT_PAUSE)
-
-
-def ask(address: str, questions: Sequence[Question], seconds: float) -> Answers:
-    """Make unary calls over a connection of their own and wait for the answers; TimeoutError when it takes too long."""
-    deadline = time.monotonic() + seconds
-    with closing(Channel(address)) as channel:
-        channel.client.ask(questions, seconds)
-        while (answers := channel.advance()) is None:
-            waiting = select.poll()  # another address means another descriptor
-            waiting.register(channel.fileno(), channel.wanted)
-            left = deadline - time.monotonic()
-            if left <= 0 or not waiting.poll(left * 1000):
-                raise TimeoutError(f"{address} did not answer within {seconds:g} s")
-        return answers
-
-
-def _resolve(address: str, flags: int = 0) -> list[Any]:
-    """Return what an address stands for, as arguments of a socket; OSError when the host is not known."""
-    host, _, port = address.rpartition(":")
-    # Bytes, so that no codec for host names is imported in a process whose keg may be gone.
-    return socket.getaddrinfo(host.strip("[]").encode(), int(port), type=socket.SOCK_STREAM, flags=flags)

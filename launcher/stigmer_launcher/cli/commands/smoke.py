@@ -16,7 +16,7 @@ from stigmer_launcher.errors import DegradedError, SmokeError, StoppedError, Usa
 from stigmer_launcher.install import manifest, versions
 from stigmer_launcher.install.payload import Payload, Proof, Smoke
 from stigmer_launcher.launch import environment
-from stigmer_launcher.readiness import grpc, probe
+from stigmer_launcher.readiness import channel, grpc
 from stigmer_launcher.supervise import child, phases, state
 from stigmer_launcher.system import process
 from stigmer_launcher.system.places import find_places, installed_libexec
@@ -74,7 +74,7 @@ def call(asked: Smoke, snapshot: state.Snapshot, message: str) -> Told:
         raise SmokeError(f"the server that runs has no port {asked.port}", "run `stigmer server restart`")
     request = grpc.encode({1: json.dumps({"message": message})})
     try:
-        (reply,) = probe.ask(f"127.0.0.1:{snapshot.ports[asked.port]}", [(asked.method, request)], asked.seconds)
+        (reply,) = channel.ask(f"127.0.0.1:{snapshot.ports[asked.port]}", [(asked.method, request)], asked.seconds)
     except OSError as error:
         raise SmokeError(f"the server did not answer: {error.strerror or error}") from error
     if reply is None:

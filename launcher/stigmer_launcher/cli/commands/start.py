@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping
 
-from stigmer_launcher.cli.commands import services, status, stop
+from stigmer_launcher.cli.commands import services, status, stop, version
 from stigmer_launcher.cli.parse import Invocation
 from stigmer_launcher.cli.terminal import Context, Terminal, columns
 from stigmer_launcher.config.schema import is_port
@@ -116,7 +116,7 @@ def _show(snapshot: state.Snapshot, context: Context, heading: str) -> None:
     command = service_manager.command_for("stop", snapshot.supervisor_pid, snapshot.job)
     rows = (*status.addresses(snapshot), ("logs", snapshot.logs), ("stop", command))
     context.out.line("\n".join((context.out.paint(heading, "bold"), *columns(rows))))
-    status.mention_mismatch(snapshot, context)
+    version.mention_mismatch(snapshot, context)
 
 
 def _ports(invocation: Invocation) -> dict[str, int]:

@@ -1,17 +1,15 @@
-"""`stigmer server status` and `stigmer version`: what runs and since when, and what is installed."""
+"""`stigmer server status`: what runs and since when, for people and for programs."""
 
-import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
+from stigmer_launcher.cli.commands.version import installed_version, mention_mismatch
 from stigmer_launcher.cli.parse import Invocation
 from stigmer_launcher.cli.terminal import Context, Terminal, columns, duration
-from stigmer_launcher.errors import LauncherError
 from stigmer_launcher.supervise import phases, state
 from stigmer_launcher.system import service_manager
-from stigmer_launcher.system.places import find_places, installed_libexec
-from stigmer_launcher.version import NAME, VERSION
+from stigmer_launcher.system.places import find_places
 
 _CODES = {phases.RUNNING: 0, phases.STOPPED: 3}
 _LACKS = 4  # the code of every other stage
@@ -37,26 +35,12 @@ def status(invocation: Invocation, context: Context) -> int:
 
         last = snapshot if snapshot.supervisor_pid else state.read_snapshot(instance)
         report = describe(last, stage, pid, time.monotonic())
-        report["installed_version"] = _installed_version(context.environ)
+        report["installed_version"] = installed_version(context.environ)
         context.out.line(json.dumps(report, indent=2))
     else:
         show(context.out, snapshot, stage, pid or cleaning, places.logs)
         mention_mismatch(snapshot, context)
     return _CODES.get(stage, _LACKS)
-
-
-def version(invocation: Invocation, context: Context) -> int:
-    """Print the version of Stigmer, of each component, and of what runs."""
-    snapshot = state.living_snapshot(state.Instance(find_places(context.environ).run))
-    installed, components = _installed_version(context.environ), _read_keg(context.environ)[1]
-    if invocation.has("json"):
-        import json
-
-        context.out.line(json.dumps({"version": installed, "running": snapshot.version, "components": components}))
-    else:
-        context.out.line("\n".join((f"{NAME} {installed}", *columns(components.items()))))
-        mention_mismatch(snapshot, context)
-    return 0
 
 
 def describe(snapshot: state.Snapshot, stage: str, pid: int, now: float) -> dict[str, Any]:
@@ -124,28 +108,3 @@ def _row(service: state.ServiceSnapshot, now: float) -> tuple[str, ...]:
         str(service.port or "-"),
         service.version,
     )
-
-
-def _installed_version(environ: Mapping[str, str]) -> str:
-    """Return the version of the keg this launcher belongs to; a frozen launcher has it built in."""
-    return VERSION if getattr(sys, "frozen", False) else _read_keg(environ)[0]
-
-
-def mention_mismatch(snapshot: state.Snapshot, context: Context) -> None:
-    """Say that another version runs than is installed; nothing when they are the same, or nothing runs."""
-    running, installed = snapshot.version, _installed_version(context.environ)
-    if running not in ("", installed):
-        command = service_manager.command_for("restart", snapshot.supervisor_pid, snapshot.job)
-        context.out.line(f"{running} is running, {installed} is installed: `{command}`")
-
-
-def _read_keg(environ: Mapping[str, str]) -> tuple[str, dict[str, str]]:
-    """Return the versions of the keg and of its components, our own alone when it cannot be read."""
-    try:
-        libexec = installed_libexec(environ)
-        from stigmer_launcher.install.manifest import read_keg
-
-        payload = read_keg(libexec).payload
-    except LauncherError:
-        return VERSION, {}
-    return payload.version, {part.name: part.version for part in payload.components}
