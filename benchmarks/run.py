@@ -118,11 +118,18 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--report", type=Path, default=REPORT, help="the file to write (default: benchmarks/RESULTS.md)"
     )
-    parser.add_argument("--commands", type=int, default=101, help="rounds of the small commands")
-    parser.add_argument("--installs", type=int, default=51, help="rounds of installing the components")
-    parser.add_argument("--starts", type=int, default=11, help="rounds of a cold and a warm start, each with a stop")
+    parser.add_argument("--commands", type=rounds, default=101, help="rounds of the small commands")
+    parser.add_argument("--installs", type=rounds, default=51, help="rounds of installing the components")
+    parser.add_argument("--starts", type=rounds, default=11, help="rounds of a cold and a warm start, each with a stop")
     parser.add_argument("--rest", type=float, default=60.0, help="seconds to watch the supervisor")
     return parser
+
+
+def rounds(text: str) -> int:
+    """Read a number of rounds: quartiles need at least two."""
+    if (number := int(text)) < 2:
+        raise argparse.ArgumentTypeError("at least 2 rounds are needed")
+    return number
 
 
 def _say(text: str) -> None:

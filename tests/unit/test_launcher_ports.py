@@ -11,7 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from stigmer_launcher.errors import PortError
 from stigmer_launcher.system import ports
+from stigmer_launcher.system.process import identity
+from support.launcher_services import eventually, read_line
 
 
 @contextmanager
@@ -111,3 +114,35 @@ def test_a_port_of_another_user_is_said_to_be_so() -> None:
 def test_loopback_is_told_from_addresses_of_the_network(address: str, *, loopback: bool) -> None:
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     assert ports.is_loopback(socket.inet_pton(family, address)) is loopback
+
+
+HOLDS_ON = """
+import ctypes, platform, socket, sys, threading
+listener = socket.create_server(("127.0.0.1", 0))
+print(listener.getsockname()[1], flush=True)
+threading.Thread(target=sys.stdin.read).start()
+ctypes.CDLL(None).syscall({"x86_64": 60, "aarch64": 93}[platform.machine()], 0)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a thread's end is asked of the kernel by number")
+def test_a_port_that_an_ended_process_still_holds_is_waited_for() -> None:
+    """Nobody can be named who has it."""
+    command, pauses = [sys.executable, "-c", HOLDS_ON], []
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as ended:
+        assert ended.stdin is not None
+        give_up = ended.stdin.close  # the other thread ends with its input
+
+        def pause(seconds: float) -> None:
+            pauses.append(seconds)
+            give_up()
+
+        port = int(read_line(ended))
+        eventually(lambda: not identity(ended.pid), "the end of its first thread")
+        ports.await_free({"server": port}, pause)
+    assert pauses
+
+
+def test_a_port_of_somebody_else_is_refused_at_once() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, pytest.raises(PortError, match=f"process {os.getpid()}"):
+        ports.await_free({"server": listener.getsockname()[1]}, lambda _: pytest.fail("waited"))

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_launcher.errors import PortError
 from stigmer_launcher.supervise import leftovers
 from stigmer_launcher.supervise.state import ServiceSnapshot
 from stigmer_launcher.supervise.watchdog import Watchdog
@@ -222,33 +220,3 @@ def test_what_escaped_into_another_session_is_found_by_its_token(
 
 
 # The first thread ends alone: the process is a zombie to everybody who looks, and its other thread still listens.
-HOLDS_ON = """
-import ctypes, platform, socket, sys, threading
-listener = socket.create_server(("127.0.0.1", 0))
-print(listener.getsockname()[1], flush=True)
-threading.Thread(target=sys.stdin.read).start()
-ctypes.CDLL(None).syscall({"x86_64": 60, "aarch64": 93}[platform.machine()], 0)
-"""
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="a thread's end is asked of the kernel by number")
-def test_a_port_that_an_ended_process_still_holds_is_waited_for() -> None:
-    """Nobody can be named who has it."""
-    command, pauses = [sys.executable, "-c", HOLDS_ON], []
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as ended:
-        assert ended.stdin is not None
-        give_up = ended.stdin.close  # the other thread ends with its input
-
-        def pause(seconds: float) -> None:
-            pauses.append(seconds)
-            give_up()
-
-        port = int(read_line(ended))
-        eventually(lambda: not identity(ended.pid), "the end of its first thread")
-        leftovers.await_ports({"server": port}, pause)
-    assert pauses
-
-
-def test_a_port_of_somebody_else_is_refused_at_once() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener, pytest.raises(PortError, match=f"process {os.getpid()}"):
-        leftovers.await_ports({"server": listener.getsockname()[1]}, lambda _: pytest.fail("waited"))

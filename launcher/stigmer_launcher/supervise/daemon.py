@@ -108,7 +108,7 @@ def _take_over(instance: state.Instance, launch: Launch, note: Callable[[str], N
     else:
         if ended := leftovers.end_members(before.members, before.token):
             note(f"Ended {ended} processes that a killed supervisor had left")
-        leftovers.await_ports(launch.ports)
+        ports.await_free(launch.ports)
     for service in launch.services.values():
         require_usable(service.database, note)
 

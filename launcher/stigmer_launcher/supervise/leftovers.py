@@ -8,15 +8,13 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
-from stigmer_launcher.errors import PortError
 from stigmer_launcher.supervise.state import ServiceSnapshot
-from stigmer_launcher.system import ports, process
+from stigmer_launcher.system import process
 
 _PAUSE = 0.01  # seconds between two looks at processes that are not our children
-_EXIT_SECONDS = 10.0  # a process that was killed holds its ports until its last thread has ended
 
 
 def is_alive(member: ServiceSnapshot) -> bool:
@@ -31,20 +29,6 @@ def end_members(members: Iterable[ServiceSnapshot], token: str) -> int:
         # Looked up again: while those before ended, a number may have been given to another process.
         _end_together([member for member in living if member.stop_order == order and is_alive(member)])
     return len(living) + end_escaped(token)
-
-
-def await_ports(wanted: Mapping[str, int], pause: Callable[[float], object] = time.sleep) -> None:
-    """Wait until the ports are free that ended processes still hold; PortError when somebody else has one."""
-    deadline = time.monotonic() + _EXIT_SECONDS
-    while True:
-        try:
-            return ports.require_free(wanted)
-        except PortError:
-            # Nobody can be named who has the port of an ended process.
-            owners = [ports.port_owner(port) for port in wanted.values() if not ports.is_free(port)]
-            if time.monotonic() > deadline or any(owner and process.identity(owner.pid) for owner in owners):
-                raise
-        pause(_PAUSE)
 
 
 def end_escaped(token: str) -> int:

@@ -3,11 +3,13 @@
 import errno
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from typing import NamedTuple
 
 from stigmer_launcher.errors import PortError
+from stigmer_launcher.system import process
 from stigmer_launcher.system.places import user_name
 
 _LISTEN = "0A"  # the state's number in /proc/net/tcp, hexadecimal
@@ -15,6 +17,8 @@ _LISTEN = "0A"  # the state's number in /proc/net/tcp, hexadecimal
 _ADDRESSES = ("127.0.0.1", "0.0.0.0", "::1", "::")  # noqa: S104
 _MAPPED = bytes(10) + b"\xff\xff"  # what IPv6 puts before an address of IPv4
 _LOOPBACK_SIX = bytes(15) + b"\1"
+_PAUSE = 0.01  # seconds between two looks at a port
+_EXIT_SECONDS = 10.0  # a process that was killed holds its ports until its last thread has ended
 
 
 class Listener(NamedTuple):
@@ -73,6 +77,20 @@ def require_free(ports: Mapping[str, int]) -> None:
             f"stop that process, or use another port: `stigmer server --port {name}=NUMBER`, for good with "
             f"`stigmer config set ports.{name} NUMBER`",
         )
+
+
+def await_free(ports: Mapping[str, int], pause: Callable[[float], object] = time.sleep) -> None:
+    """Wait until the ports are free that ended processes still hold; PortError when somebody else has one."""
+    deadline = time.monotonic() + _EXIT_SECONDS
+    while True:
+        try:
+            return require_free(ports)
+        except PortError:
+            # Nobody can be named who has the port of an ended process.
+            owners = [port_owner(port) for port in ports.values() if not is_free(port)]
+            if time.monotonic() > deadline or any(owner and process.identity(owner.pid) for owner in owners):
+                raise
+        pause(_PAUSE)
 
 
 def port_owner(port: int) -> Listener | None:

@@ -31,27 +31,29 @@ def stop(invocation: Invocation, context: Context) -> int:
 
 def stop_server(instance: state.Instance, out: Terminal) -> bool:
     """Return when no process of the server runs any more, whoever stops them; False when there was none."""
+    asked = time.monotonic()
     stopped = _stop_supervisor(instance, out)
     cleaned = _await_watchdog(instance, out)
     left, ended = state.read_snapshot(instance), 0
+    for line in slow_stops(left, asked) if left.supervisor_pid == stopped else ():
+        out.line(line)
     if not (left.is_clean or state.supervisor_pid(instance)):  # it was killed together with its watchdog
         ended = leftovers.end_members(left.members, left.token)
     if ended:
         out.line(f"Ended {ended} processes of a killed server")
     elif stopped or cleaned:
         out.done("Stopping server")
-    return stopped or cleaned or ended > 0
+    return bool(stopped or cleaned or ended)
 
 
-def _stop_supervisor(instance: state.Instance, out: Terminal) -> bool:
-    """Stop the supervisor, say which services took long; False when none ran, BusyError when it does not come to an end."""
+def _stop_supervisor(instance: state.Instance, out: Terminal) -> int:
+    """Stop the supervisor and return its pid, 0 when none runs; BusyError when it does not come to an end."""
     pid = state.supervisor_pid(instance)
     if not pid:
-        return False
+        return 0
     known = process.identity(pid)
-    asked = time.monotonic()
     process.send_signal(pid, known, signal.SIGTERM)  # first: what is read next takes time that the services can use
-    deadline = asked + state.living_snapshot(instance).grace + _SPARE
+    deadline = time.monotonic() + state.living_snapshot(instance).grace + _SPARE
     shown = ""
     while state.supervisor_pid(instance) == pid or process.is_same_process(pid, known):  # its lock goes before it does
         if time.monotonic() > deadline:
@@ -65,10 +67,7 @@ def _stop_supervisor(instance: state.Instance, out: Terminal) -> bool:
             if shown != (text := f"Stopping {', '.join(names) or 'server'}..."):
                 out.passing(shown := text)
         process.wait_for_end(pid, known, _SHOWN)
-    left = state.read_snapshot(instance)
-    for line in slow_stops(left, asked) if left.supervisor_pid == pid else ():
-        out.line(line)
-    return True
+    return pid
 
 
 def slow_stops(snapshot: state.Snapshot, asked: float) -> Iterator[str]:
