@@ -25,6 +25,7 @@ _RELATIVE_RELOCATIONS = "GLIBC_ABI_DT_RELR"
 _FIRST_WITH_THEM = (2, 36)
 
 lief.logging.disable()  # it would write to the terminal what findings say
+lief.disable_leak_warning()  # when a run is interrupted, objects are left
 
 
 class Import(NamedTuple):

@@ -20,6 +20,7 @@ _ARCHITECTURES = {"ARM64": "arm64", "X86_64": "amd64"}
 _LOADS = {"LOAD_DYLIB", "LOAD_WEAK_DYLIB", "REEXPORT_DYLIB", "LOAD_UPWARD_DYLIB", "LAZY_LOAD_DYLIB"}
 
 lief.logging.disable()  # it would write to the terminal what we say in findings
+lief.disable_leak_warning()  # when a run is interrupted, objects are left
 
 SELF, MAIN_PROGRAM, FLAT, WEAK_DEFINITION = 0, -1, -2, -3
 """What an ordinal means that is no library's. Source: BIND_SPECIAL_DYLIB in mach-o/loader.h."""
