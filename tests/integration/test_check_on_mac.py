@@ -61,6 +61,14 @@ def test_what_a_program_of_macos_refuses_fails_its_check_and_no_other(
     assert (code, set(failed(report))) == (1, failing)
 
 
+def test_launchctl_need_not_wait_until_launchd_has_ended_the_server(tmp_path: Path) -> None:
+    """Source: `launchctl error 36`, and Homebrew's `Services::Cli.stop`, which asks again after it."""
+    mac = make_fake_mac(tmp_path)
+    mac.replace("launchctl", f'{FAKES["launchctl"]}\n[ "$1" != bootout ] || exit 36')
+    code, report = mac.check()
+    assert (code, failed(report)) == (0, [])
+
+
 @pytest.mark.parametrize(
     ("twist", "failing"),
     [

@@ -3,6 +3,7 @@
 import contextlib
 import select
 import socket
+import sys
 import threading
 import time
 from typing import Any
@@ -80,6 +81,27 @@ def test_a_slow_look_up_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None
         given_up.close()
         answered.set()
         connect(channel)
+
+
+@pytest.mark.parametrize("known", [socket.AF_INET, socket.AF_INET6])
+def test_on_macos_a_name_is_looked_up_without_the_library_that_crashes_a_forked_process(
+    monkeypatch: pytest.MonkeyPatch, known: int
+) -> None:
+    """`si_addrinfo` of Apple's Libinfo calls libnetwork, since macOS 26 fatally, for a name unless it is asked like this."""
+
+    def look_up(_: bytes, __: int, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0) -> list[Any]:  # noqa: A002
+        if not flags & (socket.AI_NUMERICHOST | socket.AI_PASSIVE):
+            raise OSError("libnetwork checks the path to the host")
+        if family == socket.AF_UNSPEC and not flags & socket.AI_NUMERICHOST:
+            raise OSError("libnetwork is asked whether NAT64 is needed")
+        if flags & socket.AI_NUMERICHOST or family != known:
+            raise socket.gaierror(socket.EAI_NONAME, "nodename nor servname provided, or not known")
+        return [(*STREAM, server.getsockname())]
+
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        connect(Channel("temporal.example:7233"))
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "[::1]"])

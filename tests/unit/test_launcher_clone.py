@@ -1,12 +1,17 @@
 """A file is reproduced whole or not at all, by the best method that works where it is."""
 
+import ctypes
 import errno
 import os
+import shutil
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from stigmer_launcher.install import filecopy
+from stigmer_launcher.system import darwin
 from support.launcher_services import failing
 
 CONTENT = os.urandom(3_000_000)
@@ -89,3 +94,24 @@ def test_a_clone_is_a_file_of_its_own_and_left_out_exactly_where_there_are_none(
         assert filecopy.possible(asked.fileno(), filecopy.METHODS) == methods
         assert filecopy.possible(asked.fileno(), filecopy.METHODS[1:]) == filecopy.METHODS[1:]
     assert source.read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("number", [0, errno.EXDEV])
+def test_on_macos_clonefile_is_asked_and_its_failure_is_followed_by_the_next_method(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """A clone has the mode of its source until it is given its own."""
+
+    def clonefile(original: bytes, copy: bytes, flags: int) -> int:
+        assert flags == 0
+        ctypes.set_errno(number)
+        return -1 if number else int(not shutil.copy(original, copy))
+
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setattr(darwin, "_SYSTEM", SimpleNamespace(clonefile=clonefile))
+    methods = (filecopy.clone, filecopy.copy)
+    assert filecopy.reproduce(str(source), str(tmp_path / "new"), 0o700, methods) == (
+        methods[1:] if number else methods
+    )
+    assert (tmp_path / "new").read_bytes() == CONTENT
+    assert (tmp_path / "new").stat().st_mode & 0o7777 == 0o700

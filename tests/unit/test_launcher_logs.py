@@ -1,9 +1,12 @@
 """`stigmer server logs`: the last lines of the services, merged by time, and those that follow, through every rotation."""
 
+import contextlib
 import io
 import os
 import pkgutil
+import select
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -272,6 +275,57 @@ def test_following_shows_a_log_that_appears_later_and_ends_when_nobody_reads_any
         assert process.stdout.readline() == "another | first\n"
         process.stdout.close()
         assert process.wait(timeout=30) == 0
+
+
+POLL = select.poll
+
+
+class MacPoll:
+    """What poll(2) of macOS tells (xnu's sys_generic.c): nothing when asked for nothing, and of half a socket's end that it hung up."""
+
+    def __init__(self) -> None:
+        self.asked = POLL()
+
+    def register(self, descriptor: int, events: int) -> None:
+        """Look at a descriptor of which anything is asked, also for the end of what can be read from it."""
+        if events:
+            self.asked.register(descriptor, events | getattr(select, "POLLRDHUP", 0))
+
+    def poll(self, timeout: float) -> list[tuple[int, int]]:
+        """Report every end as a hang-up."""
+        return [(descriptor, select.POLLHUP) for descriptor, _ in self.asked.poll(timeout)]
+
+
+def looks_before_the_end(home: Path, output: int, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Follow a home's logs, give how often macOS was asked whether the reader is there; three times when it never ended."""
+    looks = iter([MacPoll(), MacPoll(), MacPoll()])
+    monkeypatch.setattr(select, "poll", looks.__next__)
+    with open(output, "w", encoding="utf-8") as stream:
+        terminal = Terminal(stream, live=False, colour=False, unicode=False)
+        with contextlib.suppress(StopIteration):
+            assert (
+                logs(parse(["server", "logs", "--follow"]), Context({"STIGMER_HOME": str(home)}, terminal, terminal))
+                == 0
+            )
+    return 3 - len(list(looks))
+
+
+def test_on_macos_following_ends_when_the_reader_of_a_pipe_has_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    assert looks_before_the_end(tmp_path, writer, monkeypatch) == 1
+
+
+def test_on_macos_following_goes_on_over_a_socket_of_which_one_half_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be sshd's, whose client sends nothing and reads."""
+    ours, its = socket.socketpair()
+    with its:
+        its.shutdown(socket.SHUT_WR)
+        assert looks_before_the_end(tmp_path, ours.detach(), monkeypatch) == 3
 
 
 class Reader(io.StringIO):

@@ -1,5 +1,6 @@
 """What macOS tells is read at the places its headers give; the layouts are made here as they stand there."""
 
+import ctypes
 import struct
 import sys
 from collections.abc import Callable
@@ -19,7 +20,10 @@ Answers = dict[tuple[str | int, ...], bytes]
 
 
 class FakeSystem:
-    """libSystem: a call with these numbers fills in these bytes, as far as its buffer has room; every other call fails."""
+    """libSystem: a call with these numbers fills in these bytes, as far as its buffer has room; every other call fails.
+
+    Without prototypes an integer is passed with 32 bits, so the argument of `proc_pidinfo` that has 64 must say so.
+    """
 
     def __init__(self, answers: Answers) -> None:
         self.answers = answers
@@ -30,6 +34,8 @@ class FakeSystem:
     def fill(self, call: str, *arguments: Any) -> int:
         """Answer a call that ends with a buffer and its size, with how many bytes there are."""
         *numbers, buffer, size = arguments
+        assert len(buffer) == size
+        assert [type(number) for number in numbers[2:] if call == "proc_pidinfo"] in ([], [ctypes.c_uint64])
         asked = (call, *(getattr(number, "value", number) for number in numbers))
         if asked not in self.answers:
             return -1

@@ -4,6 +4,7 @@ import errno
 import os
 import select
 import socket
+import sys
 import threading
 import time
 from collections.abc import Generator, Sequence
@@ -124,8 +125,12 @@ def ask(address: str, questions: Sequence[Question], seconds: float) -> Answers:
         return answers
 
 
-def _resolve(address: str, flags: int = 0) -> list[Any]:
+def _resolve(address: str, flags: int = 0, family: int = socket.AF_UNSPEC) -> list[Any]:
     """Return what an address stands for, as arguments of a socket; OSError when the host is not known."""
     host, _, port = address.rpartition(":")
+    if sys.platform == "darwin" and not flags:  # else getaddrinfo(3) asks libnetwork, which crashes a forked process
+        with suppress(socket.gaierror):
+            return _resolve(address, socket.AI_PASSIVE, socket.AF_INET)
+        flags, family = socket.AI_PASSIVE, socket.AF_INET6
     # Bytes, so that no codec for host names is imported in a process whose keg may be gone.
-    return socket.getaddrinfo(host.strip("[]").encode(), int(port), type=socket.SOCK_STREAM, flags=flags)
+    return socket.getaddrinfo(host.strip("[]").encode(), int(port), family, socket.SOCK_STREAM, flags=flags)

@@ -33,7 +33,10 @@ _HOMEBREWS_COMMANDS = r"^(/opt/homebrew|/usr/local)/bin/(python|pypy|pip|idle|py
 
 
 def sandbox_profile() -> str:
-    """Give the profile: the last rule that fits decides, so what is allowed again stands after what is denied."""
+    """Give the profile: the last rule that fits decides, so what is allowed again stands after what is denied.
+
+    A server may bind the wildcard addresses, which "localhost" does not stand for; nobody is reached by that alone.
+    """
     folders = "\n".join(f'  (subpath "{folder}")' for folder in _FOLDERS)
     return f"""(version 1)
 (allow default)
@@ -45,6 +48,7 @@ def sandbox_profile() -> str:
   (regex #"{_HOMEBREWS_COMMANDS}"))
 (allow process-exec (literal "{PS}") (with no-sandbox))
 (deny network*)
+(allow network-bind (local ip "*:*"))
 (allow network* (local ip "localhost:*") (remote ip "localhost:*") (remote unix-socket))
 """
 
