@@ -9,7 +9,7 @@ import time
 import pytest
 
 from stigmer_launcher.readiness import grpc
-from stigmer_launcher.readiness.checks import Proof, Worker, check_for
+from stigmer_launcher.readiness.checks import ResolvedProof, Worker, check_for
 from stigmer_launcher.system.process import processor_time
 from support.launcher_services import eventually
 
@@ -73,14 +73,14 @@ def test_a_worker_hangs_though_another_process_of_its_group_has_ended(monkeypatc
 
 @pytest.mark.parametrize("kind", ["port", "grpc", "temporal"])
 def test_a_server_is_asked_what_it_was_asked_at_its_start(kind: str) -> None:
-    proof = Proof(kind, HERE, "default", ("a",))
+    proof = ResolvedProof(kind, HERE, "default", ("a",))
     first, again = check_for(proof, 1, 0.0), check_for(proof, 1, 0.0, was_ready=True)
     assert (first.questions, first.spoken) == (again.questions, again.spoken)
     assert again.judge((b"\x08\x01", b"")) == ""
 
 
 def test_a_workers_queues_are_asked_for_and_all_rounds_are_judged_together() -> None:
-    check = check_for(Proof("pollers", HERE, "default", ("a", "b")), os.getpid(), 0.0, was_ready=True)
+    check = check_for(ResolvedProof("pollers", HERE, "default", ("a", "b")), os.getpid(), 0.0, was_ready=True)
     assert len(check.questions) == 4
     assert check.judge((None,) * 4) == ""
 

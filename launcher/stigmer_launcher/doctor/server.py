@@ -32,7 +32,7 @@ def check_server(context: DoctorContext) -> Iterator[Finding]:
 def check_databases(context: DoctorContext) -> Iterator[Finding]:
     """Look into the databases that services are told to keep, while no service uses them."""
     for part in context.keg.payload.components if context.keg and not context.supervisor else ():
-        arguments = tuple(text.replace("{home.relative}", environment.HERE) for text in part.arguments)
+        arguments = tuple(text.replace("{home.relative}", environment.HOME_RELATIVE) for text in part.arguments)
         path = database.named_database(arguments, context.places.home)
         content = database.examine(path) if path else database.Content.MISSING
         name, text = f"{part.name}, database", f"{path} {content.value}"

@@ -8,16 +8,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from stigmer_launcher.config.file import read_config, write_first
 from stigmer_launcher.config.llm import ask_terminal, find_llm, require_key
-from stigmer_launcher.install import payload, versions
+from stigmer_launcher.install import versions
 from stigmer_launcher.install.install import install
 from stigmer_launcher.install.manifest import read_keg
-from stigmer_launcher.install.payload import Component, Payload
+from stigmer_launcher.install.payload import Component, Payload, Proof
 from stigmer_launcher.install.preflight import require_room
 from stigmer_launcher.launch import environment
 from stigmer_launcher.launch.database import named_database
 from stigmer_launcher.launch.environment import Command
-from stigmer_launcher.launch.plan import Launch, Plan, ServiceLaunch
-from stigmer_launcher.readiness.checks import Proof
+from stigmer_launcher.launch.plan import Launch, ServiceLaunch, ServicePlan
+from stigmer_launcher.readiness.checks import ResolvedProof
 from stigmer_launcher.system.places import Places, installed_libexec, prepare_home
 from stigmer_launcher.system.ports import require_free
 from stigmer_launcher.system.process import RUN_TOKEN
@@ -33,10 +33,10 @@ def prepare(
     installing: Callable[[], None] = lambda: None,
     leftovers: bool = False,
 ) -> tuple[Launch, bool]:
-    """Check everything; give what is to run, and whether components were made. Any LauncherError: nothing runs then.
+    """Check everything; return the launch, and whether components were installed. Any LauncherError: then nothing runs.
 
-    `in_use` gives the versions that must stay; `installing` is called once every question is answered. With `leftovers`
-    of a killed server the ports are checked later, when those have ended.
+    `in_use` returns the versions to keep; `installing` is called before the installation, after the last prompt. With
+    `leftovers` of a killed server, the ports are checked later, when its processes have ended.
     """
     config = read_config(places.config)
     llm = require_key(find_llm(environ, config), ask_terminal)
@@ -78,27 +78,29 @@ def prepare(
 def _service(
     part: Component, command: Command, keg: Payload, values: Mapping[str, str], *, is_ours: bool
 ) -> ServiceLaunch:
-    plan = Plan(part.name, part.needs, part.stop_order, part.grace, part.readiness.seconds, is_ours, part.liveness)
+    plan = ServicePlan(
+        part.name, part.needs, part.stop_order, part.grace, part.readiness.seconds, is_ours, part.liveness
+    )
     port = int(values[f"port.{part.ports[0][0]}"]) if part.ports else 0
     proofs = tuple(_proof(asked, keg, values, is_ours=is_ours) for asked in part.readiness.proofs)
     database = named_database(command.argv, values["home"]) if is_ours else ""
     return ServiceLaunch(plan, part.version, command.argv, command.env, port, proofs, database)
 
 
-def _proof(asked: payload.Proof, keg: Payload, values: Mapping[str, str], *, is_ours: bool) -> Proof:
-    """Say where a proof is asked for: at a port of ours, or where Temporal is.
+def _proof(asked: Proof, keg: Payload, values: Mapping[str, str], *, is_ours: bool) -> ResolvedProof:
+    """Give a proof its address: that of our port, or Temporal's.
 
-    Without a queue of its own it is any that is polled: each can be described in every namespace that can be used.
+    A proof without queues gets any queue that is polled: Temporal can describe it in every usable namespace.
     """
     is_temporals = not is_ours or asked.kind == "pollers"
     address = values["temporal.address"] if is_temporals else f"127.0.0.1:{values[f'port.{asked.port}']}"
     polled = (queue for part in keg.components for proof in part.readiness.proofs for queue in proof.queues)
     queues = asked.queues or (next(polled, "stigmer"),)
-    return Proof(asked.kind, address, values["temporal.namespace"], queues)
+    return ResolvedProof(asked.kind, address, values["temporal.namespace"], queues)
 
 
 def _directories(components: Iterable[Component], values: Mapping[str, str]) -> Iterator[str]:
-    """Yield the directory of every file below the home that a component names; the user's variables do not count."""
+    """Yield the directory of every file below the home that the arguments or environment of a component name."""
     for part in components:
         for text in (*part.arguments, *(value for _, value in part.environment)):
             if text.startswith(("{home}/", "{home.relative}/")):

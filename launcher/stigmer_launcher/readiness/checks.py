@@ -27,8 +27,8 @@ Clock = Callable[[], float]
 Usage = Callable[[int], float | None]
 
 
-class Proof(NamedTuple):
-    """One thing a service must show (the payload's kinds), at which address, in which namespace and queues."""
+class ResolvedProof(NamedTuple):
+    """A proof of the payload with everything filled in: the address to ask, and Temporal's namespace and queues."""
 
     kind: str
     address: str
@@ -63,7 +63,7 @@ def temporal(namespace: str, queue: str) -> Check:
     return Check(((_HEALTH, grpc.encode({1: _TEMPORAL})), _describe(namespace, queue, _WORKFLOW)), judge)
 
 
-def check_for(proof: Proof, group: int, spawned: float, *, was_ready: bool = False) -> Check:
+def check_for(proof: ResolvedProof, group: int, spawned: float, *, was_ready: bool = False) -> Check:
     """Return the check for the process group that was `spawned` at that time of the epoch.
 
     The one for a group that `was_ready` is for all further rounds: a worker's remembers the last.

@@ -20,10 +20,10 @@ from stigmer_launcher.system import locks, places, ports, process
 
 OWN_LOG = "supervisor"
 
-Event = dict[str, Any]
+ProgressEvent = dict[str, Any]
 
 
-def supervise(launch: Launch, emit: Callable[[Event], None]) -> int:
+def supervise(launch: Launch, emit: Callable[[ProgressEvent], None]) -> int:
     """Run as the only supervisor of the home until stopped, and return the exit code.
 
     Emits `busy` when there is one already, and `superseded` when another start has removed this one's components.
@@ -35,7 +35,7 @@ def supervise(launch: Launch, emit: Callable[[Event], None]) -> int:
     instance = state.Instance(launch.places.run)
     log = logfile.LogFile(logfile.log_path(launch.places.logs, OWN_LOG), launch.secrets)
 
-    def emit_and_log(event: Event) -> None:
+    def emit_and_log(event: ProgressEvent) -> None:
         log.write(_describe_event(event).encode(errors="replace") + b"\n")
         emit(event)
 
@@ -62,7 +62,7 @@ def supervise(launch: Launch, emit: Callable[[Event], None]) -> int:
         return error.exit_code
 
 
-def supervise_detached(launch: Launch) -> Iterator[Event]:
+def supervise_detached(launch: Launch) -> Iterator[ProgressEvent]:
     """Run the supervisor in a process of its own, without a terminal; yield its events until everything runs or it ends.
 
     A signal to stop is passed on to it, so that a start given up leaves nothing behind.
@@ -117,7 +117,7 @@ def _run_detached(launch: Launch, writer: int) -> int:
     child.leave_terminal(logfile.log_path(launch.places.logs, OWN_LOG), writer)
     stream = open(writer, "wb", buffering=0)  # noqa: SIM115 - closed when everything runs
 
-    def emit(event: Event) -> None:
+    def emit(event: ProgressEvent) -> None:
         if not stream.closed:
             with suppress(OSError):  # whoever started us is gone; the services are not
                 stream.write(json.dumps(event).encode() + b"\n")
@@ -127,7 +127,7 @@ def _run_detached(launch: Launch, writer: int) -> int:
     return supervise(launch, emit)
 
 
-def _describe_event(event: Event) -> str:
+def _describe_event(event: ProgressEvent) -> str:
     """Say an event in words, for the supervisor's log."""
     if event["event"] == "service":
         pid = f" as process {event['pid']}" if event["pid"] else ""

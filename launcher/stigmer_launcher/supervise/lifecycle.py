@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from stigmer_launcher.install.payload import Restart
-from stigmer_launcher.launch.plan import Plan
+from stigmer_launcher.launch.plan import ServicePlan
 from stigmer_launcher.supervise import phases
 
 NEVER = float("inf")
@@ -34,7 +34,7 @@ TERMINATE, KILL = "terminate", "kill"  # send a signal to the service's process 
 class Service(NamedTuple):
     """State of a service."""
 
-    plan: Plan
+    plan: ServicePlan
     phase: str = phases.WAITING
     since: float = 0.0  # its last start
     until: float = NEVER  # the next deadline

@@ -84,7 +84,7 @@ def _run(launch: Launch, invocation: Invocation, context: Context) -> int | None
     """Run the supervisor and return the exit code; None when another start came first."""
     progress, in_foreground = Progress(context.out), invocation.has("foreground")
 
-    def emit(event: daemon.Event) -> None:
+    def emit(event: daemon.ProgressEvent) -> None:
         progress.take(event)
         if in_foreground and event["event"] == phases.RUNNING:
             context.out.line("All services running")
@@ -139,12 +139,12 @@ class Progress:
     def __init__(self, out: Terminal) -> None:
         self._out = out
         self._states: dict[str, str] = {}
-        self._failure: daemon.Event = {}
+        self._failure: daemon.ProgressEvent = {}
         self._started = False
         self.again = False  # another start came first: wait for that one
         self.interrupted = False
 
-    def take(self, event: daemon.Event) -> None:
+    def take(self, event: daemon.ProgressEvent) -> None:
         """Handle an event; LauncherError, the supervisor's own, when it refused to start."""
         match event["event"]:
             case "service":
@@ -166,7 +166,7 @@ class Progress:
                 self.interrupted = not self._started and not event["failed"]
                 self._out.passing("Stopping...")
 
-    def _take_service(self, event: daemon.Event) -> None:
+    def _take_service(self, event: daemon.ProgressEvent) -> None:
         name, state = event["service"], event["state"]
         before = self._states.pop(name, "")
         self._states[name] = state
@@ -180,7 +180,7 @@ class Progress:
         if awaited and not self._failure:
             self._out.passing(f"Starting {', '.join(awaited)}...")
 
-    def _take_failure(self, event: daemon.Event) -> None:
+    def _take_failure(self, event: daemon.ProgressEvent) -> None:
         name, restarting = event["service"], event["state"] == phases.BACKOFF
         if self._started or restarting:
             self._out.line(f"{name} {event['error']}" + ("; restarting it" if restarting else ""))
