@@ -80,7 +80,7 @@ def call(asked: Smoke, snapshot: state.Snapshot, message: str) -> Told:
     if reply is None:
         raise SmokeError("the server refused the request")
     try:
-        answer = json.loads(b"".join(grpc.strings(reply, 1)).decode())
+        answer = json.loads(b"".join(grpc.byte_strings(reply, 1)).decode())
     except (ValueError, grpc.ProtocolError) as error:
         raise SmokeError(f"the server's answer is not JSON: {error}") from error
     if not isinstance(answer, dict):
