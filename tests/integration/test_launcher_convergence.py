@@ -105,7 +105,7 @@ def test_a_service_killed_during_the_start_is_started_again(launcher: Stigmer) -
 
 
 def test_a_restart_keeps_the_ports_that_the_start_was_asked_for(launcher: Stigmer) -> None:
-    """Those of its own command line overrule them; a start after a stop uses the settings again."""
+    """Those of its own command line override them; a start after a stop uses the settings again."""
     server, temporal = free_ports(2)
     assert launcher("server", "--port", f"server={server}").code == 0
     assert launcher("server", "restart").code == 0

@@ -133,7 +133,7 @@ EXIT_CODES = (
 VARIABLES = (
     ("STIGMER_HOME", "where everything is kept (default: ~/.stigmer)"),
     ("ANTHROPIC_API_KEY, OPENAI_API_KEY, STIGMER_LLM_API_KEY", "the key of the LLM's provider; asked for when missing"),
-    ("STIGMER_LLM_PROVIDER, STIGMER_LLM_MODEL, STIGMER_LLM_BASE_URL", "which LLM to use; these overrule config.yaml"),
+    ("STIGMER_LLM_PROVIDER, STIGMER_LLM_MODEL, STIGMER_LLM_BASE_URL", "which LLM to use; these override config.yaml"),
     ("TEMPORAL_SERVICE_ADDRESS", "use the Temporal at host:port; ours is not started then"),
     ("TEMPORAL_NAMESPACE", "the namespace to use there (default: default)"),
     (

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from stigmer_launcher.config.file import Config
 from stigmer_launcher.config.llm import Llm
-from stigmer_launcher.config.schema import address as read_address
+from stigmer_launcher.config.schema import read_address
 from stigmer_launcher.errors import ConfigError, KegError, UsageError
 from stigmer_launcher.install.payload import Component, Payload
 from stigmer_launcher.system.machine import binary_target, this_target

@@ -6,7 +6,7 @@ What can fail fails here, before anything runs and while the user may still be a
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from stigmer_launcher.config.file import read_config, write_first
+from stigmer_launcher.config.file import create_config, read_config
 from stigmer_launcher.config.llm import ask_terminal, find_llm, require_key
 from stigmer_launcher.install import versions
 from stigmer_launcher.install.install import install
@@ -68,7 +68,7 @@ def prepare(
         require_free(launch.ports)
     installing()
     made = install(keg, places, report, in_use=in_use)
-    if write_first(places):
+    if create_config(places):
         report(f"Created {places.config}")
     prepare_home(places.home, places.logs, *_directories(components, values))
     require_room(places.home)
