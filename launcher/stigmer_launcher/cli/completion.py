@@ -8,8 +8,7 @@ from stigmer_launcher.cli.parse import Invocation
 from stigmer_launcher.cli.terminal import Context
 from stigmer_launcher.config.schema import SCHEMA
 from stigmer_launcher.errors import LauncherError
-from stigmer_launcher.install.manifest import read_keg
-from stigmer_launcher.install.payload import Payload
+from stigmer_launcher.install.payload import Payload, read_keg
 from stigmer_launcher.system.places import installed_libexec
 
 Names = Mapping[str, Sequence[str]]  # by metavar (`SERVICE`), the names that can be typed for it

@@ -10,7 +10,7 @@ from stigmer_launcher.config.schema import SCHEMA
 from stigmer_launcher.doctor import components, server
 from stigmer_launcher.doctor.findings import NOTE, OK, PROBLEM, WARNING, DoctorContext, Finding, problem
 from stigmer_launcher.errors import LauncherError
-from stigmer_launcher.install import manifest, preflight
+from stigmer_launcher.install import payload, preflight
 from stigmer_launcher.supervise.state import Instance, cleaning_pid, read_snapshot, supervisor_pid
 from stigmer_launcher.system.places import find_places, installed_libexec, unwritable, unwritable_files
 from stigmer_launcher.version import NAME, VERSION
@@ -30,7 +30,7 @@ def diagnose(environ: Mapping[str, str], *, deep: bool) -> dict[str, list[Findin
     ]
     keg, config, pids = None, file.Config(places.config, {}), (0, 0)
     with _noting(report["Stigmer"], "keg"):
-        keg = manifest.read_keg(installed_libexec(environ))
+        keg = payload.read_keg(installed_libexec(environ))
         preflight.require_target(keg.payload.target)
         report["Stigmer"].append(Finding("keg", OK, f"{keg.libexec} ({keg.id})"))
     with _noting(report["Configuration"], "file"):

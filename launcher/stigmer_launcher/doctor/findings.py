@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from stigmer_launcher.config.file import Config
 from stigmer_launcher.errors import LauncherError
-from stigmer_launcher.install.manifest import Keg
+from stigmer_launcher.install.payload import Keg
 from stigmer_launcher.supervise.state import Snapshot
 from stigmer_launcher.system.places import Places
 

@@ -10,9 +10,8 @@ from stigmer_launcher.config.file import create_config, read_config
 from stigmer_launcher.config.llm import ask_terminal, find_llm, require_key
 from stigmer_launcher.install import versions
 from stigmer_launcher.install.install import install
-from stigmer_launcher.install.manifest import read_keg
-from stigmer_launcher.install.payload import Component, Payload, Proof
-from stigmer_launcher.install.preflight import require_room
+from stigmer_launcher.install.payload import Component, Payload, Proof, read_keg
+from stigmer_launcher.install.preflight import require_start_space
 from stigmer_launcher.launch import environment
 from stigmer_launcher.launch.database import named_database
 from stigmer_launcher.launch.environment import Command
@@ -71,7 +70,7 @@ def prepare(
     if create_config(places):
         report(f"Created {places.config}")
     prepare_home(places.home, places.logs, *_directories(components, values))
-    require_room(places.home)
+    require_start_space(places.home)
     return launch, made
 
 

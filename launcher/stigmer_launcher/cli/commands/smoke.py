@@ -13,8 +13,8 @@ from stigmer_launcher.cli.parse import Invocation
 from stigmer_launcher.cli.terminal import Context
 from stigmer_launcher.config import file, llm
 from stigmer_launcher.errors import DegradedError, SmokeError, StoppedError, UsageError
-from stigmer_launcher.install import manifest, versions
-from stigmer_launcher.install.payload import Payload, Proof, Smoke
+from stigmer_launcher.install import versions
+from stigmer_launcher.install.payload import Payload, Proof, Smoke, read_keg
 from stigmer_launcher.launch import environment
 from stigmer_launcher.readiness import channel, grpc
 from stigmer_launcher.supervise import child, phases, state
@@ -31,7 +31,7 @@ Outcome = tuple[dict[str, Any], list[str]]
 
 def smoke(invocation: Invocation, context: Context) -> int:
     """Run the smoke test, and print its outcome; StoppedError when the server is stopped."""
-    payload = manifest.read_keg(installed_libexec(context.environ)).payload
+    payload = read_keg(installed_libexec(context.environ)).payload
     test, message = payload.smoke, invocation.value("message", "hello")
     if test.kind != "grpc" and invocation.value("message"):
         raise UsageError("--message is for a stack with a smoke call, and this one has none")

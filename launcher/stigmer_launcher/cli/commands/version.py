@@ -43,7 +43,7 @@ def _read_keg(environ: Mapping[str, str]) -> tuple[str, dict[str, str]]:
     """Return the versions of the keg and of its components, our own alone when it cannot be read."""
     try:
         libexec = installed_libexec(environ)
-        from stigmer_launcher.install.manifest import read_keg
+        from stigmer_launcher.install.payload import read_keg
 
         payload = read_keg(libexec).payload
     except LauncherError:
