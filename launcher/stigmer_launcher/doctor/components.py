@@ -1,4 +1,4 @@
-"""Checks that the installed components are those of the keg and unmodified; with `deep`, that they are as released."""
+"""Checks of the components: unmodified since installation, in the home and in the keg; with `deep`, as released."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,7 +10,7 @@ from stigmer_launcher.launch import environment
 
 
 def check_components(context: DoctorContext) -> Iterator[Finding]:
-    """Check each component, and the versions that are kept."""
+    """Check each component, its override, and the installed versions."""
     if context.keg:
         yield from _installed(context, context.keg)
         yield from _overrides(context, context.keg)
@@ -47,7 +47,7 @@ def _flaws(files: Sequence[payload.FileEntry], flaws: Mapping[str, str]) -> str:
 
 
 def _compare(keg: payload.Keg, directory: str) -> dict[str, str]:
-    """Compare files with the release; what Homebrew changed in the keg must be as it is there."""
+    """Return each file's flaw compared with its release, or with the keg's file if Homebrew has relocated that."""
     flaws = {}
     for entry in payload.files_of(keg.payload):
         path, source = f"{directory}/{entry.path}", keg.source(entry.path)

@@ -1,4 +1,4 @@
-"""What doctor's checks look at, and what they yield."""
+"""The input of doctor's checks, and the findings that they yield."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -20,13 +20,13 @@ class DoctorContext(NamedTuple):
     keg: Keg | None
     config: Config
     snapshot: Snapshot
-    supervisor: int  # the pid of the running one, or 0
-    watchdog: int  # the pid of one that stops a killed supervisor's services, or 0
+    supervisor: int  # its pid, 0 when none runs
+    watchdog: int  # its pid while it stops a killed supervisor's services, else 0
     deep: bool  # whether the content of files is compared
 
 
 class Finding(NamedTuple):
-    """One thing looked at: how it is (`level`), in words, and what to do about it if anything."""
+    """The result of one check: its level, a text, and a remedy if there is something to do."""
 
     name: str
     level: str
@@ -35,5 +35,5 @@ class Finding(NamedTuple):
 
 
 def problem(name: str, error: LauncherError) -> Finding:
-    """Make a finding of a failure."""
+    """Return the finding for an error."""
     return Finding(name, PROBLEM, str(error), error.remedy)
