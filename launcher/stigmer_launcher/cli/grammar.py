@@ -52,11 +52,11 @@ _PORT = Option("port", "use another port for this start (names: server, temporal
 _START = (Option("foreground", "stay in the foreground, for brew services and systemd"), _PORT)
 _SMOKE = Command(
     ("smoke",),
-    "try the running stack: send one request through all services and show its way",
+    "test the running stack: send one request through all services and show its path",
     "commands.smoke:smoke",
     (Option("message", "the text to send", metavar="TEXT", short="m"), _JSON),
     description="The request goes from the server through a workflow to the agent and back. It proves that the stack works.\n"
-    "A stack without such a request runs a command of its own, or says what its services have proved instead.",
+    "A stack without such a request runs a command instead, or lists the proofs of readiness of its services.",
 )
 _SERVER = Command(
     ("server",),
@@ -64,7 +64,7 @@ _SERVER = Command(
     "commands.start:start",
     _START,
     description="Without --foreground the services run in the background, under one supervisor, until `stigmer server stop`.\n"
-    "When they run already, this says so and changes nothing. `stigmer server start` is the same.",
+    "If they run already, the command says so and changes nothing. `stigmer server start` is the same.",
 )
 
 COMMANDS = (
@@ -72,13 +72,13 @@ COMMANDS = (
     _SERVER._replace(words=("server", "start")),
     Command(
         ("server", "stop"), "stop all services, Temporal last, or only those named", "commands.stop:stop", rest="SERVICE",
-        description="A service that was stopped alone stays so, and the others go on, until `stigmer server restart SERVICE` or\n"
-        "`stigmer server`. Meanwhile the status is degraded, with exit code 4.",
+        description="A service that was stopped by name stays stopped, and the others go on, until the next\n"
+        "`stigmer server restart SERVICE` or `stigmer server`. Meanwhile the status is degraded, with exit code 4.",
     ),
     Command(
         ("server", "restart"), "stop all services and start the installed version, or restart only those named",
         "commands.start:restart", _START, rest="SERVICE",
-        description="With SERVICE, the running version is kept, and services that need it prove that they work again.",
+        description="With SERVICE, the running version is kept, and services that need SERVICE must prove that they still work.",
     ),
     Command(
         ("server", "status"), "show every service: state, pid, uptime, restarts, port", "commands.status:status", (_JSON,),
@@ -87,22 +87,22 @@ COMMANDS = (
     Command(
         ("server", "logs"), "show what the services print", "commands.logs:logs",
         (
-            Option("follow", "go on as more is printed, until Ctrl-C", short="f"),
+            Option("follow", "print new lines as they come, until Ctrl-C", short="f"),
             Option("since", "show lines since then: 30s, 10m, 2h or 1d ago, or 2026-11-28T10:00 (local; UTC with Z)", metavar="TIME"),
             Option("lines", "show the last NUMBER lines, `all` for everything (default: 50)", metavar="NUMBER", short="n"),
             Option("service", "show this service only", metavar="SERVICE", short="s"),
             Option("timestamps", "show when each line was printed, in UTC, instead of the service's own time", short="t"),
         ),
         rest="SERVICE",
-        description="Without SERVICE, everything is shown in the order of time, each line after the name of its service.\n"
-        "Colours of the services are kept on a terminal; other control sequences are removed. The files hold what was printed.",
+        description="Without SERVICE, the lines of all services are shown, sorted by time, each after the name of its service.\n"
+        "A terminal shows the services' own colours; other control sequences are removed. The log files keep them.",
     ),
     _SMOKE._replace(words=("server", "smoke")),
     _SMOKE,
     Command(
-        ("doctor",), "look for what is wrong, without changing anything", "commands.doctor:doctor",
+        ("doctor",), "look for problems, without changing anything", "commands.doctor:doctor",
         (Option("deep", "also compare every component's content with its checksum"), _JSON),
-        description="The report is safe to paste into an issue: it tells whether API keys are present, never what they are.",
+        description="The report is safe to paste into an issue: it says whether API keys are set, and never shows them.",
     ),
     Command(("config", "get"), "show one setting as a start would use it", "commands.config:get", arguments=("KEY",)),
     Command(("config", "set"), "change one setting; the file's comments stay", "commands.config:change", arguments=("KEY", "VALUE")),
@@ -123,8 +123,8 @@ ROOT = Command((), "run AI workflows on your own machine", "help:show_help", (VE
 GROUPS = (ROOT, Command(("config",), "read and change the settings", "help:show_help"))
 
 EXIT_CODES = (
-    (0, "done, or already so"),
-    (1, "failed; the message says why and what to do"),
+    (0, "success, or nothing to do"),
+    (1, "failure; the message says why and what to do"),
     (2, "the command line was wrong"),
     (3, "the server is stopped"),
     (4, "the server runs, but a service does not"),

@@ -42,7 +42,7 @@ def _parts(command: Command) -> Iterator[str]:
     if command is ROOT:
         yield "Environment:\n" + "".join(f"  {name}\n      {text}\n" for name, text in VARIABLES)
         yield _columns("Exit codes", ((str(code), meaning) for code, meaning in EXIT_CODES))
-        yield "`stigmer COMMAND --help` tells more about one of them, `man stigmer` everything.\n"
+        yield "Run `stigmer COMMAND --help` for the help of one command, `man stigmer` for everything.\n"
 
 
 def usage(command: Command) -> str:
