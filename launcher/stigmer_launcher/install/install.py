@@ -105,15 +105,17 @@ class _Installer(NamedTuple):
             raise
 
     def build(self) -> None:
-        """Create every file in a staging directory, then rename that into place.
-
-        If files must be copied, unmodified ones of the version in use are linked instead, where possible.
-        """
-        files = files_of(self.keg.payload)
+        """Create every file in a staging directory, then rename that into place."""
         os.mkdir(self._staging)
         trial = f"{self._staging}/trial"
         methods = filecopy.reproduce(f"{self.keg.libexec}/payload.json", trial, 0o600, self.methods)
         os.unlink(trial)
+        fingerprints = self._create_files(files_of(self.keg.payload), methods)
+        manifest.write_manifest(self._staging, self.keg, fingerprints)
+        os.rename(self._staging, self._directory)
+
+    def _create_files(self, files: Collection[FileEntry], methods: Methods) -> dict[str, int]:
+        """Create the files, instead of copies links to unmodified ones of the current version; return their fingerprints."""
         previous = versions.directory_of(self.places, versions.current(self.places))
         kept: Collection[FileEntry] = ()
         if methods[0] is filecopy.copy:
@@ -130,11 +132,9 @@ class _Installer(NamedTuple):
                 elif methods[0] is not filecopy.link or not _linked(path, libexec, target):
                     self._reproduce(entry, f"{self._staging}/{path}", methods)
                 status = os.lstat(path, dir_fd=target)
-                if flaw := manifest.visible_flaw(status, entry):
-                    self._raise_for_flaw(entry, flaw)
+                self._raise_for_flaw(entry, manifest.visible_flaw(status, entry))
                 fingerprints[path] = manifest.fingerprint_of(status)
-        manifest.write_manifest(self._staging, self.keg, fingerprints)
-        os.rename(self._staging, self._directory)
+        return fingerprints
 
     def repair(self) -> None:
         """Replace every file that is not as released, each by a rename, so that a running server never misses one."""

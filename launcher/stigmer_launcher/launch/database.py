@@ -27,9 +27,8 @@ _PAGE_HEADER = ">BxxH"  # its kind, and the number of its cells
 _INNER_TABLE, _LEAF_TABLE, _LEAF_INDEX = 0x05, 0x0D, 0x0A
 _HEADER_SIZES = {_INNER_TABLE: 12, _LEAF_TABLE: 8}  # bytes, by the kinds of pages in a schema
 _MOST_PAGES = 1000  # of a schema; a damaged one may refer to itself
-# A row of the schema: size, number, size of its header, and the kinds of its five values, all of variable length; then the
-# values: type, name, table, first page and SQL. Group 1 is the kind, and so the length, of the first page's number; group 2
-# the name of a history table.
+# A row of the schema: size, number, header size and the kinds of five values, all of variable length; then type, name,
+# table, first page and SQL. Group 1 is the kind, and so the length, of the first page's number; group 2 a history table.
 _ROW = re.compile(
     rb"(?:[\x80-\xff]*[\x00-\x7f]){6}(.)[\x80-\xff]*[\x00-\x7f]"
     rb"(?:table(?:(history_node|executions)\2)?|index|view|trigger)",

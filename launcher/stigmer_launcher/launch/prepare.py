@@ -50,7 +50,7 @@ def prepare(
     for part in components:
         command = environment.command_of(part, directory, values, keg.payload.inherit, environ)
         command.env[RUN_TOKEN] = token
-        services[part.name] = _service(part, command, keg.payload, values, is_ours=part in ours)
+        services[part.name] = _service(part, command, keg.payload, values, managed=part in ours)
     launch = Launch(
         version=keg.payload.version,
         installed=keg.id,
@@ -75,27 +75,27 @@ def prepare(
 
 
 def _service(
-    part: Component, command: Command, keg: Payload, values: Mapping[str, str], *, is_ours: bool
+    part: Component, command: Command, payload: Payload, values: Mapping[str, str], *, managed: bool
 ) -> ServiceLaunch:
     plan = ServicePlan(
-        part.name, part.needs, part.stop_order, part.grace, part.readiness.seconds, is_ours, part.liveness
+        part.name, part.needs, part.stop_order, part.grace, part.readiness.seconds, managed, part.liveness
     )
     port = int(values[f"port.{part.ports[0][0]}"]) if part.ports else 0
-    proofs = tuple(_proof(asked, keg, values, is_ours=is_ours) for asked in part.readiness.proofs)
-    database = named_database(command.argv, values["home"]) if is_ours else ""
+    proofs = tuple(_resolve(proof, payload, values, managed=managed) for proof in part.readiness.proofs)
+    database = named_database(command.argv, values["home"]) if managed else ""
     return ServiceLaunch(plan, part.version, command.argv, command.env, port, proofs, database)
 
 
-def _proof(asked: Proof, keg: Payload, values: Mapping[str, str], *, is_ours: bool) -> ResolvedProof:
+def _resolve(proof: Proof, payload: Payload, values: Mapping[str, str], *, managed: bool) -> ResolvedProof:
     """Give a proof its address: that of our port, or Temporal's.
 
     A proof without queues gets any queue that is polled: Temporal can describe it in every usable namespace.
     """
-    is_temporals = not is_ours or asked.kind == "pollers"
-    address = values["temporal.address"] if is_temporals else f"127.0.0.1:{values[f'port.{asked.port}']}"
-    polled = (queue for part in keg.components for proof in part.readiness.proofs for queue in proof.queues)
-    queues = asked.queues or (next(polled, "stigmer"),)
-    return ResolvedProof(asked.kind, address, values["temporal.namespace"], queues)
+    at_temporal = not managed or proof.kind == "pollers"
+    address = values["temporal.address"] if at_temporal else f"127.0.0.1:{values[f'port.{proof.port}']}"
+    polled = (queue for part in payload.components for each in part.readiness.proofs for queue in each.queues)
+    queues = proof.queues or (next(polled, "stigmer"),)
+    return ResolvedProof(proof.kind, address, values["temporal.namespace"], queues)
 
 
 def _directories(components: Iterable[Component], values: Mapping[str, str]) -> Iterator[str]:

@@ -63,9 +63,8 @@ def show_all(invocation: Invocation, context: Context) -> int:
     read = file.read_config(find_places(context.environ).config)
     found = effective_values(read, context.environ)
     if invocation.has("json"):
-        context.out.line(
-            json.dumps({key: {"value": value, "origin": origin} for key, (value, origin) in found.items()}, indent=2)
-        )
+        plain = {key: {"value": value, "origin": origin} for key, (value, origin) in found.items()}
+        context.out.line(json.dumps(plain, indent=2))
         return 0
     for line in columns((key, f"{value}  ({origin})") for key, (value, origin) in found.items()):
         context.out.line(line.removeprefix("  "))
