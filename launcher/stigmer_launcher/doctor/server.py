@@ -13,7 +13,7 @@ from stigmer_launcher.system import ports, process, service_manager
 
 _TIMEOUT = 2.0  # seconds for Temporal to answer
 _PAUSE = 0.1  # seconds between two tries
-_ENDS_LEFTOVERS = "run `stigmer server`: it ends what is left"
+_ENDS_LEFTOVERS = "run `stigmer server`: it ends the leftover processes"
 _LISTENERS = "/proc/net/tcp"
 # Files of earlier versions of Stigmer, relative to the home.
 _FORMER = ("data/daemon.pid", "data/workflow-runner.pid", "data/agent-runner.pid", "temporal.pid", "temporal.lock")
@@ -125,7 +125,7 @@ def _port(context: DoctorContext, name: str, number: int) -> Finding:
         if not ports.is_free(number):
             return Finding(name, PROBLEM, f"{number}: taken, owner unknown")
         if context.supervisor and context.snapshot.state == phases.RUNNING:
-            return Finding(name, WARNING, f"{number}: nobody listens, and the server runs")
+            return Finding(name, WARNING, f"{number}: no listener, although the server runs")
         return Finding(name, OK, f"{number}: free")
     whose = f"{number}: {owner.name}" + (f" (pid {owner.pid})" if owner.pid else "")
     if context.supervisor and _service_of(context, owner.pid):

@@ -26,9 +26,7 @@ class ServiceProcess:
         self.log = logfile.LogFile(logfile.log_path(launch.places.logs, plan.name), launch.secrets)
         self.output = -1  # the pipe that it prints to
         self.probe: Probe | None = None
-        self.times: dict[
-            str, float
-        ] = {}  # seconds since `began` of the first `spawned`, `ready`, `told`, `killed`, `ended`
+        self.times: dict[str, float] = {}  # seconds since `began` of the first event of each kind, see `_mark`
         self.member = state.ServiceSnapshot(
             plan.name,
             managed=plan.managed,

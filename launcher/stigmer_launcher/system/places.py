@@ -133,9 +133,11 @@ def unwritable(path: str, home: str, *, read_only: bool = False) -> HomeError:
     if read_only:
         return HomeError(f"{path} is on a read-only file system", f"mount it writable, {ANOTHER_DISK}")
     if owner == os.geteuid():
-        return HomeError(f"you may not write {path}", f"run `chmod -R u+rwX {place}`, {ANOTHER_DISK}")
+        return HomeError(f"no permission to write {path}", f"run `chmod -R u+rwX {place}`, {ANOTHER_DISK}")
     whose = "" if owner is None else f": it belongs to user {user_name(owner)}"
-    return HomeError(f"you may not write {path}{whose}", f'run `sudo chown -R "$(id -un)" {place}`, {ANOTHER_DISK}')
+    return HomeError(
+        f"no permission to write {path}{whose}", f'run `sudo chown -R "$(id -un)" {place}`, {ANOTHER_DISK}'
+    )
 
 
 def user_name(user: int) -> str:

@@ -89,7 +89,7 @@ def _print(logs: Iterable[Iterable[Entry]], names: Collection[str], out: Termina
     for entry in entries[max(0, len(entries) - count) :]:
         stamp = entry.stamp.decode() if stamps else ""
         out.text(f"{prefixes[entry.service]}{stamp}{readable(entry.text, colours=out.colour, stamp=not stamp)}\n")
-        if out.failure:  # nobody reads on
+        if out.failure:  # the reader has gone
             return
 
 
@@ -120,7 +120,7 @@ class Tail:
         while True:
             newer = self._open_newer()  # opened first: what is written before a rotation is read below
             if os.fstat(self._descriptor).st_size < os.lseek(self._descriptor, 0, os.SEEK_CUR):
-                os.lseek(self._descriptor, 0, os.SEEK_SET)  # somebody has truncated it
+                os.lseek(self._descriptor, 0, os.SEEK_SET)  # another program has truncated it
             while data := os.read(self._descriptor, _BLOCK):
                 *lines, self._pending = (self._pending + data).split(b"\n")
                 entries += map(self._entry, lines)

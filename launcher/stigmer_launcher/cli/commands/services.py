@@ -8,7 +8,7 @@ from stigmer_launcher.errors import BusyError, DegradedError, StoppedError, Usag
 from stigmer_launcher.supervise import control, leftovers, lifecycle, phases, state
 from stigmer_launcher.system.places import find_places
 
-_TIMEOUT = 300.0  # seconds to wait for a start or a stop that somebody else asked for
+_TIMEOUT = 300.0  # seconds to wait for a start or a stop that another command requested
 _PAUSE = 0.02
 _SPARE = 15.0  # seconds beyond the grace period of a service
 _DOING = {lifecycle.STOP: "stopping", lifecycle.RESTART: "restarting"}
@@ -22,7 +22,7 @@ def stop_services(names: Sequence[str], context: Context) -> int:
     try:
         _request_and_wait(instance, lifecycle.STOP, names, context)
         context.out.done(f"Stopping {', '.join(names)}")
-    except StoppedError:  # perhaps somebody has stopped the whole server meanwhile
+    except StoppedError:  # another command may have stopped the whole server meanwhile
         context.out.line("Server is not running")
     return 0
 

@@ -75,8 +75,8 @@ def _describe_service(service: state.ServiceSnapshot, stage: str, now: float) ->
 def show(out: Terminal, snapshot: state.Snapshot, stage: str, pid: int, logs: str) -> None:
     """Print the state for people."""
     heading = f"Stigmer {snapshot.version} is" if snapshot.supervisor_pid else "Stigmer is"
-    who = "watchdog" if stage == phases.CLEANING else "supervisor"
-    out.line(f"{heading} {out.paint(stage, _COLOURS.get(stage, 'bold'))}" + (f" ({who} {pid})" if pid else ""))
+    process_name = "watchdog" if stage == phases.CLEANING else "supervisor"
+    out.line(f"{heading} {out.paint(stage, _COLOURS.get(stage, 'bold'))}" + (f" ({process_name} {pid})" if pid else ""))
     if stage in _ADVICE:
         out.line(f"  {_ADVICE[stage]}")
         return
