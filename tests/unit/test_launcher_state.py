@@ -32,7 +32,7 @@ from stigmer_launcher.system.places import find_places
 LAUNCH = Launch(
     version="2.0.0",
     installed="2.0.0-abc",
-    components="/home/versions/2.0.0-abc",
+    directory="/home/versions/2.0.0-abc",
     places=find_places({"STIGMER_HOME": "/home"}),
     token="t0ken",  # noqa: S106 - it opens nothing
     ports={"server": 7234},

@@ -76,7 +76,7 @@ def _versions(context: DoctorContext, keg: payload.Keg) -> Iterator[Finding]:
         yield Finding("bin", NOTE, f"bin holds {current}; the next start switches to {keg.id}")
     if os.path.lexists(context.places.bin) and not current:
         yield Finding("bin", NOTE, "bin is not ours; the next start moves it aside and keeps it")
-    running = context.snapshot.installed if context.supervisor else ""
+    running = context.snapshot.installed if context.supervisor_pid else ""
     for name in versions.outdated(context.places, (keg.id,)):
         why = "kept for the running server" if name == running else "removed at the next start"
         yield Finding("old version", NOTE, f"{name}, {why}")

@@ -20,8 +20,8 @@ class DoctorContext(NamedTuple):
     keg: Keg | None
     config: Config
     snapshot: Snapshot
-    supervisor: int  # its pid, 0 when none runs
-    watchdog: int  # its pid while it stops a killed supervisor's services, else 0
+    supervisor_pid: int  # 0 when none runs
+    watchdog_pid: int  # 0 unless it stops the services of a killed supervisor
     deep: bool  # whether the content of files is compared
 
 

@@ -31,7 +31,7 @@ def check_server(context: DoctorContext) -> Iterator[Finding]:
 
 def check_databases(context: DoctorContext) -> Iterator[Finding]:
     """Examine the services' databases, unless the server runs and uses them."""
-    for part in context.keg.payload.components if context.keg and not context.supervisor else ():
+    for part in context.keg.payload.components if context.keg and not context.supervisor_pid else ():
         arguments = tuple(text.replace("{home.relative}", environment.HOME_RELATIVE) for text in part.arguments)
         path = database.named_database(arguments, context.places.home)
         content = database.examine(path) if path else database.Content.MISSING
@@ -48,14 +48,14 @@ def check_databases(context: DoctorContext) -> Iterator[Finding]:
 def check_ports(context: DoctorContext) -> Iterator[Finding]:
     """Check every port: free, ours, or taken by another program."""
     if context.keg:
-        running = context.snapshot.ports if context.supervisor else {}
+        running = context.snapshot.ports if context.supervisor_pid else {}
         chosen = running or environment.ports_of(context.keg.payload, context.config, {})
         yield from (_port(context, name, number) for name, number in chosen.items())
 
 
 def check_exposure(context: DoctorContext) -> Iterator[Finding]:
     """Warn of every port of our services that other machines can reach."""
-    if not context.supervisor:
+    if not context.supervisor_pid:
         return
     if sys.platform != "darwin" and not os.access(_LISTENERS, os.R_OK):
         yield Finding("exposure", NOTE, f"not checked: {_LISTENERS} cannot be read")
@@ -74,7 +74,7 @@ def check_temporal(context: DoctorContext) -> Iterator[Finding]:
     """Check that Temporal serves: the running one, or the external one that is configured."""
     components = context.keg.payload.components if context.keg else ()
     external = environment.external_address(components, context.config, context.environ)
-    running = context.snapshot.temporal if context.supervisor else ""
+    running = context.snapshot.temporal if context.supervisor_pid else ""
     whose = f"at {running or external}" + (", not ours" if external else "")
     if not (running or external):
         yield Finding("server", OK, "ours, started with the server")
@@ -86,16 +86,16 @@ def check_temporal(context: DoctorContext) -> Iterator[Finding]:
 
 def _supervisor(context: DoctorContext) -> Iterator[Finding]:
     snapshot = context.snapshot
-    if context.supervisor:
+    if context.supervisor_pid:
         level = {phases.RUNNING: OK, phases.STARTING: NOTE, phases.STOPPING: NOTE}.get(snapshot.state, PROBLEM)
-        text = f"{snapshot.state or 'unknown'}, pid {context.supervisor}, version {snapshot.version or 'unknown'}"
+        text = f"{snapshot.state or 'unknown'}, pid {context.supervisor_pid}, version {snapshot.version or 'unknown'}"
         yield Finding("supervisor", level, text)
         if context.keg and snapshot.installed not in ("", context.keg.id):
             text = f"{snapshot.installed} is running, {context.keg.id} is installed"
-            remedy = f"run `{service_manager.command_for('restart', context.supervisor, snapshot.job)}`"
+            remedy = f"run `{service_manager.command_for('restart', context.supervisor_pid, snapshot.job)}`"
             yield Finding("version", WARNING, text, remedy)
-    elif context.watchdog:
-        yield Finding("supervisor", NOTE, f"killed; its watchdog (pid {context.watchdog}) is stopping the services")
+    elif context.watchdog_pid:
+        yield Finding("supervisor", NOTE, f"killed; its watchdog (pid {context.watchdog_pid}) is stopping the services")
     elif snapshot.is_clean:
         yield Finding("supervisor", OK, "stopped")
     else:
@@ -104,13 +104,13 @@ def _supervisor(context: DoctorContext) -> Iterator[Finding]:
 
 
 def _service(context: DoctorContext, service: state.ServiceSnapshot) -> Iterator[Finding]:
-    if context.supervisor:
+    if context.supervisor_pid:
         level = {phases.RUNNING: OK, phases.FAILED: PROBLEM, phases.DEGRADED: PROBLEM}.get(service.state, NOTE)
         text = f"{service.state}, pid {service.pid}, {service.restarts} restarts, version {service.version}"
         yield Finding(service.name, level, text + (f": {service.lacking}" if service.lacking else ""))
     elif process.is_same_process(service.pid, service.identity):
         text = f"pid {service.pid} still runs"
-        if context.watchdog:
+        if context.watchdog_pid:
             yield Finding(service.name, NOTE, text)
         else:
             yield Finding(service.name, PROBLEM, f"{text} without its supervisor", _ENDS_LEFTOVERS)
@@ -124,11 +124,11 @@ def _port(context: DoctorContext, name: str, number: int) -> Finding:
     if owner is None:
         if not ports.is_free(number):
             return Finding(name, PROBLEM, f"{number}: taken, owner unknown")
-        if context.supervisor and context.snapshot.state == phases.RUNNING:
+        if context.supervisor_pid and context.snapshot.state == phases.RUNNING:
             return Finding(name, WARNING, f"{number}: no listener, although the server runs")
         return Finding(name, OK, f"{number}: free")
     whose = f"{number}: {owner.name}" + (f" (pid {owner.pid})" if owner.pid else "")
-    if context.supervisor and _service_of(context, owner.pid):
+    if context.supervisor_pid and _service_of(context, owner.pid):
         return Finding(name, OK, f"{whose}, ours")
     remedy = f"stop it, or move ours: `stigmer config set ports.{name} NUMBER`"
     return Finding(name, PROBLEM, f"{whose}, not ours", remedy)

@@ -42,7 +42,7 @@ class Launch(NamedTuple):
 
     version: str
     installed: str  # the id of the components' version
-    components: str  # its directory
+    directory: str  # of that version
     places: Places
     token: str  # marks the processes of services
     ports: Mapping[str, int]

@@ -54,7 +54,7 @@ def prepare(
     launch = Launch(
         version=keg.payload.version,
         installed=keg.id,
-        components=directory,
+        directory=directory,
         places=places,
         token=token,
         ports={name: numbers[name] for part in ours for name, _ in part.ports},

@@ -50,7 +50,7 @@ def supervise(launch: Launch, emit: Callable[[ProgressEvent], None]) -> int:
         with lock:
             _take_over(instance, launch, note)
             with install_lock(launch.places.run, note) as installing, SignalPipe() as signals:
-                if not os.path.isdir(launch.components):
+                if not os.path.isdir(launch.directory):
                     emit({"event": "superseded"})
                     return 0
                 supervisor = Supervisor(launch, signals, emit_and_log)
