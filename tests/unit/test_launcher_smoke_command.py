@@ -9,14 +9,14 @@ import pytest
 from stigmer_launcher.cli.commands.smoke import judge, run, send_request
 from stigmer_launcher.errors import SmokeError
 from stigmer_launcher.install.payload import Smoke
-from stigmer_launcher.launch.environment import Command
+from stigmer_launcher.launch.environment import ServiceCommand
 from stigmer_launcher.readiness import channel, grpc
 from stigmer_launcher.supervise.state import Snapshot
 from support.launcher_services import eventually, is_running
 
 
 def shell(script: str, seconds: float = 30.0) -> tuple[int, str]:
-    return run(Command(("/bin/sh", "-c", script), {"NAME": "value"}), seconds)
+    return run(ServiceCommand(("/bin/sh", "-c", script), {"NAME": "value"}), seconds)
 
 
 def test_a_command_runs_with_its_own_environment_and_both_its_outputs_are_taken() -> None:

@@ -27,14 +27,14 @@ _VARIABLE = re.compile(r"\{(?:([^{}]*)\})?")
 EXECUTION_NAMES = ("mode", "sandbox_image", "auto_pull", "cleanup", "ttl")
 
 
-class Command(NamedTuple):
+class ServiceCommand(NamedTuple):
     """A program ready to be started: absolute executable first, and the whole environment."""
 
     argv: tuple[str, ...]
     env: dict[str, str]
 
     def __repr__(self) -> str:  # the environment may hold a key
-        return f"Command({' '.join(self.argv)}, with {len(self.env)} variables)"
+        return f"ServiceCommand({' '.join(self.argv)}, with {len(self.env)} variables)"
 
 
 def ports_of(payload: Payload, config: Config, chosen: Mapping[str, int]) -> dict[str, int]:
@@ -107,13 +107,13 @@ def executable_of(component: Component, directory: str, environ: Mapping[str, st
 
 def command_of(
     component: Component, directory: str, values: Mapping[str, str], names: Sequence[str], environ: Mapping[str, str]
-) -> Command:
+) -> ServiceCommand:
     """Return a component's command: it inherits the variables `names`, and gets its own variables that are not empty."""
     arguments = (fill(argument, values, component) for argument in component.arguments)
     own = {name: fill(value, values, component) for name, value in component.environment}
     inherited = {name: environ[name] for name in names if name in environ and not name.startswith(_NEVER_INHERITED)}
     env = {**inherited, **{name: value for name, value in own.items() if value}}
-    return Command((executable_of(component, directory, environ), *arguments), env)
+    return ServiceCommand((executable_of(component, directory, environ), *arguments), env)
 
 
 def _why_not_runnable(path: str) -> str:

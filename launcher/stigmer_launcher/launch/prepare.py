@@ -14,7 +14,7 @@ from stigmer_launcher.install.payload import Component, Payload, Proof, read_keg
 from stigmer_launcher.install.preflight import require_start_space
 from stigmer_launcher.launch import environment
 from stigmer_launcher.launch.database import named_database
-from stigmer_launcher.launch.environment import Command
+from stigmer_launcher.launch.environment import ServiceCommand
 from stigmer_launcher.launch.plan import Launch, ServiceLaunch, ServicePlan
 from stigmer_launcher.readiness.checks import ResolvedProof
 from stigmer_launcher.system.places import Places, installed_libexec, prepare_home
@@ -25,7 +25,7 @@ from stigmer_launcher.system.process import RUN_TOKEN
 def prepare(
     environ: Mapping[str, str],
     places: Places,
-    ports: Mapping[str, int],
+    chosen_ports: Mapping[str, int],
     report: Callable[[str], None],
     *,
     in_use: Callable[[], Iterable[str]] = tuple,
@@ -42,22 +42,22 @@ def prepare(
     keg = read_keg(installed_libexec(environ))
     components, directory = keg.payload.components, versions.directory_of(places, keg.id)
     external = environment.external_address(components, config, environ)
-    ours = [part for part in components if not (external and part.external)]
-    numbers = environment.ports_of(keg.payload, config, ports)
-    values = environment.variables(places.home, numbers, external, llm, config, environ)
+    managed = [part for part in components if not (external and part.external)]
+    ports = environment.ports_of(keg.payload, config, chosen_ports)
+    values = environment.variables(places.home, ports, external, llm, config, environ)
     token = os.urandom(16).hex()
     services: dict[str, ServiceLaunch] = {}
     for part in components:
         command = environment.command_of(part, directory, values, keg.payload.inherit, environ)
         command.env[RUN_TOKEN] = token
-        services[part.name] = _service(part, command, keg.payload, values, managed=part in ours)
+        services[part.name] = _service(part, command, keg.payload, values, managed=part in managed)
     launch = Launch(
         version=keg.payload.version,
         installed=keg.id,
         directory=directory,
         places=places,
         token=token,
-        ports={name: numbers[name] for part in ours for name, _ in part.ports},
+        ports={name: ports[name] for part in managed for name, _ in part.ports},
         temporal=values["temporal.address"],
         secrets=tuple(filter(None, (llm.api_key,))),
         services=services,
@@ -66,16 +66,16 @@ def prepare(
     if not leftovers:
         require_free(launch.ports)
     installing()
-    made = install(keg, places, report, in_use=in_use)
+    installed = install(keg, places, report, in_use=in_use)
     if create_config(places):
         report(f"Created {places.config}")
     prepare_home(places.home, places.logs, *_directories(components, values))
     require_start_space(places.home)
-    return launch, made
+    return launch, installed
 
 
 def _service(
-    part: Component, command: Command, payload: Payload, values: Mapping[str, str], *, managed: bool
+    part: Component, command: ServiceCommand, payload: Payload, values: Mapping[str, str], *, managed: bool
 ) -> ServiceLaunch:
     plan = ServicePlan(
         part.name, part.needs, part.stop_order, part.grace, part.readiness.seconds, managed, part.liveness

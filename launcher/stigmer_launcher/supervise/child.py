@@ -23,23 +23,23 @@ def spawn(command: tuple[str, ...], environment: Mapping[str, str]) -> tuple[int
     for descriptor in _descriptors():
         with suppress(OSError):  # already closed: the descriptor that listed the others
             os.set_inheritable(descriptor, False)
-    output, its_output = os.pipe()
-    os.set_blocking(output, False)
+    reader, writer = os.pipe()
+    os.set_blocking(reader, False)
     actions = [
         (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-        (os.POSIX_SPAWN_DUP2, its_output, 1),
-        (os.POSIX_SPAWN_DUP2, its_output, 2),
+        (os.POSIX_SPAWN_DUP2, writer, 1),
+        (os.POSIX_SPAWN_DUP2, writer, 2),
     ]
     try:
         pid = os.posix_spawn(
             command[0], command, environment, file_actions=actions, setsid=True, setsigmask=(), setsigdef=_DEFAULTS
         )
     except OSError:
-        os.close(output)
+        os.close(reader)
         raise
     finally:
-        os.close(its_output)
-    return pid, output
+        os.close(writer)
+    return pid, reader
 
 
 def fork(run_child: Callable[[], int]) -> int:

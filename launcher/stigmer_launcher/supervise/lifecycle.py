@@ -239,11 +239,11 @@ class _Decision:
                 self.check_liveness(service)
             elif self.stage == phases.STARTING:
                 phase = service.phase if service.plan.managed else phases.FAILED
-                self.fail_start(service._replace(phase=phase, error=self.too_late(service), until=NEVER))
+                self.fail_start(service._replace(phase=phase, error=self.describe_timeout(service), until=NEVER))
             elif self.stage == phases.RUNNING:
-                self.terminate(service, self.too_late(service))
+                self.terminate(service, self.describe_timeout(service))
 
-    def too_late(self, service: Service) -> str:
+    def describe_timeout(self, service: Service) -> str:
         reason = f": {service.lacking}" if service.lacking else ""
         within = f"within {service.plan.seconds:g} s"
         if service.phase != phases.PROVING:

@@ -16,6 +16,7 @@ from stigmer_launcher.errors import DegradedError, SmokeError, StoppedError, Usa
 from stigmer_launcher.install import versions
 from stigmer_launcher.install.payload import Payload, Proof, Smoke, read_keg
 from stigmer_launcher.launch import environment
+from stigmer_launcher.launch.environment import ServiceCommand
 from stigmer_launcher.readiness import channel, grpc
 from stigmer_launcher.supervise import child, phases, state
 from stigmer_launcher.system import process
@@ -109,16 +110,16 @@ def _run_command(payload: Payload, snapshot: state.Snapshot, environ: Mapping[st
     return report, [shown, f"  {last}"]
 
 
-def _command(payload: Payload, snapshot: state.Snapshot, environ: Mapping[str, str]) -> tuple[environment.Command, str]:
+def _command(payload: Payload, snapshot: state.Snapshot, environ: Mapping[str, str]) -> tuple[ServiceCommand, str]:
     """Return the smoke command with the component's environment, and the API key in it; one typed at the start is unknown."""
     test, places = payload.smoke, find_places(environ)
     config = file.read_config(places.config)
     model = llm.find_llm(environ, config)
     named = next(part for part in payload.components if part.name == test.component)
     component = named._replace(arguments=test.arguments)
-    numbers = {**environment.ports_of(payload, config, {}), **snapshot.ports}
+    ports = {**environment.ports_of(payload, config, {}), **snapshot.ports}
     external = "" if all(service.managed for service in snapshot.services) else snapshot.temporal
-    values = environment.variables(places.home, numbers, external, model, config, environ)
+    values = environment.variables(places.home, ports, external, model, config, environ)
     directory = versions.directory_of(places, snapshot.installed)
     return environment.command_of(component, directory, values, payload.inherit, environ), model.api_key
 
@@ -130,7 +131,7 @@ def judge(test: Smoke, status: int, output: str) -> str:
     return "" if re.search(test.output, output) else f"printed nothing that matches {test.output!r}"
 
 
-def run(command: environment.Command, seconds: float) -> tuple[int, str]:
+def run(command: ServiceCommand, seconds: float) -> tuple[int, str]:
     """Run a program and kill the rest of its group; return `waitpid`'s status and the output. TimeoutError after `seconds`."""
     deadline = time.monotonic() + seconds
     pid, pipe = child.spawn(command.argv, command.env)

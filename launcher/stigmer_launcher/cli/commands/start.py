@@ -20,7 +20,7 @@ _IN_DOUBT = (phases.PROVING, phases.DEGRADED)
 
 def start(invocation: Invocation, context: Context) -> int:
     """Start everything, unless it runs already."""
-    return _start(_ports(invocation), invocation, context)
+    return _start(_read_ports(invocation), invocation, context)
 
 
 def restart(invocation: Invocation, context: Context) -> int:
@@ -35,7 +35,7 @@ def restart(invocation: Invocation, context: Context) -> int:
     places = find_places(context.environ)
     instance = state.Instance(places.run)
     before = state.read_snapshot(instance)
-    ports = {**({} if before.is_clean else before.asked_ports), **_ports(invocation)}
+    ports = {**({} if before.is_clean else before.asked_ports), **_read_ports(invocation)}
     launch = None
     if state.supervisor_pid(instance):
         launch = _prepare(places, ports, context)
@@ -66,7 +66,7 @@ def _start(ports: Mapping[str, int], invocation: Invocation, context: Context, l
 
 def _prepare(places: Places, ports: Mapping[str, int], context: Context) -> Launch:
     instance, out = state.Instance(places.run), context.out
-    launch, made = prepare(
+    launch, installed = prepare(
         context.environ,
         places,
         ports,
@@ -75,7 +75,7 @@ def _prepare(places: Places, ports: Mapping[str, int], context: Context) -> Laun
         in_use=lambda: [state.living_snapshot(instance).installed],
         leftovers=not state.read_snapshot(instance).is_clean,
     )
-    if made:
+    if installed:
         out.done("Extracting binaries")
     return launch._replace(asked_ports=ports)
 
@@ -119,7 +119,7 @@ def _show(snapshot: state.Snapshot, context: Context, heading: str) -> None:
     version.mention_mismatch(snapshot, context)
 
 
-def _ports(invocation: Invocation) -> dict[str, int]:
+def _read_ports(invocation: Invocation) -> dict[str, int]:
     """Return the ports of the command line's `--port NAME=NUMBER`; UsageError for another form."""
     ports: dict[str, int] = {}
     for text in invocation.all_values("port"):
