@@ -86,8 +86,8 @@ def test_a_file_of_an_earlier_version_is_understood_and_what_has_no_effect_is_sa
 @pytest.mark.parametrize(
     ("text", "line", "problem"),
     [
-        ("backend:\n  typ: local", 2, "there is no key backend.typ, did you mean backend.type?"),
-        ("provider: openai", 1, "there is no key provider, did you mean backend.local.llm.provider?"),
+        ("backend:\n  typ: local", 2, "there is no key backend.typ; did you mean `backend.type`?"),
+        ("provider: openai", 1, "there is no key provider; did you mean `backend.local.llm.provider`?"),
         ("zzz: 1", 1, "there is no key zzz"),
         ("backend:\n  type: remote", 2, "invalid value 'remote' for backend.type: expected one of local, cloud"),
         ("ports:\n  server: 70000", 2, "expected 1-65535"),
@@ -212,7 +212,7 @@ def test_a_number_is_written_without_zeros_before_it(places: Places) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("ports.sever", "1", "there is no key ports.sever, did you mean ports.server?"),
+        ("ports.sever", "1", "there is no key ports.sever; did you mean `ports.server`?"),
         ("ports.server", "x", "invalid value 'x' for ports.server: expected 1-65535"),
         ("backend.local.llm.api_key", "sk-1", "is a secret and must not stand on a command line"),
         ("backend.cloud.token", "t", "is a secret"),
@@ -291,7 +291,7 @@ def test_unset_removes_one_value_and_keeps_the_rest(places: Places) -> None:
     assert config_file.unset_value(places, "backend.local.llm.model")
     assert Path(places.config).read_text() == UPSTREAM.replace("      model: claude-sonnet-4.5\n", "")
     assert not config_file.unset_value(places, "backend.local.llm.model"), "it is gone already"
-    with pytest.raises(UsageError, match=r"no key ports\.sever, did you mean ports\.server\?"):
+    with pytest.raises(UsageError, match=r"no key ports\.sever; did you mean `ports\.server`\?"):
         config_file.unset_value(places, "ports.sever")
 
 

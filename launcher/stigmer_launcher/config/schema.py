@@ -108,10 +108,10 @@ backend:
 """
 
 
-def did_you_mean(key: str) -> str:
-    """Return `, did you mean …?` for a key that does not exist, empty when no key is similar."""
+def suggestion(key: str) -> str:
+    """Return "; did you mean …?" for a key that does not exist, empty when no key is similar."""
     import difflib
 
     of_this_name = [known for known in SCHEMA if known.rpartition(".")[2] == key.rpartition(".")[2]]
     near = difflib.get_close_matches(key, SCHEMA, n=1, cutoff=0.7) or of_this_name
-    return f", did you mean {near[0]}?" if near else ""
+    return f"; did you mean `{near[0]}`?" if near else ""
