@@ -15,7 +15,7 @@ def test_a_start_right_after_a_service_was_killed_waits_until_it_is_back(running
     before = running.kill("workflow-runner")
     done = running("server")
     assert (done.code, done.err) == (0, "")
-    assert "has restarted what ended" in done.out
+    assert "is restarting services; waiting" in done.out
     assert running.status()["state"] == "running"
     assert running.pid("workflow-runner") not in (0, before)
 

@@ -32,7 +32,7 @@ class ServiceLaunch(NamedTuple):
     database: str = ""
 
     def checks(self, group: int, spawned: float, *, was_ready: bool = False) -> list[tuple[str, Check]]:
-        """Return address and check of each proof, or of the first if it `was_ready`, for a `group` `spawned` at that epoch time."""
+        """Return address and check of each proof, of the first alone if it `was_ready`; `spawned` is an epoch time."""
         asked = self.proofs[:1] if was_ready else self.proofs
         return [(proof.address, check_for(proof, group, spawned, was_ready=was_ready)) for proof in asked]
 

@@ -80,7 +80,7 @@ def _is_settled(snapshot: state.Snapshot, first: state.Snapshot) -> bool:
 
 def _describe_wait(snapshot: state.Snapshot, pid: int) -> str:
     if snapshot.state in (phases.RUNNING, phases.DEGRADED):
-        return f"Waiting until the server (pid {pid}) has restarted what ended"
+        return f"The server (pid {pid}) is restarting services; waiting"
     if snapshot.state in (phases.STOPPING, phases.STOPPED):
         return f"The server (pid {pid}) is stopping; waiting"
     return f"Another `stigmer server` (pid {pid}) is starting; waiting"
@@ -90,17 +90,17 @@ def _request_and_wait(instance: state.Instance, verb: str, names: Sequence[str],
     """Wait until the server has started, request a stop or restart, and wait until all these services have done it."""
     _require_known(names, state.living_snapshot(instance), context)
     started_states = (phases.RUNNING, phases.DEGRADED)
-    started = next((now for _, now, _ in _poll(instance, _TIMEOUT) if now.state in started_states), None)
+    started = next((each for _, each, _ in _poll(instance, _TIMEOUT) if each.state in started_states), None)
     if started is None:
         raise StoppedError("the server is stopped")
     before = [started.service(name) for name in names]
     listed = ", ".join(names)
     context.out.passing(f"{_DOING[verb].capitalize()} {listed}...")
     control.request(instance, verb, names)
-    for _, now, _ in _poll(instance, max(each.grace for each in before) + _SPARE, f"{_DOING[verb]} {listed}"):
-        if now.supervisor_pid != started.supervisor_pid:
+    for _, snapshot, _ in _poll(instance, max(each.grace for each in before) + _SPARE, f"{_DOING[verb]} {listed}"):
+        if snapshot.supervisor_pid != started.supervisor_pid:
             break
-        if all(_is_done(verb, now.service(each.name), each) for each in before):
+        if all(_is_done(verb, snapshot.service(each.name), each) for each in before):
             return
     raise StoppedError(_STOPPED_MEANWHILE)
 
