@@ -32,7 +32,7 @@ class Control:
         return self._reader
 
     def take(self, services: Container[str]) -> Iterator[lifecycle.Requested]:
-        """Read and yield the requests for these services; writes of a FIFO are atomic, so none is partial."""
+        """Read and yield the requests for these services; each was written at once, so none is partial."""
         for line in os.read(self._reader, 65536).decode(errors="replace").splitlines():
             verb, _, name = line.partition(" ")
             if name in services:
