@@ -14,7 +14,7 @@ from benchmarks.errors import BenchmarkError
 from benchmarks.turns import take_turns
 from stigmer_launcher.install.filecopy import METHODS, copy, reproduce
 from stigmer_launcher.install.install import install
-from stigmer_launcher.install.manifest import files_of, read_keg
+from stigmer_launcher.install.payload import files_of, read_keg
 from stigmer_launcher.system.places import find_places
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks import ground
-from stigmer_launcher.install.manifest import files_of, read_keg
+from stigmer_launcher.install.payload import files_of, read_keg
 
 
 def describe_machine(keg: Path, python: Path, ground_kind: str) -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.turns import run_program
-from stigmer_launcher.install.manifest import read_keg
+from stigmer_launcher.install.payload import read_keg
 from stigmer_launcher.launch.plan import Launch
 from stigmer_launcher.launch.prepare import prepare
 from stigmer_launcher.supervise.state import Instance, supervisor_pid

@@ -36,7 +36,7 @@ def render_commands(pipeline: click.Group) -> str:
 def _launcher_command(command: Command) -> str:
     rows = [(f"`{describe_option(option)}`", sentence(option.help)) for option in command.options]
     parts = [f"### `{usage(command)}`", sentence(command.summary)]
-    parts += [command.more] if command.more else []
+    parts += [command.description] if command.description else []
     parts += [f"`{command.arguments[0]}` is one of {', '.join(command.choices)}."] if command.choices else []
     return "\n\n".join((*parts, *([table(("option", "meaning"), rows)] if rows else [])))
 

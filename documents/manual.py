@@ -37,15 +37,15 @@ def render_manual() -> str:
 
 
 def _command(command: Command) -> str:
-    more = f"\n{_escape(command.more)}" if command.more else ""
-    return f".SS {_escape(usage(command))}\n{_escape(sentence(command.summary))}{more}\n" + "".join(
+    description = f"\n{_escape(command.description)}" if command.description else ""
+    return f".SS {_escape(usage(command))}\n{_escape(sentence(command.summary))}{description}\n" + "".join(
         map(_option, command.options)
     )
 
 
 def _option(option: Option) -> str:
     names = f"\\-{option.short}, " if option.short else ""
-    value = f" \\fI{_escape(option.value)}\\fR" if option.value else ""
+    value = f" \\fI{_escape(option.metavar)}\\fR" if option.metavar else ""
     return f".TP\n\\fB{names}\\-\\-{_escape(option.name)}\\fR{value}\n{_escape(sentence(option.help))}\n"
 
 

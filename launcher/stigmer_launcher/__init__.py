@@ -1,1 +1,1 @@
-"""The `stigmer` command: supervises the services a bottle carries. Standard library only."""
+"""The `stigmer` command: installs and supervises the services of a bottle. Standard library only."""

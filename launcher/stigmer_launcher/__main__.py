@@ -1,4 +1,4 @@
-"""Where the program begins. The version is answered before anything else is imported."""
+"""Entry point of the program. Prints the version before it imports anything else."""
 
 import os
 import sys
@@ -7,21 +7,21 @@ from stigmer_launcher.version import NAME, VERSION
 
 
 def run(arguments: list[str]) -> int:
-    """Run the command line and give its exit code."""
+    """Run the command line and return its exit code."""
     if arguments in (["--version"], ["-V"]) and sys.stdout:
         try:
-            print(NAME, VERSION, flush=True)  # noqa: T201 - what a program's answer is
+            print(NAME, VERSION, flush=True)  # noqa: T201 - the output of the command
         except OSError:
-            pass  # `main` fails in the same way, and explains it
+            pass  # `main` fails in the same way, and reports it
         else:
             return 0
     # The next file that is opened, such as a lock, would get the number of a closed stream and be taken for the terminal.
-    for name in ("stdin", "stdout", "stderr"):  # in the order of their numbers: a file gets the lowest that is free
+    for name in ("stdin", "stdout", "stderr"):  # in the order of their numbers: a file gets the lowest free one
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w", encoding="utf-8"))  # noqa: SIM115 - for life
+            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w", encoding="utf-8"))  # noqa: SIM115 - never closed
     import gc
 
-    gc.disable()  # a command ends before there is anything worth collecting; who stays longer enables it again
+    gc.disable()  # most commands end before there is anything worth collecting; the supervisor enables it again
 
     from stigmer_launcher.cli.main import main
 

@@ -1,8 +1,8 @@
-"""Every way the launcher fails. `main` prints `Error: …` and `Hint: …` on stderr and exits with the code (see `grammar`)."""
+"""The launcher's errors. `main` prints `Error: …` and `Hint: …` on stderr and exits with the code (see `grammar`)."""
 
 
 class LauncherError(Exception):
-    """A failure the user can act on: what happened, and what to do about it."""
+    """A failure: the message says what happened, `remedy` what the user can do about it."""
 
     exit_code = 1
     remedy = "run `stigmer doctor` and read what it finds"
@@ -13,32 +13,32 @@ class LauncherError(Exception):
 
 
 class UsageError(LauncherError):
-    """The command line asks for something that does not exist or must not be done."""
+    """The command line is wrong."""
 
     exit_code = 2
     remedy = "run `stigmer --help`"
 
 
 class StoppedError(LauncherError):
-    """The server does not run, and what was asked needs it."""
+    """The server is stopped, and the command needs it."""
 
     exit_code = 3
     remedy = "run `stigmer server`"
 
 
 class DegradedError(LauncherError):
-    """The server runs, but a service of it does not."""
+    """The server runs, but one of its services does not."""
 
     exit_code = 4
     remedy = "run `stigmer server logs`, then `stigmer server restart`"
 
 
 class HomeError(LauncherError):
-    """The home directory cannot hold what it must: not writable, no space, no permission to execute."""
+    """The home directory cannot be used: not writable, no space, or mounted noexec."""
 
 
 class KegError(LauncherError):
-    """What Homebrew installed is missing, damaged, or for another machine."""
+    """The installation by Homebrew is missing, damaged, or for another machine."""
 
     remedy = "run `brew reinstall stigmer`"
 
@@ -50,7 +50,7 @@ class BusyError(LauncherError):
 
 
 class HiddenHolderError(LauncherError):
-    """A lock is held by a process whose pid cannot be known here: in another container, pid namespace or machine."""
+    """A lock is held by a process without a pid here: in another container or pid namespace, or on another machine."""
 
     remedy = "run the command where Stigmer was started (container or machine), or set another STIGMER_HOME"
 
@@ -62,13 +62,13 @@ class LimitError(LauncherError):
 
 
 class ConfigError(LauncherError):
-    """config.yaml, or a variable that overrules it, says something that cannot be followed."""
+    """config.yaml, or a variable that overrides it, has an invalid value, key or form."""
 
     remedy = "correct the file at the line named (`stigmer config path` prints where it is)"
 
 
 class PortError(LauncherError):
-    """A port is taken by somebody else."""
+    """Another process listens on a port."""
 
     remedy = "stop the process that owns it, or move ours with `--port` or `stigmer config set ports.NAME NUMBER`"
 
@@ -80,6 +80,6 @@ class StartError(LauncherError):
 
 
 class SmokeError(LauncherError):
-    """The stack was tried, and did not do what it should."""
+    """The smoke test failed."""
 
     remedy = "run `stigmer server status` and `stigmer server logs`"

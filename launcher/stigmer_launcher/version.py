@@ -1,6 +1,6 @@
-"""The version this launcher answers with.
+"""Name and version of this launcher.
 
-The freeze stage writes this module anew from the manifest; what stands here is what an unfrozen checkout answers.
+The freeze stage overwrites this module with the manifest's version; these are the values of a checkout.
 """
 
 NAME = "stigmer"

@@ -66,7 +66,7 @@ def test_a_namespace_that_does_not_exist_is_no_proof(server: str) -> None:
 def test_a_poller_proves_itself_by_its_pid_and_nobody_elses(server: str) -> None:
     """Seen through DescribeTaskQueue while its long poll is open."""
     assert proved(server, checks.temporal("default", "some-queue"))
-    proof = checks.Proof("pollers", "", "default", ("polled",))
+    proof = checks.ResolvedProof("pollers", "", "default", ("polled",))
     ours, others = (checks.check_for(proof, group, time.time()) for group in (os.getpid(), 1))
     nobody = "no worker polls the queue polled"
     assert not proved(server, ours, unless=nobody)

@@ -15,7 +15,7 @@ def test_a_start_right_after_a_service_was_killed_waits_until_it_is_back(running
     before = running.kill("workflow-runner")
     done = running("server")
     assert (done.code, done.err) == (0, "")
-    assert "has restarted what ended" in done.out
+    assert "is restarting services; waiting" in done.out
     assert running.status()["state"] == "running"
     assert running.pid("workflow-runner") not in (0, before)
 
@@ -105,7 +105,7 @@ def test_a_service_killed_during_the_start_is_started_again(launcher: Stigmer) -
 
 
 def test_a_restart_keeps_the_ports_that_the_start_was_asked_for(launcher: Stigmer) -> None:
-    """Those of its own command line overrule them; a start after a stop uses the settings again."""
+    """Those of its own command line override them; a start after a stop uses the settings again."""
     server, temporal = free_ports(2)
     assert launcher("server", "--port", f"server={server}").code == 0
     assert launcher("server", "restart").code == 0

@@ -144,11 +144,13 @@ def test_a_keg_of_another_user_is_copied(public: Path) -> None:
 def test_a_home_that_belongs_to_somebody_else_is_named(public: Path) -> None:
     libexec = build_libexec(public / "keg", (part("temporal"),))
     (public / "home").mkdir()
-    assert as_nobody(libexec, public / "home")["error"] == f"you may not write {public}/home: it belongs to user root"
+    assert (
+        as_nobody(libexec, public / "home")["error"] == f"no permission to write {public}/home: it belongs to user root"
+    )
     os.chown(public / "home", NOBODY, NOBODY)
     (public / "home/versions").mkdir()
     refused = as_nobody(libexec, public / "home")
-    assert refused["error"] == f"you may not write {public}/home/versions: it belongs to user root"
+    assert refused["error"] == f"no permission to write {public}/home/versions: it belongs to user root"
 
 
 @needs_root

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_launcher.install import manifest
+from stigmer_launcher.install import payload
 from stigmer_launcher.system.places import find_places
 from support.installing import assert_whole, names_in
 from support.launcher_payloads import build_libexec, part
@@ -21,7 +21,7 @@ BIG = {f"agent-runner.lib/{number}.so": os.urandom(100_000) for number in range(
 
 HOLD = """
 import sys; sys.path.insert(0, sys.argv[1])
-from stigmer_launcher.install.manifest import read_keg
+from stigmer_launcher.install.payload import read_keg
 from stigmer_launcher.install.install import install
 from stigmer_launcher.system.places import find_places
 def hold(event, arguments):
@@ -42,7 +42,7 @@ def assert_only(keg: Path, home: Path) -> None:
     """See that the home has the components of a keg, whole, and no others."""
     places = find_places({"STIGMER_HOME": str(home)})
     assert_whole(keg, places)
-    assert names_in(places.versions) == [manifest.read_keg(str(keg)).id]
+    assert names_in(places.versions) == [payload.read_keg(str(keg)).id]
 
 
 @contextmanager
@@ -73,7 +73,7 @@ def test_starts_of_two_versions_at_once_end_with_one_of_them_whole(keg: Path, tm
     starts = [start(chosen, home) for _ in range(5) for chosen in (keg, other)]
     outcomes = [outcome(each) for each in starts]
     assert [each for each in outcomes if "error" in each] == []
-    known = {manifest.read_keg(str(each)).id: each for each in (keg, other)}
+    known = {payload.read_keg(str(each)).id: each for each in (keg, other)}
     assert_only(known[(home / "bin").readlink().name], home)
 
 

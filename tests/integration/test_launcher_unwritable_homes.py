@@ -45,7 +45,7 @@ def test_what_may_not_be_written_is_named_with_the_command_that_helps(used: Stig
     done = used(*words.split())
     path.chmod(0o700)
     assert done.code == 1
-    assert f"you may not write {path}" in done.out + done.err
+    assert f"no permission to write {path}" in done.out + done.err
     assert f"`chmod -R u+rwX {used.home}`" in done.out + done.err
     assert used("doctor").code == 0
 
@@ -57,7 +57,7 @@ def test_files_of_another_user_are_named_with_the_chown_that_helps(used: Stigmer
     os.chown(used.home / name, NOBODY, NOBODY)
     done = used("server")
     assert done.code == 1
-    assert f"you may not write {used.home / name}: it belongs to user nobody" in done.err
+    assert f"no permission to write {used.home / name}: it belongs to user nobody" in done.err
     assert f'`sudo chown -R "$(id -un)" {used.home}`' in done.err
 
 

@@ -162,7 +162,7 @@ CASES: dict[str, Callable[[Path], Done]] = {
     "the server does not run": stopped,
     "VERSION is running, VERSION is installed": upgraded,
     "stopped; the last one (pid PID) was killed and could not clean up": killed,
-    "you may not write FILE: it belongs to user NAME": foreign_file,
+    "no permission to write FILE: it belongs to user NAME": foreign_file,
     "HOME belongs to user NAME, and this is root": home_of_another,
     "FOLDER has NUMBER MB free, and the components need NUMBER MB": partial(
         on_disk, "size=8m", part("temporal", extra={"large": bytes(9 << 20)})

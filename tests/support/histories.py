@@ -3,7 +3,7 @@
 from functools import partial
 
 from stigmer_launcher.install.payload import Liveness, Restart
-from stigmer_launcher.launch.plan import Plan
+from stigmer_launcher.launch.plan import ServicePlan
 from stigmer_launcher.supervise import phases
 from stigmer_launcher.supervise.lifecycle import (
     CHECK,
@@ -21,10 +21,10 @@ from stigmer_launcher.supervise.lifecycle import (
 )
 
 PLANS = (
-    Plan("temporal", stop_order=1, grace=10, seconds=60),
-    Plan("server", stop_order=2, grace=10, seconds=60),
-    Plan("flows", needs=("temporal",), stop_order=4, grace=5, seconds=60),
-    Plan("agents", needs=("temporal",), stop_order=3, grace=5, seconds=120),
+    ServicePlan("temporal", stop_order=1, grace=10, seconds=60),
+    ServicePlan("server", stop_order=2, grace=10, seconds=60),
+    ServicePlan("flows", needs=("temporal",), stop_order=4, grace=5, seconds=60),
+    ServicePlan("agents", needs=("temporal",), stop_order=3, grace=5, seconds=120),
 )
 WATCHED = tuple(
     plan._replace(liveness=Liveness(every, timeout=5, failures=3))
@@ -62,7 +62,7 @@ class History:
     only when each service has proved that it works since what it needs was started.
     """
 
-    def __init__(self, plans: tuple[Plan, ...] = PLANS, policy: Restart = Restart()) -> None:  # noqa: B008 - immutable
+    def __init__(self, plans: tuple[ServicePlan, ...] = PLANS, policy: Restart = Restart()) -> None:  # noqa: B008 - immutable
         self.state = State({plan.name: Service(plan) for plan in plans}, policy=policy)
         self.now = 100.0
         self.terminated: list[str] = []

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from stigmer_launcher.install import filecopy, manifest, versions
+from stigmer_launcher.install import filecopy, manifest, payload, versions
 from stigmer_launcher.install.install import install
 from stigmer_launcher.system.places import Places
 
@@ -23,7 +23,7 @@ class Installed(NamedTuple):
 def put(keg: Path, places: Places, **options: object) -> Installed:
     """Materialise, without a word unless a `report` is given, and check what a user may rely on."""
     silent: dict[str, object] = {"report": lambda _: None}
-    known = manifest.read_keg(str(keg))
+    known = payload.read_keg(str(keg))
     made = install(known, places, **silent | options)  # type: ignore[arg-type]
     assert_whole(keg, places)
     return Installed(made, known.id, versions.directory_of(places, known.id))
@@ -34,9 +34,9 @@ def names_in(directory: str) -> list[str]:
 
 
 def assert_whole(keg: Path, places: Places) -> None:
-    known = manifest.read_keg(str(keg))
+    known = payload.read_keg(str(keg))
     assert str(Path(places.bin).readlink()) == f"versions/{known.id}"
-    for entry in manifest.files_of(known.payload):
+    for entry in payload.files_of(known.payload):
         assert manifest.flaw(f"{places.bin}/{entry.path}", entry) == ""
     assert Path(places.bin, ".version").read_text() == f"{known.payload.version}\n"
     assert [name for name in names_in(places.versions) if name.startswith(".")] == []

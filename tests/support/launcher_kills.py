@@ -18,7 +18,7 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT / "launcher"), str(ROOT / "tests")]
 
-from stigmer_launcher.install import manifest, versions  # noqa: E402 - the path comes first
+from stigmer_launcher.install import manifest, payload, versions  # noqa: E402 - the path comes first
 from stigmer_launcher.system.places import Places, find_places  # noqa: E402
 from support.installing import COPY, LINK, Installed, assert_whole, names_in, put  # noqa: E402
 from support.launcher_payloads import build_libexec, part  # noqa: E402
@@ -36,7 +36,7 @@ class Scene:
         self.new = build_libexec(directory / "new", (part("temporal", script="exit 7"), runner), version="1.1.0")
         self.places = find_places({"STIGMER_HOME": str(directory / "home")})
         self.scenario, self.methods = scenario, {"link": LINK, "copy": COPY}[method]
-        self.in_use = (manifest.read_keg(str(self.old)).id,) if scenario == "upgrade-in-use" else ()
+        self.in_use = (payload.read_keg(str(self.old)).id,) if scenario == "upgrade-in-use" else ()
 
     def prepare(self) -> None:
         """Put the home into the state the scenario begins with."""
@@ -69,10 +69,10 @@ class Scene:
         assert Path(self.places.home, "stigmer.db").read_text() == "precious"
         kept = Path(self.places.home).glob("*before*/temporal")
         assert [path.read_text() for path in kept] == (["downloaded"] if self.scenario == "former" else [])
-        assert names_in(self.places.versions) == sorted((manifest.read_keg(str(self.new)).id, *self.in_use))
+        assert names_in(self.places.versions) == sorted((payload.read_keg(str(self.new)).id, *self.in_use))
         if self.in_use:
-            old = manifest.read_keg(str(self.old))
-            for entry in manifest.files_of(old.payload):
+            old = payload.read_keg(str(self.old))
+            for entry in payload.files_of(old.payload):
                 assert manifest.flaw(f"{self.places.versions}/{old.id}/{entry.path}", entry) == ""
 
 
@@ -125,7 +125,7 @@ def leave(places: Places) -> None:
 def main(scenario: str, method: str, grain: str, directory: str, sabotage: str = "") -> int:
     """Kill at one point after the other until a start comes through; give how many points there were."""
     if sabotage:
-        versions.clear = leave
+        versions.remove_unfinished = leave
     scene = Scene(Path(directory), scenario, method)
     number, killed = 0, True
     while killed:

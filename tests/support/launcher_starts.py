@@ -57,7 +57,7 @@ def main(libexec: str, home: str, method: str, user: str) -> dict[str, Any]:
     from stigmer_launcher.errors import LauncherError
     from stigmer_launcher.install.filecopy import METHODS
     from stigmer_launcher.install.install import install
-    from stigmer_launcher.install.manifest import read_keg
+    from stigmer_launcher.install.payload import read_keg
     from stigmer_launcher.system.places import find_places
 
     told: list[str] = []

@@ -31,7 +31,7 @@ def connect(channel: Channel) -> None:
     """Wait as the supervisor does, until the connection is made; OSError when it cannot be."""
     deadline = time.monotonic() + 10
     with contextlib.closing(channel):
-        while channel.advance(speak=False) is None:
+        while channel.advance(http2=False) is None:
             assert time.monotonic() < deadline
             waiting = select.poll()
             waiting.register(channel.fileno(), channel.wanted)

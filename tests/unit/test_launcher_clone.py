@@ -91,8 +91,8 @@ def test_a_clone_is_a_file_of_its_own_and_left_out_exactly_where_there_are_none(
         assert target.read_bytes() == CONTENT
         assert not target.samefile(source)
     with source.open("r+b") as asked:
-        assert filecopy.possible(asked.fileno(), filecopy.METHODS) == methods
-        assert filecopy.possible(asked.fileno(), filecopy.METHODS[1:]) == filecopy.METHODS[1:]
+        assert filecopy.supported(asked.fileno(), filecopy.METHODS) == methods
+        assert filecopy.supported(asked.fileno(), filecopy.METHODS[1:]) == filecopy.METHODS[1:]
     assert source.read_bytes() == CONTENT
 
 

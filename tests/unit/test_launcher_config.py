@@ -14,7 +14,7 @@ from stigmer_launcher.cli.commands.config import effective_values
 from stigmer_launcher.cli.main import main
 from stigmer_launcher.config import file as config_file
 from stigmer_launcher.config import schema
-from stigmer_launcher.config.schema import FIRST_FILE, SCHEMA
+from stigmer_launcher.config.schema import SCHEMA, TEMPLATE
 from stigmer_launcher.errors import ConfigError, UsageError
 from stigmer_launcher.system.places import Places, find_places
 
@@ -86,8 +86,8 @@ def test_a_file_of_an_earlier_version_is_understood_and_what_has_no_effect_is_sa
 @pytest.mark.parametrize(
     ("text", "line", "problem"),
     [
-        ("backend:\n  typ: local", 2, "there is no key backend.typ, did you mean backend.type?"),
-        ("provider: openai", 1, "there is no key provider, did you mean backend.local.llm.provider?"),
+        ("backend:\n  typ: local", 2, "there is no key backend.typ; did you mean `backend.type`?"),
+        ("provider: openai", 1, "there is no key provider; did you mean `backend.local.llm.provider`?"),
         ("zzz: 1", 1, "there is no key zzz"),
         ("backend:\n  type: remote", 2, "invalid value 'remote' for backend.type: expected one of local, cloud"),
         ("ports:\n  server: 70000", 2, "expected 1-65535"),
@@ -182,12 +182,12 @@ def test_set_changes_one_value_and_keeps_every_comment(places: Places) -> None:
 
 def test_set_on_an_empty_home_writes_the_file_with_its_explanation(places: Places) -> None:
     config_file.set_value(places, "backend.local.temporal.managed", "FALSE")
-    assert Path(places.config).read_text() == FIRST_FILE.replace("managed: true", "managed: false")
+    assert Path(places.config).read_text() == TEMPLATE.replace("managed: true", "managed: false")
 
 
 @pytest.mark.parametrize("key", [key for key in SCHEMA if not SCHEMA[key].secret])
 def test_every_key_can_be_set_and_read_back(places: Places, key: str) -> None:
-    values = {schema.flag: "false", schema.number: "4242", schema.port: "4242"}
+    values = {schema.read_flag: "false", schema.read_number: "4242", schema.read_port: "4242"}
     value = values.get(SCHEMA[key].read, "localhost:1")
     value = {"provider": "openai", "type": "cloud", "mode": "auto"}.get(key.rpartition(".")[2], value)
     config_file.set_value(places, key, value)
@@ -212,7 +212,7 @@ def test_a_number_is_written_without_zeros_before_it(places: Places) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("ports.sever", "1", "there is no key ports.sever, did you mean ports.server?"),
+        ("ports.sever", "1", "there is no key ports.sever; did you mean `ports.server`?"),
         ("ports.server", "x", "invalid value 'x' for ports.server: expected 1-65535"),
         ("backend.local.llm.api_key", "sk-1", "is a secret and must not stand on a command line"),
         ("backend.cloud.token", "t", "is a secret"),
@@ -262,13 +262,13 @@ def test_a_file_that_is_a_link_stays_one(places: Places, tmp_path: Path) -> None
 
 
 def test_the_first_start_writes_an_explained_file_of_the_defaults_once(places: Places) -> None:
-    assert config_file.write_first(places)
-    assert Path(places.config).read_text() == FIRST_FILE
+    assert config_file.create_config(places)
+    assert Path(places.config).read_text() == TEMPLATE
     assert stat.S_IMODE(Path(places.config).stat().st_mode) == 0o600
     settings = config_file.read_config(places.config).settings
     assert {key: setting.value for key, setting in settings.items()} == {key: SCHEMA[key].default for key in settings}
     Path(places.config).write_text("# changed\n")
-    assert not config_file.write_first(places)
+    assert not config_file.create_config(places)
     assert Path(places.config).read_text() == "# changed\n"
 
 
@@ -278,7 +278,7 @@ def test_edits_at_the_same_time_are_all_kept(places: Places) -> None:
         "from stigmer_launcher.config import file as config; from stigmer_launcher.system import places\n"
         "config.set_value(places.find_places({'STIGMER_HOME': sys.argv[2]}), sys.argv[3], '4242')\n"
     )
-    keys = [key for key in SCHEMA if SCHEMA[key].read in (schema.number, schema.port)]
+    keys = [key for key in SCHEMA if SCHEMA[key].read in (schema.read_number, schema.read_port)]
     command = [sys.executable, "-c", program, str(Path(config_file.__file__).parents[2]), places.home]
     editors = [subprocess.Popen([*command, key]) for key in keys]
     assert [editor.wait() for editor in editors] == [0] * len(keys)
@@ -291,7 +291,7 @@ def test_unset_removes_one_value_and_keeps_the_rest(places: Places) -> None:
     assert config_file.unset_value(places, "backend.local.llm.model")
     assert Path(places.config).read_text() == UPSTREAM.replace("      model: claude-sonnet-4.5\n", "")
     assert not config_file.unset_value(places, "backend.local.llm.model"), "it is gone already"
-    with pytest.raises(UsageError, match=r"no key ports\.sever, did you mean ports\.server\?"):
+    with pytest.raises(UsageError, match=r"no key ports\.sever; did you mean `ports\.server`\?"):
         config_file.unset_value(places, "ports.sever")
 
 
@@ -325,7 +325,7 @@ def test_what_no_yaml_file_may_hold_is_refused(places: Places, key: str, value: 
 def test_edit_opens_the_file_with_the_users_editor(places: Places) -> None:
     """With its options; the first edit begins with the explained file."""
     assert config(places, "edit", VISUAL="sed -i 's/managed: true/managed: false/'", EDITOR="false") == (0, "", "")
-    assert Path(places.config).read_text() == FIRST_FILE.replace("managed: true", "managed: false")
+    assert Path(places.config).read_text() == TEMPLATE.replace("managed: true", "managed: false")
 
 
 def test_edit_checks_what_was_saved_and_leaves_it_to_be_corrected(places: Places) -> None:

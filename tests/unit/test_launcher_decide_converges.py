@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stigmer_launcher.launch.plan import Plan
+from stigmer_launcher.launch.plan import ServicePlan
 from stigmer_launcher.supervise import phases
 from stigmer_launcher.supervise.lifecycle import (
     ALIVE,
@@ -83,7 +83,7 @@ def calm_down(history: History) -> None:
 @any_stack
 @given(steps=STEPS)
 def test_whatever_happens_a_start_ends_in_running_or_with_the_service_that_failed(
-    plans: tuple[Plan, ...], steps: list[Step]
+    plans: tuple[ServicePlan, ...], steps: list[Step]
 ) -> None:
     """Crashes, refused spawns, late answers, commands and a sleeping machine leave no other state."""
     history = History(plans)
@@ -97,7 +97,7 @@ def test_whatever_happens_a_start_ends_in_running_or_with_the_service_that_faile
 @any_stack
 @given(before=STEPS, after=STEPS)
 def test_a_stack_that_ran_once_always_runs_again(
-    plans: tuple[Plan, ...], before: list[Step], after: list[Step]
+    plans: tuple[ServicePlan, ...], before: list[Step], after: list[Step]
 ) -> None:
     """No service of it is given up, whether it crashes, hangs, is stopped by commands, or its machine sleeps."""
     history = History(plans).started()
@@ -111,7 +111,7 @@ def test_a_stack_that_ran_once_always_runs_again(
 @any_stack
 @given(before=STEPS, now=st.booleans(), after=STEPS)
 def test_a_stop_at_any_time_ends_with_everything_stopped_in_order(
-    plans: tuple[Plan, ...], before: list[Step], after: list[Step], *, now: bool
+    plans: tuple[ServicePlan, ...], before: list[Step], after: list[Step], *, now: bool
 ) -> None:
     """From the highest stop order down; nothing that happens afterwards starts anything again."""
     history = History(plans)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from stigmer_launcher.launch.plan import Plan
+from stigmer_launcher.launch.plan import ServicePlan
 from stigmer_launcher.supervise import phases
 from stigmer_launcher.supervise.lifecycle import (
     NEVER,
@@ -31,7 +31,9 @@ def test_stopping_goes_by_the_stop_order_and_waits_for_each() -> None:
 
 
 def test_services_of_the_same_stop_order_stop_together() -> None:
-    history = History((Plan("temporal", stop_order=1), Plan("flows", stop_order=2), Plan("agents", stop_order=2)))
+    history = History(
+        (ServicePlan("temporal", stop_order=1), ServicePlan("flows", stop_order=2), ServicePlan("agents", stop_order=2))
+    )
     assert history.at(101.0, StopRequested()) == (terminate("flows"), terminate("agents"))
 
 

@@ -12,7 +12,7 @@ from stigmer_launcher.cli.main import main
 from stigmer_launcher.cli.terminal import Terminal
 from stigmer_launcher.doctor.findings import NOTE, OK, PROBLEM, WARNING, Finding
 from stigmer_launcher.install.install import install
-from stigmer_launcher.install.manifest import read_keg
+from stigmer_launcher.install.payload import read_keg
 from stigmer_launcher.system.places import Places
 from support.doctoring import every, found, look
 from support.installing import put
@@ -52,7 +52,7 @@ def test_on_a_fresh_machine_nothing_is_wrong_and_nothing_is_made(keg: Path, plac
     report = look(keg, places, deep=True)
     assert PROBLEM not in levels(report), said(report)
     assert snapshot(tmp_path) == before
-    temporal = Finding("temporal", NOTE, "1.0.0, made at the next start")
+    temporal = Finding("temporal", NOTE, "1.0.0, installed at the next start")
     assert found(report, "Components", "temporal") == temporal
     assert found(report, "Temporal", "server").level == OK, "ours is not asked while it does not run"
     assert {each.name for each in report["Components"]} == {each.component.name for each in stigmer_parts()}
@@ -93,7 +93,7 @@ def test_only_the_deep_look_sees_another_content_of_the_keg_but_any_sees_a_missi
     assert found(look(keg, places), "Components", "temporal").level == NOTE
     finding = found(look(keg, places, deep=True), "Components", "temporal")
     assert finding.level == PROBLEM
-    assert "temporal has another content than was released" in finding.text
+    assert "temporal does not have the released content" in finding.text
     assert finding.remedy == "run `brew reinstall stigmer`"
     path.unlink()
     assert "temporal is missing" in found(look(keg, places), "Components", "temporal").text
@@ -114,7 +114,7 @@ def test_a_file_that_an_old_homebrew_relocated_is_to_be_in_the_home_as_it_is_in_
     damaged.unlink()  # it may be a link to the keg's
     damaged.write_bytes(content[::-1])
     finding = found(look(keg, places, deep=True), "Components", "agent-runner")
-    assert (finding.level, f"{name} has another content" in finding.text) == (WARNING, True)
+    assert (finding.level, f"{name} does not have the released content" in finding.text) == (WARNING, True)
 
 
 def test_a_developers_executable_is_told(keg: Path, places: Places) -> None:

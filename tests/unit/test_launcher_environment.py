@@ -33,7 +33,7 @@ def test_every_variable_of_a_payload_has_its_value() -> None:
         "llm.model": "gpt-4",
         "llm.base_url": "https://api",
         "llm.api_key": "sk-very-secret",
-        **{f"execution.{name}": "" for name in environment.EXECUTION},
+        **{f"execution.{name}": "" for name in environment.EXECUTION_NAMES},
     }
     assert wanted == VALUES
     assert {name for name in VALUES if not name.startswith("port.")} == set(VARIABLES), "what a manifest may use"
@@ -51,7 +51,7 @@ def test_all_that_the_file_may_say_of_execution_reaches_the_agent_runner() -> No
     """Once it could be said, was checked, and was sent to nobody."""
     runner = next(part for part in MANIFEST.components if part.name == "agent-runner")
     sent = set(runner.run.environment.values())
-    assert {f"{{execution.{name}}}" for name in environment.EXECUTION} <= sent
+    assert {f"{{execution.{name}}}" for name in environment.EXECUTION_NAMES} <= sent
 
 
 def test_variables_are_filled_in_wherever_they_stand_and_once() -> None:

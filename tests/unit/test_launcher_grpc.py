@@ -157,7 +157,7 @@ def test_protobuf_fields_come_back_as_they_were_written(number: int, value: int,
     message = grpc.encode({number: value, number + 1: text})
     assert list(grpc.decode(message)) == [(number, value), (number + 1, text.encode())]
     assert grpc.integer(message, number) == value
-    assert grpc.strings(message, number + 1) == [text.encode()]
+    assert grpc.byte_strings(message, number + 1) == [text.encode()]
 
 
 def test_protobuf_fields_of_fixed_size_are_passed_over() -> None:

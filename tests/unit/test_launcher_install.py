@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from stigmer_launcher.errors import HomeError, KegError
-from stigmer_launcher.install import filecopy, manifest, versions
+from stigmer_launcher.install import filecopy, payload, versions
 from stigmer_launcher.install.install import install
 from stigmer_launcher.system.places import Places, find_places
 from support.installing import COPY, LINK, names_in, put, snapshot
@@ -34,7 +34,7 @@ def test_a_second_start_touches_nothing_and_reads_no_component(
     put(keg, places, report=told.append)
     before = snapshot(places.home)
     monkeypatch.setattr(hashlib, "file_digest", lambda stream, _: pytest.fail(f"{stream.name} was read"))
-    assert not install(manifest.read_keg(str(keg)), places, told.append)
+    assert not install(payload.read_keg(str(keg)), places, told.append)
     assert snapshot(places.home) == before
     assert told == [f"preparing stigmer 1.0.0 in {places.bin}"]
 
@@ -60,7 +60,7 @@ def test_a_home_may_be_a_link_and_may_be_moved(keg: Path, tmp_path: Path) -> Non
 
 
 def test_a_file_where_a_version_should_be_is_named(keg: Path, places: Places) -> None:
-    version = Path(versions.directory_of(places, manifest.read_keg(str(keg)).id))
+    version = Path(versions.directory_of(places, payload.read_keg(str(keg)).id))
     version.parent.mkdir(parents=True)
     version.write_text("")
     with pytest.raises(HomeError, match=f"^{version} is in the way: it is not a directory"):

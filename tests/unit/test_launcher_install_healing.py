@@ -1,4 +1,4 @@
-"""What is damaged in the home is made again from the keg, and a damaged keg is said to be one."""
+"""Damaged files in the home are replaced from the keg, and a damaged keg is reported."""
 
 import os
 from collections.abc import Callable
@@ -10,7 +10,7 @@ import pytest
 from stigmer_launcher.errors import KegError
 from stigmer_launcher.install import filecopy, versions
 from stigmer_launcher.install.install import install
-from stigmer_launcher.install.manifest import read_keg
+from stigmer_launcher.install.payload import read_keg
 from stigmer_launcher.system.places import Places
 from support.installing import COPY, LINK, names_in, put, snapshot
 from support.launcher_payloads import Part, build_libexec, part
@@ -84,7 +84,7 @@ def test_damage_that_a_hard_link_shares_with_the_keg_is_told_as_the_kegs(keg: Pa
     put(keg, places, methods=LINK)
     with Path(places.bin, "temporal").open("r+b") as stream:
         stream.write(b"#!/bin/zz")
-    with pytest.raises(KegError, match="components/temporal has another content than was released") as caught:
+    with pytest.raises(KegError, match="components/temporal does not have the released content") as caught:
         put(keg, places, methods=LINK)
     assert caught.value.remedy == "run `brew reinstall stigmer`"
     (keg / "components/temporal").unlink()

@@ -36,7 +36,7 @@ def test_a_file_where_the_home_should_be_is_named(tmp_path: Path) -> None:
         (errno.ENOSPC, "no space left in /home/x y"),
         (errno.EDQUOT, "no space left in /home/x y"),
         (errno.EROFS, "/home/x y is on a read-only file system"),
-        (errno.EACCES, "you may not write /home/x y"),
+        (errno.EACCES, "no permission to write /home/x y"),
         (errno.ENAMETOOLONG, "cannot work in /home/x y: File name too long"),
     ],
 )

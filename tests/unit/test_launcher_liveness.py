@@ -9,7 +9,7 @@ import time
 import pytest
 
 from stigmer_launcher.readiness import grpc
-from stigmer_launcher.readiness.checks import Proof, Worker, check_for
+from stigmer_launcher.readiness.checks import ResolvedProof, Worker, check_for
 from stigmer_launcher.system.process import processor_time
 from support.launcher_services import eventually
 
@@ -28,7 +28,7 @@ class Seen:
         """Judge what Temporal and the system tell of it."""
         self.now = now
         poller = grpc.encode({1: grpc.encode({1: self.polled}), 2: "77@host"})
-        return self.worker.hangs((grpc.encode({1: poller}), None))
+        return self.worker.judge_liveness((grpc.encode({1: poller}), None))
 
 
 @pytest.mark.parametrize(("sign", "step"), [("polled", 60), ("used", 0.001)], ids=["polls", "works"])
@@ -54,12 +54,12 @@ def test_a_worker_that_temporal_forgets_hangs_still() -> None:
     seen = Seen()
     seen.judged(0.0)
     seen.now = 301.0
-    assert seen.worker.hangs((None, b"")) == HANGS
+    assert seen.worker.judge_liveness((None, b"")) == HANGS
 
 
 def test_a_worker_whose_processor_time_cannot_be_told_is_not_taken_for_hung() -> None:
     worker = Worker(77, 3.0, iter((0.0, 1e6, 1e6, 1e6)).__next__, lambda _: None)
-    assert worker.hangs((b"",)) == ""
+    assert worker.judge_liveness((b"",)) == ""
 
 
 def test_a_worker_hangs_though_another_process_of_its_group_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,20 +67,20 @@ def test_a_worker_hangs_though_another_process_of_its_group_has_ended(monkeypatc
     monkeypatch.setattr(os, "getpgid", lambda _: 77)
     worker = Worker(77, 3.0, iter((0.0, 1.0, 1.0, 1e6, 1e6)).__next__, {77: 5.0}.get)
     polled = grpc.encode({1: grpc.encode({1: grpc.encode({1: 5}), 2: "78@host"})})
-    assert worker.hangs((polled,)) == ""
-    assert worker.hangs((polled,)) == HANGS
+    assert worker.judge_liveness((polled,)) == ""
+    assert worker.judge_liveness((polled,)) == HANGS
 
 
 @pytest.mark.parametrize("kind", ["port", "grpc", "temporal"])
 def test_a_server_is_asked_what_it_was_asked_at_its_start(kind: str) -> None:
-    proof = Proof(kind, HERE, "default", ("a",))
+    proof = ResolvedProof(kind, HERE, "default", ("a",))
     first, again = check_for(proof, 1, 0.0), check_for(proof, 1, 0.0, was_ready=True)
-    assert (first.questions, first.spoken) == (again.questions, again.spoken)
+    assert (first.questions, first.http2) == (again.questions, again.http2)
     assert again.judge((b"\x08\x01", b"")) == ""
 
 
 def test_a_workers_queues_are_asked_for_and_all_rounds_are_judged_together() -> None:
-    check = check_for(Proof("pollers", HERE, "default", ("a", "b")), os.getpid(), 0.0, was_ready=True)
+    check = check_for(ResolvedProof("pollers", HERE, "default", ("a", "b")), os.getpid(), 0.0, was_ready=True)
     assert len(check.questions) == 4
     assert check.judge((None,) * 4) == ""
 

@@ -25,7 +25,7 @@ LAUNCHER = str(Path(sys.modules[find_llm.__module__].__file__ or "").parents[2])
     ("environ", "config", "expected"),
     [
         pytest.param({}, NOTHING, ("ollama", "qwen2.5-coder:7b", "http://localhost:11434", ""), id="the defaults"),
-        pytest.param({}, FILED, ("anthropic", "x", "y", SECRET), id="the file overrules the defaults"),
+        pytest.param({}, FILED, ("anthropic", "x", "y", SECRET), id="the file overrides the defaults"),
         pytest.param(
             {
                 "STIGMER_LLM_PROVIDER": "Anthropic",
@@ -35,7 +35,7 @@ LAUNCHER = str(Path(sys.modules[find_llm.__module__].__file__ or "").parents[2])
             },
             FILED,
             ("anthropic", "m", "u", "k"),
-            id="the environment overrules the file",
+            id="the environment overrides the file",
         ),
         pytest.param(
             {"STIGMER_LLM_PROVIDER": "openai"},

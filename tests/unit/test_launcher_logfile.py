@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stigmer_launcher.supervise.logfile import LAST_LINES, STAMP_SIZE, LogFile, stamped
+from stigmer_launcher.supervise.logfile import LAST_LINES, STAMP_SIZE, LogFile, timestamp
 
 STAMP = "2026-11-22T18:01:02.345Z "
 NOW = 1795370462.345
@@ -32,7 +32,7 @@ def test_each_line_begins_with_its_time_and_is_for_its_owner_alone(tmp_path: Pat
     log(tmp_path).write(b"one\ntwo\n")
     assert (tmp_path / "a.log").read_text(encoding="utf-8") == f"{STAMP}one\n{STAMP}two\n"
     assert (tmp_path / "a.log").stat().st_mode & 0o777 == 0o600
-    assert stamped(0.0) == b"1970-01-01T00:00:00.000Z "
+    assert timestamp(0.0) == b"1970-01-01T00:00:00.000Z "
 
 
 def test_a_line_is_written_when_it_is_whole_or_the_service_has_ended(tmp_path: Path) -> None:

@@ -82,8 +82,8 @@ def follow(*events: dict[str, Any]) -> str:
     out = io.StringIO()
     progress = Progress(Terminal(out, live=False, colour=False, unicode=True))
     for event in events:
-        progress.take(event)
-    progress.conclude()
+        progress.handle(event)
+    progress.require_started()
     return out.getvalue()
 
 

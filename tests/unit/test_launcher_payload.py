@@ -6,8 +6,16 @@ from pathlib import Path
 import pytest
 
 from stigmer_launcher.errors import KegError
-from stigmer_launcher.install.manifest import files_of, read_keg
-from stigmer_launcher.install.payload import Liveness, Payload, Restart, Smoke, parse_payload, render_payload
+from stigmer_launcher.install.payload import (
+    Liveness,
+    Payload,
+    Restart,
+    Smoke,
+    files_of,
+    parse_payload,
+    read_keg,
+    render_payload,
+)
 from support.launcher_payloads import build_libexec, part, stigmer_parts
 
 
@@ -40,7 +48,7 @@ def test_an_index_that_is_not_whole_is_refused(text: str) -> None:
 def test_an_index_without_one_of_its_parts_is_refused(name: str) -> None:
     plain = json.loads(WHOLE)
     del plain[name]
-    with pytest.raises(ValueError, match="not whole"):
+    with pytest.raises(ValueError, match="incomplete"):
         parse_payload(json.dumps(plain))
 
 
@@ -48,7 +56,7 @@ def test_an_index_without_one_of_its_parts_is_refused(name: str) -> None:
 def test_an_index_with_a_component_that_lacks_something_is_refused(name: str) -> None:
     plain = json.loads(WHOLE)
     del plain["components"][1][name]
-    with pytest.raises(ValueError, match="not whole"):
+    with pytest.raises(ValueError, match="incomplete"):
         parse_payload(json.dumps(plain))
 
 
@@ -58,7 +66,7 @@ def test_an_index_with_a_component_that_lacks_something_is_refused(name: str) ->
 def test_an_index_with_a_component_that_holds_something_else_is_refused(damage: dict[str, object]) -> None:
     plain = json.loads(WHOLE)
     plain["components"][0] |= damage
-    with pytest.raises(ValueError, match="not whole"):
+    with pytest.raises(ValueError, match="incomplete"):
         parse_payload(json.dumps(plain))
 
 

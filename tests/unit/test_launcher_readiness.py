@@ -57,7 +57,7 @@ def drive(probe: Probe, until: Callable[[], bool] = lambda: False, seconds: floa
 
 def pollers(*queues: str) -> Check:
     """Give the check of a worker of ours."""
-    return readiness.check_for(readiness.Proof("pollers", "", "default", queues), *OURS)
+    return readiness.check_for(readiness.ResolvedProof("pollers", "", "default", queues), *OURS)
 
 
 def poller(identity: str, seconds: int = 1000) -> bytes:

@@ -63,7 +63,7 @@ def test_a_restart_says_what_it_waits_for_and_ends_as_degraded(
     instance: Instance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said = restarted(instance, monkeypatch, phases.DEGRADED)
-    assert f"Waiting until the server (pid {os.getpid()}) has restarted what ended\n" in said
+    assert f"The server (pid {os.getpid()}) is restarting services; waiting\n" in said
 
 
 def test_a_restart_of_a_service_in_a_server_that_goes_on_stopping_ends_as_busy(

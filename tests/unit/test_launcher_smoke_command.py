@@ -6,17 +6,17 @@ import time
 
 import pytest
 
-from stigmer_launcher.cli.commands.smoke import call, judge, run
+from stigmer_launcher.cli.commands.smoke import judge, run, send_request
 from stigmer_launcher.errors import SmokeError
 from stigmer_launcher.install.payload import Smoke
-from stigmer_launcher.launch.environment import Command
+from stigmer_launcher.launch.environment import ServiceCommand
 from stigmer_launcher.readiness import channel, grpc
 from stigmer_launcher.supervise.state import Snapshot
 from support.launcher_services import eventually, is_running
 
 
 def shell(script: str, seconds: float = 30.0) -> tuple[int, str]:
-    return run(Command(("/bin/sh", "-c", script), {"NAME": "value"}), seconds)
+    return run(ServiceCommand(("/bin/sh", "-c", script), {"NAME": "value"}), seconds)
 
 
 def test_a_command_runs_with_its_own_environment_and_both_its_outputs_are_taken() -> None:
@@ -76,7 +76,7 @@ def test_the_way_of_a_request_is_shown_if_the_answer_has_one(
 ) -> None:
     reply = grpc.encode({1: json.dumps({"path": way, "message": "hello"})})
     monkeypatch.setattr(channel, "ask", lambda *_: (reply,))
-    _, lines = call(Smoke("grpc", 1.0, "/a.B/C", "server"), Snapshot(ports={"server": 7234}), "hello")
+    _, lines = send_request(Smoke("grpc", 1.0, "/a.B/C", "server"), Snapshot(ports={"server": 7234}), "hello")
     assert lines[:2] == [shown, "  answer: hello"]
 
 
@@ -96,4 +96,4 @@ def test_an_answer_that_is_not_as_agreed_is_a_failure(
     """UTF-32 among them: the frozen launcher has no codec for it."""
     monkeypatch.setattr(channel, "ask", lambda *_: (reply,))
     with pytest.raises(SmokeError, match=problem):
-        call(Smoke("grpc", 1.0, "/a.B/C", "server"), Snapshot(ports={"server": 7234}), "hello")
+        send_request(Smoke("grpc", 1.0, "/a.B/C", "server"), Snapshot(ports={"server": 7234}), "hello")

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from stigmer_launcher.cli.commands.status import describe
-from stigmer_launcher.launch.plan import Launch, Plan, ServiceLaunch
-from stigmer_launcher.readiness.checks import Proof
+from stigmer_launcher.launch.plan import Launch, ServiceLaunch, ServicePlan
+from stigmer_launcher.readiness.checks import ResolvedProof
 from stigmer_launcher.supervise import phases
 from stigmer_launcher.supervise.lifecycle import Event, Exited, Ready, Service, State, decide
 from stigmer_launcher.supervise.services import ServiceProcess
@@ -32,7 +32,7 @@ from stigmer_launcher.system.places import find_places
 LAUNCH = Launch(
     version="2.0.0",
     installed="2.0.0-abc",
-    components="/home/versions/2.0.0-abc",
+    directory="/home/versions/2.0.0-abc",
     places=find_places({"STIGMER_HOME": "/home"}),
     token="t0ken",  # noqa: S106 - it opens nothing
     ports={"server": 7234},
@@ -40,12 +40,12 @@ LAUNCH = Launch(
     secrets=("secret-value",),
     services={
         "server": ServiceLaunch(
-            Plan("server", stop_order=2, grace=7.0),
+            ServicePlan("server", stop_order=2, grace=7.0),
             "1.2.3",
             ("/bin/server",),
             {"KEY": "secret-value"},
             7234,
-            (Proof("grpc", "127.0.0.1:7234"),),
+            (ResolvedProof("grpc", "127.0.0.1:7234"),),
         ),
     },
 )

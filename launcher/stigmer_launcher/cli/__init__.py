@@ -1,1 +1,1 @@
-"""The command line: what was asked, which command answers, and how it is shown."""
+"""The command line: its grammar, its commands, and their output."""

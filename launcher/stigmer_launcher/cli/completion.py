@@ -1,4 +1,4 @@
-"""`stigmer completion SHELL`: what the shells complete, made from the table in `grammar`. Reads nothing but the keg."""
+"""`stigmer completion SHELL`: the completions of each shell, made from the table in `grammar` and the keg's components."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from shlex import quote
@@ -8,17 +8,16 @@ from stigmer_launcher.cli.parse import Invocation
 from stigmer_launcher.cli.terminal import Context
 from stigmer_launcher.config.schema import SCHEMA
 from stigmer_launcher.errors import LauncherError
-from stigmer_launcher.install.manifest import read_keg
-from stigmer_launcher.install.payload import Payload
+from stigmer_launcher.install.payload import Payload, read_keg
 from stigmer_launcher.system.places import installed_libexec
 
-Names = Mapping[str, Sequence[str]]  # what stands for an argument or an option's value in the help, and what it can be
-Choices = dict[str, str]  # what can be typed at a place, and what it means
+Names = Mapping[str, Sequence[str]]  # by metavar (`SERVICE`), the names that can be typed for it
+Choices = dict[str, str]  # words that can come next, and their descriptions
 
 _FLAGS_WITH_VALUE = list(
-    dict.fromkeys(flag for command in COMMANDS for option in command.options if option.value for flag in option.flags)
+    dict.fromkeys(flag for command in COMMANDS for option in command.options if option.metavar for flag in option.flags)
 )
-# The words typed so far, without options and their values, for bash and zsh; bash parts words at "=".
+# Collects the words typed so far, without options and their values, for bash and zsh; bash splits words at "=".
 _COLLECT_TYPED = f"""\
         case $value/$word in
             */=) value=1 ;;
@@ -36,7 +35,7 @@ def completion(invocation: Invocation, context: Context) -> int:
 
 
 def names_of(environ: Mapping[str, str]) -> Names:
-    """Return the names that options and arguments can have, as far as the keg tells them."""
+    """Return the names to complete; of services and ports none when the keg cannot be read."""
     try:
         return names_in(read_keg(installed_libexec(environ)).payload)
     except LauncherError:
@@ -44,18 +43,18 @@ def names_of(environ: Mapping[str, str]) -> Names:
 
 
 def names_in(payload: Payload) -> Names:
-    """Return the names that options and arguments can have with these components."""
+    """Return the names to complete with the components of a payload."""
     ports = tuple(f"{name}=" for part in payload.components for name, _ in part.ports)
     return {"KEY": tuple(SCHEMA), "NAME=NUMBER": ports, "SERVICE": tuple(part.name for part in payload.components)}
 
 
 def render(shell: str, names: Names) -> str:
-    """Return the completions of a shell as text."""
+    """Return the completion script of a shell."""
     return {"bash": _bash, "zsh": _zsh, "fish": _fish}[shell](names)
 
 
 def _bash(names: Names) -> str:
-    cases = "".join(f'        {place}) choices="{" ".join(choices)}" ;;\n' for place, choices in _places(names))
+    cases = "".join(f'        {pattern}) choices="{" ".join(choices)}" ;;\n' for pattern, choices in _patterns(names))
     return f"""# bash completion for stigmer
 _stigmer() {{
     local current=${{COMP_WORDS[COMP_CWORD]}} previous=${{COMP_WORDS[COMP_CWORD - 1]}} typed= word= value= choices=
@@ -73,9 +72,9 @@ complete -o default -F _stigmer stigmer
 
 def _zsh(names: Names) -> str:
     cases = ""
-    for place, choices in _places(names):
+    for pattern, choices in _patterns(names):
         described = " ".join(quote(f"{name}:{about}".removesuffix(":")) for name, about in choices.items())
-        cases += f"        {place}) choices=({described}) ;;\n"
+        cases += f"        {pattern}) choices=({described}) ;;\n"
     return f"""#compdef stigmer
 _stigmer() {{
     local typed= word= value=
@@ -105,7 +104,7 @@ def _fish(names: Names) -> str:
         for option in (*command.options, HELP):
             line = f"complete -c stigmer -n '__stigmer_typed \"{_typed(command)}\"' -l {option.name} -d {quote(option.help)}"
             line += f" -s {option.short}" if option.short else ""
-            line += f" -x -a {quote(' '.join(names.get(option.value, ())))}" if option.value else ""
+            line += f" -x -a {quote(' '.join(names.get(option.metavar, ())))}" if option.metavar else ""
             lines.append(line)
     described = "\n".join(lines)
     return f"""# fish completion for stigmer
@@ -128,18 +127,18 @@ complete -c stigmer -f
 """
 
 
-def _places(names: Names) -> Iterator[tuple[str, Choices]]:
-    """Yield patterns of bash and zsh for `words typed so far/word before`, and what can follow; the first match counts."""
+def _patterns(names: Names) -> Iterator[tuple[str, Choices]]:
+    """Yield patterns of bash and zsh for `words typed so far/previous word`, and the choices there; the first match counts."""
     for command in COMMANDS:
         for option in command.options:
-            if choices := names.get(option.value):
+            if choices := names.get(option.metavar):
                 yield "|".join(f'"{command.name}"*/{flag}' for flag in option.flags), dict.fromkeys(choices, "")
     for words, following in _tree(names).items():
         yield words.replace(" ", r"\ ") + "/*", following
 
 
 def _tree(names: Names) -> dict[str, Choices]:
-    """Give, for every beginning of a command as a pattern, the words and options that can follow."""
+    """Map the beginning of each command, as a pattern, to the words and options that can follow."""
     tree: dict[str, Choices] = {}
     for command in (*GROUPS, *COMMANDS):
         for depth, word in enumerate(command.words):

@@ -4,31 +4,31 @@ from typing import NamedTuple
 
 
 class Option(NamedTuple):
-    """One option. Without `value`, which names what follows, it is a switch; `short` is one letter."""
+    """One option. `metavar` names its value in the help; without it, the option is a switch. `short` is one letter."""
 
     name: str
     help: str
-    value: str = ""
+    metavar: str = ""
     short: str = ""
     run: str = ""  # the function that answers it in place of the command's
 
     @property
     def flags(self) -> tuple[str, ...]:
-        """Return the forms in which it is typed."""
+        """Return the long form and, if there is one, the short form."""
         return (f"--{self.name}", f"-{self.short}") if self.short else (f"--{self.name}",)
 
 
 class Command(NamedTuple):
-    """One command: the words that call it, what it does, and the function that does it, `module:function` below `cli`."""
+    """One command: the words that call it, its summary, and its function, as `module:function` below `cli`."""
 
     words: tuple[str, ...]
     summary: str
     run: str
     options: tuple[Option, ...] = ()
-    arguments: tuple[str, ...] = ()  # the names of what must follow
-    choices: tuple[str, ...] = ()  # what the first of them can be
-    rest: str = ""  # the name of what may follow after them, any number of times
-    more: str = ""
+    arguments: tuple[str, ...] = ()  # names of the required ones
+    choices: tuple[str, ...] = ()  # values of the first
+    rest: str = ""  # name of the optional ones that follow, any number of them
+    description: str = ""  # for its help, after the summary
 
     @property
     def name(self) -> str:
@@ -37,34 +37,34 @@ class Command(NamedTuple):
 
     @property
     def full_name(self) -> str:
-        """Return the words with the program before them."""
+        """Return the program's name and the words."""
         return " ".join(("stigmer", *self.words))
 
     def option(self, flag: str) -> Option | None:
-        """Return the option that is typed like this."""
+        """Return the option of this flag, such as `-n`; None when there is none."""
         return next((option for option in (*self.options, HELP) if flag in option.flags), None)
 
 
 HELP = Option("help", "show this help", short="h", run="help:show_help")
 VERSION = Option("version", "show the version", short="V", run="help:show_version")
 _JSON = Option("json", "print JSON for programs")
-_PORT = Option("port", "use another port for this start (names: server, temporal, temporal-ui)", value="NAME=NUMBER")
+_PORT = Option("port", "use another port for this start (names: server, temporal, temporal-ui)", metavar="NAME=NUMBER")
 _START = (Option("foreground", "stay in the foreground, for brew services and systemd"), _PORT)
 _SMOKE = Command(
     ("smoke",),
-    "try the running stack: send one request through all services and show its way",
+    "test the running stack: send one request through all services and show its path",
     "commands.smoke:smoke",
-    (Option("message", "the text to send", value="TEXT", short="m"), _JSON),
-    more="The request goes from the server through a workflow to the agent and back. It proves that the stack works.\n"
-    "A stack without such a request runs a command of its own, or says what its services have proved instead.",
+    (Option("message", "the text to send", metavar="TEXT", short="m"), _JSON),
+    description="The request goes from the server through a workflow to the agent and back. It proves that the stack works.\n"
+    "A stack without such a request runs a command instead, or lists the proofs of readiness of its services.",
 )
 _SERVER = Command(
     ("server",),
     "start all services, and return when they are ready",
     "commands.start:start",
     _START,
-    more="Without --foreground the services run in the background, under one supervisor, until `stigmer server stop`.\n"
-    "When they run already, this says so and changes nothing. `stigmer server start` is the same.",
+    description="Without --foreground the services run in the background, under one supervisor, until `stigmer server stop`.\n"
+    "If they run already, the command says so and changes nothing. `stigmer server start` is the same.",
 )
 
 COMMANDS = (
@@ -72,37 +72,37 @@ COMMANDS = (
     _SERVER._replace(words=("server", "start")),
     Command(
         ("server", "stop"), "stop all services, Temporal last, or only those named", "commands.stop:stop", rest="SERVICE",
-        more="A service that was stopped alone stays so, and the others go on, until `stigmer server restart SERVICE` or\n"
-        "`stigmer server`. Meanwhile the status is degraded, with exit code 4.",
+        description="A service that was stopped by name stays stopped, and the others go on, until the next\n"
+        "`stigmer server restart SERVICE` or `stigmer server`. Meanwhile the status is degraded, with exit code 4.",
     ),
     Command(
         ("server", "restart"), "stop all services and start the installed version, or restart only those named",
         "commands.start:restart", _START, rest="SERVICE",
-        more="With SERVICE, the running version is kept, and services that need it prove that they work again.",
+        description="With SERVICE, the running version is kept, and services that need SERVICE must prove that they still work.",
     ),
     Command(
         ("server", "status"), "show every service: state, pid, uptime, restarts, port", "commands.status:status", (_JSON,),
-        more="Exit code 0 when everything runs, 3 when the server is stopped, 4 when a service is missing.",
+        description="Exit code 0 when everything runs, 3 when the server is stopped, 4 when a service is missing.",
     ),
     Command(
         ("server", "logs"), "show what the services print", "commands.logs:logs",
         (
-            Option("follow", "go on as more is printed, until Ctrl-C", short="f"),
-            Option("since", "show lines since then: 30s, 10m, 2h or 1d ago, or 2026-11-28T10:00 (local; UTC with Z)", value="TIME"),
-            Option("lines", "show the last NUMBER lines, `all` for everything (default: 50)", value="NUMBER", short="n"),
-            Option("service", "show this service only", value="SERVICE", short="s"),
+            Option("follow", "print new lines as they come, until Ctrl-C", short="f"),
+            Option("since", "show lines since then: 30s, 10m, 2h or 1d ago, or 2026-11-28T10:00 (local; UTC with Z)", metavar="TIME"),
+            Option("lines", "show the last NUMBER lines, `all` for everything (default: 50)", metavar="NUMBER", short="n"),
+            Option("service", "show this service only", metavar="SERVICE", short="s"),
             Option("timestamps", "show when each line was printed, in UTC, instead of the service's own time", short="t"),
         ),
         rest="SERVICE",
-        more="Without SERVICE, everything is shown in the order of time, each line after the name of its service.\n"
-        "Colours of the services are kept on a terminal; other control sequences are removed. The files hold what was printed.",
+        description="Without SERVICE, the lines of all services are shown, sorted by time, each after the name of its service.\n"
+        "A terminal shows the services' own colours; other control sequences are removed. The log files keep them.",
     ),
     _SMOKE._replace(words=("server", "smoke")),
     _SMOKE,
     Command(
-        ("doctor",), "look for what is wrong, without changing anything", "commands.doctor:doctor",
+        ("doctor",), "look for problems, without changing anything", "commands.doctor:doctor",
         (Option("deep", "also compare every component's content with its checksum"), _JSON),
-        more="The report is safe to paste into an issue: it tells whether API keys are present, never what they are.",
+        description="The report is safe to paste into an issue: it says whether API keys are set, and never shows them.",
     ),
     Command(("config", "get"), "show one setting as a start would use it", "commands.config:get", arguments=("KEY",)),
     Command(("config", "set"), "change one setting; the file's comments stay", "commands.config:change", arguments=("KEY", "VALUE")),
@@ -114,17 +114,17 @@ COMMANDS = (
     Command(
         ("completion",), "print the completions for a shell", "completion:completion",
         arguments=("SHELL",), choices=("bash", "zsh", "fish"),
-        more="Homebrew installs them; elsewhere: `stigmer completion bash > FILE`, and let your shell read FILE.",
+        description="Homebrew installs them; elsewhere: `stigmer completion bash > FILE`, and let your shell read FILE.",
     ),
 )  # fmt: skip
 
-# Words that are no command, only the beginning of some: they show their help.
+# Words that only begin commands: they show their help.
 ROOT = Command((), "run AI workflows on your own machine", "help:show_help", (VERSION,))
 GROUPS = (ROOT, Command(("config",), "read and change the settings", "help:show_help"))
 
 EXIT_CODES = (
-    (0, "done, or already so"),
-    (1, "failed; the message says why and what to do"),
+    (0, "success, or nothing to do"),
+    (1, "failure; the message says why and what to do"),
     (2, "the command line was wrong"),
     (3, "the server is stopped"),
     (4, "the server runs, but a service does not"),
@@ -133,7 +133,7 @@ EXIT_CODES = (
 VARIABLES = (
     ("STIGMER_HOME", "where everything is kept (default: ~/.stigmer)"),
     ("ANTHROPIC_API_KEY, OPENAI_API_KEY, STIGMER_LLM_API_KEY", "the key of the LLM's provider; asked for when missing"),
-    ("STIGMER_LLM_PROVIDER, STIGMER_LLM_MODEL, STIGMER_LLM_BASE_URL", "which LLM to use; these overrule config.yaml"),
+    ("STIGMER_LLM_PROVIDER, STIGMER_LLM_MODEL, STIGMER_LLM_BASE_URL", "which LLM to use; these override config.yaml"),
     ("TEMPORAL_SERVICE_ADDRESS", "use the Temporal at host:port; ours is not started then"),
     ("TEMPORAL_NAMESPACE", "the namespace to use there (default: default)"),
     (
@@ -145,11 +145,11 @@ VARIABLES = (
 
 
 def find(words: tuple[str, ...]) -> Command:
-    """Return the longest command or group that these words begin with."""
+    """Return the command or group with the most words that these begin with; at least ROOT."""
     matches = (each for each in (*COMMANDS, *GROUPS) if each.words == words[: len(each.words)])
     return max(matches, key=lambda each: len(each.words))
 
 
 def subtree(words: tuple[str, ...]) -> list[Command]:
-    """Return the command of these words, and those whose words go on from there."""
+    """Return the commands whose words begin with these."""
     return [command for command in COMMANDS if command.words[: len(words)] == words]

@@ -1,4 +1,4 @@
-"""The help texts, made from the table in `grammar`."""
+"""`--help`: the help of each command and group, made from the table in `grammar`."""
 
 from collections.abc import Iterable, Iterator
 
@@ -21,7 +21,7 @@ def show_version(_: Invocation, context: Context) -> int:
 
 
 def render_help(words: tuple[str, ...]) -> str:
-    """Return the help about a command or a group; about everything without words."""
+    """Return the help about a command or a group; without words, about all commands."""
     return "\n".join(_parts(find(words)))
 
 
@@ -30,11 +30,11 @@ def _parts(command: Command) -> Iterator[str]:
     if command not in GROUPS:
         options = "".join(f" [{describe_option(option).rpartition(', ')[2]}]" for option in command.options)
         yield f"Usage: {usage(command)}{options}\n"
-    if command.more:
-        yield command.more + "\n"
+    if command.description:
+        yield command.description + "\n"
     if command.choices:
         yield f"{command.arguments[0]} is one of {', '.join(command.choices)}.\n"
-    hidden = command if command.words else find(("server", "start"))  # which is `server` again
+    hidden = command if command.words else find(("server", "start"))  # an alias of `server`
     below = [each for each in subtree(command.words) if each != hidden]
     if below:
         yield _columns("Commands", ((usage(each), each.summary) for each in below))
@@ -42,7 +42,7 @@ def _parts(command: Command) -> Iterator[str]:
     if command is ROOT:
         yield "Environment:\n" + "".join(f"  {name}\n      {text}\n" for name, text in VARIABLES)
         yield _columns("Exit codes", ((str(code), meaning) for code, meaning in EXIT_CODES))
-        yield "`stigmer COMMAND --help` tells more about one of them, `man stigmer` everything.\n"
+        yield "Run `stigmer COMMAND --help` for the help of one command, `man stigmer` for everything.\n"
 
 
 def usage(command: Command) -> str:
@@ -52,8 +52,8 @@ def usage(command: Command) -> str:
 
 
 def describe_option(option: Option) -> str:
-    """Return an option as it is typed: `-n, --lines NUMBER`."""
-    value = f" {option.value}" if option.value else ""
+    """Return an option's flags and metavar: `-n, --lines NUMBER`."""
+    value = f" {option.metavar}" if option.metavar else ""
     return ", ".join(reversed(option.flags)) + value
 
 

@@ -1,4 +1,4 @@
-"""A line of a service's log as text for people: safe for a terminal, without what the service adds for its own terminal.
+"""Makes a line of a service's log safe to print on a terminal, and removes the service's own time stamp.
 
 Sources: ECMA-48 for control sequences; SGR ("select graphic rendition") is the one that colours text.
 """
@@ -25,7 +25,7 @@ _RESET = "\033[0m"
 
 
 def readable(line: bytes | str, *, colours: bool = False, stamp: bool = True) -> str:
-    """Return a line as it was meant: the last state of a progress line, and no control sequence that could move a terminal.
+    """Return a line without control sequences; of a progress line (with carriage returns), its last state.
 
     Bytes that are not UTF-8 become escapes. `colours` keeps the service's own colours, `stamp` its own leading time stamp.
     """

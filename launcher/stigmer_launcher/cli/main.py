@@ -1,4 +1,4 @@
-"""Entry point of the command line: parses it, runs the command, and reports failures with a remedy and an exit code."""
+"""Parses the command line, runs the command, and reports failures with a remedy and an exit code."""
 
 from collections.abc import Mapping, Sequence
 from importlib import import_module
@@ -10,7 +10,7 @@ from stigmer_launcher.errors import LauncherError
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str], out: TextIO, err: TextIO) -> int:
-    """Run a command line and give its exit code; output that could not be written makes it a failure."""
+    """Run a command line and return its exit code; 1 when its output could not be written."""
     context = Context(environ, terminal_of(out, environ), terminal_of(err, environ))
     try:
         invocation = parse(arguments)
@@ -22,11 +22,11 @@ def main(arguments: Sequence[str], environ: Mapping[str, str], out: TextIO, err:
         context.err.line()
         code = 130
     except OSError as error:
-        place = f"{error.filename}: " if error.filename else ""
-        code = _fail(context.err, LauncherError(f"{place}{error.strerror or error}"))
-    if lost := context.out.lost():
+        prefix = f"{error.filename}: " if error.filename else ""
+        code = _fail(context.err, LauncherError(f"{prefix}{error.strerror or error}"))
+    if failure := context.out.write_error():
         remedy = "free some space, or write to another file"
-        failed = _fail(context.err, LauncherError(f"cannot write to standard output: {lost.strerror}", remedy))
+        failed = _fail(context.err, LauncherError(f"cannot write to standard output: {failure.strerror}", remedy))
         return code or failed
     return code
 

@@ -9,7 +9,7 @@ from stigmer_launcher.errors import UsageError
 
 
 class Invocation(NamedTuple):
-    """What was asked: a command with its options, those without a value being switches, and its arguments."""
+    """A parsed command line: the command, its options with their values (empty for a switch), and its arguments."""
 
     command: Command
     options: tuple[tuple[str, str], ...] = ()
@@ -29,13 +29,13 @@ class Invocation(NamedTuple):
 
 
 def parse(arguments: Sequence[str]) -> Invocation:
-    """Read the arguments after the program's name; UsageError says what is wrong and what may have been meant."""
+    """Parse the arguments after the program's name; UsageError says what is wrong and may suggest a correction."""
     words = tuple(takewhile(_is_argument, arguments))
     pending = list(arguments[len(words) :])
     if words[:1] == ("help",):  # `help TOPIC` is `TOPIC --help`
         words = words[1:]
         if pending and pending[0] not in HELP.flags:
-            raise _wrong(f"`stigmer help` has no option {pending[0]}", find(words))
+            raise _usage_error(f"`stigmer help` has no option {pending[0]}", find(words))
         pending = [HELP.flags[0]]
     command = find(words)
     given = words[len(command.words) :]
@@ -58,7 +58,7 @@ def _is_argument(word: str) -> bool:
 
 
 def _take_option(pending: list[str], command: Command) -> tuple[Option, str]:
-    """Take an option and its value from the words; UsageError when the command has no such option, or it wants another value.
+    """Take an option and its value from `pending`; UsageError for an unknown option, or a missing or unexpected value.
 
     Understands `--name`, `--name=value`, `--name value`, `-n value`, `-nvalue`, and several short switches together.
     """
@@ -67,56 +67,56 @@ def _take_option(pending: list[str], command: Command) -> tuple[Option, str]:
     option = command.option(flag)
     if option is None:
         raise _unknown_option(command, flag, pending)
-    if option.value:
+    if option.metavar:
         if not (equals or value or pending):
-            raise _wrong(f"--{option.name} needs a value: {option.value}", command)
+            raise _usage_error(f"--{option.name} needs a value: {option.metavar}", command)
         return option, value if equals or value else pending.pop(0)
     if equals or value.startswith("-"):
-        raise _wrong(f"{flag} takes no value", command)
+        raise _usage_error(f"{flag} takes no value", command)
     if value:
         pending.insert(0, f"-{value}")
     return option, ""
 
 
 def _unknown_option(command: Command, flag: str, following: Sequence[str]) -> UsageError:
-    """Explain why a command lacks an option: it belongs after the words that follow, or there is none like it."""
+    """Say that an option belongs after the words that follow it or, if no command there has it, that it is unknown."""
     for other in subtree(find((*command.words, *filter(_is_argument, following))).words):
         if other.option(flag):
-            return _wrong(f"{flag} comes after the command: `{other.full_name} {flag}`", other)
+            return _usage_error(f"{flag} comes after the command: `{other.full_name} {flag}`", other)
     known = [f"--{option.name}" for option in (*command.options, HELP)]
-    return _wrong(f"`{command.full_name}` has no option {flag}{_meant(flag, known)}", command)
+    return _usage_error(f"`{command.full_name}` has no option {flag}{_suggestion(flag, known)}", command)
 
 
 def _check_arguments(command: Command, given: tuple[str, ...]) -> tuple[str, ...]:
     _refuse_excess(command, given)
     if missing := command.arguments[len(given) :]:
-        raise _wrong(f"`{command.full_name}` needs {' '.join(missing)}", command)
+        raise _usage_error(f"`{command.full_name}` needs {' '.join(missing)}", command)
     if command.choices and given[0] not in command.choices:
         choices = ", ".join(command.choices)
-        raise _wrong(f"invalid value {given[0]!r} for {command.arguments[0]}: expected one of {choices}", command)
+        raise _usage_error(f"invalid value {given[0]!r} for {command.arguments[0]}: expected one of {choices}", command)
     return given
 
 
 def _refuse_excess(command: Command, given: Sequence[str]) -> None:
-    """UsageError when these are more arguments than the command takes; words of another command may be among them."""
+    """Raise UsageError for more arguments than the command takes; they may be words of a longer or unknown command."""
     if command.rest or len(given) <= len(command.arguments):
         return
     words = (*command.words, *given)
     if (whole := find(words)) != command:
-        raise _wrong(f"options come after the whole command, `{whole.full_name}`", whole)
+        raise _usage_error(f"options come after the whole command, `{whole.full_name}`", whole)
     known = [each.name for each in subtree(command.words)]
     if len(known) > 1:
         typed = " ".join(words[:2])
-        raise _wrong(f"there is no command `stigmer {typed}`{_meant(typed, known)}", command)
-    raise _wrong(f"`{command.full_name}` does not take {given[len(command.arguments)]!r}", command)
+        raise _usage_error(f"there is no command `stigmer {typed}`{_suggestion(typed, known)}", command)
+    raise _usage_error(f"`{command.full_name}` does not take {given[len(command.arguments)]!r}", command)
 
 
-def _meant(typed: str, known: Sequence[str]) -> str:
+def _suggestion(typed: str, known: Sequence[str]) -> str:
     import difflib
 
     near = difflib.get_close_matches(typed, known, n=1, cutoff=0.6)
     return f"; did you mean `{near[0]}`?" if near else ""
 
 
-def _wrong(message: str, command: Command) -> UsageError:
+def _usage_error(message: str, command: Command) -> UsageError:
     return UsageError(message, f"run `{command.full_name} --help`")

@@ -1,4 +1,4 @@
-"""Output for people: plain text everywhere; colours, symbols and live lines only on terminals that support them."""
+"""Output for people: plain text everywhere; colours, symbols and transient lines only on terminals that support them."""
 
 import errno
 import io
@@ -14,10 +14,10 @@ _MARKS = {"done": ("✓", "ok"), "failed": ("✗", "failed")}
 
 
 class Terminal:
-    """A stream, and what it can show.
+    """A stream, and the capabilities of its terminal.
 
-    What a command does must not depend on whether somebody reads its progress: a write that fails is kept in `failure`
-    instead of raised, where a command that only prints sees that it may end.
+    A command must do its work whether or not its output can be written: a failed write is kept in `failure` instead of
+    raised. A command that only prints may end then.
     """
 
     def __init__(self, stream: TextIO, *, live: bool, colour: bool, unicode: bool) -> None:
@@ -25,19 +25,19 @@ class Terminal:
         self.failure: OSError | None = None
 
     def line(self, text: str = "") -> None:
-        """Print a line, at once."""
+        """Print a line and flush it."""
         self.text(("\r\033[K" if self.live else "") + text + "\n")
 
     def text(self, text: str) -> None:
-        """Print a text as it is."""
+        """Print a text as it is and flush it."""
         try:
             self.stream.write(text)
             self.stream.flush()
         except OSError as error:
             self.failure = self.failure or error
 
-    def lost(self) -> OSError | None:
-        """Return why output is missing; that its reader or terminal has gone is no reason."""
+    def write_error(self) -> OSError | None:
+        """Return the error of the first failed write; None if its reader or terminal had only gone away."""
         error = self.failure
         if error is None or isinstance(error, BrokenPipeError):
             return None
@@ -45,36 +45,36 @@ class Terminal:
         return None if hung_up and stat.S_ISCHR(os.fstat(self.stream.fileno()).st_mode) else error
 
     def passing(self, text: str) -> None:
-        """Show a line that the next one overwrites; nothing on a terminal that cannot do that."""
+        """Show a transient line, which the next one overwrites; print nothing where that is not possible."""
         if self.live:
             self.text(f"\r\033[K{text}")
 
     def done(self, text: str) -> None:
-        """Print that something has succeeded, which a passing line may have announced."""
+        """Print that a step has succeeded; it replaces a transient line."""
         self.line(f"{text}... {self.paint(self.mark('done'), 'green')}")
 
     def paint(self, text: str, colour: str) -> str:
-        """Colour a text, where there are colours; by name, or by the number of a terminal's colour."""
+        """Return a text in a colour, by name or SGR number; unchanged where there are no colours."""
         return f"\033[{_CODES.get(colour, colour)}m{text}\033[0m" if self.colour else text
 
     def mark(self, name: str) -> str:
-        """Return a mark, or the word for it."""
+        """Return the mark `done` or `failed`, as a word where there are no symbols."""
         return _MARKS[name][0 if self.unicode else 1]
 
 
 def terminal_of(stream: TextIO, environ: Mapping[str, str]) -> Terminal:
-    """Find out what a stream can show, and let it escape what its encoding lacks instead of failing.
+    """Detect the capabilities of a stream, and make it escape characters that its encoding lacks instead of failing.
 
-    NO_COLOR (no-color.org) is obeyed whatever its value, unless it is empty.
+    NO_COLOR (no-color.org) is obeyed unless it is empty.
     """
     if isinstance(stream, io.TextIOWrapper):
-        with suppress(OSError):  # it writes what is pending; that this fails is noticed by the next write
+        with suppress(OSError):  # this flushes; the next write fails as well, and is noticed
             stream.reconfigure(errors="backslashreplace")
     live = stream.isatty() and environ.get("TERM", "") not in ("", "dumb")
     encoding = (stream.encoding or "").lower().replace("-", "")
     locale = environ.get("LC_ALL") or environ.get("LC_CTYPE") or environ.get("LANG") or ""
-    speaks = encoding == "utf8" and ("utf" in locale.lower() or os.uname().sysname == "Darwin")
-    return Terminal(stream, live=live, colour=live and not environ.get("NO_COLOR"), unicode=live and speaks)
+    is_utf8 = encoding == "utf8" and ("utf" in locale.lower() or os.uname().sysname == "Darwin")
+    return Terminal(stream, live=live, colour=live and not environ.get("NO_COLOR"), unicode=live and is_utf8)
 
 
 def duration(seconds: float) -> str:
@@ -87,14 +87,14 @@ def duration(seconds: float) -> str:
 
 
 def columns(rows: Iterable[Sequence[str]]) -> list[str]:
-    """Set the texts of each row side by side, and give the lines."""
-    held = list(rows)
-    widths = [max(map(len, column)) for column in zip(*held, strict=True)]
-    return [("".join(f"  {text:<{width}}" for text, width in zip(row, widths, strict=True))).rstrip() for row in held]
+    """Align rows of texts in columns; return the lines."""
+    table = list(rows)
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    return [("".join(f"  {text:<{width}}" for text, width in zip(row, widths, strict=True))).rstrip() for row in table]
 
 
 class Context(NamedTuple):
-    """The environment's variables, and the two streams people read."""
+    """Environment variables, standard output and standard error of a command."""
 
     environ: Mapping[str, str]
     out: Terminal

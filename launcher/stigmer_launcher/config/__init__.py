@@ -1,1 +1,1 @@
-"""config.yaml, and what is decided from it."""
+"""config.yaml: its keys, reading and editing it, and the language model it selects."""

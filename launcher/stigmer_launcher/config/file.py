@@ -1,4 +1,4 @@
-"""Reads and edits config.yaml. Edits change one value in place, so comments and other values are kept.
+"""Reads and edits config.yaml. An edit changes one value in place and keeps comments and other values.
 
 A missing file means the defaults; a file that cannot be parsed is an error that names the line.
 """
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from stigmer_launcher.config import schema, yaml_subset
-from stigmer_launcher.config.schema import EARLIER, FIRST_FILE, SCHEMA, did_you_mean
+from stigmer_launcher.config.schema import FORMER_KEYS, SCHEMA, TEMPLATE, suggestion
 from stigmer_launcher.errors import ConfigError, UsageError
 from stigmer_launcher.system import locks
 from stigmer_launcher.system.places import Places, explain, prepare_home
@@ -21,21 +21,21 @@ _LARGEST = 1 << 20  # bytes
 
 
 class Setting(NamedTuple):
-    """A value the file holds, and the line it stands on."""
+    """A value in the file, and the number of its line."""
 
     value: str
     line: int
 
 
 class Config(NamedTuple):
-    """What the file says; keys it does not hold have their defaults."""
+    """The settings in the file; keys that are not in it have their defaults."""
 
     path: str
     settings: Mapping[str, Setting]
 
     def find(self, key: str) -> Setting | None:
-        """Return what the file itself says, by today's key or by that of earlier versions."""
-        return self.settings.get(key) or self.settings.get(EARLIER.get(key, ""))
+        """Return the setting in the file, by today's key or that of earlier versions; None when it has neither."""
+        return self.settings.get(key) or self.settings.get(FORMER_KEYS.get(key, ""))
 
     def text(self, key: str) -> str:
         """Return the value in the file, else the default."""
@@ -43,7 +43,7 @@ class Config(NamedTuple):
         return setting.value if setting else SCHEMA[key].default
 
     def where(self, key: str) -> str:
-        """Return where a key stands, for an error message."""
+        """Return path and line of a key, for an error message."""
         setting = self.find(key)
         return f"{self.path}, line {setting.line}" if setting else self.path
 
@@ -54,30 +54,30 @@ def read_config(path: str) -> Config:
 
 
 def require_known(key: str) -> str:
-    """Return the key; UsageError when there is none of this name."""
+    """Return the key; UsageError when it does not exist."""
     if key not in SCHEMA:
-        raise UsageError(f"there is no key {key}{did_you_mean(key)}", "run `stigmer config list` for all keys")
+        raise UsageError(f"there is no key {key}{suggestion(key)}", "run `stigmer config list` for all keys")
     return key
 
 
 def set_value(places: Places, key: str, value: str) -> None:
     """Write one value, leaving the rest of the file as it is. UsageError for an unknown key or a bad value.
 
-    Secrets are refused: the command line is read by every process of the machine, and kept in the shell's history.
+    Secrets are refused: every process of the machine can read the command line, and the shell's history keeps it.
     """
     if SCHEMA[require_known(key)].secret:
         remedy = "set ANTHROPIC_API_KEY, OPENAI_API_KEY or STIGMER_LLM_API_KEY in the environment"
         raise UsageError(f"{key} is a secret and must not stand on a command line", remedy)
     try:
-        known = SCHEMA[key].read(schema.text(value, key), key) if value else value
+        normal = SCHEMA[key].read(schema.read_text(value, key), key) if value else value
     except ConfigError as error:
         raise UsageError(str(error), f"run `stigmer config get {key}`") from None
-    scalar = known if SCHEMA[key].read is schema.flag else yaml_subset.render(known)
+    scalar = normal if SCHEMA[key].read is schema.read_flag else yaml_subset.render(normal)
     with _editing(places):
-        text = _read(places.config) or FIRST_FILE
+        text = _read(places.config) or TEMPLATE
         _parse(places.config, text)
         edited = yaml_subset.assign(text, key, scalar)
-        _parse(places.config, edited)  # what we write, we can read
+        _parse(places.config, edited)  # never write a file that cannot be read
         _write(places.config, edited)
 
 
@@ -92,17 +92,17 @@ def unset_value(places: Places, key: str) -> bool:
     return True
 
 
-def write_first(places: Places) -> bool:
-    """Write the file with its explanation if there is none; False when there is one."""
+def create_config(places: Places) -> bool:
+    """Write the template if there is no file; False when there is one."""
     with _editing(places):
         if os.path.lexists(places.config):
             return False
-        _write(places.config, FIRST_FILE)
+        _write(places.config, TEMPLATE)
         return True
 
 
 def unused(config: Config) -> tuple[str, ...]:
-    """Say of every value in the file that it has no effect, and what to do instead."""
+    """Return a message for every value in the file that has no effect: where it is, and what to do instead."""
     keys = (key for key in config.settings if SCHEMA[key].unused)
     return tuple(f"{config.where(key)}: {key} has no effect: {SCHEMA[key].unused}" for key in keys)
 
@@ -128,10 +128,10 @@ def _value(line: yaml_subset.Line, maps: set[str]) -> str:
     """Return the value of a line, empty when it has none; ConfigError says what is wrong."""
     key, scalar = line.path, line.scalar
     if any(key.startswith(f"{known}.") for known in SCHEMA):
-        return ""  # said once, of the key above that should have been a value
+        return ""  # the key above, which should have a value, is reported instead
     if key not in SCHEMA:
         if not any(known.startswith(f"{key}.") for known in SCHEMA):
-            raise ConfigError(f"there is no key {key}{did_you_mean(key)}")
+            raise ConfigError(f"there is no key {key}{suggestion(key)}")
         if scalar not in (*yaml_subset.EMPTY, yaml_subset.EMPTY_MAP):
             raise ConfigError(f"{key} holds other keys, not a value")
         return ""
@@ -141,7 +141,7 @@ def _value(line: yaml_subset.Line, maps: set[str]) -> str:
 
 
 def _read(path: str) -> str:
-    """Return the file's text, nothing where there is none. What never ends or is too much is refused: a pipe, a huge file."""
+    """Return the file's text, empty when there is no file; ConfigError for a pipe or device, and for a huge file."""
     aside = f"move it away: `{shlex.join(('mv', path, f'{path}.aside'))}`"
     try:
         status = os.stat(path)
@@ -177,7 +177,7 @@ def _write(path: str, text: str) -> None:
 
 @contextmanager
 def _editing(places: Places) -> Iterator[None]:
-    """Keep others from changing the file meanwhile."""
+    """Lock the file against other commands that edit it."""
     prepare_home(places.home, places.run)
     with locks.wait(os.path.join(places.run, "config.lock"), _WAIT), _naming_the_line(places.config):
         yield

@@ -1,6 +1,6 @@
-"""Which language model the agents use, and its API key. The key is never written to disk or passed as an argument.
+"""The language model that the agents use, and its API key. The key is never written to disk or passed as an argument.
 
-The environment overrules the file, the file the defaults. A key in the file is honoured, because earlier versions
+The environment overrides the file, the file the defaults. A key in the file is honoured, because earlier versions
 wrote it there; `doctor` warns when others can read the file. A key typed in lives in this process and its children.
 """
 
@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from stigmer_launcher.config.file import Config
-from stigmer_launcher.config.schema import provider as read_provider
+from stigmer_launcher.config.schema import read_provider
 from stigmer_launcher.errors import LauncherError
 
 _LLM = "backend.local.llm"
@@ -17,7 +17,7 @@ _PROVIDER, _KEY = "STIGMER_LLM_PROVIDER", "STIGMER_LLM_API_KEY"
 
 
 class Provider(NamedTuple):
-    """A provider's default model and address, and the variable its own tools read the key from (none: no key)."""
+    """A provider's default model and address, and the usual variable for its API key; empty when it needs no key."""
 
     model: str
     base_url: str
@@ -32,7 +32,7 @@ DEFAULTS = {
 
 
 class Llm(NamedTuple):
-    """What the agents are given."""
+    """The language model, and how to reach it."""
 
     provider: str
     model: str
@@ -44,12 +44,12 @@ class Llm(NamedTuple):
 
     @property
     def needs_key(self) -> bool:
-        """Return whether the provider wants a key and there is none yet."""
+        """Return whether the provider needs a key and there is none yet."""
         return bool(DEFAULTS[self.provider].variable) and not self.api_key
 
 
 def redacted_url(url: str) -> str:
-    """Return an address without what may be secret in it: user, password and query."""
+    """Return a URL without its parts that may be secret: user, password and query."""
     scheme, separator, rest = url.partition("?")[0].rpartition("://")
     userinfo, _, host = rest.rpartition("@")
     return f"{scheme}{separator}{'****@' if userinfo else ''}{host}"
@@ -58,7 +58,7 @@ def redacted_url(url: str) -> str:
 def find_settings(environ: Mapping[str, str], config: Config) -> dict[str, tuple[str, str]]:
     """Return provider, model, address and key, each with its origin: a variable, `file` or `default`.
 
-    What the file says is for its own provider, not for one of the environment. ConfigError for an unknown provider.
+    The file's other values count only for the file's provider. ConfigError for an unknown provider.
     """
     filed = config.text(f"{_LLM}.provider")
     provider = read_provider(environ.get(_PROVIDER, "").strip().lower() or filed, _PROVIDER)
@@ -82,12 +82,12 @@ def find_settings(environ: Mapping[str, str], config: Config) -> dict[str, tuple
 
 
 def find_llm(environ: Mapping[str, str], config: Config) -> Llm:
-    """Decide on provider, model, address and key without asking. ConfigError for an unknown provider."""
+    """Return the language model to use, perhaps without a key that it needs. ConfigError for an unknown provider."""
     return Llm(*(value for value, _ in find_settings(environ, config).values()))
 
 
 def require_key(llm: Llm, ask: Callable[[str], str | None]) -> Llm:
-    """Return `llm` with its key, asking once if one is missing; LauncherError when nothing is answered."""
+    """Return `llm` with its key, asking once for a missing one; LauncherError when there is no answer."""
     if not llm.needs_key:
         return llm
     answer = ask(f"API key for {llm.provider} (not shown, not stored): ")
@@ -100,7 +100,7 @@ def require_key(llm: Llm, ask: Callable[[str], str | None]) -> Llm:
 
 
 def ask_terminal(prompt: str) -> str | None:
-    """Ask at the terminal without echo; None where there is no terminal."""
+    """Return the answer typed at the terminal, without echo; None when there is no terminal."""
     try:
         os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
     except OSError:

@@ -1,4 +1,4 @@
-"""The keys of config.yaml: what each holds, its default, and which are accepted from older files but not used."""
+"""The keys of config.yaml: the type of each, its default, and whether it is accepted only because older files have it."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -10,10 +10,10 @@ Reader = Callable[[str, str], str]
 
 
 class Field(NamedTuple):
-    """One key: how its text is checked, its default, and what it decides (`about`).
+    """One key: the reader that checks its value, its default, and what it decides (`about`).
 
-    A reader takes a text and the name of what holds it, and returns it in its normal form; its ConfigError says what was
-    expected. `unused` says what to do instead; the key is accepted because files of earlier versions have it.
+    A reader takes a value and the name of its key or variable, and returns the value in its normal form; its ConfigError
+    says what was expected. A key with `unused` has no effect: older files have it, and the text says what to do instead.
     """
 
     read: Reader
@@ -24,12 +24,12 @@ class Field(NamedTuple):
 
 
 def is_number(value: str) -> bool:
-    """Return whether a text is a whole number, 0 or more; Python refuses to convert one of thousands of digits."""
+    """Return whether a text is a whole number, 0 or more, of at most 18 digits; Python refuses to convert thousands."""
     return value.isascii() and value.isdigit() and len(value) < 19
 
 
 def is_port(value: str) -> bool:
-    """Return whether a text is the number of a port."""
+    """Return whether a text is a port number, 1-65535."""
     return is_number(value) and 0 < int(value) < 65536
 
 
@@ -52,51 +52,51 @@ def _one_of(*words: str) -> Reader:
     return _reader(f"one of {', '.join(words)}", words.__contains__)
 
 
-text = _reader("UTF-8 text of printable characters", is_printable)
-flag = _reader("true or false", lambda value: value.lower() in ("true", "false"), str.lower)
-number = _reader("a whole number", is_number, lambda value: str(int(value)))
-port = _reader("1-65535", is_port, lambda value: str(int(value)))
-address = _reader("host:port, without a scheme", _is_address)
-provider = _one_of("ollama", "anthropic", "openai")
+read_text = _reader("UTF-8 text of printable characters", is_printable)
+read_flag = _reader("true or false", lambda value: value.lower() in ("true", "false"), str.lower)
+read_number = _reader("a whole number", is_number, lambda value: str(int(value)))
+read_port = _reader("1-65535", is_port, lambda value: str(int(value)))
+read_address = _reader("host:port, without a scheme", _is_address)
+read_provider = _one_of("ollama", "anthropic", "openai")
 _LOCAL, _CLOUD = "backend.local", "backend.cloud"
 _SHIPPED = "the version is the one Stigmer ships; use `backend.local.temporal.address` for a Temporal of your own"
-_OTHERS = "accepted; the server does not read it"
+_NOT_READ = "accepted; the server does not read it"
 
 SCHEMA: dict[str, Field] = {
-    "backend.type": Field(_one_of("local", "cloud"), "local", _OTHERS),
-    f"{_LOCAL}.endpoint": Field(text, "", unused="the server listens on `ports.server`"),
-    f"{_LOCAL}.data_dir": Field(text, "", unused="set STIGMER_HOME to move everything"),
-    f"{_LOCAL}.llm.provider": Field(provider, "ollama", "who runs the language model"),
-    f"{_LOCAL}.llm.model": Field(text, "", "the model's name; empty: the provider's usual one"),
-    f"{_LOCAL}.llm.base_url": Field(text, "", "the provider's address; empty: the usual one"),
-    f"{_LOCAL}.llm.api_key": Field(text, "", "the provider's key; better set in the environment", secret=True),
-    f"{_LOCAL}.temporal.managed": Field(flag, "true", "whether the server starts a Temporal of its own"),
-    f"{_LOCAL}.temporal.address": Field(address, "", "the Temporal to use where `managed` is false"),
-    f"{_LOCAL}.temporal.version": Field(text, "", unused=_SHIPPED),
-    f"{_LOCAL}.temporal.port": Field(port, "7233", "the same as `ports.temporal`, which goes first"),
+    "backend.type": Field(_one_of("local", "cloud"), "local", _NOT_READ),
+    f"{_LOCAL}.endpoint": Field(read_text, "", unused="the server listens on `ports.server`"),
+    f"{_LOCAL}.data_dir": Field(read_text, "", unused="set STIGMER_HOME to move everything"),
+    f"{_LOCAL}.llm.provider": Field(read_provider, "ollama", "the provider of the language model"),
+    f"{_LOCAL}.llm.model": Field(read_text, "", "the model's name; empty: the provider's usual one"),
+    f"{_LOCAL}.llm.base_url": Field(read_text, "", "the provider's address; empty: the usual one"),
+    f"{_LOCAL}.llm.api_key": Field(read_text, "", "the provider's key; better set in the environment", secret=True),
+    f"{_LOCAL}.temporal.managed": Field(read_flag, "true", "whether the server starts a Temporal of its own"),
+    f"{_LOCAL}.temporal.address": Field(read_address, "", "the Temporal to use where `managed` is false"),
+    f"{_LOCAL}.temporal.version": Field(read_text, "", unused=_SHIPPED),
+    f"{_LOCAL}.temporal.port": Field(read_port, "7233", "the same as `ports.temporal`, which overrides it"),
     f"{_LOCAL}.execution.mode": Field(_one_of("local", "sandbox", "auto"), "local", "where agents run commands"),
-    f"{_LOCAL}.execution.sandbox_image": Field(text, "", "the container image of the sandbox"),
-    f"{_LOCAL}.execution.auto_pull": Field(flag, "true", "whether a missing image is pulled"),
-    f"{_LOCAL}.execution.cleanup": Field(flag, "true", "whether sandboxes are removed after use"),
-    f"{_LOCAL}.execution.ttl": Field(number, "3600", "seconds that a sandbox may live"),
-    f"{_CLOUD}.endpoint": Field(text, "", _OTHERS),
-    f"{_CLOUD}.token": Field(text, "", _OTHERS, secret=True),
-    f"{_CLOUD}.org_id": Field(text, "", _OTHERS),
-    f"{_CLOUD}.env_id": Field(text, "", _OTHERS),
-    "context.organization": Field(text, "", _OTHERS),
-    "context.environment": Field(text, "", _OTHERS),
-    "ports.server": Field(port, "7234", "the port of stigmer-server"),
-    "ports.temporal": Field(port, "7233", "the port of Temporal"),
-    "ports.temporal-ui": Field(port, "8233", "the port of Temporal's web page"),
+    f"{_LOCAL}.execution.sandbox_image": Field(read_text, "", "the container image of the sandbox"),
+    f"{_LOCAL}.execution.auto_pull": Field(read_flag, "true", "whether a missing image is pulled"),
+    f"{_LOCAL}.execution.cleanup": Field(read_flag, "true", "whether sandboxes are removed after use"),
+    f"{_LOCAL}.execution.ttl": Field(read_number, "3600", "seconds that a sandbox may live"),
+    f"{_CLOUD}.endpoint": Field(read_text, "", _NOT_READ),
+    f"{_CLOUD}.token": Field(read_text, "", _NOT_READ, secret=True),
+    f"{_CLOUD}.org_id": Field(read_text, "", _NOT_READ),
+    f"{_CLOUD}.env_id": Field(read_text, "", _NOT_READ),
+    "context.organization": Field(read_text, "", _NOT_READ),
+    "context.environment": Field(read_text, "", _NOT_READ),
+    "ports.server": Field(read_port, "7234", "the port of stigmer-server"),
+    "ports.temporal": Field(read_port, "7233", "the port of Temporal"),
+    "ports.temporal-ui": Field(read_port, "8233", "the port of Temporal's web page"),
 }
 
-# Where a value counts that the file has under another key only.
-EARLIER = {"ports.temporal": f"{_LOCAL}.temporal.port"}
+# Keys of older files that still count, by today's.
+FORMER_KEYS = {"ports.temporal": f"{_LOCAL}.temporal.port"}
 
-# What the file begins with when Stigmer writes it: the defaults, and where to read on.
-FIRST_FILE = """\
+# The file as Stigmer creates it: the most important defaults.
+TEMPLATE = """\
 # Stigmer's configuration. Change it with `stigmer config set KEY VALUE`, or here; comments are kept.
-# `stigmer config list` shows every key with its value. API keys belong into the environment
+# `stigmer config list` shows every key with its value. API keys belong in the environment
 # (ANTHROPIC_API_KEY, OPENAI_API_KEY or STIGMER_LLM_API_KEY), not into this file.
 backend:
   type: local
@@ -108,10 +108,10 @@ backend:
 """
 
 
-def did_you_mean(key: str) -> str:
-    """Return `, did you mean …?` for a key that does not exist, or nothing when none is near."""
+def suggestion(key: str) -> str:
+    """Return "; did you mean …?" for a key that does not exist, empty when no key is similar."""
     import difflib
 
     of_this_name = [known for known in SCHEMA if known.rpartition(".")[2] == key.rpartition(".")[2]]
     near = difflib.get_close_matches(key, SCHEMA, n=1, cutoff=0.7) or of_this_name
-    return f", did you mean {near[0]}?" if near else ""
+    return f"; did you mean `{near[0]}`?" if near else ""

@@ -9,10 +9,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-# What is not in YAML's c-printable: other programs refuse a file that holds it. And NEL, which some take for a line's end.
+# Characters outside YAML's c-printable, which other programs refuse, and NEL, which some read as the end of a line.
 _FORBIDDEN = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
-_NOTHING = re.compile(r"[ \t]*(?:#.*)?")
-_BEGIN = re.compile(r"---(?: [ \t]*(?:#.*)?)?")
+_BLANK = re.compile(r"[ \t]*(?:#.*)?")
+_DOCUMENT_START = re.compile(r"---(?: [ \t]*(?:#.*)?)?")
 _EMPTY_FILE = re.compile(r" *\{\}(?: +#.*| *)")
 # `key: value`, where the value is an empty map, or a scalar in double quotes, in single ones, or in none.
 _LINE = re.compile(
@@ -23,7 +23,7 @@ _LINE = re.compile(
             \{\}
             | "(?: [^"\\\t] | \\["\\/nt] )*"
             | '(?: [^'\t] | '' )*'
-            | (?: [^-:#\ \t{[?%&*!|>@`,}\]"'] | [-:](?=[^\ \t]) )  # how it begins, and below, how it goes on
+            | (?: [^-:#\ \t{[?%&*!|>@`,}\]"'] | [-:](?=[^\ \t]) )  # its first character; below, all others
               (?: [^:#\ \t] | :(?=[^\ \t]) | (?<=[^\ ])\# | \ +(?=[^#\ \t]) )*
         )
     )?
@@ -44,7 +44,7 @@ _CONSTRUCTS = {
     ">": "a folded block of text",
     **dict.fromkeys("\"'", "a quoted key"),
 }
-# What is wrong with a row that is none of those above: said by the first pattern that it begins with.
+# Problems of a row that `_LINE` does not match: the first pattern that matches its beginning gives the message.
 _PROBLEMS = (
     (r"[^#]*\t[ \t]*[^ \t#]", "a tab; use spaces"),
     (r" *(?:---|\.\.\.)", "a document marker is not supported"),
@@ -61,15 +61,15 @@ _PLAIN = re.compile(r"[\w./+()][\w./+(),:=@~-]*(?<!:)", re.ASCII)
 _WORDS = ("null", "true", "false", "yes", "no", "on", "off", "y", "n")
 
 
-# What stands for no value: nothing, or YAML's null.
+# Scalars that mean no value.
 EMPTY = ("", "~", "null", "Null", "NULL")
 EMPTY_MAP = "{}"
 
 
 class Line(NamedTuple):
-    """One `key: value`: its number from 1, its dotted path, its value as it is written, and where in the text that begins.
+    """One `key: value`: its number from 1, its indent, its dotted path, its value as written, and that value's offset.
 
-    A key without a value has an empty one behind its colon; it may open a map.
+    A key without a value has an empty scalar, behind its colon; it may open a map.
     """
 
     number: int
@@ -80,7 +80,7 @@ class Line(NamedTuple):
 
     @property
     def value(self) -> str:
-        """Return the text that the value stands for."""
+        """Return the value without quotes and escapes."""
         if self.scalar.startswith("'"):
             return self.scalar[1:-1].replace("''", "'")
         if self.scalar.startswith('"'):
@@ -89,20 +89,20 @@ class Line(NamedTuple):
 
 
 class SubsetError(ValueError):
-    """A line that is not of the subset, or not YAML. `args` are its number and what is wrong with it."""
+    """A line is outside the subset, or not YAML. `args` are its number and the problem."""
 
 
 def parse(text: str) -> dict[str, Line]:
-    """Read the lines of a file by their paths, in order; SubsetError names one that cannot be read."""
+    """Return the lines of a file by path, in order; SubsetError for the first that cannot be read."""
     rows = list(_rows(text))
-    if rows and _BEGIN.fullmatch(rows[0][2]):
+    if rows and _DOCUMENT_START.fullmatch(rows[0][2]):
         del rows[0]
     if rows and _EMPTY_FILE.fullmatch(rows[0][2]):
         if rows[1:]:
             raise SubsetError(rows[1][0], "something follows the map in braces")
         return {}
     lines: dict[str, Line] = {}
-    above: list[Line] = []  # the last line, and those it stands below
+    above: list[Line] = []  # the last line, and the lines of the maps that hold it
     for number, begin, row in rows:
         found = _LINE.fullmatch(row)
         if not found:
@@ -118,15 +118,15 @@ def parse(text: str) -> dict[str, Line]:
 
 
 def remove(text: str, path: str) -> str:
-    """Return the text without a key and what stands below it; a text without the key stays as it is."""
-    gone = {line.number for line in _family(parse(text), path)}
+    """Return the text without a key and the keys below it; unchanged when the key is not in it."""
+    gone = {line.number for line in _subtree(parse(text), path)}
     return "\n".join(row for number, row in enumerate(text.split("\n"), 1) if number not in gone)
 
 
 def assign(text: str, path: str, scalar: str) -> str:
-    """Return the text with the value of a key replaced by a scalar as `render` gives it.
+    """Return the text with the value of a key replaced by a scalar from `render`.
 
-    A key that is missing is added at the end of the map it belongs to, and so is that map.
+    A missing key is added at the end of its map, and a missing map at the end of the one above.
     """
     lines = parse(text)
     if path in lines:
@@ -136,35 +136,35 @@ def assign(text: str, path: str, scalar: str) -> str:
         return _insert(text, tuple(lines.values()), f"{name}: {scalar}")
     if outer not in lines:
         return assign(assign(text, outer, ""), path, scalar)
-    opening, *inner = family = _family(lines, outer)
+    opening, *inner = subtree = _subtree(lines, outer)
     if opening.scalar == EMPTY_MAP:
         text = _replace(text, opening, "")
     elif opening.scalar:
         raise SubsetError(opening.number, f"{outer} has a value here and cannot hold other keys")
     indent = inner[0].indent if inner else opening.indent + 2
-    return _insert(text, family, f"{' ' * indent}{name}: {scalar}")
+    return _insert(text, subtree, f"{' ' * indent}{name}: {scalar}")
 
 
 def is_printable(text: str) -> bool:
-    """Return whether a file may hold a text: it has neither control characters nor bytes that are no UTF-8."""
+    """Return whether a file may hold a text: it has no control characters and no bytes that are not UTF-8."""
     return not _FORBIDDEN.search(text)
 
 
 def render(text: str) -> str:
-    """Write a string as a scalar that reads back as itself, with quotes only where they are needed."""
+    """Return a string as a scalar that reads back as the same string, quoted only where necessary."""
     plain = _PLAIN.fullmatch(text) and text.lower() not in _WORDS
     return text if plain else json.dumps(text, ensure_ascii=False)
 
 
 def _rows(text: str) -> Iterator[tuple[int, int, str]]:
-    """Yield number, place and text of each row that holds more than a comment."""
+    """Yield number, offset and text of each row that holds more than a comment; SubsetError for a forbidden character."""
     for number, found in enumerate(re.finditer(r"^.*$", text, re.MULTILINE), 1):
         row = found[0].removesuffix("\r")
         if bad := _FORBIDDEN.search(row):
             code = ord(bad[0])  # a byte that could not be decoded is a surrogate (surrogateescape)
             problem = "this is not UTF-8 text" if 0xDC80 <= code <= 0xDCFF else f"the control character {code:#04x}"
             raise SubsetError(number, problem)
-        if not _NOTHING.fullmatch(row):
+        if not _BLANK.fullmatch(row):
             yield number, found.start(), row
 
 
@@ -176,7 +176,7 @@ def _problem(row: str) -> str:
 
 
 def _parent(number: int, indent: int, above: list[Line]) -> str:
-    """Return the path before a line's key by its indentation, and drop the lines that it does not stand below."""
+    """Return the path before a line's key, with its dot, and drop from `above` the maps that end before the line."""
     beside = None
     while above and above[-1].indent >= indent:
         beside = above.pop()
@@ -193,16 +193,16 @@ def _replace(text: str, line: Line, scalar: str) -> str:
     return before + gap + scalar + after
 
 
-def _insert(text: str, family: Sequence[Line], new: str) -> str:
-    """Return the text with a row below those of a map; a file that is but an empty map, or none, has none."""
-    rows = [row for row in text.split("\n") if family or not _EMPTY_FILE.fullmatch(row.removesuffix("\r"))] or [""]
-    place = family[-1].number if family else len(rows) - (rows[-1] == "")
-    if place == len(rows):
+def _insert(text: str, subtree: Sequence[Line], new: str) -> str:
+    """Return the text with a row added below the lines of a map; without lines the file is empty, or only `{}`."""
+    rows = [row for row in text.split("\n") if subtree or not _EMPTY_FILE.fullmatch(row.removesuffix("\r"))] or [""]
+    index = subtree[-1].number if subtree else len(rows) - (rows[-1] == "")
+    if index == len(rows):
         rows.append("")
-    rows.insert(place, new.rstrip(" ") + ("\r" if "\r\n" in text else ""))
+    rows.insert(index, new.rstrip(" ") + ("\r" if "\r\n" in text else ""))
     return "\n".join(rows)
 
 
-def _family(lines: Mapping[str, Line], path: str) -> list[Line]:
-    """List the line of a key and those below it."""
+def _subtree(lines: Mapping[str, Line], path: str) -> list[Line]:
+    """Return the line of a key and the lines below it."""
     return [line for line in lines.values() if f"{line.path}.".startswith(f"{path}.")]

@@ -1,4 +1,4 @@
-"""Checks that the installed components are those of the keg and unmodified; with `deep`, that they are as released."""
+"""Checks of the components: unmodified since installation, in the home and in the keg; with `deep`, as released."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,14 +10,14 @@ from stigmer_launcher.launch import environment
 
 
 def check_components(context: DoctorContext) -> Iterator[Finding]:
-    """Check each component, and the versions that are kept."""
+    """Check each component, its override, and the installed versions."""
     if context.keg:
         yield from _installed(context, context.keg)
         yield from _overrides(context, context.keg)
         yield from _versions(context, context.keg)
 
 
-def _installed(context: DoctorContext, keg: manifest.Keg) -> Iterator[Finding]:
+def _installed(context: DoctorContext, keg: payload.Keg) -> Iterator[Finding]:
     directory = versions.directory_of(context.places, keg.id)
     installed = manifest.read_manifest(directory)
     if context.deep:
@@ -26,16 +26,16 @@ def _installed(context: DoctorContext, keg: manifest.Keg) -> Iterator[Finding]:
     else:
         changed = manifest.modified_files(directory, installed) if installed else ()
         modified = dict.fromkeys(changed, "modified since installation")
-        missing = [e.path for e in manifest.files_of(keg.payload) if manifest.fingerprint(keg.source(e.path)) is None]
+        missing = [e.path for e in payload.files_of(keg.payload) if manifest.fingerprint(keg.source(e.path)) is None]
         in_keg = dict.fromkeys(missing, "is missing")
     for part in keg.payload.components:
         if broken := _flaws(part.files, in_keg):
             damage = f"{part.version}: the keg is damaged: {broken}"
             yield Finding(part.name, PROBLEM, damage, KegError.remedy)
         elif damaged := _flaws(part.files, modified):
-            yield Finding(part.name, WARNING, f"{part.version}: {damaged}", "run `stigmer server`: it makes them again")
+            yield Finding(part.name, WARNING, f"{part.version}: {damaged}", "run `stigmer server`: it replaces them")
         elif not installed:
-            yield Finding(part.name, NOTE, f"{part.version}, made at the next start")
+            yield Finding(part.name, NOTE, f"{part.version}, installed at the next start")
         else:
             how = "compared with its checksums" if context.deep else "untouched"
             yield Finding(part.name, OK, f"{part.version}, {len(part.files)} files, {how}")
@@ -46,10 +46,10 @@ def _flaws(files: Sequence[payload.FileEntry], flaws: Mapping[str, str]) -> str:
     return ", ".join(texts[:3]) + (f", and {len(texts) - 3} more" if len(texts) > 3 else "")
 
 
-def _compare(keg: manifest.Keg, directory: str) -> dict[str, str]:
-    """Compare files with the release; what Homebrew changed in the keg must be as it is there."""
+def _compare(keg: payload.Keg, directory: str) -> dict[str, str]:
+    """Return each file's flaw compared with its release, or with the keg's file if Homebrew has relocated that."""
     flaws = {}
-    for entry in manifest.files_of(keg.payload):
+    for entry in payload.files_of(keg.payload):
         path, source = f"{directory}/{entry.path}", keg.source(entry.path)
         flaw = manifest.flaw(path, entry)
         if flaw and manifest.is_relocated(source):
@@ -59,7 +59,7 @@ def _compare(keg: manifest.Keg, directory: str) -> dict[str, str]:
     return flaws
 
 
-def _overrides(context: DoctorContext, keg: manifest.Keg) -> Iterator[Finding]:
+def _overrides(context: DoctorContext, keg: payload.Keg) -> Iterator[Finding]:
     for component in keg.payload.components:
         if not context.environ.get(component.override, ""):
             continue
@@ -70,13 +70,13 @@ def _overrides(context: DoctorContext, keg: manifest.Keg) -> Iterator[Finding]:
             yield problem(component.name, error)
 
 
-def _versions(context: DoctorContext, keg: manifest.Keg) -> Iterator[Finding]:
+def _versions(context: DoctorContext, keg: payload.Keg) -> Iterator[Finding]:
     current = versions.current(context.places)
     if current and current != keg.id:
         yield Finding("bin", NOTE, f"bin holds {current}; the next start switches to {keg.id}")
     if os.path.lexists(context.places.bin) and not current:
         yield Finding("bin", NOTE, "bin is not ours; the next start moves it aside and keeps it")
-    running = context.snapshot.installed if context.supervisor else ""
+    running = context.snapshot.installed if context.supervisor_pid else ""
     for name in versions.outdated(context.places, (keg.id,)):
         why = "kept for the running server" if name == running else "removed at the next start"
         yield Finding("old version", NOTE, f"{name}, {why}")

@@ -1,4 +1,4 @@
-"""Runs all checks. Each yields findings; a check that fails does not stop the others. Nothing is changed."""
+"""Runs all checks; they change nothing. Each yields findings, and one that fails does not stop the others."""
 
 import os
 import shlex
@@ -10,7 +10,7 @@ from stigmer_launcher.config.schema import SCHEMA
 from stigmer_launcher.doctor import components, server
 from stigmer_launcher.doctor.findings import NOTE, OK, PROBLEM, WARNING, DoctorContext, Finding, problem
 from stigmer_launcher.errors import LauncherError
-from stigmer_launcher.install import manifest, preflight
+from stigmer_launcher.install import payload, preflight
 from stigmer_launcher.supervise.state import Instance, cleaning_pid, read_snapshot, supervisor_pid
 from stigmer_launcher.system.places import find_places, installed_libexec, unwritable, unwritable_files
 from stigmer_launcher.version import NAME, VERSION
@@ -19,7 +19,7 @@ _LITTLE_SPACE = 500 << 20  # bytes; databases and logs will soon need more
 
 
 def diagnose(environ: Mapping[str, str], *, deep: bool) -> dict[str, list[Finding]]:
-    """Check everything, and return the findings by section; `deep` compares the content of every file."""
+    """Run all checks and return the findings by section; `deep` compares the content of every file."""
     places = find_places(environ)
     running = Instance(places.run)
     system = os.uname()
@@ -30,7 +30,7 @@ def diagnose(environ: Mapping[str, str], *, deep: bool) -> dict[str, list[Findin
     ]
     keg, config, pids = None, file.Config(places.config, {}), (0, 0)
     with _noting(report["Stigmer"], "keg"):
-        keg = manifest.read_keg(installed_libexec(environ))
+        keg = payload.read_keg(installed_libexec(environ))
         preflight.require_target(keg.payload.target)
         report["Stigmer"].append(Finding("keg", OK, f"{keg.libexec} ({keg.id})"))
     with _noting(report["Configuration"], "file"):
@@ -48,7 +48,7 @@ def diagnose(environ: Mapping[str, str], *, deep: bool) -> dict[str, list[Findin
 
 @contextmanager
 def _noting(found: list[Finding], name: str) -> Iterator[None]:
-    """Make a finding of a failure, so that the checks that follow are made all the same."""
+    """Turn an error of the block into a finding, so that the next checks run."""
     try:
         yield
     except LauncherError as error:
@@ -58,7 +58,7 @@ def _noting(found: list[Finding], name: str) -> Iterator[None]:
 
 
 def check_config(config: file.Config) -> Iterator[Finding]:
-    """Check who can read the configuration, and that every value in it has an effect."""
+    """Check that only the user can read the configuration, and that every value in it has an effect."""
     if not os.path.exists(config.path):
         yield Finding("file", OK, f"{config.path} does not exist: the defaults are used")
         return
@@ -75,7 +75,7 @@ def check_home(context: DoctorContext) -> Iterator[Finding]:
     """Check the home directory."""
     home = context.places.home
     if not os.path.isdir(home):
-        yield Finding("directory", NOTE, f"{home} does not exist yet; the first start makes it")
+        yield Finding("directory", NOTE, f"{home} does not exist yet; the first start creates it")
         return
     if os.access(home, os.W_OK | os.X_OK):
         yield Finding("directory", OK, home)
@@ -96,7 +96,7 @@ def check_home(context: DoctorContext) -> Iterator[Finding]:
 
 
 def check_model(context: DoctorContext) -> Iterator[Finding]:
-    """Check the language model's settings; of the API key only whether there is one."""
+    """Check the language model's settings; show of the API key only whether there is one."""
     model = llm.find_llm(context.environ, context.config)
     yield Finding("provider", OK, f"{model.provider}, {model.model}, {llm.redacted_url(model.base_url)}")
     if model.needs_key:
@@ -107,7 +107,7 @@ def check_model(context: DoctorContext) -> Iterator[Finding]:
         yield Finding("key", OK, f"present ({origin})" if model.api_key else "not needed")
 
 
-# What each section of the report is made of; `diagnose` itself reads the keg and the file.
+# The checks of each section of the report; `diagnose` itself reads the keg and the configuration.
 _CHECKS: dict[str, tuple[Callable[[DoctorContext], Iterator[Finding]], ...]] = {
     "Stigmer": (),
     "Configuration": (),

@@ -1,11 +1,11 @@
-"""What doctor's checks look at, and what they yield."""
+"""The input of doctor's checks, and the findings that they yield."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
 
 from stigmer_launcher.config.file import Config
 from stigmer_launcher.errors import LauncherError
-from stigmer_launcher.install.manifest import Keg
+from stigmer_launcher.install.payload import Keg
 from stigmer_launcher.supervise.state import Snapshot
 from stigmer_launcher.system.places import Places
 
@@ -20,13 +20,13 @@ class DoctorContext(NamedTuple):
     keg: Keg | None
     config: Config
     snapshot: Snapshot
-    supervisor: int  # the pid of the running one, or 0
-    watchdog: int  # the pid of one that stops a killed supervisor's services, or 0
+    supervisor_pid: int  # 0 when none runs
+    watchdog_pid: int  # 0 unless it stops the services of a killed supervisor
     deep: bool  # whether the content of files is compared
 
 
 class Finding(NamedTuple):
-    """One thing looked at: how it is (`level`), in words, and what to do about it if anything."""
+    """The result of one check: its level, a text, and a remedy if there is something to do."""
 
     name: str
     level: str
@@ -35,5 +35,5 @@ class Finding(NamedTuple):
 
 
 def problem(name: str, error: LauncherError) -> Finding:
-    """Make a finding of a failure."""
+    """Return the finding for an error."""
     return Finding(name, PROBLEM, str(error), error.remedy)

@@ -1,4 +1,4 @@
-"""Checks of the server: whether it runs, leftovers of a killed one, owners of the ports, and whether Temporal serves."""
+"""Checks of the server: its state, leftovers of a killed one, its databases, its ports, and Temporal."""
 
 import os
 import sys
@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from stigmer_launcher.doctor.findings import NOTE, OK, PROBLEM, WARNING, DoctorContext, Finding
 from stigmer_launcher.launch import database, environment
 from stigmer_launcher.readiness import channel, checks
-from stigmer_launcher.supervise import logfile, state
+from stigmer_launcher.supervise import logfile, phases, state
 from stigmer_launcher.system import ports, process, service_manager
 
-_TIMEOUT = 2.0  # seconds Temporal is given for an answer
+_TIMEOUT = 2.0  # seconds for Temporal to answer
 _PAUSE = 0.1  # seconds between two tries
-_ENDS_LEFTOVERS = "run `stigmer server`: it ends what is left"
+_ENDS_LEFTOVERS = "run `stigmer server`: it ends the leftover processes"
 _LISTENERS = "/proc/net/tcp"
-# What earlier versions of Stigmer left behind, relative to the home.
+# Files of earlier versions of Stigmer, relative to the home.
 _FORMER = ("data/daemon.pid", "data/workflow-runner.pid", "data/agent-runner.pid", "temporal.pid", "temporal.lock")
 
 
@@ -30,9 +30,9 @@ def check_server(context: DoctorContext) -> Iterator[Finding]:
 
 
 def check_databases(context: DoctorContext) -> Iterator[Finding]:
-    """Look into the databases that services are told to keep, while no service uses them."""
-    for part in context.keg.payload.components if context.keg and not context.supervisor else ():
-        arguments = tuple(text.replace("{home.relative}", environment.HERE) for text in part.arguments)
+    """Examine the services' databases, unless the server runs and uses them."""
+    for part in context.keg.payload.components if context.keg and not context.supervisor_pid else ():
+        arguments = tuple(text.replace("{home.relative}", environment.HOME_RELATIVE) for text in part.arguments)
         path = database.named_database(arguments, context.places.home)
         content = database.examine(path) if path else database.Content.MISSING
         name, text = f"{part.name}, database", f"{path} {content.value}"
@@ -48,17 +48,17 @@ def check_databases(context: DoctorContext) -> Iterator[Finding]:
 def check_ports(context: DoctorContext) -> Iterator[Finding]:
     """Check every port: free, ours, or taken by another program."""
     if context.keg:
-        running = context.snapshot.ports if context.supervisor else {}
+        running = context.snapshot.ports if context.supervisor_pid else {}
         chosen = running or environment.ports_of(context.keg.payload, context.config, {})
         yield from (_port(context, name, number) for name, number in chosen.items())
 
 
 def check_exposure(context: DoctorContext) -> Iterator[Finding]:
     """Warn of every port of our services that other machines can reach."""
-    if not context.supervisor:
+    if not context.supervisor_pid:
         return
     if sys.platform != "darwin" and not os.access(_LISTENERS, os.R_OK):
-        yield Finding("exposure", NOTE, f"not looked at: {_LISTENERS} cannot be read")
+        yield Finding("exposure", NOTE, f"not checked: {_LISTENERS} cannot be read")
         return
     for pid, port, address, *_ in ports.exposed(lambda pid: bool(_service_of(context, pid))):
         where = ports.address_text(address) if any(address) else "all interfaces"
@@ -74,7 +74,7 @@ def check_temporal(context: DoctorContext) -> Iterator[Finding]:
     """Check that Temporal serves: the running one, or the external one that is configured."""
     components = context.keg.payload.components if context.keg else ()
     external = environment.external_address(components, context.config, context.environ)
-    running = context.snapshot.temporal if context.supervisor else ""
+    running = context.snapshot.temporal if context.supervisor_pid else ""
     whose = f"at {running or external}" + (", not ours" if external else "")
     if not (running or external):
         yield Finding("server", OK, "ours, started with the server")
@@ -86,17 +86,17 @@ def check_temporal(context: DoctorContext) -> Iterator[Finding]:
 
 def _supervisor(context: DoctorContext) -> Iterator[Finding]:
     snapshot = context.snapshot
-    if context.supervisor:
-        level = {"running": OK, "starting": NOTE, "stopping": NOTE}.get(snapshot.state, PROBLEM)
-        text = f"{snapshot.state or 'unknown'}, pid {context.supervisor}, version {snapshot.version or 'unknown'}"
+    if context.supervisor_pid:
+        level = {phases.RUNNING: OK, phases.STARTING: NOTE, phases.STOPPING: NOTE}.get(snapshot.state, PROBLEM)
+        text = f"{snapshot.state or 'unknown'}, pid {context.supervisor_pid}, version {snapshot.version or 'unknown'}"
         yield Finding("supervisor", level, text)
         if context.keg and snapshot.installed not in ("", context.keg.id):
             text = f"{snapshot.installed} is running, {context.keg.id} is installed"
-            remedy = f"run `{service_manager.command_for('restart', context.supervisor, snapshot.job)}`"
+            remedy = f"run `{service_manager.command_for('restart', context.supervisor_pid, snapshot.job)}`"
             yield Finding("version", WARNING, text, remedy)
-    elif context.watchdog:
-        yield Finding("supervisor", NOTE, f"killed; its watchdog (pid {context.watchdog}) is stopping the services")
-    elif snapshot.state in ("", "stopped", "failed"):
+    elif context.watchdog_pid:
+        yield Finding("supervisor", NOTE, f"killed; its watchdog (pid {context.watchdog_pid}) is stopping the services")
+    elif snapshot.is_clean:
         yield Finding("supervisor", OK, "stopped")
     else:
         text = f"stopped; the last one (pid {snapshot.supervisor_pid}) was killed and could not clean up"
@@ -104,13 +104,13 @@ def _supervisor(context: DoctorContext) -> Iterator[Finding]:
 
 
 def _service(context: DoctorContext, service: state.ServiceSnapshot) -> Iterator[Finding]:
-    if context.supervisor:
-        level = {"running": OK, "failed": PROBLEM, "degraded": PROBLEM}.get(service.state, NOTE)
+    if context.supervisor_pid:
+        level = {phases.RUNNING: OK, phases.FAILED: PROBLEM, phases.DEGRADED: PROBLEM}.get(service.state, NOTE)
         text = f"{service.state}, pid {service.pid}, {service.restarts} restarts, version {service.version}"
         yield Finding(service.name, level, text + (f": {service.lacking}" if service.lacking else ""))
     elif process.is_same_process(service.pid, service.identity):
         text = f"pid {service.pid} still runs"
-        if context.watchdog:
+        if context.watchdog_pid:
             yield Finding(service.name, NOTE, text)
         else:
             yield Finding(service.name, PROBLEM, f"{text} without its supervisor", _ENDS_LEFTOVERS)
@@ -124,18 +124,18 @@ def _port(context: DoctorContext, name: str, number: int) -> Finding:
     if owner is None:
         if not ports.is_free(number):
             return Finding(name, PROBLEM, f"{number}: taken, owner unknown")
-        if context.supervisor and context.snapshot.state == "running":
-            return Finding(name, WARNING, f"{number}: nobody listens, and the server runs")
+        if context.supervisor_pid and context.snapshot.state == phases.RUNNING:
+            return Finding(name, WARNING, f"{number}: no listener, although the server runs")
         return Finding(name, OK, f"{number}: free")
     whose = f"{number}: {owner.name}" + (f" (pid {owner.pid})" if owner.pid else "")
-    if context.supervisor and _service_of(context, owner.pid):
+    if context.supervisor_pid and _service_of(context, owner.pid):
         return Finding(name, OK, f"{whose}, ours")
     remedy = f"stop it, or move ours: `stigmer config set ports.{name} NUMBER`"
     return Finding(name, PROBLEM, f"{whose}, not ours", remedy)
 
 
 def _service_of(context: DoctorContext, pid: int) -> str:
-    """Return the service that a process belongs to, by its process group; empty for any other process."""
+    """Return the name of the service that a process belongs to, by its process group; empty when there is none."""
     try:
         group = os.getpgid(pid) if pid else 0
     except OSError:
@@ -144,7 +144,7 @@ def _service_of(context: DoctorContext, pid: int) -> str:
 
 
 def _why_not_serving(address: str) -> str:
-    """Say why Temporal does not serve, empty when it does; it may be starting at the moment."""
+    """Say why Temporal does not serve, empty when it does; it is asked repeatedly, since it may be starting."""
     check = checks.temporal("default", "doctor")
     deadline = time.monotonic() + _TIMEOUT
     while True:

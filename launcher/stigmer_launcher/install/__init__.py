@@ -1,1 +1,1 @@
-"""The components in the home: installed from the keg, verified, switched and pruned."""
+"""Installs the keg's components in the home: copies, verifies, switches and prunes versions."""

@@ -1,8 +1,8 @@
 """Reproduces a file the cheapest way the file system supports: clone, hard link, or copy.
 
-Each function makes `target`, which must not exist, whole or not at all, and raises OSError when it cannot. A clone and
-a link are there at once; what is copied is on disk when the function returns, so that a later power cut cannot leave a
-file of the right size with nothing in it. Sources: ioctl_ficlone(2), clonefile(2), link(2).
+Each function makes `target`, which must not exist, completely or not at all, and raises OSError when it cannot. Clones
+and links are atomic; a copy is on disk when the function returns, so that a later power loss cannot leave a file of the
+right size without its content. Sources: ioctl_ficlone(2), clonefile(2), link(2).
 """
 
 import fcntl
@@ -17,7 +17,7 @@ _FICLONE = 0x40049409
 _CHUNK = 1 << 20  # bytes
 
 # Errors after which the next method is tried. EPERM: fs.protected_hardlinks, and exFAT.
-_NOT_HERE = {EXDEV, EPERM, EACCES, EMLINK, EOPNOTSUPP, ENOTSUP, ENOTTY, EINVAL, ENOSYS, ETXTBSY}
+_UNSUPPORTED = {EXDEV, EPERM, EACCES, EMLINK, EOPNOTSUPP, ENOTSUP, ENOTTY, EINVAL, ENOSYS, ETXTBSY}
 
 Methods = tuple[Callable[[str, str, int], None], ...]
 
@@ -56,16 +56,16 @@ def reproduce(source: str, target: str, mode: int, methods: Methods) -> Methods:
     try:
         methods[0](source, target, mode)
     except OSError as error:
-        if not methods[1:] or error.errno not in _NOT_HERE:
+        if not methods[1:] or error.errno not in _UNSUPPORTED:
             raise
         return reproduce(source, target, mode, methods[1:])
     return methods
 
 
-def possible(descriptor: int, methods: Methods) -> Methods:
-    """Leave out cloning where the file system of an open file does not support it.
+def supported(descriptor: int, methods: Methods) -> Methods:
+    """Return the methods without `clone` if the file system of an open file does not support it.
 
-    The file is cloned onto itself, which changes nothing: a file system with clones accepts that or refuses the overlap.
+    The test clones the file onto itself, which changes nothing: a file system with clones accepts it or refuses the overlap.
     """
     if sys.platform != "darwin" and methods[0] is clone:
         try:
@@ -78,10 +78,10 @@ def possible(descriptor: int, methods: Methods) -> Methods:
 
 @contextmanager
 def _opened(source: str, target: str, mode: int) -> Iterator[tuple[BinaryIO, BinaryIO]]:
-    """Open a source for reading and its new target for writing; remove the target when an error ends the `with`."""
+    """Open `source` for reading and a new `target` for writing; remove the target when the block raises."""
     with open(source, "rb") as reader, open(target, "xb") as writer:
         try:
-            os.fchmod(writer.fileno(), mode)  # whatever the umask took away
+            os.fchmod(writer.fileno(), mode)  # the umask may have removed bits
             yield reader, writer
         except BaseException:
             os.unlink(target)

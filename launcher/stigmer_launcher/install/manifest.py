@@ -1,52 +1,19 @@
-"""The files of a keg and of an installation: which there are, whether they were modified, and whether they are as released."""
+"""The manifest of an installed version, which shows modified files, and the comparison of a file with its release."""
 
 import hashlib
 import json
 import os
 import stat
 from collections.abc import Mapping
-from typing import NamedTuple
 
-from stigmer_launcher.errors import KegError
-from stigmer_launcher.install.payload import FileEntry, Payload, parse_payload
+from stigmer_launcher.install.payload import FileEntry, Keg
 
 VERSION_FILE = ".version"
 MANIFEST_FILE = ".stamp"
 
 
-class Keg(NamedTuple):
-    """One installed version: where its libexec is, its id (version and 12 hex digits of the index), its index."""
-
-    libexec: str
-    id: str
-    payload: Payload
-
-    def source(self, path: str) -> str:
-        """Return the place of a file of the components in the keg."""
-        return f"{self.libexec}/components/{path}"
-
-
-def read_keg(libexec: str) -> Keg:
-    """Read the keg's index; KegError when it is missing or damaged."""
-    path = os.path.join(libexec, "payload.json")
-    try:
-        with open(path, "rb") as stream:
-            content = stream.read()
-        payload = parse_payload(content.decode())
-    except OSError as error:
-        raise KegError(f"cannot read {path}: {error.strerror}") from error
-    except ValueError as error:
-        raise KegError(f"{path} is damaged: {error}") from error
-    return Keg(libexec, f"{payload.version}-{hashlib.sha256(content).hexdigest()[:12]}", payload)
-
-
-def files_of(payload: Payload) -> tuple[FileEntry, ...]:
-    """List every file of every component once."""
-    return tuple({entry.path: entry for component in payload.components for entry in component.files}.values())
-
-
 def fingerprint(path: str) -> int | None:
-    """Look at a file, cheaply; None when it is missing or not a regular file."""
+    """Return the fingerprint of a file without reading it; None when it is missing or not a regular file."""
     try:
         status = os.lstat(path)
     except OSError:
@@ -65,7 +32,7 @@ def modified_files(directory: str, manifest: Mapping[str, int]) -> set[str]:
 
 
 def read_manifest(directory: str) -> dict[str, int]:
-    """Read each file's fingerprint by its path; empty without a whole manifest of this version: no file is trusted then."""
+    """Return each file's fingerprint by path; empty without a complete manifest of this version: then no file is trusted."""
     try:
         with open(os.path.join(directory, MANIFEST_FILE), encoding="utf-8") as stream:
             manifest = json.load(stream)[os.path.basename(directory)]
@@ -75,7 +42,7 @@ def read_manifest(directory: str) -> dict[str, int]:
 
 
 def write_manifest(directory: str, keg: Keg, fingerprints: Mapping[str, int]) -> None:
-    """Write version and manifest, as JSON, which cannot be read when a power cut has left a part of it."""
+    """Write the version and the manifest. Its format is JSON because a part of it, after a power loss, cannot be parsed."""
     version = os.path.join(directory, VERSION_FILE)
     with open(version, "x", encoding="utf-8") as stream:
         stream.write(f"{keg.payload.version}\n")
@@ -85,7 +52,7 @@ def write_manifest(directory: str, keg: Keg, fingerprints: Mapping[str, int]) ->
 
 
 def visible_flaw(status: os.stat_result, entry: FileEntry) -> str:
-    """Say what a look at a file shows to be wrong with it, in words that follow its name; empty when nothing."""
+    """Say what is wrong with a file by its status, in words that follow its name; empty when nothing is."""
     if not stat.S_ISREG(status.st_mode):
         return "is not a regular file"
     if entry.mode & 0o111 and not status.st_mode & 0o111:
@@ -94,11 +61,11 @@ def visible_flaw(status: os.stat_result, entry: FileEntry) -> str:
 
 
 def flaw(path: str, entry: FileEntry) -> str:
-    """Say what is wrong with a file, its content included; empty when it is what was released."""
+    """Say what is wrong with a file, including its content; empty when it is as released."""
     try:
         if found := visible_flaw(os.lstat(path), entry):
             return found
-        return "" if sha256_of(path) == entry.sha256 else "has another content than was released"
+        return "" if sha256_of(path) == entry.sha256 else "does not have the released content"
     except OSError as error:
         return f"cannot be read: {error.strerror}" if os.path.lexists(path) else "is missing"
 

@@ -1,11 +1,15 @@
-"""The payload's index: which components a keg carries, their files, and how each is run.
+"""The payload of a keg: its components, their files, and how each is run, as its index `libexec/payload.json` lists them.
 
-`libexec/payload.json` is the one tie between packaging, which writes it, and the launcher, which reads it.
+Packaging writes the index and the launcher reads it; they share nothing else.
 """
 
+import hashlib
 import json
+import os
 from functools import partial
 from typing import Any, NamedTuple
+
+from stigmer_launcher.errors import KegError
 
 FORMAT = 3
 
@@ -20,7 +24,7 @@ class FileEntry(NamedTuple):
 
 
 class Proof(NamedTuple):
-    """One thing a component must show before it counts as ready, at a named port.
+    """One condition for a component to count as ready, checked at a named port.
 
     `port`: a TCP connection is accepted; `grpc`: an HTTP/2 handshake; `temporal`: `grpc.health.v1` answers SERVING and the
     namespace can be used; `pollers`: every queue has a poller of ours.
@@ -32,16 +36,16 @@ class Proof(NamedTuple):
 
 
 class Readiness(NamedTuple):
-    """The proofs a component must pass together, in the order they are asked for, and how many seconds it may take."""
+    """The proofs a component must give, in order, and the seconds it may take for all of them."""
 
     seconds: float
     proofs: tuple[Proof, ...]
 
 
 class Liveness(NamedTuple):
-    """How a component that is ready is looked after: every so many seconds it must pass its first proof again.
+    """Liveness of a ready component: it must give its first proof again `every` so many seconds, within the `timeout`.
 
-    One that does not within the `timeout` is degraded; after so many `failures` in a row it is restarted.
+    After one failure it is degraded; after so many `failures` in a row it is restarted.
     """
 
     every: float = 30.0
@@ -50,9 +54,9 @@ class Liveness(NamedTuple):
 
 
 class Restart(NamedTuple):
-    """The pauses in seconds before a component is started again, doubled for each crash in the `window`.
+    """Backoff: the pause in seconds before a component is started again doubles with each crash in the `window`.
 
-    While the stack starts, more than `limit` crashes in the window end the start; once it runs, nothing is given up.
+    While the stack starts, more than `limit` crashes in the window end the start; once it runs, there is no limit.
     """
 
     first_pause: float = 0.5
@@ -65,14 +69,14 @@ class Component(NamedTuple):
     """One service: its files, and how it is started, judged ready and stopped.
 
     `entry` is the executable's path in the components directory. `ports` maps a port's name to its default number.
-    `arguments` and `environment` may hold `{home}`, `{home.relative}` (the same, from the directory services run in: for
-    what a program reads as a URI), `{port.NAME}`, `{temporal.address}`, `{temporal.namespace}`,
+    `arguments` and `environment` may hold `{home}`, `{home.relative}` (the home from the directory services run in, for
+    arguments that are parsed as a URI), `{port.NAME}`, `{temporal.address}`, `{temporal.namespace}`,
     `{llm.provider}`, `{llm.model}`, `{llm.base_url}`, `{llm.api_key}`, and `{execution.mode}`, `{execution.sandbox_image}`,
-    `{execution.auto_pull}`, `{execution.cleanup}`, `{execution.ttl}` where config.yaml says so; a variable of the
-    environment that comes out empty is not set.
+    `{execution.auto_pull}`, `{execution.cleanup}`, `{execution.ttl}`, empty unless config.yaml sets them; an environment
+    variable with an empty value is not set.
     `needs` names the components that must be ready before this one starts. `override` is the environment variable that
-    names another executable to run; `external`, the one that names an address served by somebody else, so that this
-    component is not started. Stopping goes from the highest `stop_order` down, `grace` is in seconds.
+    names another executable; `external`, the one with the address of an external service, for which this component is
+    not started. Components stop from the highest `stop_order` down; `grace` is in seconds.
     """
 
     name: str
@@ -92,11 +96,11 @@ class Component(NamedTuple):
 
 
 class Smoke(NamedTuple):
-    """How the whole stack is tried, by `kind`; the fields of the other kinds are empty.
+    """The smoke test of the whole stack, by `kind`; the fields of the other kinds are empty.
 
-    `grpc`: a unary call of `method` at the named `port`, one protobuf string in and one out; `command`: a
-    component's executable with `arguments`, which may hold variables, must end with `exit_code` and print what the regular
-    expression `output` finds; `none`: the proofs of readiness must do. The first two may take so many `seconds`.
+    `grpc`: a unary call of `method` at the named `port`, one protobuf string in and one out; `command`: a component's
+    executable with `arguments`, which may hold variables, must exit with `exit_code` and print a match of the regular
+    expression `output`; `none`: the proofs of readiness suffice. The first two may take so many `seconds`.
     """
 
     kind: str
@@ -110,7 +114,7 @@ class Smoke(NamedTuple):
 
 
 class Payload(NamedTuple):
-    """What one keg carries. `inherit` names the variables of the user's environment that services may see."""
+    """The content of one keg. `inherit` names the variables of the user's environment that services inherit."""
 
     name: str
     version: str
@@ -121,37 +125,68 @@ class Payload(NamedTuple):
     restart: Restart = Restart()
 
 
+class Keg(NamedTuple):
+    """One version that Homebrew installed: its libexec, its id (version and 12 hex digits of the index), its payload."""
+
+    libexec: str
+    id: str
+    payload: Payload
+
+    def source(self, path: str) -> str:
+        """Return the path of a component's file in the keg."""
+        return f"{self.libexec}/components/{path}"
+
+
+def read_keg(libexec: str) -> Keg:
+    """Read the keg's index; KegError when it is missing or damaged."""
+    path = os.path.join(libexec, "payload.json")
+    try:
+        with open(path, "rb") as stream:
+            content = stream.read()
+        payload = parse_payload(content.decode())
+    except OSError as error:
+        raise KegError(f"cannot read {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise KegError(f"{path} is damaged: {error}") from error
+    return Keg(libexec, f"{payload.version}-{hashlib.sha256(content).hexdigest()[:12]}", payload)
+
+
+def files_of(payload: Payload) -> tuple[FileEntry, ...]:
+    """Return every file of every component, once."""
+    return tuple({entry.path: entry for component in payload.components for entry in component.files}.values())
+
+
 def render_payload(payload: Payload) -> str:
     """Return the index as JSON text, the same for equal payloads."""
-    return json.dumps({"format": FORMAT, **_plain(payload)}, indent=1, sort_keys=True) + "\n"
+    return json.dumps({"format": FORMAT, **_to_plain(payload)}, indent=1, sort_keys=True) + "\n"
 
 
 def parse_payload(text: str) -> Payload:
-    """Read the index; raise ValueError when it is of another format or not whole."""
+    """Parse the index; ValueError when it has another format or is incomplete."""
     plain = json.loads(text)
     if not isinstance(plain, dict) or plain.pop("format", None) != FORMAT:
         raise ValueError(f"not a payload index of format {FORMAT}")
     try:
-        payload: Payload = _read(Payload, plain)
+        payload: Payload = _from_plain(Payload, plain)
     except (TypeError, KeyError) as error:
-        raise ValueError(f"the payload index is not whole: {error}") from error
+        raise ValueError(f"the payload index is incomplete: {error}") from error
     return payload
 
 
-def _read(kind: Any, plain: Any) -> Any:
-    """Make what an annotation says of what JSON knows: a record of an object, a tuple of an array, a file of a row."""
+def _from_plain(kind: Any, plain: Any) -> Any:
+    """Convert plain JSON to the annotated type `kind`: an object to a record, an array to a tuple, a row to a FileEntry."""
     if kind in (str, int, float):
         return plain
     if hasattr(kind, "_fields"):
-        return kind(**plain | {name: _read(field, plain[name]) for name, field in kind.__annotations__.items()})
+        return kind(**plain | {name: _from_plain(field, plain[name]) for name, field in kind.__annotations__.items()})
     item = kind.__args__[0]
-    return tuple(map(FileEntry._make if item is FileEntry else partial(_read, item), plain))
+    return tuple(map(FileEntry._make if item is FileEntry else partial(_from_plain, item), plain))
 
 
-def _plain(value: Any) -> Any:
-    """Turn records into what JSON knows: a file into a row, because there are many, others into objects."""
+def _to_plain(value: Any) -> Any:
+    """Convert records to plain JSON: a FileEntry to a row, because there are many, other records to objects."""
     if isinstance(value, tuple) and not isinstance(value, FileEntry):
         if hasattr(value, "_asdict"):
-            return {name: _plain(each) for name, each in value._asdict().items()}
-        return [_plain(each) for each in value]
+            return {name: _to_plain(each) for name, each in value._asdict().items()}
+        return [_to_plain(each) for each in value]
     return value

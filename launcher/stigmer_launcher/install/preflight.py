@@ -1,4 +1,4 @@
-"""Conditions checked before an installation. Each failure names the directory or file, and the remedy."""
+"""Checks before an installation. Each error names the directory or file, and the remedy."""
 
 import os
 import sys
@@ -8,13 +8,13 @@ from stigmer_launcher.errors import HomeError, KegError
 from stigmer_launcher.system.machine import binary_target, this_target
 from stigmer_launcher.system.places import ANOTHER_DISK
 
-_RESERVE = 1 << 20  # bytes for directories and the stamp
-_ROOM = 4 << 20  # bytes for the databases and logs of a first start
+_RESERVE = 1 << 20  # bytes for directories and the manifest
+_START_SPACE = 4 << 20  # bytes for the databases and logs of a first start
 _FREE_SOME = f"free some space there, {ANOTHER_DISK}"
 
 
 def require_exec(directory: str) -> None:
-    """Raise HomeError when the file system of `directory` forbids to execute what lies there."""
+    """Raise HomeError when the file system of `directory` forbids executing files."""
     if sys.platform == "darwin":
         from stigmer_launcher.system import darwin
 
@@ -36,21 +36,21 @@ def require_space(directory: str, needed: int) -> None:
         raise HomeError(text, _FREE_SOME)
 
 
-def require_room(directory: str) -> None:
-    """Raise HomeError when a start would fail in the midst of it: services make databases and logs there."""
-    if (free := free_space(directory)) < _ROOM:
-        text = f"there is no space left in {directory}: {free >> 10} kB free, and a start needs {_ROOM >> 20} MB"
+def require_start_space(directory: str) -> None:
+    """Raise HomeError when there is no space for the databases and logs that services create at a start."""
+    if (free := free_space(directory)) < _START_SPACE:
+        text = f"there is no space left in {directory}: {free >> 10} kB free, and a start needs {_START_SPACE >> 20} MB"
         raise HomeError(text, _FREE_SOME)
 
 
 def free_space(directory: str) -> int:
-    """Return how many bytes this user may still write there."""
+    """Return the bytes that this user can still write to the file system of `directory`."""
     status = os.statvfs(directory)
     return status.f_bavail * status.f_frsize
 
 
 def require_target(target: str) -> None:
-    """Raise KegError when the keg is for another kind of machine."""
+    """Raise KegError when the keg's target is not that of this machine."""
     if target != (here := this_target()):
         raise KegError(
             f"this Stigmer is built for {target}, and this machine is {here}",
@@ -59,7 +59,7 @@ def require_target(target: str) -> None:
 
 
 def require_native(programs: Iterable[str], target: str) -> None:
-    """Raise KegError when a program is for another kind of machine than `target`; scripts run on any."""
+    """Raise KegError when a program is built for another target; scripts run on any."""
     for path in programs:
         if (built_for := binary_target(path)) not in ("", target):
             raise KegError(f"{path} is built for {built_for}, and this machine is {target}")

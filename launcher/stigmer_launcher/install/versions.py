@@ -18,7 +18,7 @@ def directory_of(places: Places, version_id: str) -> str:
 
 
 def current(places: Places) -> str:
-    """Return the id `bin` leads to, empty when it is no link of ours."""
+    """Return the id of the version that `bin` links to, empty when it is not a link of ours."""
     try:
         folder, _, version_id = os.readlink(places.bin).rpartition("/")
     except OSError:
@@ -27,7 +27,7 @@ def current(places: Places) -> str:
 
 
 def switch(places: Places, version_id: str) -> None:
-    """Let `bin` lead to a version, by one rename. What an earlier Stigmer left there is moved aside, not removed."""
+    """Link `bin` to a version, by one rename. A `bin` of an earlier Stigmer is moved aside, not removed."""
     replaced = current(places)
     if replaced == version_id:
         return
@@ -40,35 +40,35 @@ def switch(places: Places, version_id: str) -> None:
 
 
 def outdated(places: Places, keep: Iterable[str]) -> list[str]:
-    """List the versions that are not needed; directories that are not versions are left alone."""
+    """Return the ids of versions that are neither in `keep` nor current; other directories are left alone."""
     kept = {*keep, current(places)}
     names = (name for name in _names(places) if not name.startswith(".") and name not in kept)
     return [name for name in names if os.path.exists(f"{directory_of(places, name)}/{VERSION_FILE}")]
 
 
 def prune(places: Places, keep: Iterable[str]) -> None:
-    """Remove the outdated versions; each disappears by a rename before its files go."""
+    """Remove the outdated versions; a rename hides each before its files are removed."""
     for name in outdated(places, keep):
         gone = directory_of(places, f".gone-{name}")
         os.rename(directory_of(places, name), gone)
         remove_tree(gone)
 
 
-def leftovers(places: Places) -> list[str]:
-    """List what an installation that is running or was killed has in work."""
+def unfinished(places: Places) -> list[str]:
+    """Return the names of unfinished installations and removals, of a running or a killed process."""
     return [name for name in _names(places) if name.startswith(".")]
 
 
-def clear(places: Places) -> None:
-    """Remove what a killed predecessor left behind."""
-    for name in leftovers(places):
+def remove_unfinished(places: Places) -> None:
+    """Remove the unfinished work of a killed process; the caller holds the install lock."""
+    for name in unfinished(places):
         remove_tree(directory_of(places, name))
     with suppress(FileNotFoundError):
         os.unlink(f"{places.bin}.new")
 
 
 def remove_tree(path: str) -> None:
-    """Remove a directory with all it holds, or a file; links are not followed."""
+    """Remove a directory tree or a file; links are not followed."""
     if os.path.islink(path) or not os.path.isdir(path):
         os.unlink(path)
         return

@@ -1,1 +1,1 @@
-"""What a start runs: settings, ports, components and environment, checked and joined."""
+"""Preparation of a start: settings, ports, components and environment are checked and make one launch."""

@@ -1,8 +1,8 @@
-"""What a service is told: ports, whose Temporal, and its executable, arguments and environment, which hold nothing else.
+"""The settings of a start (ports, Temporal's address), and the command line and environment of each service made from them.
 
-The command line overrules the environment, the environment the file, the file the defaults.
-Nothing of the user's environment gets through but what the payload names. The launcher's own, above all what
-PyInstaller sets for it (LD_LIBRARY_PATH and the like), would make another frozen program load our libraries.
+The command line overrides the environment, the environment the file, the file the defaults.
+A service inherits only the variables that the payload names. The launcher's own, above all those that PyInstaller sets
+for it (LD_LIBRARY_PATH and the like), would make another frozen program load our libraries.
 """
 
 import os
@@ -12,33 +12,33 @@ from typing import NamedTuple
 
 from stigmer_launcher.config.file import Config
 from stigmer_launcher.config.llm import Llm
-from stigmer_launcher.config.schema import address as read_address
+from stigmer_launcher.config.schema import read_address
 from stigmer_launcher.errors import ConfigError, KegError, UsageError
 from stigmer_launcher.install.payload import Component, Payload
 from stigmer_launcher.system.machine import binary_target, this_target
 
 # Sources: PyInstaller's bootloader, dyld(1), ld.so(8), python(1).
-_NEVER = ("LD_", "DYLD_", "PYTHON", "_PYI", "_MEI", "PYINSTALLER")
-# The home as services see it, because they run in it: for what they parse and a path could break, such as a URI.
-HERE = "."
+_NEVER_INHERITED = ("LD_", "DYLD_", "PYTHON", "_PYI", "_MEI", "PYINSTALLER")
+# The home as a path from the directory services run in: an absolute one could break what they parse, such as a URI.
+HOME_RELATIVE = "."
 _MANAGED, _ADDRESS = "backend.local.temporal.managed", "backend.local.temporal.address"
-_EXECUTION = "backend.local.execution"
+_EXECUTION_PREFIX = "backend.local.execution"
 _VARIABLE = re.compile(r"\{(?:([^{}]*)\})?")
-EXECUTION = ("mode", "sandbox_image", "auto_pull", "cleanup", "ttl")
+EXECUTION_NAMES = ("mode", "sandbox_image", "auto_pull", "cleanup", "ttl")
 
 
-class Command(NamedTuple):
+class ServiceCommand(NamedTuple):
     """A program ready to be started: absolute executable first, and the whole environment."""
 
     argv: tuple[str, ...]
     env: dict[str, str]
 
     def __repr__(self) -> str:  # the environment may hold a key
-        return f"Command({' '.join(self.argv)}, with {len(self.env)} variables)"
+        return f"ServiceCommand({' '.join(self.argv)}, with {len(self.env)} variables)"
 
 
 def ports_of(payload: Payload, config: Config, chosen: Mapping[str, int]) -> dict[str, int]:
-    """Return the ports; `chosen` are the command line's. ConfigError for equal ones, UsageError for an unknown one."""
+    """Return the ports, the `chosen` ones of the command line first. ConfigError for equal ones, UsageError for unknown ones."""
     defaults = {name: default for component in payload.components for name, default in component.ports}
     if unknown := [name for name in chosen if name not in defaults]:
         raise UsageError(f"there is no port {unknown[0]}; there are {', '.join(defaults)}")
@@ -54,36 +54,36 @@ def ports_of(payload: Payload, config: Config, chosen: Mapping[str, int]) -> dic
 
 
 def external_address(components: Iterable[Component], config: Config, environ: Mapping[str, str]) -> str:
-    """Return the address of somebody else's Temporal when it is to be used instead of a component, else nothing.
+    """Return the address of an external Temporal, empty when Stigmer starts its own.
 
-    The environment decides first. In the file an address alone means somebody else's; `managed: true` overrules it, and
-    a `temporal:` that says neither means ours, to be started and stopped by us.
+    The environment comes first. In the file, an address alone means an external one; `managed: true` overrides it.
+    ConfigError for `managed: false` without an address.
     """
     variable = next((component.external for component in components if component.external), "")
     if not variable:
         return ""
     if named := environ.get(variable, ""):
         return read_address(named, variable)
-    found, said = config.text(_ADDRESS), config.find(_MANAGED)
-    managed = said.value == "true" if said else not found
-    if not managed and not found:
+    address, setting = config.text(_ADDRESS), config.find(_MANAGED)
+    managed = setting.value == "true" if setting else not address
+    if not managed and not address:
         where, remedy = config.where(_MANAGED), f"run `stigmer config set {_ADDRESS} HOST:PORT`"
         raise ConfigError(f"{where}: managed is false, and there is no address", remedy)
-    return "" if managed else found
+    return "" if managed else address
 
 
 def variables(
     home: str, ports: Mapping[str, int], external: str, llm: Llm, config: Config, environ: Mapping[str, str]
 ) -> dict[str, str]:
-    """Return the value of every variable a payload may use; `external` is the address of a Temporal that is not ours.
+    """Return the value of every variable a payload may use; `external` is the address of an external Temporal, or empty.
 
-    The user's variable names a namespace of that one; ours has its default alone. `execution.…` has a value only if the
-    file says so: a service's own default is as good as ours.
+    The user's TEMPORAL_NAMESPACE is for an external Temporal; ours has only the default namespace. `execution.…` is empty
+    unless the file sets it: then the service's own default applies.
     """
-    said = {name: f"{_EXECUTION}.{name}" for name in EXECUTION}
+    execution = {name: f"{_EXECUTION_PREFIX}.{name}" for name in EXECUTION_NAMES}
     return {
         "home": home,
-        "home.relative": HERE,
+        "home.relative": HOME_RELATIVE,
         **{f"port.{name}": str(number) for name, number in ports.items()},
         "temporal.address": external or f"127.0.0.1:{ports.get('temporal', 0)}",
         "temporal.namespace": (environ.get("TEMPORAL_NAMESPACE") if external else "") or "default",
@@ -91,32 +91,32 @@ def variables(
         "llm.model": llm.model,
         "llm.base_url": llm.base_url,
         "llm.api_key": llm.api_key,
-        **{f"execution.{name}": config.text(key) if config.find(key) else "" for name, key in said.items()},
+        **{f"execution.{name}": config.text(key) if config.find(key) else "" for name, key in execution.items()},
     }
 
 
 def executable_of(component: Component, directory: str, environ: Mapping[str, str]) -> str:
-    """Return the executable that the user's variable names, else ours; ConfigError when the user's cannot be run."""
+    """Return the executable that the component's override variable names, else its own; ConfigError when it cannot run."""
     named = environ.get(component.override, "") if component.override else ""
     if not named:
         return os.path.join(directory, component.entry)
-    if found := _objection(named):
+    if found := _why_not_runnable(named):
         raise ConfigError(f"{component.override} names {named}, which {found}", "correct the variable or unset it")
     return os.path.abspath(named)
 
 
 def command_of(
     component: Component, directory: str, values: Mapping[str, str], names: Sequence[str], environ: Mapping[str, str]
-) -> Command:
-    """Join executable, arguments and environment: of the user's the `names`, of the component's what is not empty."""
+) -> ServiceCommand:
+    """Return a component's command: it inherits the variables `names`, and gets its own variables that are not empty."""
     arguments = (fill(argument, values, component) for argument in component.arguments)
     own = {name: fill(value, values, component) for name, value in component.environment}
-    inherited = {name: environ[name] for name in names if name in environ and not name.startswith(_NEVER)}
+    inherited = {name: environ[name] for name in names if name in environ and not name.startswith(_NEVER_INHERITED)}
     env = {**inherited, **{name: value for name, value in own.items() if value}}
-    return Command((executable_of(component, directory, environ), *arguments), env)
+    return ServiceCommand((executable_of(component, directory, environ), *arguments), env)
 
 
-def _objection(path: str) -> str:
+def _why_not_runnable(path: str) -> str:
     if not os.path.isfile(path):
         return "is no file" if os.path.exists(path) else "does not exist"
     if not os.access(path, os.X_OK):
@@ -127,7 +127,7 @@ def _objection(path: str) -> str:
 
 
 def fill(text: str, values: Mapping[str, str], component: Component) -> str:
-    """Put the values of its variables into a text of a component; KegError for a variable that does not exist."""
+    """Replace `{NAME}` in a component's text by the variable's value; KegError when there is no such variable."""
     try:
         return _VARIABLE.sub(lambda found: values[found[1] or found[0]], text)
     except KeyError as error:

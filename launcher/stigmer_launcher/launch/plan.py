@@ -1,15 +1,15 @@
-"""The plan of a launch: everything the supervisor needs to know, checked in advance."""
+"""A launch: everything the supervisor needs to know to run the stack, checked before anything runs."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
 
 from stigmer_launcher.install.payload import Liveness, Restart
-from stigmer_launcher.readiness.checks import Check, Proof, check_for
+from stigmer_launcher.readiness.checks import Check, ResolvedProof, check_for
 from stigmer_launcher.system.places import Places
 
 
-class Plan(NamedTuple):
-    """What is fixed about a service; one that is not `managed` is served by somebody else and only waited for."""
+class ServicePlan(NamedTuple):
+    """How a service starts and stops; one that is not `managed` is external: it is only probed."""
 
     name: str
     needs: tuple[str, ...] = ()
@@ -21,18 +21,18 @@ class Plan(NamedTuple):
 
 
 class ServiceLaunch(NamedTuple):
-    """One service: when it starts and stops, what is run, and what it must prove; `port` 0 is none."""
+    """One service: its plan, its command, and the proofs of its readiness; `port` is 0 when it has none."""
 
-    plan: Plan
+    plan: ServicePlan
     version: str
     command: tuple[str, ...]
     environment: Mapping[str, str]
     port: int
-    proofs: tuple[Proof, ...]
+    proofs: tuple[ResolvedProof, ...]
     database: str = ""
 
     def checks(self, group: int, spawned: float, *, was_ready: bool = False) -> list[tuple[str, Check]]:
-        """Return where to ask what, of the group `spawned` at that time of the epoch; if it `was_ready`, the first."""
+        """Return address and check of each proof, of the first alone if it `was_ready`; `spawned` is an epoch time."""
         asked = self.proofs[:1] if was_ready else self.proofs
         return [(proof.address, check_for(proof, group, spawned, was_ready=was_ready)) for proof in asked]
 
@@ -42,7 +42,7 @@ class Launch(NamedTuple):
 
     version: str
     installed: str  # the id of the components' version
-    components: str  # its directory
+    directory: str  # of that version
     places: Places
     token: str  # marks the processes of services
     ports: Mapping[str, int]

@@ -1,1 +1,1 @@
-"""Whether a service is ready, asked over gRPC."""
+"""Readiness and liveness probes over TCP, HTTP/2 and gRPC."""

@@ -1,4 +1,4 @@
-"""A gRPC connection over a non-blocking socket, for the supervisor's event loop and for a single blocking round."""
+"""A gRPC connection over a non-blocking socket, for the supervisor's event loop, and a blocking call that uses it."""
 
 import errno
 import os
@@ -17,11 +17,11 @@ _CHUNK = 65536
 
 
 class Channel:
-    """A connection to `host:port`, made and used in turns: `advance` whenever `wanted` is possible on the descriptor."""
+    """A connection to `host:port`. The caller waits until the descriptor is ready for `wanted`, then calls `advance`."""
 
     def __init__(self, address: str) -> None:
         self.client = Client(address)
-        self.looks_up = False  # whether the host's addresses are being looked up
+        self.is_resolving = False  # whether the host's name is being looked up
         self._dialling = self._dial(address)
         next(self._dialling)
 
@@ -31,17 +31,17 @@ class Channel:
 
     @property
     def wanted(self) -> int:
-        """Tell what to wait for, as poll's event mask."""
-        return select.POLLIN | (select.POLLOUT if self.client.outgoing and not self.looks_up else 0)
+        """Return the event mask for poll(2)."""
+        return select.POLLIN | (select.POLLOUT if self.client.outgoing and not self.is_resolving else 0)
 
-    def advance(self, *, speak: bool = True) -> Answers | None:
-        """Connect, receive and send as far as is possible now; return the answers once all have come.
+    def advance(self, *, http2: bool = True) -> Answers | None:
+        """Connect, receive and send without blocking; return the answers once all have come.
 
-        OSError when the connection cannot be made or is lost. Unless we `speak`, to be accepted is the answer.
+        OSError when the connection cannot be made or is lost. Without `http2`, an accepted connection is enough.
         """
         if not next(self._dialling, True):
             return None
-        if not speak:
+        if not http2:
             return []
         with suppress(BlockingIOError):
             while data := self._socket.recv(_CHUNK):
@@ -58,34 +58,34 @@ class Channel:
         self._socket.close()
 
     def _dial(self, address: str) -> Generator[bool, None, None]:
-        """Connect to the first of the host's addresses that accepts; yield False whenever that has to be waited for."""
+        """Connect to the first of the host's addresses that accepts; yield False whenever the caller must wait."""
         try:
             candidates = _resolve(address, socket.AI_NUMERICHOST)
         except socket.gaierror:  # it is a name
-            candidates = yield from self._look_up(address)
-        for family, kind, _, _, place in candidates:
+            candidates = yield from self._resolve_name(address)
+        for family, kind, _, _, socket_address in candidates:
             try:
                 self._socket = socket.socket(family, kind)
-            except OSError as unsupported:  # where IPv6 is turned off, a name may still stand for such an address
+            except OSError as unsupported:  # where IPv6 is turned off, a name may still resolve to such an address
                 error = unsupported.errno or 0
                 continue
             self._socket.setblocking(False)
             # Send small requests at once instead of collecting them (Nagle's algorithm).
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            error = self._socket.connect_ex(place)
+            error = self._socket.connect_ex(socket_address)
             while error in (0, errno.EINPROGRESS):
                 yield False
                 error = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
                 with suppress(OSError):  # the connection is still being made, or it has failed
                     if self._socket.getpeername() != self._socket.getsockname():
                         return
-                    error = errno.ECONNREFUSED  # TCP allows one to itself, on a port that nobody listens on
+                    error = errno.ECONNREFUSED  # TCP lets a socket connect to itself on a port without a listener
             self._socket.close()
         raise OSError(error, f"cannot connect: {os.strerror(error)}")
 
-    def _look_up(self, address: str) -> Generator[bool, None, list[Any]]:
-        """Resolve a name in a thread, since getaddrinfo(3) has no deadline; its end makes the socket readable."""
-        answer: list[Any] = []  # one, the addresses or the error
+    def _resolve_name(self, address: str) -> Generator[bool, None, list[Any]]:
+        """Resolve a name in a thread, since getaddrinfo(3) has no timeout; the thread's end makes the socket readable."""
+        answer: list[Any] = []  # one item: the addresses or the error
         self._socket, waker = socket.socketpair()
 
         def run() -> None:
@@ -97,14 +97,14 @@ class Channel:
 
         try:
             threading.Thread(target=run, daemon=True).start()
-        except RuntimeError as error:  # there is no room for a thread
+        except RuntimeError as error:  # the system allows no further thread
             self._socket.close()
             waker.close()
             raise OSError(errno.EAGAIN, str(error)) from error
-        self.looks_up = True
+        self.is_resolving = True
         while not answer:
             yield False
-        self.looks_up = False
+        self.is_resolving = False
         self._socket.close()
         if isinstance(answer[0], OSError):
             raise answer[0]
@@ -112,12 +112,12 @@ class Channel:
 
 
 def ask(address: str, questions: Sequence[Question], seconds: float) -> Answers:
-    """Make unary calls over a connection of their own and wait for the answers; TimeoutError when it takes too long."""
+    """Make unary calls over a new connection and wait for the answers; TimeoutError after `seconds`, OSError if it fails."""
     deadline = time.monotonic() + seconds
     with closing(Channel(address)) as channel:
         channel.client.ask(questions, seconds)
         while (answers := channel.advance()) is None:
-            waiting = select.poll()  # another address means another descriptor
+            waiting = select.poll()  # anew each time: another address of the host means another descriptor
             waiting.register(channel.fileno(), channel.wanted)
             left = deadline - time.monotonic()
             if left <= 0 or not waiting.poll(left * 1000):
@@ -126,7 +126,7 @@ def ask(address: str, questions: Sequence[Question], seconds: float) -> Answers:
 
 
 def _resolve(address: str, flags: int = 0, family: int = socket.AF_UNSPEC) -> list[Any]:
-    """Return what an address stands for, as arguments of a socket; OSError when the host is not known."""
+    """Resolve `host:port` by getaddrinfo(3); OSError when the host is unknown."""
     host, _, port = address.rpartition(":")
     if sys.platform == "darwin" and not flags:  # else getaddrinfo(3) asks libnetwork, which crashes a forked process
         with suppress(socket.gaierror):

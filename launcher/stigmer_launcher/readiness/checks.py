@@ -27,8 +27,8 @@ Clock = Callable[[], float]
 Usage = Callable[[int], float | None]
 
 
-class Proof(NamedTuple):
-    """One thing a service must show (the payload's kinds), at which address, in which namespace and queues."""
+class ResolvedProof(NamedTuple):
+    """A proof of the payload with everything filled in: the address to ask, and Temporal's namespace and queues."""
 
     kind: str
     address: str
@@ -37,17 +37,17 @@ class Proof(NamedTuple):
 
 
 class Check(NamedTuple):
-    """What to ask, and what is still lacking according to the answers; an empty text is the proof.
+    """Questions for a service; `judge` returns why the answers do not pass, empty when they do.
 
-    Where HTTP/2 need not be `spoken`, an accepted connection is enough, and nothing is sent over it.
+    Without `http2`, an accepted connection is enough, and nothing is sent over it.
     """
 
     questions: tuple[Question, ...]
     judge: Callable[[Answers], str]
-    spoken: bool = True
+    http2: bool = True
 
 
-OPEN_PORT = Check((), lambda _: "", spoken=False)
+OPEN_PORT = Check((), lambda _: "", http2=False)
 HANDSHAKE = Check((), lambda _: "")
 
 
@@ -63,15 +63,16 @@ def temporal(namespace: str, queue: str) -> Check:
     return Check(((_HEALTH, grpc.encode({1: _TEMPORAL})), _describe(namespace, queue, _WORKFLOW)), judge)
 
 
-def check_for(proof: Proof, group: int, spawned: float, *, was_ready: bool = False) -> Check:
-    """Return the check for the process group that was `spawned` at that time of the epoch.
+def check_for(proof: ResolvedProof, group: int, spawned: float, *, was_ready: bool = False) -> Check:
+    """Return the check of a proof for the process group that was `spawned` at that time of the epoch.
 
-    The one for a group that `was_ready` is for all further rounds: a worker's remembers the last.
+    For a group that `was_ready` it checks liveness, and must be used for all rounds: a worker's remembers the last one.
     """
     if proof.kind == "pollers":
         worker, kinds = Worker(group, spawned), (_WORKFLOW, _ACTIVITY)
         questions = (_describe(proof.namespace, queue, kind) for queue in proof.queues for kind in kinds)
-        return Check(tuple(questions), worker.hangs if was_ready else partial(worker.lacks, proof.queues))
+        judge = worker.judge_liveness if was_ready else partial(worker.judge_readiness, proof.queues)
+        return Check(tuple(questions), judge)
     if proof.kind == "temporal":
         return temporal(proof.namespace, proof.queues[0])
     return OPEN_PORT if proof.kind == "port" else HANDSHAKE
@@ -93,10 +94,10 @@ def pid_in_group(identity: str, last_access: float, group: int, spawned: float) 
 
 
 class Worker:
-    """A worker's process group, `spawned` at that time of the epoch: whether it polls, and still does anything.
+    """A worker's process group, `spawned` at that time of the epoch: whether it polls its queues, and whether it hangs.
 
-    A worker that executes as much as it may at once does not poll, sometimes for hours, so that alone does not make it
-    hung. Temporal's times are only compared with each other: its clock may be another one, and machines sleep.
+    A worker at its limit of concurrent tasks does not poll, sometimes for hours, so it hangs only if it does not use the
+    processor either. Temporal's times are only compared with each other: its clock may differ, and machines sleep.
     """
 
     def __init__(self, group: int, spawned: float, clock: Clock = time.monotonic, used: Usage = processor_time) -> None:
@@ -104,14 +105,14 @@ class Worker:
         self._pids, self._polled, self._last = {group}, 0.0, (0.0, 0.0)
         self._since = clock()
 
-    def lacks(self, queues: tuple[str, ...], answers: Answers) -> str:
-        """Say which of the queues it does not poll, empty when it polls all; each was asked for both its kinds."""
+    def judge_readiness(self, queues: tuple[str, ...], answers: Answers) -> str:
+        """Say which queues it does not poll, empty when it polls all; there are two answers for each, one of each kind."""
         described = zip(queues, answers[::2], answers[1::2], strict=True)
         missing = [queue for queue, *both in described if not any(self._pollers(both))]
         return f"no worker polls the queue {', '.join(missing)}" if missing else ""
 
-    def hangs(self, answers: Answers) -> str:
-        """Say what is wrong with the worker that polls as the answers tell, empty when nothing is."""
+    def judge_liveness(self, answers: Answers) -> str:
+        """Say that the worker hangs, empty when it has polled or used the processor lately."""
         for pid, last_access in self._pollers(answers):
             self._pids.add(pid)
             self._polled = max(self._polled, last_access)
@@ -122,9 +123,9 @@ class Worker:
         return "neither polls nor uses the processor" if self._clock() - self._since > 2 * _LONGEST_POLL else ""
 
     def _pollers(self, answers: Answers) -> Iterator[tuple[int, float]]:
-        for poller in (poller for answer in answers for poller in grpc.strings(answer or b"", 1)):
-            identity = b"".join(grpc.strings(poller, 2)[-1:]).decode(errors="replace")
-            seen = b"".join(grpc.strings(poller, 1)[-1:])
+        for poller in (poller for answer in answers for poller in grpc.byte_strings(answer or b"", 1)):
+            identity = b"".join(grpc.byte_strings(poller, 2)[-1:]).decode(errors="replace")
+            seen = b"".join(grpc.byte_strings(poller, 1)[-1:])
             last_access = grpc.integer(seen, 1) + grpc.integer(seen, 2) / 1e9
             if pid := pid_in_group(identity, last_access, self._group, self._spawned):
                 yield pid, last_access

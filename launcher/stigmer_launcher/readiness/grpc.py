@@ -1,4 +1,4 @@
-"""Client side of unary gRPC over plaintext HTTP/2, with the protobuf it needs, without I/O: bytes in, bytes out.
+"""Client side of unary gRPC over plaintext HTTP/2, and the protobuf it needs. No I/O: bytes in, bytes out.
 
 Sources: RFC 9113 (frames), RFC 7541 (header fields: the request's are literals or single entries of the static table, so
 that no state is kept), gRPC's "PROTOCOL-HTTP2" (a message is a zero byte, a four-byte length, and its bytes), and
@@ -25,11 +25,11 @@ Answers = Sequence[bytes | None]  # a message for each question, None where the 
 
 
 class ProtocolError(OSError):
-    """What answers does not speak HTTP/2 or protobuf, or ended the connection."""
+    """The peer does not speak HTTP/2 or protobuf, or ended the connection."""
 
 
 class Client:
-    """One connection's state. `outgoing` is to be sent; `greeted` tells that the other side spoke HTTP/2."""
+    """State of one connection: `outgoing` is to be sent, `greeted` whether the server has spoken HTTP/2."""
 
     def __init__(self, authority: str) -> None:
         self.outgoing = bytearray(PREFACE + _frame(_SETTINGS, 0, 0, b""))
@@ -64,7 +64,7 @@ class Client:
         return list(self._answers.values()) if self.greeted and not self._open else None
 
     def receive(self, data: bytes) -> None:
-        """Take bytes from the other side; ProtocolError ends the connection."""
+        """Handle bytes from the server; ProtocolError ends the connection."""
         self._incoming += data
         while len(self._incoming) >= 9:
             size = int.from_bytes(self._incoming[:3], "big")
@@ -75,9 +75,9 @@ class Client:
                 break
             body = bytes(self._incoming[9 : 9 + size])
             del self._incoming[: 9 + size]
-            self._take(kind, flags, stream & 0x7FFFFFFF, body)
+            self._handle_frame(kind, flags, stream & 0x7FFFFFFF, body)
 
-    def _take(self, kind: int, flags: int, stream: int, body: bytes) -> None:
+    def _handle_frame(self, kind: int, flags: int, stream: int, body: bytes) -> None:
         if kind == _GOAWAY:
             raise ProtocolError("the server ended the connection")
         if kind in (_SETTINGS, _PING) and not flags & _ACK:
@@ -98,7 +98,7 @@ class Client:
 
 
 def encode(fields: Mapping[int, int | str | bytes]) -> bytes:
-    """Encode a message: its fields are non-negative integers, strings, and messages that are encoded already."""
+    """Encode a message from field numbers and values: non-negative integers, strings, and encoded messages."""
     message = b""
     for field, value in fields.items():
         if isinstance(value, int):
@@ -130,7 +130,7 @@ def decode(message: bytes) -> Iterator[tuple[int, int | bytes]]:
         rest = rest[size:]
 
 
-def strings(message: bytes, field: int) -> list[bytes]:
+def byte_strings(message: bytes, field: int) -> list[bytes]:
     """Return the values of a length-delimited field, in order; an absent one gives an empty list."""
     return [value for found, value in decode(message) if found == field and isinstance(value, bytes)]
 
@@ -156,7 +156,7 @@ def _framed(message: bytes) -> bytes:
 
 
 def _varint(value: int) -> bytes:
-    """Encode a number in groups of seven bits, the lowest first; HPACK's integers go on so, too."""
+    """Encode a number in groups of seven bits, lowest first, as protobuf's varints and the tail of HPACK's integers are."""
     if value < 0x80:
         return bytes((value,))
     return bytes((value & 0x7F | 0x80,)) + _varint(value >> 7)
@@ -164,8 +164,8 @@ def _varint(value: int) -> bytes:
 
 def _read_varint(message: memoryview) -> tuple[int, memoryview]:
     value = 0
-    for place, byte in enumerate(message[:10]):  # the longest
-        value |= (byte & 0x7F) << 7 * place
+    for index, byte in enumerate(message[:10]):  # the longest
+        value |= (byte & 0x7F) << 7 * index
         if byte < 0x80:
-            return value, message[place + 1 :]
+            return value, message[index + 1 :]
     raise ProtocolError("a number does not end")

@@ -1,1 +1,1 @@
-"""The running stack: its supervisor, its processes, and the state that others read."""
+"""The running stack: its supervisor, the processes of its services, and the state file that commands read."""

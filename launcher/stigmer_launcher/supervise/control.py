@@ -1,7 +1,7 @@
 """Requests of commands to a running supervisor, through a FIFO in the home's `run` directory.
 
-What is in a FIFO is gone when its supervisor ends, and nobody can write to one that has no reader: no request survives
-for a later supervisor. Source: fifo(7), and daemontools' supervise, which is controlled in this way.
+A FIFO loses its content when its reader ends, and cannot be written to without one, so no request reaches a later
+supervisor. Sources: fifo(7), and daemontools' supervise, which is controlled in this way.
 """
 
 import os
@@ -22,7 +22,7 @@ class Control:
                 os.unlink(path)
             os.mkfifo(path, 0o600)
             self._reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-            # Keeps reads from returning end of file when a command closes its end.
+            # With a writer of our own, a read does not return end of file when a command closes its end.
             self._writer = os.open(path, os.O_WRONLY)
         except OSError:  # a file system without FIFOs: there will be no requests
             self._reader, self._writer = os.pipe()
@@ -32,7 +32,7 @@ class Control:
         return self._reader
 
     def take(self, services: Container[str]) -> Iterator[lifecycle.Requested]:
-        """Yield what was requested of these services; each request was written at once."""
+        """Read and yield the requests for these services; each was written at once, so none is partial."""
         for line in os.read(self._reader, 65536).decode(errors="replace").splitlines():
             verb, _, name = line.partition(" ")
             if name in services:
@@ -48,7 +48,7 @@ class Control:
 
 
 def request(instance: state.Instance, verb: str, services: Sequence[str]) -> None:
-    """Ask the running supervisor to start, stop or restart services; it does so later."""
+    """Request a start, stop or restart (`verb`) of services without waiting; LauncherError when the FIFO cannot be written."""
     text = "".join(f"{verb} {name}\n" for name in services)
     try:
         with open(os.open(instance.control, os.O_WRONLY | os.O_NONBLOCK), "wb", buffering=0) as fifo:

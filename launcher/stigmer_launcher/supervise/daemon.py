@@ -1,4 +1,4 @@
-"""Runs the supervisor in the foreground or detached, as the only one of its home, after cleaning up a killed one."""
+"""Runs the supervisor, in the foreground or detached: the only one of its home, after cleaning up a killed one."""
 
 import gc
 import json
@@ -20,22 +20,22 @@ from stigmer_launcher.system import locks, places, ports, process
 
 OWN_LOG = "supervisor"
 
-Event = dict[str, Any]
+ProgressEvent = dict[str, Any]
 
 
-def supervise(launch: Launch, emit: Callable[[Event], None]) -> int:
+def supervise(launch: Launch, emit: Callable[[ProgressEvent], None]) -> int:
     """Run as the only supervisor of the home until stopped, and return the exit code.
 
-    Emits `busy` when there is one already, and `superseded` when another start has removed this one's components.
+    Emits `busy` when the home has a supervisor already, and `superseded` when another start has removed our components.
     """
-    gc.freeze()  # what is imported stays; the watchdog shares its pages
+    gc.freeze()  # imported modules are never collected, so the watchdog keeps sharing their pages
     gc.enable()
     _check_system(launch)
     os.chdir(launch.places.home)  # where the services run
     instance = state.Instance(launch.places.run)
     log = logfile.LogFile(logfile.log_path(launch.places.logs, OWN_LOG), launch.secrets)
 
-    def emit_and_log(event: Event) -> None:
+    def emit_and_log(event: ProgressEvent) -> None:
         log.write(_describe_event(event).encode(errors="replace") + b"\n")
         emit(event)
 
@@ -50,7 +50,7 @@ def supervise(launch: Launch, emit: Callable[[Event], None]) -> int:
         with lock:
             _take_over(instance, launch, note)
             with install_lock(launch.places.run, note) as installing, SignalPipe() as signals:
-                if not os.path.isdir(launch.components):
+                if not os.path.isdir(launch.directory):
                     emit({"event": "superseded"})
                     return 0
                 supervisor = Supervisor(launch, signals, emit_and_log)
@@ -62,10 +62,10 @@ def supervise(launch: Launch, emit: Callable[[Event], None]) -> int:
         return error.exit_code
 
 
-def supervise_detached(launch: Launch) -> Iterator[Event]:
-    """Run the supervisor in a process of its own, without a terminal; yield its events until everything runs or it ends.
+def supervise_detached(launch: Launch) -> Iterator[ProgressEvent]:
+    """Run the supervisor in a process without a terminal; yield its events until all services run or it ends.
 
-    A signal to stop is passed on to it, so that a start given up leaves nothing behind.
+    Stop signals are passed on to it, so that an interrupted start leaves nothing behind.
     """
     _check_system(launch)
     reader, writer = os.pipe()
@@ -91,7 +91,7 @@ def supervise_detached(launch: Launch) -> Iterator[Event]:
 
 
 def _check_system(launch: Launch) -> None:
-    """Check what a supervisor needs of the home and the system, while errors can still be shown."""
+    """Check the home and the limit of open files, while errors can still be shown; LauncherError for a problem."""
     places.prepare_home(launch.places.home, launch.places.run, launch.places.logs)
     for error in places.unwritable_files(launch.places.home, launch.places.run, launch.places.logs):
         raise error
@@ -99,7 +99,7 @@ def _check_system(launch: Launch) -> None:
 
 
 def _take_over(instance: state.Instance, launch: Launch, note: Callable[[str], None]) -> None:
-    """Wait for the watchdog of a killed supervisor, stop what it left, and check that the ports are free."""
+    """Wait for the watchdog of a killed supervisor, stop leftover services, and check ports and databases."""
     doing = "stops the services of a killed supervisor"
     locks.wait(instance.watchdog_lock, state.WATCHDOG_SECONDS, note, doing).release()
     before = state.read_snapshot(instance)
@@ -117,9 +117,9 @@ def _run_detached(launch: Launch, writer: int) -> int:
     child.leave_terminal(logfile.log_path(launch.places.logs, OWN_LOG), writer)
     stream = open(writer, "wb", buffering=0)  # noqa: SIM115 - closed when everything runs
 
-    def emit(event: Event) -> None:
+    def emit(event: ProgressEvent) -> None:
         if not stream.closed:
-            with suppress(OSError):  # whoever started us is gone; the services are not
+            with suppress(OSError):  # the command that started us has ended; the services must go on
                 stream.write(json.dumps(event).encode() + b"\n")
             if event["event"] == phases.RUNNING:
                 stream.close()
@@ -127,8 +127,8 @@ def _run_detached(launch: Launch, writer: int) -> int:
     return supervise(launch, emit)
 
 
-def _describe_event(event: Event) -> str:
-    """Say an event in words, for the supervisor's log."""
+def _describe_event(event: ProgressEvent) -> str:
+    """Describe an event for the supervisor's log."""
     if event["event"] == "service":
         pid = f" as process {event['pid']}" if event["pid"] else ""
         return f"{event['service']}: {event['state']}{pid}" + (f": {event['error']}" if event["error"] else "")

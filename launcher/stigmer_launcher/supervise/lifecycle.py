@@ -1,6 +1,6 @@
-"""Lifecycle of the services: `decide` says what the supervisor does next, from the state, the events and the time alone.
+"""Lifecycle of the services: `decide` computes the next state and actions from the state, the events and the time alone.
 
-The supervisor makes the events and carries out the actions. Times are seconds of one monotonic clock.
+The supervisor makes the events and executes the actions. Times are seconds of one monotonic clock.
 
     service: waiting -> starting -> running -> pausing -> waiting …     stack: starting -> running -> stopping -> stopped
                            |           |                                          |______________________^
@@ -15,45 +15,45 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from stigmer_launcher.install.payload import Restart
-from stigmer_launcher.launch.plan import Plan
+from stigmer_launcher.launch.plan import ServicePlan
 from stigmer_launcher.supervise import phases
 
 NEVER = float("inf")
 START, STOP, RESTART = "start", "stop", "restart"  # of one service, by a command
 STOPPED_BY_COMMAND = "stopped by `stigmer server stop`; `stigmer server` starts it"
 ALIVE = (phases.STARTING, phases.RUNNING, phases.PROVING, phases.DEGRADED, phases.TERMINATING)
-_UP = (phases.STARTING, phases.RUNNING)  # stages of the stack in which it is not being stopped
+_UP = (phases.STARTING, phases.RUNNING)  # stages of a stack that is not being stopped
 
 # Kinds of actions.
-SPAWN = "spawn"  # start the service's process; one that is not managed is only probed
-PROVE = "prove"  # ask a service that runs for all its proofs once more
-CHECK = "check"  # ask a service that is ready whether it still answers
+SPAWN = "spawn"  # start the service's process and probe its readiness; an external service is only probed
+PROVE = "prove"  # probe the readiness of a running service again
+CHECK = "check"  # probe the liveness of a ready service
 TERMINATE, KILL = "terminate", "kill"  # send a signal to the service's process group
 
 
 class Service(NamedTuple):
     """State of a service."""
 
-    plan: Plan
+    plan: ServicePlan
     phase: str = phases.WAITING
     since: float = 0.0  # its last start
     until: float = NEVER  # the next deadline
     crashes: tuple[float, ...] = ()  # the recent ones
     restarts: int = 0
-    lost: frozenset[str] = frozenset()  # needs that went down since its proofs, which it must give once more
+    lost: frozenset[str] = frozenset()  # needs that went down since it was ready; it must prove its readiness again
     error: str = ""  # why it went down last
-    lacking: str = ""  # what its readiness is still waiting for
+    lacking: str = ""  # why its probe does not pass yet
     checking: bool = False  # whether its liveness is being checked
-    failures: int = 0  # how many checks in a row have failed
-    requested: str = ""  # what a command wants: STOP holds until RESTART, which holds until the next start
+    failures: int = 0  # of liveness checks, in a row
+    requested: str = ""  # by a command: STOP until it is replaced by RESTART, RESTART until the next start
 
     @property
     def is_held(self) -> bool:
-        """Return whether its clock stands still because something it needs is down."""
+        """Return whether it has no deadline because a service it needs is down."""
         return bool(self.lost) and self.until == NEVER
 
     def cleared(self) -> "Service":
-        """Return it with nothing due, lost, lacking or being checked."""
+        """Return it without deadline, lost needs, and progress of probes."""
         return self._replace(until=NEVER, lost=frozenset(), lacking="", checking=False, failures=0)
 
 
@@ -72,20 +72,20 @@ class State(NamedTuple):
 
 
 class NotReady(NamedTuple):
-    """A service was asked, and is not ready."""
+    """A probe of a service did not pass."""
 
     name: str
     reason: str
 
 
 class Ready(NamedTuple):
-    """A service proved that it is ready."""
+    """A probe of a service passed."""
 
     name: str
 
 
 class Exited(NamedTuple):
-    """A service's process ended or could not be run; `outside` when a signal of somebody else's ended it."""
+    """A service's process ended or could not be run; `outside` when a signal from another program ended it."""
 
     name: str
     error: str
@@ -93,20 +93,20 @@ class Exited(NamedTuple):
 
 
 class Requested(NamedTuple):
-    """A command wants START, STOP or RESTART of one service; a start brings those along that the service needs."""
+    """A command requested START, STOP or RESTART of one service; a start includes the services that it needs."""
 
     name: str
     verb: str
 
 
 class StopRequested(NamedTuple):
-    """Stop everything; with `now`, kill what is still terminating."""
+    """Stop everything; with `now`, without grace periods."""
 
     now: bool = False
 
 
 class Action(NamedTuple):
-    """What is to be done with a service."""
+    """An instruction to the supervisor about one service."""
 
     kind: str
     name: str
@@ -116,7 +116,7 @@ Event = NotReady | Ready | Exited | Requested | StopRequested
 
 
 def decide(state: State, events: Sequence[Event], now: float) -> tuple[State, tuple[Action, ...]]:
-    """Apply events and expired deadlines, and return the new state and the actions; there are none once `stopped`."""
+    """Apply events and expired deadlines; return the new state and the actions."""
     decision = _Decision(state, now)
     for event in events:
         decision.apply(event)
@@ -131,9 +131,9 @@ def decide(state: State, events: Sequence[Event], now: float) -> tuple[State, tu
 
 
 class _Decision:
-    """One decision in the making: the stack as it is by then, and the actions so far.
+    """Working copy of the state during one decision, and the actions so far.
 
-    The keys of `services` stay, so a loop over its values may replace them, and meets each as it is by then.
+    The keys of `services` never change, so a loop over its values may replace values, and sees the current ones.
     """
 
     def __init__(self, state: State, now: float) -> None:
@@ -145,13 +145,13 @@ class _Decision:
     def apply(self, event: Event) -> None:
         match event:
             case Ready(name):
-                self.answer(self.services[name])
+                self.handle_ready(self.services[name])
             case NotReady(name, reason):
                 service = self.services[name]
                 if service.phase != phases.RUNNING or service.checking:
                     self.put(service._replace(lacking=reason))
             case Exited(name):
-                self.end(self.services[name], event)
+                self.handle_exit(self.services[name], event)
             case Requested(name, verb):
                 service = self.services[name]
                 if verb in (STOP, RESTART) and self.stage == phases.RUNNING and service.plan.managed:
@@ -164,59 +164,59 @@ class _Decision:
                     self.skip_graces()
 
     def put(self, service: Service, *actions: str) -> None:
-        """Replace a service, and add what is to be done with it."""
+        """Replace a service, and add actions for it."""
         self.services[service.plan.name] = service
         self.actions += [Action(kind, service.plan.name) for kind in actions]
 
     def needs(self, service: Service) -> list[Service]:
         return [self.services[name] for name in service.plan.needs]
 
-    def answer(self, service: Service) -> None:
-        """Take in that a service has proved that it works: it is asked again after a while."""
+    def handle_ready(self, service: Service) -> None:
+        """Mark a service as running, and schedule its next liveness check, unless a service it needs is down."""
         if service.phase in (phases.STARTING, phases.PROVING, phases.DEGRADED) or service.checking:
             running = service.cleared()._replace(phase=phases.RUNNING)
             until = self.now + service.plan.liveness.every
             self.put(running._replace(lost=service.lost) if service.is_held else running._replace(until=until))
 
     def request_start(self, service: Service) -> None:
-        """Note that a service which a command has stopped is to be started, and those that it needs."""
+        """Request the start of a service, and of those it needs, where a command has stopped them."""
         for need in self.needs(service):
             self.request_start(need)
         if service.requested == STOP:
             self.put(service._replace(requested=RESTART))
 
     def skip_graces(self) -> None:
-        """Take the grace from every service, and from the deadlines that it made: kill now."""
+        """Skip the remaining grace periods: kill now."""
         for service in self.services.values():
             plan = service.plan._replace(grace=0.0)
             self.put(service._replace(plan=plan, until=service.until - service.plan.grace))
 
-    def end(self, service: Service, exited: Exited) -> None:
+    def handle_exit(self, service: Service, exited: Exited) -> None:
         """Handle the exit of a process: expected, a failed start, or a retry with backoff.
 
-        Once the stack has run, every service has been healthy, so none is given up. During the start only a signal of
-        somebody else's is worth a retry: a program that ends itself then would do so again.
+        Once the stack has run, every service has been healthy, so each is retried forever. During the start only a kill
+        by another program is worth a retry: a program that exits by itself would do so again.
         """
         ended = service.cleared()
         self.hold_clocks(ended)
         error = ended.error if ended.phase == phases.TERMINATING else exited.error
         crashes = (*(time for time in ended.crashes if self.now - time < self.policy.window), self.now)
-        is_tried_again = self.stage == phases.RUNNING or (exited.outside and len(crashes) <= self.policy.limit)
+        is_retried = self.stage == phases.RUNNING or (exited.outside and len(crashes) <= self.policy.limit)
         if ended.requested or self.stage not in _UP:
             self.put(ended._replace(phase=phases.STOPPED))
-        elif is_tried_again:
+        elif is_retried:
             pause = min(self.policy.first_pause * 2.0 ** (len(crashes) - 1), self.policy.longest_pause)
             self.put(ended._replace(phase=phases.BACKOFF, until=self.now + pause, crashes=crashes, error=error))
         else:
             self.fail_start(ended._replace(phase=phases.FAILED, error=error))
 
     def fail_start(self, service: Service) -> None:
-        """Abort the start because one service failed; if it still runs, it is stopped with the others."""
+        """Abort the start because of one service; if that still runs, it is stopped with the others."""
         self.put(service)
         self.stage, self.failed = phases.STOPPING, service.plan.name
 
     def hold_clocks(self, down: Service) -> None:
-        """Stop the clocks of those that need a service that is down: they are not blamed, and asked again when it is back."""
+        """Remove the deadlines of services that need one that is down; they are probed again when it is back."""
         for service in self.services.values():
             if self.stage not in _UP or down.plan.name not in service.plan.needs:
                 continue
@@ -227,7 +227,7 @@ class _Decision:
                 self.put(service._replace(until=NEVER, lost=lost))
 
     def expire(self) -> None:
-        """Handle expired deadlines: backoff over, not ready or not terminated in time, or to be asked whether it is alive."""
+        """Handle expired deadlines: of a backoff, a readiness, a grace period, or a liveness check."""
         for service in self.services.values():
             if service.until > self.now:
                 continue
@@ -239,11 +239,11 @@ class _Decision:
                 self.check_liveness(service)
             elif self.stage == phases.STARTING:
                 phase = service.phase if service.plan.managed else phases.FAILED
-                self.fail_start(service._replace(phase=phase, error=self.too_late(service), until=NEVER))
+                self.fail_start(service._replace(phase=phase, error=self.describe_timeout(service), until=NEVER))
             elif self.stage == phases.RUNNING:
-                self.terminate(service, self.too_late(service))
+                self.terminate(service, self.describe_timeout(service))
 
-    def too_late(self, service: Service) -> str:
+    def describe_timeout(self, service: Service) -> str:
         reason = f": {service.lacking}" if service.lacking else ""
         within = f"within {service.plan.seconds:g} s"
         if service.phase != phases.PROVING:
@@ -257,11 +257,11 @@ class _Decision:
         self.put(service.cleared()._replace(phase=phases.TERMINATING, error=error, until=until), TERMINATE)
 
     def check_liveness(self, service: Service) -> None:
-        """Ask a service that is ready whether it still answers, or count a failure when it has not in time.
+        """Start a liveness check, or count a failure when the last one has no answer in time.
 
-        It is left alone while the stack starts or stops, and while something it needs is down. After a failure the question
-        stays open, since the service may answer late. A deadline that is noticed long after it passed does not count: the
-        supervisor did not run either, on a machine that slept.
+        A service is not checked while the stack starts or stops, and while a service it needs is down. After a failure the
+        check goes on, since the service may answer late. A deadline that is noticed long after it passed does not count:
+        the machine slept, and the supervisor with it.
         """
         liveness = service.plan.liveness
         if self.stage != phases.RUNNING or not _all_run(self.needs(service)):
@@ -274,9 +274,9 @@ class _Decision:
             self.fail_check(service)
 
     def fail_check(self, service: Service) -> None:
-        """Count a failure; whoever is not ours to restart has as long as it takes.
+        """Count a failed liveness check, and terminate the service after too many; an external one is never terminated.
 
-        What the service needs is checked at once: it may be the fault of that one that this one does not work.
+        The services that it needs are checked at once: one of them may be the cause.
         """
         managed, liveness = service.plan.managed, service.plan.liveness
         failures, reason = service.failures + 1, service.lacking or "no answer"
@@ -291,7 +291,7 @@ class _Decision:
                 self.check_liveness(need)
 
     def carry_out_requests(self) -> None:
-        """Stop the services that commands have stopped, and start those again that have ended for a restart."""
+        """Terminate services that commands stop or restart, and let those that have ended for a restart start again."""
         for service in self.services.values():
             if not service.requested or service.phase == phases.TERMINATING:
                 continue
@@ -303,14 +303,14 @@ class _Decision:
                 self.put(service._replace(phase=phases.WAITING, until=NEVER, error="", requested=""))
 
     def prove_again(self) -> None:
-        """Ask whoever needs a service that has come back for its proofs once more: it may not work as before."""
+        """Probe services again once all that they need runs again: they may have lost their connection."""
         for service in self.services.values():
             if service.is_held and _all_run(self.needs(service)):
                 phase = phases.STARTING if service.phase == phases.STARTING else phases.PROVING
                 self.put(service._replace(phase=phase, until=self.now + service.plan.seconds, lacking=""), PROVE)
 
     def start_next(self) -> None:
-        """Start every waiting service whose needs are met; they start at the same time."""
+        """Start all waiting services whose needs run; mark the stack as running once all services do."""
         for service in self.services.values():
             if service.phase == phases.WAITING and _all_run(self.needs(service)):
                 until, restarts = self.now + service.plan.seconds, service.restarts + bool(service.crashes)
@@ -319,7 +319,7 @@ class _Decision:
             self.stage = phases.RUNNING
 
     def stop_next(self) -> None:
-        """Terminate the services of the highest stop order; the others wait until these have ended."""
+        """Terminate the services of the highest stop order; mark the stack as stopped once all have ended."""
         for service in self.services.values():
             if service.phase not in (phases.FAILED, phases.TERMINATING):
                 stays = service.plan.managed and service.phase in ALIVE

@@ -14,7 +14,7 @@ _REDACTED = b"[redacted]"
 
 
 class LogFile:
-    """Takes what a service prints, each line with the time it came at, in UTC; a full disk loses lines, not the service."""
+    """Writes a service's output with the UTC time before each line; a failed write, as on a full disk, loses the lines."""
 
     largest, count = 10 * 1024 * 1024, COUNT  # `largest` in bytes
 
@@ -27,7 +27,7 @@ class LogFile:
         self._descriptor = -1  # kept, so that a line can be written when there are no descriptors left
 
     def write(self, data: bytes) -> None:
-        """Take the next bytes; a line is written when it is whole, or too long to wait for its end."""
+        """Add output; a line is written when it is complete, or too long to wait for its end."""
         data = self._partial + data
         for secret in self._secrets:
             data = data.replace(secret, _REDACTED)
@@ -46,7 +46,7 @@ class LogFile:
 
     def _write_lines(self, lines: bytes) -> None:
         self.last = [*self.last, *lines.rsplit(b"\n", LAST_LINES)[-LAST_LINES:]][-LAST_LINES:]
-        stamp = stamped(self._clock())
+        stamp = timestamp(self._clock())
         with suppress(OSError):
             self._append(stamp + lines.replace(b"\n", b"\n" + stamp) + b"\n")
 
@@ -72,15 +72,15 @@ class LogFile:
         return False
 
     def _rotate(self) -> None:
-        """Move every file up by one; the oldest is overwritten."""
+        """Rename every file to the next number; the oldest is overwritten."""
         for number in range(self.count - 1, 0, -1):
             older = f"{self.path}.{number - 1}" if number > 1 else self.path
             with suppress(FileNotFoundError):
                 os.replace(older, f"{self.path}.{number}")
 
 
-def stamped(seconds: float) -> bytes:
-    """Return a time of the epoch as a line's beginning, in UTC to the millisecond."""
+def timestamp(seconds: float) -> bytes:
+    """Return the stamp that begins a line at a time of the epoch: UTC to the millisecond, and a space."""
     whole = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
     return f"{whole}.{int(seconds % 1 * 1000):03d}Z ".encode()
 

@@ -1,4 +1,4 @@
-"""The phases of a service and of the whole stack, as people and programs read them."""
+"""The phases of a service and the stages of the stack; the values are those that `status` prints."""
 
 WAITING, STARTING, RUNNING, BACKOFF, TERMINATING = "waiting", "starting", "running", "pausing", "ending"
 PROVING, FAILED, STOPPING, STOPPED = "proving", "failed", "stopping", "stopped"

@@ -1,4 +1,4 @@
-"""A service as the supervisor handles it: its process, its output and log, and the probe that asks it."""
+"""One service of the supervisor: its process, its output and log, and the probe of its readiness or liveness."""
 
 import os
 import time
@@ -14,11 +14,11 @@ from stigmer_launcher.supervise import child, logfile, state
 from stigmer_launcher.supervise.lifecycle import CHECK, PROVE, Event, Exited, NotReady, Ready
 from stigmer_launcher.system import process
 
-_CHUNK, _CHUNKS = 65536, 16  # bytes read at once, and how often before others have their turn
+_CHUNK, _CHUNKS = 65536, 16  # bytes of one read, and the reads before other services have their turn
 
 
 class ServiceProcess:
-    """The process of one service; whoever is not ours to run has none, and is only asked."""
+    """The process of one service; an external service has none, and is only probed."""
 
     def __init__(self, launch: Launch, service: ServiceLaunch, began: float) -> None:
         plan = service.plan
@@ -26,7 +26,7 @@ class ServiceProcess:
         self.log = logfile.LogFile(logfile.log_path(launch.places.logs, plan.name), launch.secrets)
         self.output = -1  # the pipe that it prints to
         self.probe: Probe | None = None
-        self.times: dict[str, float] = {}  # seconds since `began` at which something first happened to it
+        self.times: dict[str, float] = {}  # seconds since `began` of the first event of each kind, see `_mark`
         self.member = state.ServiceSnapshot(
             plan.name,
             managed=plan.managed,
@@ -37,7 +37,7 @@ class ServiceProcess:
         )
 
     def start(self) -> None:
-        """Run the service, if it is ours to run, and say how it is asked; OSError when it cannot be run."""
+        """Spawn the service, unless it is external, and set up its probes; OSError when it cannot be run."""
         service, pid, spawned = self.launch, 0, time.time()
         if service.plan.managed:
             pid, self.output = child.spawn(service.command, service.environment)
@@ -49,19 +49,19 @@ class ServiceProcess:
         self._probes = {PROVE: partial(Probe, service.checks(pid, spawned)), CHECK: liveness}
 
     def ask(self, kind: str) -> None:
-        """Begin to ask for all proofs (PROVE), or whether it still answers (CHECK)."""
+        """Begin a probe of its readiness (PROVE) or of its liveness (CHECK)."""
         self._drop_probe()
         self.probe = self._probes[kind](now=time.monotonic())
 
     def channels(self) -> Iterator[tuple[int, int]]:
-        """Yield each descriptor to wait on, and for what."""
+        """Yield each descriptor to wait on, with its event mask for poll(2)."""
         if self.output >= 0:
             yield self.output, POLLIN
         if self.probe and self.probe.channel:
             yield self.probe.channel.fileno(), self.probe.channel.wanted
 
     def take(self, ready: set[int]) -> Iterator[Event]:
-        """Read what was printed and answered where a descriptor is ready or the probe due, and yield what that means."""
+        """Read output, and advance the probe, where a descriptor is `ready` or the probe is due; yield events."""
         now, probe = time.monotonic(), self.probe
         if self.output in ready:
             self._pump()
@@ -78,15 +78,15 @@ class ServiceProcess:
             yield NotReady(self.member.name, probe.not_ready_reason)
 
     def signal(self, number: int, what: str) -> None:
-        """Send a signal that ends it to the process group, write down when, and ask no more."""
+        """Send a terminating signal to the process group, end the probe, and record the time as `what`."""
         process.signal_group(self.member.pid, number)
         self._drop_probe()
         self._mark(what)
 
     def reap(self) -> Exited:
-        """Collect the process, which has ended, the rest of its group, and what they have printed."""
+        """Reap the process, which has ended, kill the rest of its group, and read their last output."""
         name, pid = self.member.name, self.member.pid
-        process.signal_group(pid, SIGKILL)  # before its number can be given to another group
+        process.signal_group(pid, SIGKILL)  # before waitpid(2), after which another group may get the number
         _, status = os.waitpid(pid, 0)
         self.member = self.member._replace(pid=0, identity="")
         self._drop_probe()
@@ -97,7 +97,7 @@ class ServiceProcess:
         return Exited(name, process.describe_exit(status), outside=process.is_ended_by_others(status))
 
     def _pump(self) -> None:
-        """Move what was printed to the log; not all of it when it never ends."""
+        """Move output to the log; of endless output only a part at a time."""
         with suppress(BlockingIOError):
             for _ in range(_CHUNKS):
                 data = os.read(self.output, _CHUNK)

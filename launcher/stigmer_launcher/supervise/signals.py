@@ -10,9 +10,9 @@ HANDLED = (*TO_STOP, signal.SIGCHLD)
 
 
 class SignalPipe:
-    """Collects signals within a `with`; `fileno` is readable when some are pending.
+    """Collects signals inside a `with` block; `fileno` is readable when some are pending.
 
-    They are unblocked for that time: whoever started us may have blocked them, and children inherit that.
+    They are unblocked there: the process that started us may have blocked them, and children inherit that.
     """
 
     def __init__(self) -> None:
@@ -40,7 +40,7 @@ class SignalPipe:
         return self._reader
 
     def take(self) -> bytes:
-        """Return the numbers of the signals that came since the last time."""
+        """Return the numbers of the signals since the last call, as bytes; empty when there were none."""
         with suppress(BlockingIOError):
             return os.read(self._reader, 4096)
         return b""

@@ -1,8 +1,8 @@
-"""The state of an instance as others see it: who supervises, and what the supervisor writes down at every change.
+"""The state of an instance: the pid of its supervisor, and the snapshot that this writes to a file at every change.
 
-Whether it runs is decided by the supervisor's lock alone. The state file holds the rest, and, if the supervisor was
-killed, which processes it left behind. Times called `since`, `began` and in `timeline` are seconds of the monotonic clock, which
-all processes of one boot share; `started` is for people.
+Only the supervisor's lock decides whether it runs. If it was killed, the file shows which processes it left behind.
+`since`, `began` and `timeline` are seconds of the monotonic clock, which all processes of one boot share; `started`, for
+people, is a time of the epoch.
 """
 
 import os
@@ -14,11 +14,11 @@ from stigmer_launcher.supervise.phases import STOPPED
 from stigmer_launcher.system import locks
 
 _FORMAT = 1
-WATCHDOG_SECONDS = 60.0  # a watchdog at work waits for the graces of the services, one order after the other
+WATCHDOG_SECONDS = 60.0  # timeout for a watchdog, which waits for the grace periods of one stop order after the other
 
 
 class ServiceSnapshot(NamedTuple):
-    """One service as its supervisor saw it last, and the process that leads its group."""
+    """The last state of one service, and the process that leads its group."""
 
     name: str = ""
     state: str = ""
@@ -36,7 +36,7 @@ class ServiceSnapshot(NamedTuple):
 
 
 class Snapshot(NamedTuple):
-    """What a supervisor wrote down last."""
+    """The last state that a supervisor wrote."""
 
     supervisor_pid: int = 0  # 0 when there is nothing
     started: float = 0.0
@@ -48,7 +48,7 @@ class Snapshot(NamedTuple):
     token: str = ""
     temporal: str = ""
     logs: str = ""
-    job: str = ""  # the launchd job that it is
+    job: str = ""  # the label of its launchd job
     ports: Mapping[str, int] = {}
     asked_ports: Mapping[str, int] = {}  # those of its command line
     timeline: Mapping[str, Mapping[str, float]] = {}
@@ -66,17 +66,17 @@ class Snapshot(NamedTuple):
 
     @property
     def grace(self) -> float:
-        """Return the seconds that a stop may take: services of one stop order stop together, one order after the other."""
+        """Return the seconds that a stop may take: the longest grace period of each stop order, summed."""
         orders = {each.stop_order for each in self.services}
         return sum(max(each.grace for each in self.services if each.stop_order == order) for order in orders)
 
     def service(self, name: str) -> ServiceSnapshot:
-        """Return a service by its name; one that is not there knows nothing."""
+        """Return the service of this name, with default values when there is none."""
         return next((each for each in self.services if each.name == name), ServiceSnapshot(name))
 
 
 class Instance:
-    """The files of one home's instance: locks that supervisor and watchdog hold for life, the state, a FIFO for requests."""
+    """The files in a home's `run`: the lock of the supervisor, that of its watchdog, the state, and a FIFO for requests."""
 
     def __init__(self, run: str) -> None:
         self.run = run
@@ -98,29 +98,29 @@ def cleaning_pid(instance: Instance) -> int:
 
 
 def read_snapshot(instance: Instance) -> Snapshot:
-    """Read what a supervisor wrote last; an empty one when there is nothing whole.
+    """Read the last snapshot; an empty one when there is none or it cannot be parsed.
 
-    It may be damaged, or of another version: a value that is not of its kind is left out.
+    The file may be damaged, or from another version: values of a wrong type are left out.
     """
     with suppress(OSError, ValueError, RecursionError), open(instance.state, encoding="utf-8") as stream:
-        import json  # costs `status` a fifth of its time, and where nothing has run there is no file
+        import json  # costs `status` a fifth of its time; without a file it is not needed
 
         plain = json.load(stream)
         if isinstance(plain, dict) and plain.get("format") == _FORMAT:
-            snapshot: Snapshot = _readable(plain, _SAMPLE)
+            snapshot: Snapshot = _validated(plain, _SAMPLE)
             return snapshot
     return Snapshot()
 
 
 def living_snapshot(instance: Instance) -> Snapshot:
-    """Read the snapshot of the supervisor that runs now; an empty one when none runs or it has not written any yet."""
+    """Read the snapshot of the running supervisor; an empty one when none runs or it has not written one yet."""
     pid = supervisor_pid(instance)
     snapshot = read_snapshot(instance) if pid else Snapshot()
     return snapshot if snapshot.supervisor_pid == pid else Snapshot()
 
 
 def write_snapshot(instance: Instance, snapshot: Snapshot) -> None:
-    """Write the snapshot so that a reader finds the old or the new one, whole."""
+    """Write the snapshot atomically: a reader finds the old or the new one."""
     import json
 
     services = [each._asdict() for each in snapshot.services]
@@ -132,19 +132,19 @@ def write_snapshot(instance: Instance, snapshot: Snapshot) -> None:
     os.replace(beside, instance.state)
 
 
-# A sample of what the file may hold. A number is not negative; where the sample has another than zero, it is 1 to that.
+# A sample of each value in the file. A number in the sample is the largest one allowed, from 1; with 0 there is no limit.
 _PORTS = {"": 65535}
 _SAMPLE = Snapshot(ports=_PORTS, asked_ports=_PORTS, timeline={"": {"": 0.0}}, services=(ServiceSnapshot(),))
 
 
-def _readable(value: Any, sample: Any) -> Any:
-    """Return a value if it is like the sample; of a record, map or list, the parts that are. None when nothing is."""
+def _validated(value: Any, sample: Any) -> Any:
+    """Return a value if its type is that of the sample, else None; of a record, map or list, only the parts that match."""
     if isinstance(sample, (Snapshot, ServiceSnapshot)):
         return type(sample)(**_parts(value, sample._asdict())) if isinstance(value, dict) else None
     if isinstance(sample, dict):
         return _parts(value, dict.fromkeys(value, sample[""])) if isinstance(value, dict) else {}
     if isinstance(sample, tuple):
-        found = (_readable(each, sample[0]) for each in value) if isinstance(value, list) else ()
+        found = (_validated(each, sample[0]) for each in value) if isinstance(value, list) else ()
         return tuple(each for each in found if each is not None)
     if isinstance(sample, (bool, str)) or isinstance(value, bool):
         return value if type(value) is type(sample) else None
@@ -154,5 +154,5 @@ def _readable(value: Any, sample: Any) -> Any:
 
 
 def _parts(value: Mapping[str, Any], samples: Mapping[str, Any]) -> dict[str, Any]:
-    parts = {name: _readable(value.get(name), sample) for name, sample in samples.items()}
+    parts = {name: _validated(value.get(name), sample) for name, sample in samples.items()}
     return {name: part for name, part in parts.items() if part is not None}

@@ -1,1 +1,1 @@
-"""What the operating system is asked for: locks, processes, ports, directories."""
+"""The operating system: locks, processes, ports, directories, service managers."""

@@ -1,4 +1,4 @@
-"""macOS system calls by way of libSystem: clones, mount flags, processes and their sockets. Imported only there.
+"""macOS system calls through libSystem: clones, mount flags, processes and their sockets. Imported only on macOS.
 
 Sources: clonefile(2), statfs(2), <sys/proc_info.h> and <libproc.h> of Apple's SDK (64 bit; the layouts are part of
 the stable ABI).
@@ -17,22 +17,22 @@ _INI_IPV6 = 2
 _PATH_SIZE = 4096  # PROC_PIDPATHINFO_MAXSIZE
 _NO_ARGUMENT = ctypes.c_uint64(0)
 _SYSTEM = ctypes.CDLL(None, use_errno=True)
-# Layouts, as long as the whole struct, with those of its fields that are read.
-_FD_LAYOUT = "=iI"  # proc_fdinfo: its number, its kind
+# Layouts of whole structs; fields that are not read are padding.
+_FD_LAYOUT = "=iI"  # proc_fdinfo: number, kind
 _BSD_LAYOUT = "=120xQQ"  # proc_bsdinfo: pbi_start_tvsec, pbi_start_tvusec
 _TASK_LAYOUT = "=16xQQ64x"  # proc_taskinfo: pti_total_user, pti_total_system
-_SOCKET_LAYOUT = "=256xi8x2s18xB23x16s16xi444x"  # socket_fdinfo: its kind, local port, family, local address, TCP state
+_SOCKET_LAYOUT = "=256xi8x2s18xB23x16s16xi444x"  # socket_fdinfo: kind, local port, family, local address, TCP state
 
 
 def clone(source: str, target: str) -> None:
-    """Clone a file on APFS; OSError when the file system cannot."""
+    """Clone a file on APFS; OSError when the file system does not support it."""
     if _SYSTEM.clonefile(os.fsencode(source), os.fsencode(target), 0) != 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number), source)
 
 
 def is_noexec(path: str) -> bool:
-    """Return whether the file system of `path` forbids to execute, which `f_flags` of a `struct statfs` says."""
+    """Return whether the file system of `path` is mounted noexec, by `f_flags` of `struct statfs`."""
     buffer = ctypes.create_string_buffer(4096)
     statfs = getattr(_SYSTEM, "statfs$INODE64", None) or _SYSTEM.statfs
     return statfs(os.fsencode(path), buffer) == 0 and bool(struct.unpack_from("=I", buffer, 64)[0] & _MNT_NOEXEC)
@@ -45,7 +45,7 @@ def start_time(pid: int) -> str:
 
 
 def processor_time(pid: int) -> float | None:
-    """Return the processor time of a process, None when it cannot be told."""
+    """Return the processor time of a process, in units of the system; None when it is not known."""
     times = _structs("proc_pidinfo", _TASK_LAYOUT, 1, pid, _TASK_INFO, _NO_ARGUMENT)
     return next((float(user + system) for user, system in times), None)
 
@@ -56,7 +56,7 @@ def program(pid: int) -> str:
 
 
 def listening(pid: int) -> Iterator[tuple[int, bytes]]:
-    """Yield port and packed address, of 16 bytes for IPv6, else 4, of each TCP socket on which a process listens."""
+    """Yield port and packed address, of 16 bytes for IPv6, else 4, of each listening TCP socket of a process."""
     descriptors = _structs("proc_pidinfo", _FD_LAYOUT, 1024, pid, _LIST_FDS, _NO_ARGUMENT)
     for descriptor in (number for number, kind in descriptors if kind == _SOCKET_FD):
         found = _structs("proc_pidfdinfo", _SOCKET_LAYOUT, 1, pid, descriptor, _SOCKET_INFO)
@@ -66,19 +66,19 @@ def listening(pid: int) -> Iterator[tuple[int, bytes]]:
 
 
 def pids() -> list[int]:
-    """List the pids of all processes."""
+    """Return the pids of all processes."""
     return [pid for (pid,) in _structs("proc_listpids", "=i", 16384, _ALL_PIDS, 0) if pid > 0]
 
 
 def _structs(call: str, layout: str, most: int, *arguments: Any) -> Iterator[tuple[Any, ...]]:
-    """Unpack the structs that a call of libproc fills in, at most so many; one that is not filled in whole is left out."""
+    """Unpack the structs, `most` at most, that a function of libproc fills; an incomplete one is left out."""
     size = struct.calcsize(layout)
     filled = _filled(call, most * size, *arguments)
     return struct.iter_unpack(layout, filled[: len(filled) // size * size])
 
 
 def _filled(call: str, size: int, *arguments: Any) -> bytes:
-    """Return what a call of libproc fills in, nothing when it fails; each ends with a buffer and its size."""
+    """Return the bytes that a function of libproc fills, none when it fails; its last parameters are a buffer and its size."""
     buffer = ctypes.create_string_buffer(size)
     filled = getattr(_SYSTEM, call)(*arguments, buffer, size)
     return buffer.raw[: max(filled, 0)]  # not before the call: `raw` is a copy

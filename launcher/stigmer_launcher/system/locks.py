@@ -1,7 +1,7 @@
 """Locks between processes, and their holders: POSIX record locks, which the kernel releases when a process ends.
 
-A lock file is never removed and its content means nothing. The trap of these locks: when a process closes *any*
-descriptor of the file, its lock is gone. So this module alone opens lock files, and never one that this process holds.
+A lock file is never removed and its content means nothing. When a process closes *any* descriptor of a lock file, it
+loses the lock. So only this module opens lock files, and never one whose lock this process holds.
 Source: fcntl(2) on Linux and macOS, `struct flock` of both.
 """
 
@@ -25,7 +25,7 @@ _PAUSE = 0.01  # seconds between two tries
 
 
 class Lock(AbstractContextManager["Lock"]):
-    """An exclusive lock, held until `release` or the end of the process; its file is open for reading and writing."""
+    """An exclusive lock, held until `release` or the end of the process; `descriptor` is open for reading and writing."""
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor, self.status = descriptor, os.fstat(descriptor)
@@ -42,11 +42,11 @@ class Lock(AbstractContextManager["Lock"]):
 
 
 _held: set[Lock] = set()
-os.register_at_fork(after_in_child=_held.clear)  # a child inherits this table, but not the locks
+os.register_at_fork(after_in_child=_held.clear)  # a child inherits this set, but not the locks
 
 
 def is_ours(path: str) -> bool:
-    """Return whether this process holds the lock of the file that is at the path now; one look, nothing is opened."""
+    """Return whether this process holds the lock of the file that is at the path now; opens nothing."""
     with suppress(OSError):
         found = os.stat(path)
         return any(os.path.samestat(found, lock.status) for lock in _held)
@@ -54,7 +54,7 @@ def is_ours(path: str) -> bool:
 
 
 def hold(path: str) -> Lock | None:
-    """Acquire the lock without waiting; None when another process (or this one) holds it."""
+    """Acquire the lock without waiting; None when a process holds it, HomeError when the file cannot be locked."""
     while not is_ours(path):
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -75,7 +75,7 @@ def hold(path: str) -> Lock | None:
 
 
 def wait(path: str, seconds: float, report: Callable[[str], None] = lambda _: None, doing: str = "") -> Lock:
-    """Acquire the lock within `seconds`; report which process is waited for, and what it is `doing` meanwhile."""
+    """Acquire the lock, or raise BusyError after `seconds`; report the process that holds it and what it is `doing`."""
     deadline = time.monotonic() + seconds
     notified = 0
     while (lock := hold(path)) is None:
@@ -90,16 +90,16 @@ def wait(path: str, seconds: float, report: Callable[[str], None] = lambda _: No
 
 
 def holder(path: str) -> int:
-    """Return the pid of the process that holds the lock, 0 when it is free. Touches and creates nothing.
+    """Return the pid of the process that holds the lock, 0 when it is free. Changes and creates nothing.
 
-    HiddenHolderError when it is held and the kernel cannot name the holder by a pid that is valid here: it answers -1 for
-    an open file description's lock and for some network file systems, 0 for a process of another pid namespace. Neither
-    may ever reach kill(2), where 0 and -1 mean a group and everybody.
+    HiddenHolderError when the holder has no pid here: the kernel returns -1 for a lock of an open file description and on
+    some network file systems, and 0 for a process of another pid namespace. Neither must ever reach kill(2), where 0 and
+    -1 mean a process group and all processes.
     """
     if is_ours(path):
         return os.getpid()
     question = [0] * 5  # the whole file
-    question[_TYPE] = fcntl.F_RDLCK  # an exclusive lock stands in its way, and it may be asked for without writing
+    question[_TYPE] = fcntl.F_RDLCK  # conflicts with an exclusive lock, and needs no permission to write
     try:
         with open(path, "rb", buffering=0) as file:
             found = struct.unpack(_FLOCK, fcntl.fcntl(file, fcntl.F_GETLK, struct.pack(_FLOCK, *question)))
@@ -115,7 +115,7 @@ def holder(path: str) -> int:
 
 
 def _unusable(path: str, error: OSError) -> HomeError:
-    """Explain why a lock in the home's directory `run` cannot be opened or, when the error names no file, be locked."""
+    """Explain why a lock file in the home's `run` cannot be opened or, when the error names no file, locked."""
     directory = os.path.dirname(path)
     if error.filename is None:
         return HomeError(

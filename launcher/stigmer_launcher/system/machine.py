@@ -1,4 +1,4 @@
-"""Which machine this is, and for which one a program is built."""
+"""The target (system and architecture) of this machine, and of a program."""
 
 import os
 
@@ -15,7 +15,7 @@ def this_target() -> str:
 
 
 def binary_target(path: str) -> str:
-    """Return the target a program is built for; empty when it is not a program or cannot be read."""
+    """Return the target of an ELF or Mach-O file; empty for another file, or one that cannot be read."""
     try:
         with open(path, "rb", buffering=0) as stream:
             head = stream.read(20)

@@ -1,6 +1,6 @@
-"""Stigmer's home and its keg: where they are, and errors that say why a home cannot be used.
+"""The directories of Stigmer: its home and its keg, and the errors of a home that cannot be used.
 
-A home is made for its user alone, and never by root for another user.
+A home is private to its user; root never creates one for another user.
 """
 
 import errno
@@ -16,7 +16,7 @@ ANOTHER_DISK = "or set STIGMER_HOME to a directory on another disk"
 
 
 class Places(NamedTuple):
-    """Absolute paths below the home of Stigmer. `bin` is a symbolic link to the version in use below `versions`."""
+    """Absolute paths of the home and its entries. `bin` is a symbolic link to the version in use below `versions`."""
 
     home: str
     bin: str
@@ -27,16 +27,16 @@ class Places(NamedTuple):
 
 
 def find_places(environ: Mapping[str, str]) -> Places:
-    """Find the home: STIGMER_HOME, else `.stigmer` in HOME, else in the home the password database knows.
+    """Find the home: STIGMER_HOME, else `.stigmer` in HOME, else in the home directory of the password database.
 
-    A relative one counts from the current directory, now; nothing later depends on that directory.
+    A relative path is resolved now, from the current directory. HomeError for a path that is not UTF-8.
     """
     named = environ.get("STIGMER_HOME", "")
-    if named == "~" or named.startswith("~/"):  # service files pass what no shell has expanded
+    if named == "~" or named.startswith("~/"):  # no shell has expanded the variables of service files
         named = _user_home(environ) + named[1:]
     home = os.path.abspath(named or os.path.join(_user_home(environ), ".stigmer"))
     try:
-        home.encode()  # neither logs nor JSON could name another
+        home.encode()  # logs and JSON cannot hold another path
     except UnicodeEncodeError:
         shown = os.fsencode(home).decode(errors="backslashreplace")
         raise HomeError(
@@ -63,7 +63,7 @@ def _user_home(environ: Mapping[str, str]) -> str:
 
 
 def installed_libexec(environ: Mapping[str, str]) -> str:
-    """Find the keg's libexec: two levels above the frozen program that runs now, or STIGMER_PAYLOAD for a checkout."""
+    """Find the keg's libexec: two levels above this frozen program, or STIGMER_PAYLOAD for a checkout, else KegError."""
     if getattr(sys, "frozen", False):
         if sys.platform == "darwin":  # PYTHONEXECUTABLE and __PYVENV_LAUNCHER__ change `sys.executable`
             from stigmer_launcher.system import darwin
@@ -71,7 +71,7 @@ def installed_libexec(environ: Mapping[str, str]) -> str:
             program = darwin.program(os.getpid()) or sys.executable
         else:
             program = os.readlink("/proc/self/exe")
-        return os.path.dirname(os.path.dirname(os.path.realpath(program)))  # links to it move at an upgrade
+        return os.path.dirname(os.path.dirname(os.path.realpath(program)))  # an upgrade changes the links to it
     named = environ.get("STIGMER_PAYLOAD", "")
     if not named:
         raise KegError(
@@ -82,11 +82,11 @@ def installed_libexec(environ: Mapping[str, str]) -> str:
 
 
 def prepare_home(home: str, *directories: str) -> None:
-    """Make the home and directories of it, for this user alone; HomeError when they cannot be made or written."""
+    """Create the home and directories in it, private to this user; HomeError when they cannot be created or written."""
     existing = home
     while not os.path.exists(existing):
         existing = os.path.dirname(existing)
-    if os.geteuid() == 0 and (owner := os.stat(existing).st_uid):  # who could not write what root makes
+    if os.geteuid() == 0 and (owner := os.stat(existing).st_uid):  # this user could not write files of root
         name = user_name(owner)
         raise HomeError(
             f"{home} belongs to user {name}, and this is root",
@@ -102,16 +102,16 @@ def prepare_home(home: str, *directories: str) -> None:
 
 
 def unwritable_files(home: str, *directories: str) -> Iterator[HomeError]:
-    """Say of each of these directories of the home, and of each file in it, if it cannot be written."""
+    """Yield an error for each of these directories of the home, and for each file in them, that cannot be written."""
     for directory in filter(os.path.isdir, directories):
         paths = [directory]
-        with suppress(OSError), os.scandir(directory) as entries:  # what a link leads to is the user's own business
+        with suppress(OSError), os.scandir(directory) as entries:  # the targets of links are up to the user
             paths += (entry.path for entry in entries if entry.is_file(follow_symlinks=False))
         yield from (unwritable(path, home) for path in paths if not os.access(path, os.W_OK))
 
 
 def explain(error: OSError, directory: str) -> HomeError:
-    """Turn a failed system call into what happened, where, and what to do."""
+    """Turn the failure of a system call in a directory of the home into an error with a remedy."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return HomeError(f"there is no space left in {directory}", f"free some space there, {ANOTHER_DISK}")
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
@@ -123,7 +123,7 @@ def explain(error: OSError, directory: str) -> HomeError:
 
 
 def unwritable(path: str, home: str, *, read_only: bool = False) -> HomeError:
-    """Say why a path below the home cannot be written, and which command helps."""
+    """Return the error for a path of the home that cannot be written, with its cause and the command that helps."""
     import shlex
 
     owner, place = None, shlex.quote(home)
@@ -133,9 +133,11 @@ def unwritable(path: str, home: str, *, read_only: bool = False) -> HomeError:
     if read_only:
         return HomeError(f"{path} is on a read-only file system", f"mount it writable, {ANOTHER_DISK}")
     if owner == os.geteuid():
-        return HomeError(f"you may not write {path}", f"run `chmod -R u+rwX {place}`, {ANOTHER_DISK}")
+        return HomeError(f"no permission to write {path}", f"run `chmod -R u+rwX {place}`, {ANOTHER_DISK}")
     whose = "" if owner is None else f": it belongs to user {user_name(owner)}"
-    return HomeError(f"you may not write {path}{whose}", f'run `sudo chown -R "$(id -un)" {place}`, {ANOTHER_DISK}')
+    return HomeError(
+        f"no permission to write {path}{whose}", f'run `sudo chown -R "$(id -un)" {place}`, {ANOTHER_DISK}'
+    )
 
 
 def user_name(user: int) -> str:

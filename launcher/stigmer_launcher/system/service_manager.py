@@ -1,8 +1,8 @@
-"""The service manager that started a process in the foreground: its unit, the commands that respect it, and its notice.
+"""Service managers (systemd, launchd, brew services): the unit that runs the server, its commands, and `READY=1`.
 
-Sources: sd_notify(3); cgroups(7) for /proc/PID/cgroup; systemd names the cgroup of a service after its unit, launchd names the job to
-the process in XPC_SERVICE_NAME (applications have labels, too, and their terminals' shells inherit them or `0`);
-`brew services` calls its units `homebrew.FORMULA` and its jobs `homebrew.mxcl.FORMULA`.
+Sources: sd_notify(3); cgroups(7) for /proc/PID/cgroup. systemd names the cgroup of a service after its unit. launchd
+puts the job's label in XPC_SERVICE_NAME; applications have labels, too, and shells in their terminals inherit them, or
+`0`. `brew services` calls its units `homebrew.FORMULA` and its jobs `homebrew.mxcl.FORMULA`.
 """
 
 import os
@@ -10,44 +10,44 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import NamedTuple
 
-_LAUNCHD = 1  # its pid
-_USERS, _MACHINES = "systemctl --user", "sudo systemctl"
+_LAUNCHD_PID = 1
+_USER_MANAGER, _SYSTEM_MANAGER = "systemctl --user", "sudo systemctl"
 _LAUNCHCTL = {"stop": "bootout", "restart": "kickstart -k"}
 
 
 class Unit(NamedTuple):
-    """A unit of systemd, with the program that manages it, or a job of launchd, with the domain that it belongs to."""
+    """A unit of systemd, with the command that manages it, or a job of launchd, with its domain."""
 
     name: str
     manager: str
 
     def command(self, verb: str) -> str:
-        """Return the command that stops or restarts it."""
+        """Return the command that stops or restarts (`verb`) the unit."""
         if self.name.startswith("homebrew."):
             formula = self.name.removeprefix("homebrew.").removeprefix("mxcl.").removesuffix(".service")
             return f"brew services {verb} {formula}"
-        if self.manager in (_USERS, _MACHINES):
+        if self.manager in (_USER_MANAGER, _SYSTEM_MANAGER):
             return f"{self.manager} {verb} {self.name}"
         return f"launchctl {_LAUNCHCTL[verb]} {self.manager}/{self.name}"
 
 
 def launchd_job(environ: Mapping[str, str], parent: int) -> str:
-    """Return the label of the job that a process in the foreground is the program of, empty when launchd is not its parent."""
+    """Return the label of the launchd job whose program is this process, empty when launchd is not its parent."""
     label = environ.get("XPC_SERVICE_NAME", "0")
-    return "" if parent != _LAUNCHD or label == "0" or label.startswith(("application.", "com.apple.")) else label
+    return "" if parent != _LAUNCHD_PID or label == "0" or label.startswith(("application.", "com.apple.")) else label
 
 
 def command_for(verb: str, pid: int, job: str) -> str:
-    """Return the command that stops or restarts the running server and leaves it to its service manager, if it has one."""
+    """Return the command that stops or restarts (`verb`) the running server, by its service manager if it has one."""
     unit = find_unit(pid, job)
     return unit.command(verb) if unit else f"stigmer server {verb}"
 
 
 def find_unit(pid: int, job: str = "", proc: str = "/proc") -> Unit | None:
-    """Find what a process is the main process of: a unit, or the job it named; None when it was started in another way.
+    """Find the unit whose main process this is, or its launchd `job`; None when no service manager started it.
 
-    Terminals may be services too, so being in a service's cgroup is not enough: systemd must be the parent, and the
-    process must be in the foreground.
+    Terminals may be services, too, so a service's cgroup is not enough: systemd must be the parent, and the process must
+    run in the foreground.
     """
     if job:
         return Unit(job, f"gui/{user}" if (user := os.getuid()) else "system")
@@ -60,17 +60,17 @@ def find_unit(pid: int, job: str = "", proc: str = "/proc") -> Unit | None:
 
 
 def unit_in(cgroup: str) -> Unit | None:
-    """Read the unit from the text of /proc/PID/cgroup, of version 2 or of version 1's named hierarchy."""
+    """Return the unit in the text of /proc/PID/cgroup, of cgroup version 2 or version 1's named hierarchy."""
     for line in cgroup.splitlines():
         _, controllers, path = line.split(":", 2)
         *above, name = path.split("/")
         if controllers in ("", "name=systemd") and name.endswith(".service"):
-            return Unit(name, _USERS if any(part.startswith("user@") for part in above) else _MACHINES)
+            return Unit(name, _USER_MANAGER if any(part.startswith("user@") for part in above) else _SYSTEM_MANAGER)
     return None
 
 
 def notify_ready(environ: Mapping[str, str]) -> None:
-    """Tell a service manager that waits for it (`Type=notify`) that the server is ready."""
+    """Notify a service manager that waits for it (`Type=notify`) that the server is ready."""
     if address := environ.get("NOTIFY_SOCKET"):
         import socket
 

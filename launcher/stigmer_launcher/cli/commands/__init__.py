@@ -1,1 +1,1 @@
-"""The commands, one module for each, or for several that show the same."""
+"""The commands: a module each, or one for those that share a subject."""

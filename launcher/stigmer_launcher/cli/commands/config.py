@@ -19,7 +19,7 @@ _VARIABLE = "TEMPORAL_SERVICE_ADDRESS"
 
 
 def get(invocation: Invocation, context: Context) -> int:
-    """Print the value in effect of one setting; of a secret only that it is set."""
+    """Print the effective value of one setting; of a secret only that it is set."""
     key = file.require_known(invocation.arguments[0])
     read = file.read_config(find_places(context.environ).config)
     context.out.line(effective_values(read, context.environ)[key][0])
@@ -44,7 +44,7 @@ def unset(invocation: Invocation, context: Context) -> int:
 def edit(_: Invocation, context: Context) -> int:
     """Open the file in the user's editor, and check what was saved."""
     places = find_places(context.environ)
-    file.write_first(places)
+    file.create_config(places)
     editor = next((named for name in ("VISUAL", "EDITOR") if (named := context.environ.get(name, "").strip())), "vi")
     if status := _run_editor(editor, places.config, context):
         remedy = f"set EDITOR to an editor, or change {places.config} yourself"
@@ -59,13 +59,12 @@ def edit(_: Invocation, context: Context) -> int:
 
 
 def show_all(invocation: Invocation, context: Context) -> int:
-    """Print every setting, its value in effect, and whether that comes from a variable, the file or the default."""
+    """Print every setting with its effective value, and the variable, file or default that the value comes from."""
     read = file.read_config(find_places(context.environ).config)
     found = effective_values(read, context.environ)
     if invocation.has("json"):
-        context.out.line(
-            json.dumps({key: {"value": value, "origin": origin} for key, (value, origin) in found.items()}, indent=2)
-        )
+        plain = {key: {"value": value, "origin": origin} for key, (value, origin) in found.items()}
+        context.out.line(json.dumps(plain, indent=2))
         return 0
     for line in columns((key, f"{value}  ({origin})") for key, (value, origin) in found.items()):
         context.out.line(line.removeprefix("  "))
@@ -81,9 +80,9 @@ def path(_: Invocation, context: Context) -> int:
 
 
 def effective_values(config: file.Config, environ: Mapping[str, str]) -> dict[str, tuple[str, str]]:
-    """Return every key's value as a start would use it, and its origin: `file`, `default`, or the variable that decided.
+    """Return every key's value as a start would use it, and its origin: `file`, `default`, or the name of a variable.
 
-    Of a secret it is only said that it is set.
+    A secret is replaced by a note that it is set.
     """
     found = {key: (config.text(key), "file" if config.find(key) else "default") for key in SCHEMA}
     chosen = llm.find_settings(environ, config)
@@ -102,7 +101,7 @@ def _shown(key: str, value: str) -> str:
 
 
 def _run_editor(editor: str, target: str, context: Context) -> int:
-    """Run the editor by the shell, since it may come with options, and wait for it; Ctrl-C is for the editor alone."""
+    """Run the editor by the shell, since it may have options, and return `waitpid`'s status; Ctrl-C is the editor's alone."""
     command = ["sh", "-c", f'{editor} "$@"', editor, target]
     previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:

@@ -1,4 +1,4 @@
-"""`stigmer doctor`: prints the findings, for people and for programs; exits with 1 when there is a problem."""
+"""`stigmer doctor`: prints the findings for people or programs; the exit code is 1 when there is a problem."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +16,7 @@ Report = Mapping[str, Sequence[Finding]]
 
 
 def doctor(invocation: Invocation, context: Context) -> int:
-    """Print what was found; the exit code is 1 when there is a problem, else 0."""
+    """Print the findings; the exit code is 1 when there is a problem, else 0."""
     report = diagnose(context.environ, deep=invocation.has("deep"))
     text = render_json(report) if invocation.has("json") else "\n".join(render_text(report, context.out))
     context.out.text(text + "\n")
@@ -24,7 +24,7 @@ def doctor(invocation: Invocation, context: Context) -> int:
 
 
 def render_json(report: Report) -> str:
-    """Return the report for programs."""
+    """Return the report as JSON."""
     plain = {
         "format": _FORMAT,
         "problems": _count(report, PROBLEM),
@@ -35,7 +35,7 @@ def render_json(report: Report) -> str:
 
 
 def render_text(report: Report, out: Terminal) -> Iterator[str]:
-    """Yield the lines of the report for people: a section, its findings, and in the end how many are bad."""
+    """Yield the lines of the report for people: each section with its findings, then the numbers of problems and warnings."""
     width = max(len(each.name) for found in report.values() for each in found)
     margin = " " * (2 + _LEVEL_WIDTH + 1 + width + 2)
     for section, found in report.items():

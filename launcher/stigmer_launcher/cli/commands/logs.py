@@ -1,4 +1,4 @@
-"""`stigmer server logs`: the last lines of the services' logs, merged by time, and new ones."""
+"""`stigmer server logs`: prints the last lines of the services' logs, merged by time, and follows them."""
 
 import os
 import select
@@ -15,16 +15,16 @@ from stigmer_launcher.cli.parse import Invocation
 from stigmer_launcher.cli.terminal import PALETTE, Context, Terminal
 from stigmer_launcher.config.schema import is_number
 from stigmer_launcher.errors import UsageError
-from stigmer_launcher.supervise.logfile import COUNT, STAMP_SIZE, log_path, stamped
+from stigmer_launcher.supervise.logfile import COUNT, STAMP_SIZE, log_path, timestamp
 from stigmer_launcher.system.places import find_places
 
-_PAUSE = 0.1  # seconds between two looks while following
+_PAUSE = 0.1  # seconds between two polls while following
 _BLOCK = 65536
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 class Entry(NamedTuple):
-    """A line of a service's log; the stamp sorts by time, a line without one has that of the line before."""
+    """A line of a service's log. Stamps sort by time; a line without one has that of the line before."""
 
     stamp: bytes
     service: str
@@ -41,15 +41,15 @@ def logs(invocation: Invocation, context: Context) -> int:
     tails = {name: Tail(name, directory) for name in _chosen(named, context, directory, follows=follows)}
     _print((tail.last(count, since) for tail in tails.values()), tails, context.out, count=count, stamps=stamps)
     with suppress(KeyboardInterrupt):
-        while follows and not (context.out.failure or _is_abandoned(context.out.stream.fileno())):
+        while follows and not (context.out.failure or _wait_for_hangup(context.out.stream.fileno())):
             if not named:
                 tails |= {name: Tail(name, directory) for name in sorted(_with_logs(directory) - tails.keys())}
             _print((tail.more() for tail in tails.values()), tails, context.out, count=sys.maxsize, stamps=stamps)
     return 0
 
 
-def _is_abandoned(output: int) -> bool:
-    """Wait a moment; return whether the reader of our output has gone, which poll(2) reports for a pipe."""
+def _wait_for_hangup(output: int) -> bool:
+    """Wait for one pause; return whether the reader of our output has gone, which poll(2) reports for a pipe."""
     time.sleep(_PAUSE)  # macOS's poll does not wait while there is anything to read
     poll = select.poll()
     # macOS looks at nothing when asked for nothing, and takes a socket that is closed in one direction for closed.
@@ -58,7 +58,7 @@ def _is_abandoned(output: int) -> bool:
 
 
 def _chosen(named: Sequence[str], context: Context, directory: str, *, follows: bool) -> Iterable[str]:
-    """Return the services to show: those named, else all that have a log, or with `--follow` may have one later."""
+    """Return the services to show: those named, else all that have a log and, to follow, those that may get one."""
     known = _with_logs(directory)
     if follows or not known.issuperset(named):
         from stigmer_launcher.cli.completion import names_of  # reads the keg's index, which is seldom needed
@@ -79,22 +79,22 @@ def _with_logs(directory: str) -> set[str]:
 
 
 def _print(logs: Iterable[Iterable[Entry]], names: Collection[str], out: Terminal, *, count: int, stamps: bool) -> None:
-    """Print the last lines of these logs by time, each after its service's name when there are several services."""
+    """Print the last `count` lines of these logs by time, each after its service's name if there are several `names`."""
     prefixes = dict.fromkeys(names, "")
     if len(names) > 1:
         width = max(map(len, names))
-        for place, name in enumerate(names):
-            prefixes[name] = out.paint(f"{name:<{width}} | ", PALETTE[place % len(PALETTE)])
+        for index, name in enumerate(names):
+            prefixes[name] = out.paint(f"{name:<{width}} | ", PALETTE[index % len(PALETTE)])
     entries = sorted((entry for log in logs for entry in log), key=lambda entry: entry.stamp)
     for entry in entries[max(0, len(entries) - count) :]:
         stamp = entry.stamp.decode() if stamps else ""
         out.text(f"{prefixes[entry.service]}{stamp}{readable(entry.text, colours=out.colour, stamp=not stamp)}\n")
-        if out.failure:  # nobody reads on
+        if out.failure:  # the reader has gone
             return
 
 
 class Tail:
-    """The end of one service's log: what is there, then what comes, also when the file is made later or rotated away."""
+    """The end of one service's log: its last lines, then new ones, across rotations and before the file exists."""
 
     def __init__(self, service: str, directory: str) -> None:
         self._service, self._pending, self._stamp = service, b"", b""
@@ -103,7 +103,7 @@ class Tail:
         self._descriptor = os.open(os.devnull, os.O_RDONLY)  # until there is a log
 
     def last(self, count: int, since: bytes = b"") -> list[Entry]:
-        """Return the last `count` lines not older than `since`, of rotated files too; what follows is left to `more`."""
+        """Return the last `count` lines not older than `since`, of rotated files too; `more` returns those after them."""
         missing = count
         for path in self._files:
             with suppress(FileNotFoundError), open(path, "rb") as file:
@@ -115,12 +115,12 @@ class Tail:
         return [entry for entry in entries[max(0, len(entries) - count) :] if entry.stamp >= since]
 
     def more(self) -> list[Entry]:
-        """Return the lines that have come since, from the rest of a rotated file and from the files that follow it."""
+        """Return the lines written since the last call, from the rest of a rotated file and the newer files."""
         entries: list[Entry] = []
         while True:
             newer = self._open_newer()  # opened first: what is written before a rotation is read below
             if os.fstat(self._descriptor).st_size < os.lseek(self._descriptor, 0, os.SEEK_CUR):
-                os.lseek(self._descriptor, 0, os.SEEK_SET)  # somebody has truncated it
+                os.lseek(self._descriptor, 0, os.SEEK_SET)  # another program has truncated it
             while data := os.read(self._descriptor, _BLOCK):
                 *lines, self._pending = (self._pending + data).split(b"\n")
                 entries += map(self._entry, lines)
@@ -130,10 +130,10 @@ class Tail:
             os.close(newer)
 
     def _open_newer(self) -> int | None:
-        """Open the file that follows ours, or the newest if ours is gone; None while there is none."""
+        """Return a descriptor of the file after the open one, or of the newest if that is gone; None without one."""
         newer: list[int] = []
         with ExitStack() as opened:
-            for path in self._files:  # as a rotation moves them: one that comes between hides none
+            for path in self._files:  # in the order in which a rotation moves them, so that a concurrent one hides none
                 with suppress(FileNotFoundError):
                     file = opened.enter_context(open(path, "rb")).fileno()
                     if os.path.sameopenfile(file, self._descriptor):
@@ -148,14 +148,14 @@ class Tail:
 
 
 def _go_back(descriptor: int, count: int) -> int:
-    """Go to the beginning of a file, or to a place before its last `count` lines; return how many lines follow."""
-    place = os.fstat(descriptor).st_size
+    """Seek to the beginning of a file, or to an offset before its last `count` lines; return how many lines follow."""
+    offset = os.fstat(descriptor).st_size
     lines = 0
-    while place > 0 and lines <= count:
-        size = min(place, _BLOCK)
-        place -= size
-        lines += os.pread(descriptor, size, place).count(b"\n")
-    os.lseek(descriptor, place, os.SEEK_SET)
+    while offset > 0 and lines <= count:
+        size = min(offset, _BLOCK)
+        offset -= size
+        lines += os.pread(descriptor, size, offset).count(b"\n")
+    os.lseek(descriptor, offset, os.SEEK_SET)
     return lines
 
 
@@ -170,13 +170,13 @@ def _count(text: str) -> int:
 
 
 def _since(text: str) -> bytes:
-    """Return the stamp of a time so long ago (`10m`), or of a date and time, which is local unless it names its zone."""
+    """Return the stamp of a duration ago (`10m`), or of a date and time, local without a time zone; UsageError for others."""
     if not text:
         return b""
     if is_number(text[:-1]) and text[-1] in _SECONDS:
-        return stamped(max(0.0, time.time() - int(text[:-1]) * _SECONDS[text[-1]]))
+        return timestamp(max(0.0, time.time() - int(text[:-1]) * _SECONDS[text[-1]]))
     try:
-        return stamped(datetime.fromisoformat(text).timestamp())
+        return timestamp(datetime.fromisoformat(text).timestamp())
     except (ValueError, OverflowError, OSError):
         raise UsageError(
             f"invalid value {text!r} for --since: expected a duration (30s, 10m, 2h, 1d) or a time (2026-11-28T10:00)",

@@ -1,4 +1,4 @@
-"""Services of a running server: wait for them, stop and restart some of them while the others go on."""
+"""Services of a running server: waits for them, stops or restarts some while the others go on."""
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -8,11 +8,11 @@ from stigmer_launcher.errors import BusyError, DegradedError, StoppedError, Usag
 from stigmer_launcher.supervise import control, leftovers, lifecycle, phases, state
 from stigmer_launcher.system.places import find_places
 
-_TIMEOUT = 300.0  # seconds to wait for a start or a stop that somebody else asked for
+_TIMEOUT = 300.0  # seconds to wait for a start or a stop that another command requested
 _PAUSE = 0.02
-_SPARE = 15.0  # seconds beyond the grace of a service
+_SPARE = 15.0  # seconds beyond the grace period of a service
 _DOING = {lifecycle.STOP: "stopping", lifecycle.RESTART: "restarting"}
-_RESTARTS = 3  # of one service while it is waited for: it does not come back by itself
+_RESTARTS = 3  # of one service, after which a command no longer waits for it
 _STOPPED_MEANWHILE = "the server has stopped meanwhile"
 
 
@@ -22,7 +22,7 @@ def stop_services(names: Sequence[str], context: Context) -> int:
     try:
         _request_and_wait(instance, lifecycle.STOP, names, context)
         context.out.done(f"Stopping {', '.join(names)}")
-    except StoppedError:  # perhaps somebody has stopped the whole server meanwhile
+    except StoppedError:  # another command may have stopped the whole server meanwhile
         context.out.line("Server is not running")
     return 0
 
@@ -39,7 +39,7 @@ def restart_services(names: Sequence[str], context: Context) -> int:
 
 
 def require_running(services: Iterable[state.ServiceSnapshot]) -> None:
-    """Raise DegradedError that names those that do not run, and why."""
+    """Raise DegradedError that names the services that do not run, and why."""
     if missing := [each for each in services if each.state != phases.RUNNING]:
         said = "; ".join(f"{each.name} is {each.state}: {each.lacking or each.last_error}" for each in missing)
         names = " ".join(each.name for each in missing)
@@ -47,27 +47,28 @@ def require_running(services: Iterable[state.ServiceSnapshot]) -> None:
 
 
 def await_running(instance: state.Instance, out: Terminal, *, start_stopped: bool = True) -> state.Snapshot | None:
-    """Wait while another command starts or stops the server, or a service is restarted; start those that were stopped.
+    """Wait until the server neither starts nor stops nor restarts a service; start services that a command stopped.
 
-    Give the snapshot of the running server, which lacks a service only when that does not come back; None when none runs.
+    Return its snapshot, in which a service is missing only if it does not come back; None when no server runs.
     """
-    first, noted = state.living_snapshot(instance), ""
-    for pid, snapshot, is_last in _looks(instance, _TIMEOUT):
+    first, reported = state.living_snapshot(instance), ""
+    for pid, snapshot, is_last in _poll(instance, _TIMEOUT):
         is_degraded = snapshot.state == phases.DEGRADED
         stopped = [each.name for each in snapshot.services if each.state == phases.STOPPED]
         if start_stopped and stopped and is_degraded and not is_last:
             control.request(instance, lifecycle.START, stopped)
         elif _is_settled(snapshot, first) or (is_degraded and is_last):
             return snapshot
-        if noted != (noted := _awaited(snapshot, pid)):
-            out.line(noted)
+        if (awaited := _describe_wait(snapshot, pid)) != reported:
+            out.line(awaited)
+            reported = awaited
     return None
 
 
 def _is_settled(snapshot: state.Snapshot, first: state.Snapshot) -> bool:
-    """Return whether everything runs, or waiting is of no use: a service was restarted often since, or is not ours."""
+    """Return whether all run, or waiting is useless: a service was restarted too often since `first`, or is external."""
     if snapshot.state == phases.RUNNING:
-        return all(map(leftovers.is_alive, snapshot.members))  # the supervisor may not have seen yet that one has ended
+        return all(map(leftovers.is_alive, snapshot.members))  # the supervisor may not know yet that one has ended
     if snapshot.state != phases.DEGRADED:
         return False
     return all(each.state in (phases.RUNNING, phases.STOPPED) for each in snapshot.services) or any(
@@ -77,42 +78,42 @@ def _is_settled(snapshot: state.Snapshot, first: state.Snapshot) -> bool:
     )
 
 
-def _awaited(snapshot: state.Snapshot, pid: int) -> str:
+def _describe_wait(snapshot: state.Snapshot, pid: int) -> str:
     if snapshot.state in (phases.RUNNING, phases.DEGRADED):
-        return f"Waiting until the server (pid {pid}) has restarted what ended"
+        return f"The server (pid {pid}) is restarting services; waiting"
     if snapshot.state in (phases.STOPPING, phases.STOPPED):
         return f"The server (pid {pid}) is stopping; waiting"
     return f"Another `stigmer server` (pid {pid}) is starting; waiting"
 
 
 def _request_and_wait(instance: state.Instance, verb: str, names: Sequence[str], context: Context) -> None:
-    """Request something of the server once it has started, and wait until all these services have stopped or begun anew."""
+    """Wait until the server has started, request a stop or restart, and wait until all these services have done it."""
     _require_known(names, state.living_snapshot(instance), context)
-    has_started = (phases.RUNNING, phases.DEGRADED)
-    started = next((now for _, now, _ in _looks(instance, _TIMEOUT) if now.state in has_started), None)
+    started_states = (phases.RUNNING, phases.DEGRADED)
+    started = next((each for _, each, _ in _poll(instance, _TIMEOUT) if each.state in started_states), None)
     if started is None:
         raise StoppedError("the server is stopped")
     before = [started.service(name) for name in names]
     listed = ", ".join(names)
     context.out.passing(f"{_DOING[verb].capitalize()} {listed}...")
     control.request(instance, verb, names)
-    for _, now, _ in _looks(instance, max(each.grace for each in before) + _SPARE, f"{_DOING[verb]} {listed}"):
-        if now.supervisor_pid != started.supervisor_pid:
+    for _, snapshot, _ in _poll(instance, max(each.grace for each in before) + _SPARE, f"{_DOING[verb]} {listed}"):
+        if snapshot.supervisor_pid != started.supervisor_pid:
             break
-        if all(_is_done(verb, now.service(each.name), each) for each in before):
+        if all(_is_done(verb, snapshot.service(each.name), each) for each in before):
             return
     raise StoppedError(_STOPPED_MEANWHILE)
 
 
 def _is_done(verb: str, now: state.ServiceSnapshot, before: state.ServiceSnapshot) -> bool:
-    """Return whether a service has stopped; for a restart, whether it was started, or will be when those that it needs run."""
+    """Return whether a service has stopped or, for a restart, has started again or only waits for a service it needs."""
     if verb == lifecycle.STOP:
         return now.state == phases.STOPPED
     return now.since > before.since or now.state == phases.WAITING
 
 
 def _require_known(names: Sequence[str], snapshot: state.Snapshot, context: Context) -> None:
-    """Raise UsageError when the server, or the keg while none runs, has not all of these services."""
+    """Raise UsageError when one of these services is external, or unknown to the server (if none runs, to the keg)."""
     known: Sequence[str] = [each.name for each in snapshot.services]
     if not known:
         from stigmer_launcher.cli.completion import names_of  # which a start does not need
@@ -126,8 +127,8 @@ def _require_known(names: Sequence[str], snapshot: state.Snapshot, context: Cont
         raise UsageError(f"{external[0]} at {snapshot.temporal} is external: this server does not run it")
 
 
-def _looks(instance: state.Instance, seconds: float, doing: str = "") -> Iterator[tuple[int, state.Snapshot, bool]]:
-    """Yield pid and snapshot of the running server, and whether this is the last look: BusyError follows it."""
+def _poll(instance: state.Instance, seconds: float, doing: str = "") -> Iterator[tuple[int, state.Snapshot, bool]]:
+    """Yield pid and snapshot of the server until it ends, and whether the time is over: BusyError comes next."""
     deadline = time.monotonic() + seconds
     while pid := state.supervisor_pid(instance):
         snapshot, is_last = state.living_snapshot(instance), time.monotonic() > deadline

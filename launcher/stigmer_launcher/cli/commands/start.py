@@ -1,4 +1,4 @@
-"""`stigmer server` and `stigmer server restart`: show the progress, return when every service is ready, or say why not."""
+"""`stigmer server` and `stigmer server restart`: start the services, show the progress, and return when all are ready."""
 
 import os
 from collections.abc import Mapping
@@ -20,13 +20,13 @@ _IN_DOUBT = (phases.PROVING, phases.DEGRADED)
 
 def start(invocation: Invocation, context: Context) -> int:
     """Start everything, unless it runs already."""
-    return _start(_ports(invocation), invocation, context)
+    return _start(_read_ports(invocation), invocation, context)
 
 
 def restart(invocation: Invocation, context: Context) -> int:
-    """Stop what runs and start what is installed; what can be refused is refused while the old one still runs.
+    """Stop the running server and start the installed version; errors that can be foreseen leave the old one running.
 
-    It keeps the ports that the running server was asked to use. With names, only those services are restarted.
+    The ports that the running server's command line chose are kept. With names, only those services are restarted.
     """
     if invocation.arguments:
         if invocation.options:
@@ -35,7 +35,7 @@ def restart(invocation: Invocation, context: Context) -> int:
     places = find_places(context.environ)
     instance = state.Instance(places.run)
     before = state.read_snapshot(instance)
-    ports = {**({} if before.is_clean else before.asked_ports), **_ports(invocation)}
+    ports = {**({} if before.is_clean else before.asked_ports), **_read_ports(invocation)}
     launch = None
     if state.supervisor_pid(instance):
         launch = _prepare(places, ports, context)
@@ -44,7 +44,7 @@ def restart(invocation: Invocation, context: Context) -> int:
 
 
 def _start(ports: Mapping[str, int], invocation: Invocation, context: Context, launch: Launch | None = None) -> int:
-    """Run what is prepared already, if anything, else prepare and run everything, unless it runs."""
+    """Run a prepared launch, if given; otherwise prepare and run one, unless the server runs already."""
     places = find_places(context.environ)
     instance = state.Instance(places.run)
     code = _run(launch, invocation, context) if launch else None
@@ -66,7 +66,7 @@ def _start(ports: Mapping[str, int], invocation: Invocation, context: Context, l
 
 def _prepare(places: Places, ports: Mapping[str, int], context: Context) -> Launch:
     instance, out = state.Instance(places.run), context.out
-    launch, made = prepare(
+    launch, installed = prepare(
         context.environ,
         places,
         ports,
@@ -75,17 +75,17 @@ def _prepare(places: Places, ports: Mapping[str, int], context: Context) -> Laun
         in_use=lambda: [state.living_snapshot(instance).installed],
         leftovers=not state.read_snapshot(instance).is_clean,
     )
-    if made:
+    if installed:
         out.done("Extracting binaries")
     return launch._replace(asked_ports=ports)
 
 
 def _run(launch: Launch, invocation: Invocation, context: Context) -> int | None:
-    """Run the supervisor and return the exit code; None when another start came first."""
+    """Run the supervisor and return the exit code; None when another start was first."""
     progress, in_foreground = Progress(context.out), invocation.has("foreground")
 
-    def emit(event: daemon.Event) -> None:
-        progress.take(event)
+    def emit(event: daemon.ProgressEvent) -> None:
+        progress.handle(event)
         if in_foreground and event["event"] == phases.RUNNING:
             context.out.line("All services running")
             service_manager.notify_ready(context.environ)
@@ -97,14 +97,14 @@ def _run(launch: Launch, invocation: Invocation, context: Context) -> int | None
         for event in daemon.supervise_detached(launch):
             emit(event)
         code = _INTERRUPTED if progress.interrupted else 0
-    progress.conclude()
-    if not (in_foreground or progress.again or progress.interrupted):
+    progress.require_started()
+    if not (in_foreground or progress.superseded or progress.interrupted):
         _show(state.living_snapshot(state.Instance(launch.places.run)), context, "All services running")
-    return None if progress.again else code
+    return None if progress.superseded else code
 
 
 def _require_ports(asked: Mapping[str, int], snapshot: state.Snapshot) -> None:
-    """PortError when the running server does not use the ports that the command line asks for."""
+    """Raise PortError when the running server uses other ports than the command line asks for."""
     others = {name: number for name, number in asked.items() if snapshot.ports.get(name) != number}
     if others:
         used = ", ".join(f"{name}={snapshot.ports.get(name, 'none')}" for name in others)
@@ -119,8 +119,8 @@ def _show(snapshot: state.Snapshot, context: Context, heading: str) -> None:
     version.mention_mismatch(snapshot, context)
 
 
-def _ports(invocation: Invocation) -> dict[str, int]:
-    """Read `NAME=NUMBER` of the command line."""
+def _read_ports(invocation: Invocation) -> dict[str, int]:
+    """Return the ports of the command line's `--port NAME=NUMBER`; UsageError for another form."""
     ports: dict[str, int] = {}
     for text in invocation.all_values("port"):
         name, equals, number = text.partition("=")
@@ -139,20 +139,20 @@ class Progress:
     def __init__(self, out: Terminal) -> None:
         self._out = out
         self._states: dict[str, str] = {}
-        self._failure: daemon.Event = {}
+        self._failure: daemon.ProgressEvent = {}
         self._started = False
-        self.again = False  # another start came first: wait for that one
+        self.superseded = False  # another start was first: wait for that one
         self.interrupted = False
 
-    def take(self, event: daemon.Event) -> None:
-        """Handle an event; LauncherError, the supervisor's own, when it refused to start."""
+    def handle(self, event: daemon.ProgressEvent) -> None:
+        """Show an event; raise the supervisor's LauncherError when it refused to start."""
         match event["event"]:
             case "service":
-                self._take_service(event)
+                self._show_service(event)
             case "note":
                 self._out.line(event["text"])
             case "busy" | "superseded":
-                self.again = True
+                self.superseded = True
             case "error":
                 error = LauncherError(event["message"], event["remedy"])
                 error.exit_code = event["code"]
@@ -166,7 +166,7 @@ class Progress:
                 self.interrupted = not self._started and not event["failed"]
                 self._out.passing("Stopping...")
 
-    def _take_service(self, event: daemon.Event) -> None:
+    def _show_service(self, event: daemon.ProgressEvent) -> None:
         name, state = event["service"], event["state"]
         before = self._states.pop(name, "")
         self._states[name] = state
@@ -175,12 +175,12 @@ class Progress:
         elif state == phases.RUNNING:
             self._out.done(f"Starting {name}")
         elif event["error"] and state not in _IN_DOUBT:
-            self._take_failure(event)
+            self._show_failure(event)
         awaited = [each for each, state in self._states.items() if state == phases.STARTING]
         if awaited and not self._failure:
             self._out.passing(f"Starting {', '.join(awaited)}...")
 
-    def _take_failure(self, event: daemon.Event) -> None:
+    def _show_failure(self, event: daemon.ProgressEvent) -> None:
         name, restarting = event["service"], event["state"] == phases.BACKOFF
         if self._started or restarting:
             self._out.line(f"{name} {event['error']}" + ("; restarting it" if restarting else ""))
@@ -188,9 +188,9 @@ class Progress:
             self._failure = event
             self._out.line(f"Starting {name}... {self._out.paint(self._out.mark('failed'), 'red')}")
 
-    def conclude(self) -> None:
-        """Raise StartError when the services do not run: why the first one failed, with the last lines it printed."""
-        if self._started or self.again or self.interrupted:
+    def require_started(self) -> None:
+        """Raise StartError, with the last lines of the first service that failed, when the services did not start."""
+        if self._started or self.superseded or self.interrupted:
             return
         if not self._failure:
             raise StartError("the supervisor ended before all services ran", "run `stigmer server logs supervisor`")

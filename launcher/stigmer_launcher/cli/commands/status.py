@@ -1,4 +1,4 @@
-"""`stigmer server status`: what runs and since when, for people and for programs."""
+"""`stigmer server status`: the state of the server and of each service, for people and for programs."""
 
 import time
 from collections.abc import Iterator
@@ -12,14 +12,14 @@ from stigmer_launcher.system import service_manager
 from stigmer_launcher.system.places import find_places
 
 _CODES = {phases.RUNNING: 0, phases.STOPPED: 3}
-_LACKS = 4  # the code of every other stage
+_DEGRADED_CODE = 4  # for all other states
 _COLOURS = {phases.RUNNING: "green", phases.DEGRADED: "yellow", phases.STOPPED: "red"}
 _ADVICE = {
     phases.CLEANING: "its supervisor was killed; `stigmer server` waits for the watchdog and starts it again",
     phases.STOPPED: "start it with `stigmer server`",
 }
 _ISO = "%Y-%m-%dT%H:%M:%SZ"
-_SHOWN = ("name", "state", "pid", "restarts", "last_error", "port", "version")
+_FIELDS = ("name", "state", "pid", "restarts", "last_error", "port", "version")
 
 
 def status(invocation: Invocation, context: Context) -> int:
@@ -40,11 +40,11 @@ def status(invocation: Invocation, context: Context) -> int:
     else:
         show(context.out, snapshot, stage, pid or cleaning, places.logs)
         mention_mismatch(snapshot, context)
-    return _CODES.get(stage, _LACKS)
+    return _CODES.get(stage, _DEGRADED_CODE)
 
 
 def describe(snapshot: state.Snapshot, stage: str, pid: int, now: float) -> dict[str, Any]:
-    """Return the state as programs read it; `pid` is the supervisor's, 0 when none runs."""
+    """Return the state for JSON; `pid` is the supervisor's, 0 when none runs, `now` the monotonic time."""
     return {
         "state": stage,
         "version": snapshot.version if pid else "",
@@ -59,7 +59,7 @@ def describe(snapshot: state.Snapshot, stage: str, pid: int, now: float) -> dict
 
 
 def _describe_service(service: state.ServiceSnapshot, stage: str, now: float) -> dict[str, Any]:
-    """Return a service as programs read it; one that has ended has no pid and no uptime."""
+    """Return a service for JSON; one that has ended has no pid and no uptime."""
     ended = stage == phases.STOPPED
     if stage == phases.CLEANING:
         from stigmer_launcher.system import process  # whose `signal` costs a stopped status a tenth of its time
@@ -69,14 +69,14 @@ def _describe_service(service: state.ServiceSnapshot, stage: str, now: float) ->
     if ended:
         service = service._replace(state=phases.STOPPED, pid=0)
     uptime = round(now - service.since, 1) if service.pid else 0
-    return {**{key: getattr(service, key) for key in _SHOWN}, "uptime": uptime}
+    return {**{key: getattr(service, key) for key in _FIELDS}, "uptime": uptime}
 
 
 def show(out: Terminal, snapshot: state.Snapshot, stage: str, pid: int, logs: str) -> None:
     """Print the state for people."""
     heading = f"Stigmer {snapshot.version} is" if snapshot.supervisor_pid else "Stigmer is"
-    who = "watchdog" if stage == phases.CLEANING else "supervisor"
-    out.line(f"{heading} {out.paint(stage, _COLOURS.get(stage, 'bold'))}" + (f" ({who} {pid})" if pid else ""))
+    process_name = "watchdog" if stage == phases.CLEANING else "supervisor"
+    out.line(f"{heading} {out.paint(stage, _COLOURS.get(stage, 'bold'))}" + (f" ({process_name} {pid})" if pid else ""))
     if stage in _ADVICE:
         out.line(f"  {_ADVICE[stage]}")
         return
@@ -85,13 +85,13 @@ def show(out: Terminal, snapshot: state.Snapshot, stage: str, pid: int, logs: st
     services = columns((heads, *(_row(each, now) for each in snapshot.services)))
     failures = [(each.name, each.lacking or each.last_error) for each in snapshot.services]
     rows = [*addresses(snapshot), ("logs", logs)]
-    if unit := service_manager.find_unit(snapshot.supervisor_pid, snapshot.job):  # `stop` would work against it
+    if unit := service_manager.find_unit(snapshot.supervisor_pid, snapshot.job):  # it would start the server again
         rows.append(("unit", f"{unit.name}: stop it with `{unit.command('stop')}`"))
     out.line("\n".join((*services, *(f"  {name}: {why}" for name, why in failures if why), *columns(rows))))
 
 
 def addresses(snapshot: state.Snapshot) -> Iterator[tuple[str, str]]:
-    """Return the address of every port, and that of a Temporal that is not ours."""
+    """Yield name and address of every port, and of an external Temporal."""
     if snapshot.temporal and "temporal" not in snapshot.ports:
         yield "temporal", f"{snapshot.temporal} (external)"
     for name, number in snapshot.ports.items():

@@ -1,4 +1,4 @@
-"""`stigmer version`: the launcher's own version, the components', and whether what runs is what is installed."""
+"""`stigmer version`: the versions of Stigmer and of its components, and whether the running version is another."""
 
 import sys
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from stigmer_launcher.version import NAME, VERSION
 
 
 def version(invocation: Invocation, context: Context) -> int:
-    """Print the version of Stigmer, of each component, and of what runs."""
+    """Print the version of Stigmer, of each component, and of the running server if it is another."""
     snapshot = state.living_snapshot(state.Instance(find_places(context.environ).run))
     installed, components = installed_version(context.environ), _read_keg(context.environ)[1]
     if invocation.has("json"):
@@ -27,12 +27,12 @@ def version(invocation: Invocation, context: Context) -> int:
 
 
 def installed_version(environ: Mapping[str, str]) -> str:
-    """Return the version of the keg this launcher belongs to; a frozen launcher has it built in."""
+    """Return the installed version; a frozen launcher has it built in, another reads its keg."""
     return VERSION if getattr(sys, "frozen", False) else _read_keg(environ)[0]
 
 
 def mention_mismatch(snapshot: state.Snapshot, context: Context) -> None:
-    """Say that another version runs than is installed; nothing when they are the same, or nothing runs."""
+    """Print a note when the running version is not the installed one."""
     running, installed = snapshot.version, installed_version(context.environ)
     if running not in ("", installed):
         command = service_manager.command_for("restart", snapshot.supervisor_pid, snapshot.job)
@@ -40,10 +40,10 @@ def mention_mismatch(snapshot: state.Snapshot, context: Context) -> None:
 
 
 def _read_keg(environ: Mapping[str, str]) -> tuple[str, dict[str, str]]:
-    """Return the versions of the keg and of its components, our own alone when it cannot be read."""
+    """Return the version of the keg and those of its components; only our own when the keg cannot be read."""
     try:
         libexec = installed_libexec(environ)
-        from stigmer_launcher.install.manifest import read_keg
+        from stigmer_launcher.install.payload import read_keg
 
         payload = read_keg(libexec).payload
     except LauncherError:
