@@ -153,7 +153,7 @@ def _read(path: str) -> str:
         # byte order mark of some editors is not frozen into the launcher.
         with open(path, encoding="utf-8", errors="surrogateescape", newline="") as stream:
             return stream.read(_LARGEST).removeprefix("\ufeff")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return ""
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}", "make that file readable for you") from error

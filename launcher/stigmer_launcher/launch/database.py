@@ -80,9 +80,9 @@ def remedy_for(path: str) -> str:
 
 
 def examine(path: str) -> Content:
-    """Judge a database by its header, its schema, and whether the tables of history have rows."""
+    """Judge a database by its header, its schema, and whether the tables of history have rows; HomeError if it cannot be used."""
     try:
-        with open(path, "rb") as stream:
+        with open(path, "r+b") as stream:  # as the service does
             length, replaced = _interrupted_transaction(path)
             length = min(length, os.fstat(stream.fileno()).st_size)
             if not length:
@@ -93,10 +93,12 @@ def examine(path: str) -> Content:
             if not is_logged and not any(map(pages.has_rows, tables)):
                 return Content.UNFINISHED
             return Content.DAMAGED if pages.is_short else Content.WHOLE
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return Content.MISSING
-    except (OSError, ValueError, LookupError, struct.error):
+    except (IsADirectoryError, ValueError, LookupError, struct.error):
         return Content.DAMAGED
+    except OSError as error:
+        raise explain(error, str(error.filename or path)) from error
 
 
 class _Pages:
