@@ -18,7 +18,7 @@ from stigmer_launcher.launch.database import named_database
 from stigmer_launcher.launch.environment import Command
 from stigmer_launcher.launch.plan import Launch, Plan, ServiceLaunch
 from stigmer_launcher.readiness.checks import Proof
-from stigmer_launcher.system.places import Places, installed_libexec, prepare_home
+from stigmer_launcher.system.places import Places, installed_libexec, prepare_home, user_name
 from stigmer_launcher.system.ports import require_free
 from stigmer_launcher.system.process import RUN_TOKEN
 
@@ -38,6 +38,7 @@ def prepare(
     `in_use` gives the versions that must stay; `installing` is called once every question is answered. With `leftovers`
     of a killed server the ports are checked later, when those have ended.
     """
+    environ = {"USER": user_name(os.geteuid()), **environ}  # Temporal needs it where /etc/passwd has not the user
     config = read_config(places.config)
     llm = require_key(find_llm(environ, config), ask_terminal)
     keg = read_keg(installed_libexec(environ))
