@@ -163,8 +163,11 @@ class Progress:
             case phases.RUNNING:
                 self._started = True
             case phases.STOPPING:
+                self._states.clear()  # no start is awaited any more
                 self.interrupted = not self._started and not event["failed"]
                 self._out.passing("Stopping...")
+            case phases.STOPPED if not event["failed"]:
+                self._out.done("Stopping server")
 
     def _take_service(self, event: daemon.Event) -> None:
         name, state = event["service"], event["state"]
