@@ -124,7 +124,8 @@ def test_a_failed_start_names_the_service_its_last_lines_and_the_remedy(lines: t
 def test_a_stop_ends_with_a_line_of_its_own(before: tuple[dict[str, Any], ...]) -> None:
     """The shell's prompt once came right behind `Stopping...`, or behind the start of a service that was given up."""
     ends = ({"event": stage, "failed": ""} for stage in (phases.STOPPING, phases.STOPPED))
-    said = follow(service("a", "starting"), *before, next(ends), service("b", "stopped"), next(ends), live=True)
+    started = [service("a", "starting"), *([service("a", "running")] if before else []), *before]
+    said = follow(*started, next(ends), service("b", "stopped"), next(ends), live=True)
     assert said.endswith("\r\033[KStopping...\r\033[KStopping server... ✓\n")
 
 
