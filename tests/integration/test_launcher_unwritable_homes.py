@@ -63,6 +63,16 @@ def test_a_home_that_may_not_be_entered_is_still_the_users_own(used: Stigmer, wo
     assert "chown" not in done.out + done.err
 
 
+@pytest.mark.parametrize("words", ["server", "config list", "config set ports.server 7777", "doctor"])
+def test_a_configuration_that_may_not_be_read_is_named_with_the_command_that_helps(used: Stigmer, words: str) -> None:
+    path = used.home / "config.yaml"
+    path.chmod(0)
+    done = used(*words.split())
+    assert done.code == 1
+    assert f"cannot read {path}: Permission denied" in done.out + done.err
+    assert f"`chmod -R u+rwX {used.home}`" in done.out + done.err
+
+
 def test_a_home_that_is_a_file_is_named(launcher: Stigmer) -> None:
     """Its configuration was once said to be unreadable."""
     launcher.home.touch()

@@ -14,7 +14,7 @@ from stigmer_launcher.config import schema, yaml_subset
 from stigmer_launcher.config.schema import EARLIER, FIRST_FILE, SCHEMA, did_you_mean
 from stigmer_launcher.errors import ConfigError, UsageError
 from stigmer_launcher.system import locks
-from stigmer_launcher.system.places import Places, explain, prepare_home
+from stigmer_launcher.system.places import Places, explain, prepare_home, unwritable
 
 _WAIT = 10.0  # seconds for another `config set` to finish
 _LARGEST = 1 << 20  # bytes
@@ -156,7 +156,8 @@ def _read(path: str) -> str:
     except (FileNotFoundError, NotADirectoryError):
         return ""
     except OSError as error:
-        raise ConfigError(f"cannot read {path}: {error.strerror}", "make that file readable for you") from error
+        remedy = unwritable(path, os.path.dirname(path)).remedy if isinstance(error, PermissionError) else ""
+        raise ConfigError(f"cannot read {path}: {error.strerror}", remedy) from error
 
 
 def _write(path: str, text: str) -> None:
