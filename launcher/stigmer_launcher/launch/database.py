@@ -80,7 +80,7 @@ def remedy_for(path: str) -> str:
 
 
 def examine(path: str) -> Content:
-    """Judge a database by its header, its schema, and rows in the tables of history; HomeError if it cannot be used."""
+    """Judge a database by its header, schema, and rows in the tables of history; HomeError if it cannot be used."""
     try:
         with open(path, "r+b") as stream:  # as the service does
             length, replaced = _interrupted_transaction(path)
