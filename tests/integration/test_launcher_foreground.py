@@ -36,7 +36,7 @@ def test_a_second_interrupt_does_not_wait_for_anybody(launcher: Stigmer) -> None
 @pytest.mark.stack(agent_runner="term=ignore", grace=0.5)
 def test_in_the_foreground_the_service_that_is_killed_is_named_too(launcher: Stigmer) -> None:
     printed = stop_by(in_foreground(launcher))
-    assert printed.endswith("\nagent-runner did not stop within 0.5 s; it is killed\n")
+    assert printed.endswith("\nagent-runner did not stop within 0.5 s; it is killed\nStopping server... ok\n")
 
 
 def block() -> None:

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from support.launcher_services import Stigmer
+from stigmer_launcher.install.payload import Readiness
+from support.launcher_payloads import part
+from support.launcher_services import Stigmer, stigmer
 from support.mounts import needs_mounts
 
 NOBODY = 65534
@@ -48,6 +50,51 @@ def test_what_may_not_be_written_is_named_with_the_command_that_helps(used: Stig
     assert f"no permission to write {path}" in done.out + done.err
     assert f"`chmod -R u+rwX {used.home}`" in done.out + done.err
     assert used("doctor").code == 0
+
+
+@pytest.mark.parametrize("words", ["server", "server stop", "server status", "doctor"])
+def test_a_home_that_may_not_be_entered_is_still_the_users_own(used: Stigmer, words: str) -> None:
+    """Whose its files are cannot be seen then; a chown by root was once advised."""
+    used.home.chmod(0)
+    done = used(*words.split())
+    used.home.chmod(0o700)
+    assert done.code == 1
+    assert f"`chmod -R u+rwX {used.home}`" in done.out + done.err
+    assert "chown" not in done.out + done.err
+
+
+@pytest.mark.parametrize("words", ["server", "config list", "config set ports.server 7777", "doctor"])
+def test_a_configuration_that_may_not_be_read_is_named_with_the_command_that_helps(used: Stigmer, words: str) -> None:
+    path = used.home / "config.yaml"
+    path.chmod(0)
+    done = used(*words.split())
+    assert done.code == 1
+    assert f"cannot read {path}: Permission denied" in done.out + done.err
+    assert f"`chmod -R u+rwX {used.home}`" in done.out + done.err
+
+
+def test_a_home_that_is_a_file_is_named(launcher: Stigmer) -> None:
+    """Its configuration was once said to be unreadable."""
+    launcher.home.touch()
+    done = launcher("server")
+    assert (done.code, done.err.splitlines()[0]) == (1, f"Error: {launcher.home} is in the way: it is not a directory")
+
+
+@pytest.mark.parametrize("mode", [0, 0o400], ids=["nothing", "reading"])
+@pytest.mark.parametrize("words", ["server", "doctor"])
+def test_a_database_that_may_not_be_used_is_not_called_damaged(tmp_path: Path, words: str, mode: int) -> None:
+    """The remedy was once to start with an empty history."""
+    only = part("temporal", arguments=("--db-filename", "temporal.db"), readiness=Readiness(9.0, ()))
+    with stigmer(tmp_path, (only,)) as launcher:
+        launcher.program[:0] = PLAIN
+        launcher.home.mkdir()
+        database = launcher.home / "temporal.db"
+        database.touch(mode)
+        done = launcher(*words.split())
+    assert done.code == 1
+    assert f"no permission to write {database}" in done.out + done.err
+    assert f"`chmod -R u+rwX {database}`" in done.out + done.err
+    assert database.exists()
 
 
 @as_root

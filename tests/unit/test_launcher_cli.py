@@ -103,6 +103,8 @@ def test_help_is_given_wherever_it_is_asked_for(arguments: tuple[str, ...], word
     [
         (("sever",), "no command `stigmer sever`; did you mean `server`?"),
         (("server", "stat"), "did you mean `server start`?"),
+        (("stop",), "no command `stigmer stop`; did you mean `server stop`?"),
+        (("logs", "-f"), "no command `stigmer logs`; did you mean `server logs`?"),
         (("config", "ste", "a", "b"), "did you mean `config set`?"),
         (("server", "status", "now"), "`stigmer server status` does not take 'now'"),
         (("server", "stop", "--now"), "has no option --now"),

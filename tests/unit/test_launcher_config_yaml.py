@@ -139,6 +139,25 @@ def test_what_cannot_be_read_is_named_with_its_line(text: str, line: int, proble
     assert (number, problem in said) == (line, True), said
 
 
+@pytest.mark.parametrize(
+    ("row", "problem"),
+    [
+        ("a: |", "a block of text"),
+        ("a: [b]", "a list in brackets"),
+        ("a: b: c", "a second colon"),
+        ('a: "b', "a quote that is not closed"),
+        ('a: "b" c', "follows the closing quote"),
+        (r'a: "\x41"', r"the escape \x is not supported"),
+        ("a b: c", "'a b' is no key"),
+    ],
+)
+def test_what_cannot_be_read_is_the_same_in_an_indented_line(row: str, problem: str) -> None:
+    """Such lines, which most settings are, were once all said to have no key."""
+    with pytest.raises(SubsetError) as caught:
+        yaml_subset.parse(f"top:\n  {row}")
+    assert problem in caught.value.args[1]
+
+
 MARKS = (*"ab:#\"'-{}[,&*!|~1\\é%@?", "key", "{}", "null", "true", "http://x:1", "---", "...", "<<")
 SPACED = ("\t#", " : ", " ", "  ", "\n", "\n  ", "\n    ", ": ", "- ", "? ", "\t", "\r\n", "a: ", "b:", "\nc: ")
 WORDS = st.sampled_from([*MARKS, *SPACED])

@@ -63,6 +63,12 @@ def test_what_is_no_database_is_damaged(whole: Path, content: bytes) -> None:
     assert examine(str(whole)) is Content.DAMAGED
 
 
+def test_below_a_file_there_is_no_database(tmp_path: Path) -> None:
+    """As with a home that is a file: it was once said to hold a damaged history."""
+    (tmp_path / "home").touch()
+    assert examine(str(tmp_path / "home" / "temporal-data" / "t.db")) is Content.MISSING
+
+
 def test_a_write_ahead_log_may_hold_the_history(tmp_path: Path) -> None:
     """The database itself has none yet."""
     made = database(tmp_path / "t.db")

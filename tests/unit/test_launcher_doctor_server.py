@@ -240,4 +240,6 @@ def test_an_address_in_the_state_file_that_is_none_is_a_problem_of_its_own(
     places_run.mkdir(parents=True)
     with locks.wait(str(places_run / "supervisor.lock"), 1.0):
         write_state(places, {"format": 1, "supervisor_pid": os.getpid(), "state": "running", "temporal": address})
-        assert found(look(keg, places), "Temporal", "server").level == PROBLEM
+        finding = found(look(keg, places), "Temporal", "server")
+    assert finding.level == PROBLEM
+    assert "`stigmer server restart temporal`" in finding.remedy  # what helps when it is ours

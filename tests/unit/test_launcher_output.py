@@ -78,9 +78,9 @@ def service(name: str, state: str, error: str = "", lines: tuple[str, ...] = ())
     }  # fmt: skip
 
 
-def follow(*events: dict[str, Any]) -> str:
+def follow(*events: dict[str, Any], live: bool = False) -> str:
     out = io.StringIO()
-    progress = Progress(Terminal(out, live=False, colour=False, unicode=True))
+    progress = Progress(Terminal(out, live=live, colour=False, unicode=True))
     for event in events:
         progress.handle(event)
     progress.require_started()
@@ -118,6 +118,15 @@ def test_a_failed_start_names_the_service_its_last_lines_and_the_remedy(lines: t
     assert str(caught.value) == f"b exited with status 1{shown}"
     assert caught.value.exit_code == 1
     assert "stigmer server logs" in caught.value.remedy
+
+
+@pytest.mark.parametrize("before", [(), (RUNS,)], ids=["while it starts", "in the foreground"])
+def test_a_stop_ends_with_a_line_of_its_own(before: tuple[dict[str, Any], ...]) -> None:
+    """The shell's prompt once came right behind `Stopping...`, or behind the start of a service that was given up."""
+    ends = ({"event": stage, "failed": ""} for stage in (phases.STOPPING, phases.STOPPED))
+    started = [service("a", "starting"), *([service("a", "running")] if before else []), *before]
+    said = follow(*started, next(ends), service("b", "stopped"), next(ends), live=True)
+    assert said.endswith("\r\033[KStopping...\r\033[KStopping server... ✓\n")
 
 
 def test_a_refusal_keeps_its_message_remedy_and_code() -> None:

@@ -1,5 +1,7 @@
 """What is found out before anything starts, and what is refused then."""
 
+import os
+import pwd
 import socket
 from collections.abc import Mapping
 from pathlib import Path
@@ -41,6 +43,15 @@ def test_every_service_carries_the_token_of_its_own_run(tmp_path: Path) -> None:
     first, second = prepared(tmp_path), prepared(tmp_path)
     assert first.token != second.token
     assert {service.environment[RUN_TOKEN] for service in first.services.values()} == {first.token}
+
+
+@pytest.mark.parametrize(("environ", "user"), [({}, pwd.getpwuid(os.geteuid()).pw_name), ({"USER": "ada"}, "ada")])
+def test_services_are_told_the_user_also_where_the_environment_is_not(
+    tmp_path: Path, environ: Mapping[str, str], user: str
+) -> None:
+    """A container has no USER, and a user whom /etc/passwd may not have; Temporal does not start without either."""
+    services = prepared(tmp_path, environ=environ).services.values()
+    assert {service.environment["USER"] for service in services} == {user}
 
 
 def test_a_preparation_makes_the_settings_file_and_the_directories_that_services_write_to(tmp_path: Path) -> None:

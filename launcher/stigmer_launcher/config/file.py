@@ -14,7 +14,7 @@ from stigmer_launcher.config import schema, yaml_subset
 from stigmer_launcher.config.schema import FORMER_KEYS, SCHEMA, TEMPLATE, suggestion
 from stigmer_launcher.errors import ConfigError, UsageError
 from stigmer_launcher.system import locks
-from stigmer_launcher.system.places import Places, explain, prepare_home
+from stigmer_launcher.system.places import Places, explain, prepare_home, unwritable
 
 _WAIT = 10.0  # seconds for another `config set` to finish
 _LARGEST = 1 << 20  # bytes
@@ -153,10 +153,11 @@ def _read(path: str) -> str:
         # byte order mark of some editors is not frozen into the launcher.
         with open(path, encoding="utf-8", errors="surrogateescape", newline="") as stream:
             return stream.read(_LARGEST).removeprefix("\ufeff")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return ""
     except OSError as error:
-        raise ConfigError(f"cannot read {path}: {error.strerror}", "make that file readable for you") from error
+        remedy = unwritable(path, os.path.dirname(path)).remedy if isinstance(error, PermissionError) else ""
+        raise ConfigError(f"cannot read {path}: {error.strerror}", remedy) from error
 
 
 def _write(path: str, text: str) -> None:

@@ -50,7 +50,7 @@ _PROBLEMS = (
     (r" *(?:---|\.\.\.)", "a document marker is not supported"),
     (r" *([-{[?%&*!|>@`,}\]\"'])", "{} is not supported"),
     (r"[^:]*(?:$|:[^ \t])", "expected `key: value` (a value cannot continue on the next line)"),
-    (r" *(?!\w[\w-]* *:)([^:]*?) *:", "{!r} is no key"),
+    (r" *+(?!\w[\w-]* *:)([^:]*?) *:", "{!r} is no key"),
     (r"""[^:]*: *(?:"(?:[^"\\]|\\.?)*|'(?:[^']|'')*)$""", "a quote that is not closed"),
     (r"""[^:]*: *"(?:[^"\\]|\\["\\/nt])*(\\.)""", "the escape {} is not supported"),
     (r"""[^:]*: *["']""", "something follows the closing quote"),

@@ -79,7 +79,8 @@ def check_temporal(context: DoctorContext) -> Iterator[Finding]:
     if not (running or external):
         yield Finding("server", OK, "ours, started with the server")
     elif reason := _why_not_serving(running or external):
-        yield Finding("server", PROBLEM, f"{whose}: {reason}", "start it, or correct its address")
+        remedy = "restart ours: `stigmer server restart temporal`; start another one, or correct its address"
+        yield Finding("server", PROBLEM, f"{whose}: {reason}", remedy)
     else:
         yield Finding("server", OK, f"{whose}, serves")
 

@@ -80,9 +80,9 @@ def remedy_for(path: str) -> str:
 
 
 def examine(path: str) -> Content:
-    """Judge a database by its header, its schema, and whether its history tables have rows."""
+    """Judge a database by its header, schema, and rows in its history tables; HomeError if it cannot be used."""
     try:
-        with open(path, "rb") as stream:
+        with open(path, "r+b") as stream:  # as the service does
             former_size, originals = _read_hot_journal(path)
             size = min(former_size, os.fstat(stream.fileno()).st_size)
             if not size:
@@ -93,10 +93,12 @@ def examine(path: str) -> Content:
             if not is_logged and not any(map(pages.has_rows, tables)):
                 return Content.UNFINISHED
             return Content.DAMAGED if pages.is_short else Content.WHOLE
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return Content.MISSING
-    except (OSError, ValueError, LookupError, struct.error):
+    except (IsADirectoryError, ValueError, LookupError, struct.error):
         return Content.DAMAGED
+    except OSError as error:
+        raise explain(error, str(error.filename or path)) from error
 
 
 class _Pages:

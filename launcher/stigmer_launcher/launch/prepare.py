@@ -17,7 +17,7 @@ from stigmer_launcher.launch.database import named_database
 from stigmer_launcher.launch.environment import ServiceCommand
 from stigmer_launcher.launch.plan import Launch, ServiceLaunch, ServicePlan
 from stigmer_launcher.readiness.checks import ResolvedProof
-from stigmer_launcher.system.places import Places, installed_libexec, prepare_home
+from stigmer_launcher.system.places import Places, installed_libexec, prepare_home, user_name
 from stigmer_launcher.system.ports import require_free
 from stigmer_launcher.system.process import RUN_TOKEN
 
@@ -37,6 +37,8 @@ def prepare(
     `in_use` returns the versions to keep; `installing` is called before the installation, after the last prompt. With
     `leftovers` of a killed server, the ports are checked later, when its processes have ended.
     """
+    if "USER" not in environ:  # Temporal needs it where /etc/passwd does not have the user
+        environ = {**environ, "USER": user_name(os.geteuid())}
     config = read_config(places.config)
     llm = require_key(find_llm(environ, config), ask_terminal)
     keg = read_keg(installed_libexec(environ))

@@ -123,5 +123,5 @@ def _unusable(path: str, error: OSError) -> HomeError:
             "put it on a local disk: set STIGMER_HOME to a directory there",
         )
     if isinstance(error, PermissionError):
-        return unwritable(path if os.path.exists(path) else directory, os.path.dirname(directory))
+        return unwritable(path, os.path.dirname(directory))
     return explain(error, directory)

@@ -126,18 +126,16 @@ def unwritable(path: str, home: str, *, read_only: bool = False) -> HomeError:
     """Return the error for a path of the home that cannot be written, with its cause and the command that helps."""
     import shlex
 
-    owner, place = None, shlex.quote(home)
-    with suppress(OSError):
-        owner = os.stat(path).st_uid
-        read_only = read_only or bool(os.statvfs(path).f_flag & os.ST_RDONLY)
-    if read_only:
+    place = shlex.quote(home)
+    while not os.path.exists(path):  # or it cannot be seen
+        path = os.path.dirname(path)
+    owner = os.stat(path).st_uid
+    if read_only or os.statvfs(path).f_flag & os.ST_RDONLY:
         return HomeError(f"{path} is on a read-only file system", f"mount it writable, {ANOTHER_DISK}")
     if owner == os.geteuid():
         return HomeError(f"no permission to write {path}", f"run `chmod -R u+rwX {place}`, {ANOTHER_DISK}")
-    whose = "" if owner is None else f": it belongs to user {user_name(owner)}"
-    return HomeError(
-        f"no permission to write {path}{whose}", f'run `sudo chown -R "$(id -un)" {place}`, {ANOTHER_DISK}'
-    )
+    text = f"no permission to write {path}: it belongs to user {user_name(owner)}"
+    return HomeError(text, f'run `sudo chown -R "$(id -un)" {place}`, {ANOTHER_DISK}')
 
 
 def user_name(user: int) -> str:

@@ -72,11 +72,9 @@ def require_free(ports: Mapping[str, int]) -> None:
             continue
         owner = port_owner(number)
         by = f" by {owner.name}" + (f" (process {owner.pid})" if owner.pid else "") if owner else ""
-        raise PortError(
-            f"port {number} ({name}) is taken{by}",
-            f"stop that process, or use another port: `stigmer server --port {name}=NUMBER`, for good with "
-            f"`stigmer config set ports.{name} NUMBER`",
-        )
+        remedy = f"stop that process, or use another port: `stigmer server --port {name}=NUMBER`, for good with "
+        remedy += f"`stigmer config set ports.{name} NUMBER`"
+        raise PortError(f"port {number} ({name}) is taken{by}", remedy)
 
 
 def await_free(ports: Mapping[str, int], pause: Callable[[float], object] = time.sleep) -> None:

@@ -125,10 +125,8 @@ def _read_ports(invocation: Invocation) -> dict[str, int]:
     for text in invocation.all_values("port"):
         name, equals, number = text.partition("=")
         if not (name and equals and is_port(number)):
-            raise UsageError(
-                f"--port {text} is not NAME=NUMBER, with a number between 1 and 65535",
-                "run `stigmer server --port server=7300`",
-            )
+            problem = f"--port {text} is not NAME=NUMBER, with a number between 1 and 65535"
+            raise UsageError(problem, "run `stigmer server --port server=7300`")
         ports[name] = int(number)
     return ports
 
@@ -165,6 +163,8 @@ class Progress:
             case phases.STOPPING:
                 self.interrupted = not self._started and not event["failed"]
                 self._out.passing("Stopping...")
+            case phases.STOPPED if not event["failed"]:
+                self._out.done("Stopping server")
 
     def _show_service(self, event: daemon.ProgressEvent) -> None:
         name, state = event["service"], event["state"]
@@ -177,7 +177,7 @@ class Progress:
         elif event["error"] and state not in _IN_DOUBT:
             self._show_failure(event)
         awaited = [each for each, state in self._states.items() if state == phases.STARTING]
-        if awaited and not self._failure:
+        if awaited and not (self._failure or self.interrupted):
             self._out.passing(f"Starting {', '.join(awaited)}...")
 
     def _show_failure(self, event: daemon.ProgressEvent) -> None:
