@@ -116,6 +116,13 @@ def test_what_cannot_be_shown_is_refused(home: Path, arguments: tuple[str, ...],
         shown(home, *arguments)
 
 
+def test_only_files_are_logs(home: Path) -> None:
+    """A directory cannot be read, and a FIFO without a writer cannot be opened."""
+    (home / "logs" / "old.log").mkdir()
+    os.mkfifo(home / "logs" / "pipe.log")
+    assert not {"old", "pipe"} & {line.split()[0] for line in shown(home).splitlines()}
+
+
 def test_a_home_without_logs_shows_nothing(tmp_path: Path) -> None:
     assert shown(tmp_path) == ""
     assert not (tmp_path / "logs").exists()

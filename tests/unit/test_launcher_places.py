@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import subprocess
 import sys
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from stigmer_launcher.errors import HomeError, KegError
 from stigmer_launcher.system import darwin
-from stigmer_launcher.system.places import find_places, installed_libexec
+from stigmer_launcher.system.places import find_places, installed_libexec, unwritable
 
 OWN_HOME = f"{pwd.getpwuid(os.getuid()).pw_dir}/.stigmer"
 
@@ -99,3 +100,26 @@ def test_a_checkout_takes_the_keg_that_is_named_and_says_how_to_name_one() -> No
     with pytest.raises(KegError) as caught:
         installed_libexec({})
     assert "STIGMER_PAYLOAD" in caught.value.remedy
+
+
+def test_a_home_that_does_not_exist_below_a_directory_of_somebody_else_is_made_by_the_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "x y" / "home"
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+        error = unwritable(str(home), str(home))
+    assert f"no permission to write {tmp_path}: it belongs to user" in str(error)
+    command = error.remedy.partition("`sudo ")[2].partition("`")[0]
+    subprocess.run(["/bin/sh", "-c", command], check=True)
+    assert home.is_dir()
+
+
+def test_a_home_that_does_not_exist_below_a_directory_that_its_owner_closed_is_allowed_by_the_remedy(
+    tmp_path: Path,
+) -> None:
+    above = tmp_path / "x y"
+    above.mkdir(mode=0o500)
+    error = unwritable(str(above / "home"), str(above / "home"))
+    subprocess.run(["/bin/sh", "-c", error.remedy.partition("`")[2].partition("`")[0]], check=True)
+    assert above.stat().st_mode & 0o777 == 0o700

@@ -22,10 +22,8 @@ def require_exec(directory: str) -> None:
     else:
         forbidden = bool(os.statvfs(directory).f_flag & os.ST_NOEXEC)
     if forbidden:
-        raise HomeError(
-            f"{directory} is on a file system mounted noexec: programs there cannot be started",
-            f"mount it without noexec, {ANOTHER_DISK}",
-        )
+        remedy = f"mount it without noexec, {ANOTHER_DISK}"
+        raise HomeError(f"{directory} is on a file system mounted noexec: programs there cannot be started", remedy)
 
 
 def require_space(directory: str, needed: int) -> None:
@@ -52,10 +50,8 @@ def free_space(directory: str) -> int:
 def require_target(target: str) -> None:
     """Raise KegError when the keg's target is not that of this machine."""
     if target != (here := this_target()):
-        raise KegError(
-            f"this Stigmer is built for {target}, and this machine is {here}",
-            "install it with the Homebrew of this machine's architecture: `brew reinstall stigmer`",
-        )
+        remedy = "install it with the Homebrew of this machine's architecture: `brew reinstall stigmer`"
+        raise KegError(f"this Stigmer is built for {target}, and this machine is {here}", remedy)
 
 
 def require_native(programs: Iterable[str], target: str) -> None:

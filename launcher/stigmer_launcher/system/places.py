@@ -126,16 +126,16 @@ def unwritable(path: str, home: str, *, read_only: bool = False) -> HomeError:
     """Return the error for a path of the home that cannot be written, with its cause and the command that helps."""
     import shlex
 
-    place = shlex.quote(home)
     while not os.path.exists(path):  # or it cannot be seen
         path = os.path.dirname(path)
-    owner = os.stat(path).st_uid
+    owner, has_home, text = os.stat(path).st_uid, os.path.exists(home), f"no permission to write {path}"
     if read_only or os.statvfs(path).f_flag & os.ST_RDONLY:
         return HomeError(f"{path} is on a read-only file system", f"mount it writable, {ANOTHER_DISK}")
     if owner == os.geteuid():
-        return HomeError(f"no permission to write {path}", f"run `chmod -R u+rwX {place}`, {ANOTHER_DISK}")
-    text = f"no permission to write {path}: it belongs to user {user_name(owner)}"
-    return HomeError(text, f'run `sudo chown -R "$(id -un)" {place}`, {ANOTHER_DISK}')
+        command = f"chmod -R u+rwX {shlex.quote(home)}" if has_home else f"chmod u+rwx {shlex.quote(path)}"
+        return HomeError(text, f"run `{command}`, {ANOTHER_DISK}")
+    command = f'{"chown -R" if has_home else "install -d -o"} "$(id -un)" {shlex.quote(home)}'
+    return HomeError(f"{text}: it belongs to user {user_name(owner)}", f"run `sudo {command}`, {ANOTHER_DISK}")
 
 
 def user_name(user: int) -> str:

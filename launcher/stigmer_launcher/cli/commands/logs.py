@@ -73,8 +73,8 @@ def _chosen(named: Sequence[str], context: Context, directory: str, *, follows: 
 
 
 def _with_logs(directory: str) -> set[str]:
-    with suppress(FileNotFoundError):
-        return {name.removesuffix(".log") for name in os.listdir(directory) if name.endswith(".log")}
+    with suppress(FileNotFoundError), os.scandir(directory) as entries:
+        return {entry.name.removesuffix(".log") for entry in entries if entry.name.endswith(".log") and entry.is_file()}
     return set()
 
 

@@ -120,9 +120,8 @@ def _require_known(names: Sequence[str], snapshot: state.Snapshot, context: Cont
 
         known = names_of(context.environ).get("SERVICE", ())
     if unknown := [name for name in names if name not in known]:
-        raise UsageError(
-            f"there is no service {unknown[0]}; there are {', '.join(known)}", "run `stigmer server status`"
-        )
+        remedy = "run `stigmer server status`"
+        raise UsageError(f"there is no service {unknown[0]}; there are {', '.join(known)}", remedy)
     if external := [name for name in names if not snapshot.service(name).managed]:
         raise UsageError(f"{external[0]} at {snapshot.temporal} is external: this server does not run it")
 
