@@ -40,6 +40,15 @@ def test_an_interrupt_right_after_the_fork_reaches_the_supervisor(monkeypatch: p
             supervisor.kill()
 
 
+def test_a_machine_without_a_null_device_is_told_before_the_fork(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The supervisor could tell nobody: it has left the terminal, and has no log yet."""
+    monkeypatch.setattr(os, "devnull", str(tmp_path / "null"))
+    with pytest.raises(FileNotFoundError, match=str(tmp_path / "null")):
+        next(daemon.supervise_detached(launch_of(str(tmp_path))))
+
+
 def test_a_number_that_was_given_to_another_meanwhile_gets_no_signal(monkeypatch: pytest.MonkeyPatch) -> None:
     """Those of a lower stop order are told to stop only after the graces of the others."""
     first = ServiceSnapshot(pid=4_194_001, identity="boot:1", stop_order=2, grace=1.0)

@@ -96,6 +96,7 @@ def _check_system(launch: Launch) -> None:
     for error in places.unwritable_files(launch.places.home, launch.places.run, launch.places.logs):
         raise error
     process.raise_open_files()
+    os.close(os.open(os.devnull, os.O_RDONLY))  # a container may lack it
 
 
 def _take_over(instance: state.Instance, launch: Launch, note: Callable[[str], None]) -> None:
