@@ -141,6 +141,14 @@ def test_what_an_earlier_stigmer_left_is_told(keg: Path, places: Places) -> None
     assert "moves it aside" in found(report, "Components", "bin").text
 
 
+@pytest.mark.parametrize("target", ["file", "nowhere"])
+def test_a_home_that_is_no_directory_is_a_problem(keg: Path, places: Places, tmp_path: Path, target: str) -> None:
+    (tmp_path / "file").touch()
+    Path(places.home).symlink_to(tmp_path / target)
+    finding = found(look(keg, places), "Home", "directory")
+    assert (finding.level, finding.text) == (PROBLEM, f"{places.home} is not a directory")
+
+
 # --- configuration -------------------------------------------------------------------------------------------------------
 
 

@@ -12,7 +12,7 @@ from stigmer_launcher.doctor.findings import NOTE, OK, PROBLEM, WARNING, DoctorC
 from stigmer_launcher.errors import LauncherError
 from stigmer_launcher.install import payload, preflight
 from stigmer_launcher.supervise.state import Instance, cleaning_pid, read_snapshot, supervisor_pid
-from stigmer_launcher.system.places import find_places, installed_libexec, unwritable, unwritable_files
+from stigmer_launcher.system.places import ANOTHER_DISK, find_places, installed_libexec, unwritable, unwritable_files
 from stigmer_launcher.version import NAME, VERSION
 
 _LITTLE_SPACE = 500 << 20  # bytes; databases and logs will soon need more
@@ -74,8 +74,11 @@ def check_config(config: file.Config) -> Iterator[Finding]:
 def check_home(context: DoctorContext) -> Iterator[Finding]:
     """Check the home directory."""
     home = context.places.home
-    if not os.path.isdir(home):
+    if not os.path.lexists(home):
         yield Finding("directory", NOTE, f"{home} does not exist yet; the first start creates it")
+        return
+    if not os.path.isdir(home):
+        yield Finding("directory", PROBLEM, f"{home} is not a directory", f"move it away, {ANOTHER_DISK}")
         return
     if os.access(home, os.W_OK | os.X_OK):
         yield Finding("directory", OK, home)

@@ -163,9 +163,8 @@ def _count(text: str) -> int:
     if text == "all":
         return sys.maxsize
     if not is_number(text):
-        raise UsageError(
-            f"invalid value {text!r} for --lines: expected a number or `all`", "run `stigmer server logs --lines 100`"
-        )
+        remedy = "run `stigmer server logs --lines 100`"
+        raise UsageError(f"invalid value {text!r} for --lines: expected a number or `all`", remedy)
     return int(text)
 
 
