@@ -11,7 +11,7 @@ from support.launcher_services import Stigmer, is_running, read_line
 LINGERING_SUPERVISOR = """
 import signal, sys, time
 from stigmer_launcher.system import locks
-lock = locks.hold(sys.argv[1])
+lock = locks.try_acquire(sys.argv[1])
 def told(*_):
     lock.release()
     time.sleep(float(sys.argv[2]))

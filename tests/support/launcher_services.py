@@ -92,7 +92,7 @@ def finished(process: subprocess.Popen[str], seconds: float = 60.0) -> Done:
 HOLD = """
 import sys; sys.path.insert(0, sys.argv[1])
 from stigmer_launcher.system import locks
-lock = locks.hold(sys.argv[2])
+lock = locks.try_acquire(sys.argv[2])
 print("held" if lock else "busy", flush=True)
 sys.stdin.read()
 """

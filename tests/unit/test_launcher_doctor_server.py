@@ -48,7 +48,7 @@ def about_port(report: Report, port: int) -> list[Finding]:
 def _supervised(places: Places) -> Iterator[None]:
     """Hold the supervisor's lock, as a running server does."""
     Path(places.run).mkdir(parents=True)
-    with locks.hold(f"{places.run}/supervisor.lock") or pytest.fail("free"):
+    with locks.try_acquire(f"{places.run}/supervisor.lock") or pytest.fail("free"):
         yield
 
 
@@ -161,7 +161,7 @@ def test_a_supervisor_that_was_killed_is_told_and_what_it_left_running(keg: Path
     assert "was killed" in found(report, "Server", "supervisor").text
     service = found(report, "Server", "stigmer-server")
     assert (service.level, "still runs without its supervisor" in service.text) == (PROBLEM, True)
-    with locks.hold(f"{places.run}/warden.lock") or pytest.fail("free"):
+    with locks.try_acquire(f"{places.run}/warden.lock") or pytest.fail("free"):
         report = look(keg, places)
     watched = f"killed; its watchdog (pid {os.getpid()}) is stopping the services"
     assert found(report, "Server", "supervisor").text == watched
@@ -191,7 +191,7 @@ def test_a_state_that_makes_no_sense_does_not_stop_the_doctor(
     keg: Path, places: Places, state: object, running: str
 ) -> None:
     write_state(places, state)
-    lock = locks.hold(f"{places.run}/supervisor.lock") if running else None
+    lock = locks.try_acquire(f"{places.run}/supervisor.lock") if running else None
     try:
         assert found(look(keg, places), "Model", "provider").level == OK
     finally:
@@ -238,7 +238,7 @@ def test_an_address_in_the_state_file_that_is_none_is_a_problem_of_its_own(
     monkeypatch.setattr(server, "_TIMEOUT", 0.0)
     places_run = Path(places.run)
     places_run.mkdir(parents=True)
-    with locks.wait(str(places_run / "supervisor.lock"), 1.0):
+    with locks.acquire(str(places_run / "supervisor.lock"), 1.0):
         write_state(places, {"format": 1, "supervisor_pid": os.getpid(), "state": "running", "temporal": address})
         finding = found(look(keg, places), "Temporal", "server")
     assert finding.level == PROBLEM

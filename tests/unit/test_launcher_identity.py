@@ -47,7 +47,7 @@ def child() -> Iterator[subprocess.Popen[bytes]]:
 
 
 @linux_only
-@pytest.mark.parametrize("ask", [locks.holder, lambda path: locks.wait(path, 600)], ids=["asking", "waiting"])
+@pytest.mark.parametrize("ask", [locks.holder, lambda path: locks.acquire(path, 600)], ids=["asking", "waiting"])
 def test_a_lock_whose_holder_has_no_pid_is_held_by_somebody_unseen(
     tmp_path: Path, ask: Callable[[str], object]
 ) -> None:
@@ -86,7 +86,7 @@ def test_a_holder_in_another_pid_namespace_is_unseen_from_inside(tmp_path: Path)
         pytest.skip("no new pid namespaces here")
     program = "import sys; from stigmer_launcher.system import locks; locks.holder(sys.argv[1])"
     environment = {**os.environ, "PYTHONPATH": str(LAUNCHER)}
-    with locks.hold(str(tmp_path / "lock")) or pytest.fail("free"):
+    with locks.try_acquire(str(tmp_path / "lock")) or pytest.fail("free"):
         command = [*IN_PID_NAMESPACE, sys.executable, "-c", program, str(tmp_path / "lock")]
         inside = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert "HiddenHolderError" in inside.stderr
@@ -100,7 +100,7 @@ def test_a_file_system_without_locks_gets_the_local_disk_remedy(
     (tmp_path / "lock").touch()
     for name in ("fcntl", "lockf"):
         monkeypatch.setattr(fcntl, name, failing(number))
-    for ask in (locks.holder, locks.hold):
+    for ask in (locks.holder, locks.try_acquire):
         with pytest.raises(HomeError) as caught:
             ask(str(tmp_path / "lock"))
         assert "local disk" in caught.value.remedy

@@ -28,12 +28,12 @@ def another_holder(path: Path) -> Iterator["subprocess.Popen[str]"]:
 def test_a_lock_held_elsewhere_is_refused_and_ends_with_its_process_however_that_ends(tmp_path: Path) -> None:
     path = str(tmp_path / "lock")
     with another_holder(tmp_path / "lock") as child:
-        assert locks.hold(path) is None
+        assert locks.try_acquire(path) is None
         assert locks.holder(path) == child.pid
         os.kill(child.pid, signal.SIGKILL)
         child.wait()
         assert locks.holder(path) == 0
-        with locks.hold(path) or pytest.fail("free"):
+        with locks.try_acquire(path) or pytest.fail("free"):
             pass
 
 
@@ -45,14 +45,14 @@ def test_asking_who_holds_creates_no_file(tmp_path: Path) -> None:
 def test_asking_for_our_own_lock_does_not_lose_it(tmp_path: Path) -> None:
     """POSIX drops a lock when any descriptor of the file is closed: `hold` and `holder` must not open it again."""
     path = tmp_path / "lock"
-    with locks.hold(str(path)) or pytest.fail("free") as lock:
+    with locks.try_acquire(str(path)) or pytest.fail("free") as lock:
         assert locks.holder(str(path)) == os.getpid()
-        assert locks.hold(str(path)) is None
+        assert locks.try_acquire(str(path)) is None
         assert hold(path).communicate()[0] == "busy\n"
         lock.release()
         lock.release()
     assert locks.holder(str(path)) == 0
-    with locks.hold(str(path)) or pytest.fail("it can be taken again"):
+    with locks.try_acquire(str(path)) or pytest.fail("it can be taken again"):
         assert locks.holder(str(path)) == os.getpid()
         path.read_bytes()
         assert hold(path).communicate()[0] == "held\n", "the guard has a reason: a careless close drops the lock"
@@ -63,10 +63,10 @@ def test_a_forked_child_does_not_think_it_holds_its_parents_lock(tmp_path: Path)
     program = (
         "import os, sys; sys.path.insert(0, sys.argv[1])\n"
         "from stigmer_launcher.system import locks\n"
-        "lock, parent = locks.hold(sys.argv[2]), os.getpid()\n"
+        "lock, parent = locks.try_acquire(sys.argv[2]), os.getpid()\n"
         "child = os.fork()\n"
         "if not child:\n"
-        "    os._exit(0 if locks.holder(sys.argv[2]) == parent and locks.hold(sys.argv[2]) is None else 1)\n"
+        "    os._exit(0 if locks.holder(sys.argv[2]) == parent and locks.try_acquire(sys.argv[2]) is None else 1)\n"
         "sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))\n"
     )
     subprocess.run([sys.executable, "-c", program, str(LAUNCHER), str(tmp_path / "lock")], check=True)
@@ -77,9 +77,9 @@ def test_waiting_tells_who_is_at_it_and_ends_at_the_deadline_or_with_the_holder(
     told: list[str] = []
     with another_holder(tmp_path / "lock") as child:
         with pytest.raises(BusyError, match=f"process {child.pid} has held"):
-            locks.wait(path, 0.05, told.append, "works")
+            locks.acquire(path, 0.05, told.append, "works")
         assert told == [f"Waiting for process {child.pid}, which works"]
-        with locks.wait(path, 60, lambda _: child.kill()) as lock:
+        with locks.acquire(path, 60, lambda _: child.kill()) as lock:
             assert lock is not None
         assert child.wait() == -signal.SIGKILL
 
@@ -88,17 +88,17 @@ def test_a_lock_file_that_is_replaced_is_locked_anew(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     with another_holder(path):
         path.unlink()
-        with locks.hold(str(path)) or pytest.fail("free"):
+        with locks.try_acquire(str(path)) or pytest.fail("free"):
             assert locks.holder(str(path)) == os.getpid()
 
 
 def test_a_directory_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(HomeError, match="file/lock is in the way: it is not a directory"):
-        locks.hold(str(tmp_path / "file" / "lock"))
+        locks.try_acquire(str(tmp_path / "file" / "lock"))
 
 
-@pytest.mark.parametrize("use", [locks.hold, locks.holder])
+@pytest.mark.parametrize("use", [locks.try_acquire, locks.holder])
 def test_a_lock_that_cannot_be_opened_is_explained_by_what_the_system_says(
     tmp_path: Path, use: Callable[[str], object]
 ) -> None:

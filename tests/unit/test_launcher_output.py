@@ -39,15 +39,15 @@ def test_a_terminal_shows_what_it_can(environ: dict[str, str], *, live: bool, co
 def test_a_pipe_gets_plain_lines() -> None:
     out = io.StringIO()
     terminal = terminal_of(out, UTF8)
-    terminal.passing("not for pipes")
+    terminal.transient("not for pipes")
     terminal.line(f"{terminal.paint('red', 'red')} {terminal.mark('done')}")
     assert out.getvalue() == "red ok\n"
 
 
-def test_a_passing_line_is_taken_back() -> None:
+def test_a_transient_line_is_overwritten() -> None:
     out = io.StringIO()
     terminal = Terminal(out, live=True, colour=False, unicode=True)
-    terminal.passing("waiting")
+    terminal.transient("waiting")
     terminal.line(f"done {terminal.mark('done')}")
     assert out.getvalue() == "\r\033[Kwaiting\r\033[Kdone ✓\n"
 

@@ -28,7 +28,7 @@ def instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Instan
     monkeypatch.setattr(services, "_TIMEOUT", 0.1)
     (tmp_path / "run").mkdir()
     instance = Instance(str(tmp_path / "run"))
-    with locks.wait(instance.lock, 1):
+    with locks.acquire(instance.lock, 1):
         yield instance
 
 

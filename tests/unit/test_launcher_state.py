@@ -78,7 +78,7 @@ def test_a_run_is_written_down_before_anything_runs_and_without_a_secret(tmp_pat
     places = find_places({"STIGMER_HOME": str(tmp_path)})
     launch = LAUNCH._replace(places=places, asked_ports={"server": 7234}, job="local.stigmer")
     (tmp_path / "run").mkdir()
-    with locks.wait(Instance(places.run).lock, 1), SignalPipe() as signals:
+    with locks.acquire(Instance(places.run).lock, 1), SignalPipe() as signals:
         Supervisor(launch, signals, lambda _: None).save()
         written = read_snapshot(Instance(places.run))
     fields = ("version", "installed", "token", "temporal", "job", "ports", "asked_ports")
@@ -116,7 +116,7 @@ def test_news_of_a_failure_bring_the_last_lines_and_of_a_degraded_service_what_i
 def place(tmp_path: Path) -> Iterator[Instance]:
     """Give an instance whose supervisor is this process."""
     made = Instance(str(tmp_path))
-    lock = locks.hold(made.lock)
+    lock = locks.try_acquire(made.lock)
     assert lock is not None
     with lock:
         yield made

@@ -76,7 +76,7 @@ def test_escaped_processes_are_ended_before_the_state_says_that_all_is_stopped(
         return 0
 
     monkeypatch.setattr(leftovers, "end_escaped", end_escaped)
-    with locks.wait(Instance(run).lock, 1), SignalPipe() as signals:
+    with locks.acquire(Instance(run).lock, 1), SignalPipe() as signals:
         os.kill(os.getpid(), signal.SIGTERM)
         assert Supervisor(launch, signals, lambda _: None).run()
     assert seen == [phases.RUNNING]

@@ -91,7 +91,7 @@ def test_the_watchdog_holds_its_lock_until_it_has_finished(tmp_path: Path) -> No
     with service("trap '' TERM; sleep 60") as stubborn:
         watchdog = end_of_supervisor(lock, member(stubborn, grace=1.0))
         assert locks.holder(str(lock)) == watchdog
-        locks.wait(str(lock), 10).release()
+        locks.acquire(str(lock), 10).release()
         assert stubborn.wait(1) == -signal.SIGKILL
         eventually(lambda: not is_running(watchdog), "the end of the watchdog")
 
@@ -126,7 +126,7 @@ def test_a_service_taken_from_the_watch_is_not_ended(tmp_path: Path) -> None:
         how = f"watchdog.watch(members[1:]); time.sleep(0.1); {KILLED}"
         end_of_supervisor(tmp_path / "lock", member(first), member(second), how=how)
         assert second.wait(10) == -signal.SIGTERM
-        locks.wait(str(tmp_path / "lock"), 10).release()
+        locks.acquire(str(tmp_path / "lock"), 10).release()
         assert first.poll() is None
 
 

@@ -44,7 +44,7 @@ class Terminal:
         hung_up = error.errno in (errno.EIO, errno.ENXIO)
         return None if hung_up and stat.S_ISCHR(os.fstat(self.stream.fileno()).st_mode) else error
 
-    def passing(self, text: str) -> None:
+    def transient(self, text: str) -> None:
         """Show a transient line, which the next one overwrites; print nothing where that is not possible."""
         if self.live:
             self.text(f"\r\033[K{text}")

@@ -180,7 +180,7 @@ def _write(path: str, text: str) -> None:
 def _editing(places: Places) -> Iterator[None]:
     """Lock the file against other commands that edit it."""
     prepare_home(places.home, places.run)
-    with locks.wait(os.path.join(places.run, "config.lock"), _WAIT), _naming_the_line(places.config):
+    with locks.acquire(os.path.join(places.run, "config.lock"), _WAIT), _naming_the_line(places.config):
         yield
 
 

@@ -24,7 +24,7 @@ _STAGING = ".making"  # among the versions, where the next start finds and remov
 
 def install_lock(run: str, report: Callable[[str], None]) -> locks.Lock:
     """Acquire the lock that keeps other processes from installing and pruning; BusyError after five minutes."""
-    return locks.wait(os.path.join(run, LOCK), _WAIT, report, "prepares the components")
+    return locks.acquire(os.path.join(run, LOCK), _WAIT, report, "prepares the components")
 
 
 def install(
@@ -67,7 +67,7 @@ def _tidy(keg: Keg, places: Places, in_use: Callable[[], Iterable[str]]) -> None
     if not versions.outdated(places, (keg.id, *in_use())) and not versions.unfinished(places):
         return
     with suppress(OSError, LauncherError):
-        if lock := locks.hold(os.path.join(places.run, LOCK)):
+        if lock := locks.try_acquire(os.path.join(places.run, LOCK)):
             with lock:
                 versions.remove_unfinished(places)
                 versions.prune(places, (keg.id, *in_use()))

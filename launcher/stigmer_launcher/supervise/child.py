@@ -67,7 +67,7 @@ def fork(run_child: Callable[[], int]) -> int:
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
 
-def leave_terminal(output: str, *wanted: int) -> None:
+def daemonize(output: str, *wanted: int) -> None:
     """Daemonize: begin a session that reads nothing and appends to `output`; close all other descriptors but `wanted`."""
     os.setsid()
     for descriptor in _descriptors():  # first, because no further one may be available

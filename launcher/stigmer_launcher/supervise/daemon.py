@@ -43,7 +43,7 @@ def supervise(launch: Launch, emit: Callable[[ProgressEvent], None]) -> int:
         emit_and_log({"event": "note", "text": text})
 
     try:
-        lock = locks.hold(instance.lock)
+        lock = locks.try_acquire(instance.lock)
         if lock is None:
             emit({"event": "busy", "pid": state.supervisor_pid(instance)})
             return 0
@@ -102,7 +102,7 @@ def _check_system(launch: Launch) -> None:
 def _take_over(instance: state.Instance, launch: Launch, note: Callable[[str], None]) -> None:
     """Wait for the watchdog of a killed supervisor, stop leftover services, and check ports and databases."""
     doing = "stops the services of a killed supervisor"
-    locks.wait(instance.watchdog_lock, state.WATCHDOG_SECONDS, note, doing).release()
+    locks.acquire(instance.watchdog_lock, state.WATCHDOG_SECONDS, note, doing).release()
     before = state.read_snapshot(instance)
     if before.is_clean:
         ports.require_free(launch.ports)
@@ -115,7 +115,7 @@ def _take_over(instance: state.Instance, launch: Launch, note: Callable[[str], N
 
 
 def _run_detached(launch: Launch, writer: int) -> int:
-    child.leave_terminal(logfile.log_path(launch.places.logs, OWN_LOG), writer)
+    child.daemonize(logfile.log_path(launch.places.logs, OWN_LOG), writer)
     stream = open(writer, "wb", buffering=0)  # noqa: SIM115 - closed when everything runs
 
     def emit(event: ProgressEvent) -> None:

@@ -72,8 +72,8 @@ class Watchdog:
 def _run_watchdog(supervisor: socket.socket, lock: str, token: str) -> int:
     for number in signals.TO_STOP:
         signal.signal(number, signal.SIG_IGN)
-    child.leave_terminal(os.devnull, supervisor.fileno())  # the supervisor's pipes must break when it dies
-    locks.hold(lock)  # until this process ends
+    child.daemonize(os.devnull, supervisor.fileno())  # the supervisor's pipes must break when it dies
+    locks.try_acquire(lock)  # until this process ends
     with suppress(OSError):  # the supervisor was killed before it heard of us: there is work
         supervisor.send(b"!")
     leftovers.end_members(_last_members(supervisor), token)

@@ -53,7 +53,7 @@ def is_ours(path: str) -> bool:
     return False
 
 
-def hold(path: str) -> Lock | None:
+def try_acquire(path: str) -> Lock | None:
     """Acquire the lock without waiting; None when a process holds it, HomeError when the file cannot be locked."""
     while not is_ours(path):
         try:
@@ -74,11 +74,11 @@ def hold(path: str) -> Lock | None:
     return None
 
 
-def wait(path: str, seconds: float, report: Callable[[str], None] = lambda _: None, doing: str = "") -> Lock:
+def acquire(path: str, seconds: float, report: Callable[[str], None] = lambda _: None, doing: str = "") -> Lock:
     """Acquire the lock, or raise BusyError after `seconds`; report the process that holds it and what it is `doing`."""
     deadline = time.monotonic() + seconds
     notified = 0
-    while (lock := hold(path)) is None:
+    while (lock := try_acquire(path)) is None:
         pid = holder(path)
         if pid not in (0, notified):
             report(f"Waiting for process {pid}, which {doing}")

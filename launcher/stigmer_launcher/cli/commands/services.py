@@ -95,7 +95,7 @@ def _request_and_wait(instance: state.Instance, verb: str, names: Sequence[str],
         raise StoppedError("the server is stopped")
     before = [started.service(name) for name in names]
     listed = ", ".join(names)
-    context.out.passing(f"{_DOING[verb].capitalize()} {listed}...")
+    context.out.transient(f"{_DOING[verb].capitalize()} {listed}...")
     control.request(instance, verb, names)
     for _, snapshot, _ in _poll(instance, max(each.grace for each in before) + _SPARE, f"{_DOING[verb]} {listed}"):
         if snapshot.supervisor_pid != started.supervisor_pid:

@@ -71,7 +71,7 @@ def _prepare(places: Places, ports: Mapping[str, int], context: Context) -> Laun
         places,
         ports,
         out.line,
-        installing=lambda: out.passing("Extracting binaries..."),
+        installing=lambda: out.transient("Extracting binaries..."),
         in_use=lambda: [state.living_snapshot(instance).installed],
         leftovers=not state.read_snapshot(instance).is_clean,
     )
@@ -157,12 +157,12 @@ class Progress:
                 raise error
             case "interrupted":
                 self.interrupted = True
-                self._out.passing("Stopping...")
+                self._out.transient("Stopping...")
             case phases.RUNNING:
                 self._started = True
             case phases.STOPPING:
                 self.interrupted = not self._started and not event["failed"]
-                self._out.passing("Stopping...")
+                self._out.transient("Stopping...")
             case phases.STOPPED if not event["failed"]:
                 self._out.done("Stopping server")
 
@@ -178,7 +178,7 @@ class Progress:
             self._show_failure(event)
         awaited = [each for each, state in self._states.items() if state == phases.STARTING]
         if awaited and not (self._failure or self.interrupted):
-            self._out.passing(f"Starting {', '.join(awaited)}...")
+            self._out.transient(f"Starting {', '.join(awaited)}...")
 
     def _show_failure(self, event: daemon.ProgressEvent) -> None:
         name, restarting = event["service"], event["state"] == phases.BACKOFF

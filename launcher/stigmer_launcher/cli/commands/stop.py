@@ -65,7 +65,7 @@ def _stop_supervisor(instance: state.Instance, out: Terminal) -> int:
             services = state.living_snapshot(instance).services
             names = [each.name for each in services if each.state == phases.TERMINATING]
             if shown != (text := f"Stopping {', '.join(names) or 'server'}..."):
-                out.passing(shown := text)
+                out.transient(shown := text)
         process.wait_for_end(pid, known, _SHOWN)
     return pid
 
