@@ -61,7 +61,7 @@ def after(*rounds: tuple[Event, ...]) -> State:
 
 STARTED = (Ready("server"),)
 SERVER = ServiceProcess(LAUNCH, LAUNCH.services["server"], 99.0)
-SERVER.member = SERVER.member._replace(pid=77, identity="boot:7")
+SERVER.snapshot = SERVER.snapshot._replace(pid=77, identity="boot:7")
 SERVER.times["spawned"] = 0.1
 RUNNING = compose_snapshot(Snapshot(os.getpid(), started=1.0, began=99.0), after(STARTED), {"server": SERVER})
 
@@ -69,7 +69,7 @@ RUNNING = compose_snapshot(Snapshot(os.getpid(), started=1.0, began=99.0), after
 def test_a_running_service_is_written_down_with_who_it_is() -> None:
     """Enough to stop it, and it alone, when nobody else is left to do it."""
     assert RUNNING.state == phases.RUNNING
-    assert RUNNING.members == [SERVER.member._replace(state=phases.RUNNING, since=100.0)]
+    assert RUNNING.processes == [SERVER.snapshot._replace(state=phases.RUNNING, since=100.0)]
     assert RUNNING.timeline == {"server": {"spawned": 0.1}}
 
 
@@ -83,7 +83,7 @@ def test_a_run_is_written_down_before_anything_runs_and_without_a_secret(tmp_pat
         written = read_snapshot(Instance(places.run))
     fields = ("version", "installed", "token", "temporal", "job", "ports", "asked_ports")
     assert [getattr(written, field) for field in fields] == [getattr(launch, field) for field in fields]
-    assert (written.logs, written.state, written.members) == (places.logs, phases.STARTING, [])
+    assert (written.logs, written.state, written.processes) == (places.logs, phases.STARTING, [])
     assert written.services == (
         ServiceSnapshot("server", "waiting", stop_order=2, grace=7.0, port=7234, version="1.2.3"),
     )
@@ -95,7 +95,7 @@ def test_a_stack_that_lacks_a_service_is_degraded() -> None:
     composed = compose_snapshot(Snapshot(), state, {"server": ServiceProcess(LAUNCH, LAUNCH.services["server"], 99.0)})
     assert composed.state == phases.DEGRADED
     assert composed.services[0].last_error == "exited with status 1"
-    assert composed.members == []
+    assert composed.processes == []
 
 
 def test_news_of_a_failure_bring_the_last_lines_and_of_a_degraded_service_what_it_lacks(tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ def test_a_number_that_was_given_to_another_meanwhile_gets_no_signal(monkeypatch
     told: list[tuple[int, int]] = []
     monkeypatch.setattr(leftovers, "is_alive", lambda _: not told)
     monkeypatch.setattr(process, "signal_group", lambda pid, number: told.append((pid, number)))
-    assert leftovers.end_members([first, second], "") == 2
+    assert leftovers.stop_services([first, second], "") == 2
     assert (first.pid, signal.SIGTERM) in told
     assert (second.pid, signal.SIGTERM) not in told
 
@@ -71,11 +71,11 @@ def test_escaped_processes_are_ended_before_the_state_says_that_all_is_stopped(
     (tmp_path / "logs").mkdir()
     seen: list[str] = []
 
-    def end_escaped(token: str) -> int:
+    def kill_escaped(token: str) -> int:
         seen.append(read_snapshot(Instance(run)).state)
         return 0
 
-    monkeypatch.setattr(leftovers, "end_escaped", end_escaped)
+    monkeypatch.setattr(leftovers, "kill_escaped", kill_escaped)
     with locks.acquire(Instance(run).lock, 1), SignalPipe() as signals:
         os.kill(os.getpid(), signal.SIGTERM)
         assert Supervisor(launch, signals, lambda _: None).run()

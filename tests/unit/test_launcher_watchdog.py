@@ -181,7 +181,7 @@ def test_a_stale_pid_and_a_dead_member_are_no_work() -> None:
     with service("sleep 60") as stranger, service("exit 0") as ended:
         eventually(lambda: not identity(ended.pid), "a zombie")
         assert (
-            leftovers.end_members(
+            leftovers.stop_services(
                 [ServiceSnapshot(pid=pid, identity="boot:1") for pid in (stranger.pid, ended.pid)], ""
             )
             == 0
@@ -194,7 +194,7 @@ def test_what_a_leader_leaves_in_its_group_goes_with_it(tmp_path: Path) -> None:
     script = f"(trap '' TERM; sleep 60) & echo $! >{note}; trap 'exit 0' TERM; while :; do sleep 0.02; done"
     with service(script) as leader:
         inner = int(noted(note, 1)[0])
-        assert leftovers.end_members([member(leader)], "") == 1
+        assert leftovers.stop_services([member(leader)], "") == 1
         eventually(lambda: not is_running(inner), "the end of the group")
 
 
@@ -212,11 +212,11 @@ def test_what_escaped_into_another_session_is_found_by_its_token(
     with service(script, token) as leader, service("sleep 60", "another") as stranger:
         hidden = int(noted(note, 1)[0])
         assert os.getpgid(hidden) != leader.pid
-        assert set(leftovers.escaped(token)) >= {(pid, identity(pid)) for pid in (hidden, leader.pid)}
-        leftovers.end_members([member(leader)], token)
+        assert set(leftovers.find_escaped(token)) >= {(pid, identity(pid)) for pid in (hidden, leader.pid)}
+        leftovers.stop_services([member(leader)], token)
         assert not is_running(hidden)
         assert stranger.poll() is None
-        assert list(leftovers.escaped("")) == [], "a state file without a token must not match everything"
+        assert list(leftovers.find_escaped("")) == [], "a state file without a token must not match everything"
 
 
 # The first thread ends alone: the process is a zombie to everybody who looks, and its other thread still listens.

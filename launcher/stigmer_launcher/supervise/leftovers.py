@@ -1,7 +1,7 @@
-"""Stops the services of a killed supervisor, in the stop order, identified so that no other process is hit.
+"""Stops the services of a killed supervisor, in the stop order, without signalling any other process.
 
-A process is ours when its number still has the identity that was written down for it, or (Linux) when its environment
-carries the token of our run, which nobody else can have by accident. A number alone proves nothing.
+Pids are reused, so a pid alone does not identify a process. A process is ours when its pid still has the recorded
+identity, or (Linux) when its environment contains the random token of the run.
 """
 
 import os
@@ -14,63 +14,63 @@ from contextlib import suppress
 from stigmer_launcher.supervise.state import ServiceSnapshot
 from stigmer_launcher.system import process
 
-_PAUSE = 0.01  # seconds between two looks at processes that are not our children
+_POLL_INTERVAL = 0.01  # seconds; of processes that are not our children
 
 
-def is_alive(member: ServiceSnapshot) -> bool:
-    """Return whether the very process of a service still lives."""
-    return process.is_same_process(member.pid, member.identity)
+def is_alive(service: ServiceSnapshot) -> bool:
+    """Return whether the recorded process of a service still runs."""
+    return process.is_same_process(service.pid, service.identity)
 
 
-def end_members(members: Iterable[ServiceSnapshot], token: str) -> int:
-    """Stop living members, the highest stop order first, then kill escaped processes; return how many there were."""
-    living = [member for member in members if is_alive(member)]
-    for order in sorted({member.stop_order for member in living}, reverse=True):
-        # Looked up again: while those before ended, a number may have been given to another process.
-        _end_together([member for member in living if member.stop_order == order and is_alive(member)])
-    return len(living) + end_escaped(token)
+def stop_services(services: Iterable[ServiceSnapshot], token: str) -> int:
+    """Stop services that run, the highest stop order first, then kill escaped processes; return how many there were."""
+    alive = [service for service in services if is_alive(service)]
+    for order in sorted({service.stop_order for service in alive}, reverse=True):
+        # Checked again: a pid may have been reused while the services before were stopping.
+        _stop_together([service for service in alive if service.stop_order == order and is_alive(service)])
+    return len(alive) + kill_escaped(token)
 
 
-def end_escaped(token: str) -> int:
-    """Kill every process whose environment carries the token, until there is none; give how many there were."""
-    ended = 0
-    while found := list(escaped(token)):
-        ended += len(found)
+def kill_escaped(token: str) -> int:
+    """Kill every process whose environment contains the token, until none is left; return how many there were."""
+    killed = 0
+    while found := list(find_escaped(token)):
+        killed += len(found)
         for pid, known in found:
             with suppress(PermissionError):
                 process.send_signal(pid, known, signal.SIGKILL)
-        time.sleep(_PAUSE)
-    return ended
+        time.sleep(_POLL_INTERVAL)
+    return killed
 
 
-def escaped(token: str) -> Iterator[tuple[int, str]]:
-    """Yield pid and identity of each process whose environment carries the token, in whatever session; none on macOS."""
+def find_escaped(token: str) -> Iterator[tuple[int, str]]:
+    """Yield pid and identity of each process whose environment contains the token, in any session; none on macOS."""
     if not token or not sys.platform.startswith("linux"):
         return
-    mark = f"{process.RUN_TOKEN}={token}".encode()
+    variable = f"{process.RUN_TOKEN}={token}".encode()
     for pid in map(int, filter(str.isdigit, os.listdir("/proc"))):
-        if _carries(pid, mark) and (known := process.identity(pid)) and _carries(pid, mark):  # the same one throughout
+        if _contains(pid, variable) and (known := process.identity(pid)) and _contains(pid, variable):  # not reused
             yield pid, known
 
 
-def _carries(pid: int, mark: bytes) -> bool:
+def _contains(pid: int, variable: bytes) -> bool:
     with suppress(OSError), open(f"/proc/{pid}/environ", "rb", buffering=0) as environ:
-        return mark in environ.read().split(b"\0")
+        return variable in environ.read().split(b"\0")
     return False
 
 
-def _end_together(members: list[ServiceSnapshot]) -> None:
-    """Terminate these groups, and kill each when its grace period is over or its leader has ended."""
+def _stop_together(services: list[ServiceSnapshot]) -> None:
+    """Terminate these process groups; kill each when its grace period is over or its leader has ended."""
     began = time.monotonic()
-    for member in members:
-        process.signal_group(member.pid, signal.SIGTERM)
-    while members:
-        spent = time.monotonic() - began
-        for member in tuple(members):
-            if not is_alive(member):
-                members.remove(member)
-                if not process.identity(member.pid):  # the number of a group with members has no new owner
-                    process.signal_group(member.pid, signal.SIGKILL)
-            elif spent > member.grace:
-                process.signal_group(member.pid, signal.SIGKILL)
-        time.sleep(_PAUSE)
+    for service in services:
+        process.signal_group(service.pid, signal.SIGTERM)
+    while services:
+        elapsed = time.monotonic() - began
+        for service in tuple(services):
+            if not is_alive(service):
+                services.remove(service)
+                if not process.identity(service.pid):  # the id of a group that still has processes is not reused
+                    process.signal_group(service.pid, signal.SIGKILL)
+            elif elapsed > service.grace:
+                process.signal_group(service.pid, signal.SIGKILL)
+        time.sleep(_POLL_INTERVAL)

@@ -27,7 +27,7 @@ class ServiceProcess:
         self.output = -1  # the pipe that it prints to
         self.probe: Probe | None = None
         self.times: dict[str, float] = {}  # seconds since `began` of the first event of each kind, see `_mark`
-        self.member = state.ServiceSnapshot(
+        self.snapshot = state.ServiceSnapshot(
             plan.name,
             managed=plan.managed,
             stop_order=plan.stop_order,
@@ -41,7 +41,7 @@ class ServiceProcess:
         service, pid, spawned = self.launch, 0, time.time()
         if service.plan.managed:
             pid, self.output = child.spawn(service.command, service.environment)
-            self.member = self.member._replace(pid=pid, identity=process.identity(pid))
+            self.snapshot = self.snapshot._replace(pid=pid, identity=process.identity(pid))
             self.log.last = []
         self.times = {}
         self._mark("spawned")
@@ -73,22 +73,22 @@ class ServiceProcess:
         if probe.advance(now):
             self._drop_probe()
             self._mark("ready")
-            yield Ready(self.member.name)
+            yield Ready(self.snapshot.name)
         elif probe.not_ready_reason != lacking:
-            yield NotReady(self.member.name, probe.not_ready_reason)
+            yield NotReady(self.snapshot.name, probe.not_ready_reason)
 
     def signal(self, number: int, what: str) -> None:
         """Send a terminating signal to the process group, end the probe, and record the time as `what`."""
-        process.signal_group(self.member.pid, number)
+        process.signal_group(self.snapshot.pid, number)
         self._drop_probe()
         self._mark(what)
 
     def reap(self) -> Exited:
         """Reap the process, which has ended, kill the rest of its group, and read their last output."""
-        name, pid = self.member.name, self.member.pid
+        name, pid = self.snapshot.name, self.snapshot.pid
         process.signal_group(pid, SIGKILL)  # before waitpid(2), after which another group may get the number
         _, status = os.waitpid(pid, 0)
-        self.member = self.member._replace(pid=0, identity="")
+        self.snapshot = self.snapshot._replace(pid=0, identity="")
         self._drop_probe()
         self._mark("ended")
         if self.output >= 0:

@@ -1,8 +1,7 @@
-"""The state of an instance: the pid of its supervisor, and the snapshot that this writes to a file at every change.
+"""The state of an instance: the pid of its supervisor, and the snapshot that it writes to a file at every change.
 
-Only the supervisor's lock decides whether it runs. If it was killed, the file shows which processes it left behind.
-`since`, `began` and `timeline` are seconds of the monotonic clock, which all processes of one boot share; `started`, for
-people, is a time of the epoch.
+A supervisor runs while its lock is held. If it was killed, the file lists the processes that it left behind. `since`,
+`began` and `timeline` are seconds of the monotonic clock, which all processes of one boot share; `started` is epoch time.
 """
 
 import os
@@ -38,7 +37,7 @@ class ServiceSnapshot(NamedTuple):
 class Snapshot(NamedTuple):
     """The last state that a supervisor wrote."""
 
-    supervisor_pid: int = 0  # 0 when there is nothing
+    supervisor_pid: int = 0  # 0 in an empty snapshot
     started: float = 0.0
     began: float = 0.0
     state: str = ""
@@ -60,7 +59,7 @@ class Snapshot(NamedTuple):
         return self.state in ("", STOPPED)
 
     @property
-    def members(self) -> list[ServiceSnapshot]:
+    def processes(self) -> list[ServiceSnapshot]:
         """List the services that have a process."""
         return [each for each in self.services if each.pid]
 
@@ -76,7 +75,7 @@ class Snapshot(NamedTuple):
 
 
 class Instance:
-    """The files in a home's `run`: the lock of the supervisor, that of its watchdog, the state, and a FIFO for requests."""
+    """The files in a home's `run`: the lock of the supervisor, the lock of its watchdog, the state, and a FIFO for requests."""
 
     def __init__(self, run: str) -> None:
         self.run = run
@@ -105,9 +104,9 @@ def read_snapshot(instance: Instance) -> Snapshot:
     with suppress(OSError, ValueError, RecursionError), open(instance.state, encoding="utf-8") as stream:
         import json  # costs `status` a fifth of its time; without a file it is not needed
 
-        plain = json.load(stream)
-        if isinstance(plain, dict) and plain.get("format") == _FORMAT:
-            snapshot: Snapshot = _validated(plain, _SAMPLE)
+        document = json.load(stream)
+        if isinstance(document, dict) and document.get("format") == _FORMAT:
+            snapshot: Snapshot = _validated(document, _SAMPLE)
             return snapshot
     return Snapshot()
 
@@ -125,14 +124,14 @@ def write_snapshot(instance: Instance, snapshot: Snapshot) -> None:
 
     services = [each._asdict() for each in snapshot.services]
     text = json.dumps({"format": _FORMAT, **snapshot._asdict(), "services": services})
-    beside = f"{instance.state}.new"
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    temporary = f"{instance.state}.new"
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with open(descriptor, "w", encoding="utf-8") as stream:
         stream.write(text + "\n")
-    os.replace(beside, instance.state)
+    os.replace(temporary, instance.state)
 
 
-# A sample of each value in the file. A number in the sample is the largest one allowed, from 1; with 0 there is no limit.
+# A sample of each value in the file. A number in it is the maximum, with a minimum of 1; 0 means that there is no limit.
 _PORTS = {"": 65535}
 _SAMPLE = Snapshot(ports=_PORTS, asked_ports=_PORTS, timeline={"": {"": 0.0}}, services=(ServiceSnapshot(),))
 

@@ -75,7 +75,7 @@ class Supervisor:
                 break
         if self._state != before:
             if self._state.stage == phases.STOPPED:  # the next start does not look for processes of a clean stop
-                leftovers.end_escaped(self._launch.token)
+                leftovers.kill_escaped(self._launch.token)
             self.save()
             self._announce(before)
 
@@ -95,7 +95,7 @@ class Supervisor:
 
     def _start(self, service: ServiceProcess) -> None:
         """Start a service, and begin to ask whether it is ready."""
-        name, launch = service.member.name, service.launch
+        name, launch = service.snapshot.name, service.launch
         try:
             require_usable(launch.database, self._note)
             service.start()
@@ -108,7 +108,7 @@ class Supervisor:
             service.ask(lifecycle.PROVE)
 
     def _tell_watchdog(self) -> None:
-        self._watchdog.watch(service.member for service in self._services.values())
+        self._watchdog.watch(service.snapshot for service in self._services.values())
 
     def _note(self, text: str) -> None:
         self._emit({"event": "note", "text": text})
@@ -151,7 +151,7 @@ class Supervisor:
         """Collect every process that has ended; a watchdog that was killed is replaced."""
         with suppress(ChildProcessError):
             while pid := process.ended_child():
-                if service := next((each for each in self._services.values() if each.member.pid == pid), None):
+                if service := next((each for each in self._services.values() if each.snapshot.pid == pid), None):
                     self._events.append(service.reap())
                     self._tell_watchdog()
                 else:
@@ -202,7 +202,7 @@ def compose_snapshot(
 ) -> state.Snapshot:
     """Return the snapshot with what has changed in a run."""
     snapshots = (
-        services[name].member._replace(
+        services[name].snapshot._replace(
             state=service.phase,
             since=service.since,
             restarts=service.restarts,
@@ -227,7 +227,7 @@ def describe_change(service: lifecycle.Service, running: ServiceProcess) -> dict
         "event": "service",
         "service": service.plan.name,
         "state": service.phase,
-        "pid": running.member.pid,
+        "pid": running.snapshot.pid,
         "error": f"does not answer: {service.lacking}" if hangs else service.error,
         "lines": lines,
         "log": running.log.path,

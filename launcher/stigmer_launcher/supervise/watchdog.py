@@ -1,8 +1,8 @@
 """The watchdog: a second process that stops the services when the supervisor is killed.
 
-It is forked before any service, holds its own lock, and reads the list of services from a socket, whose end means that the
-supervisor died: one that has stopped its services itself kills the watchdog. It needs nothing of the system but
-processes and sockets, so it works on Linux and macOS alike, keeps the stop order, and reaches whole process groups.
+It is forked before any service, holds its own lock, and reads the list of services from a socket. The end of file there
+means that the supervisor was killed: a supervisor that has stopped its services kills the watchdog. This needs only
+processes and sockets, so it works on Linux and macOS alike; it keeps the stop order, and reaches whole process groups.
 """
 
 import json
@@ -18,31 +18,31 @@ from stigmer_launcher.system import locks
 
 
 class Watchdog:
-    """The supervisor's side. When the watchdog is killed, `start` another one: it receives all members again."""
+    """The supervisor's end. `start` also replaces a watchdog that was killed, and sends the list to the new one."""
 
     def __init__(self, lock: str, token: str) -> None:
         self._lock, self._token = lock, token
-        self._members = b"[]\n"  # as JSON
+        self._services = b"[]\n"  # as JSON
         self._socket = socket.socket(socket.AF_UNIX)
-        self._close()  # there is nobody to talk to until `start`
+        self._close()  # until `start`
 
     def start(self) -> None:
-        """Fork the watchdog; it learns of the services even before it holds its lock. OSError when there is no room."""
+        """Fork the watchdog, and send it the list before it holds its lock. OSError when no process can be created."""
         self._close()
-        self._socket, its = socket.socketpair()
-        with its:
-            self.pid = child.fork(lambda: _run_watchdog(its, self._lock, self._token))
-        self._send_members()
+        self._socket, peer = socket.socketpair()
+        with peer:
+            self.pid = child.fork(lambda: _run_watchdog(peer, self._lock, self._token))
+        self._send()
 
     def wait_until_ready(self) -> None:
-        """Wait until it holds its lock, which the next start waits for."""
-        with suppress(OSError):  # as in `_send_members`
+        """Wait until the watchdog holds its lock, for which the next start waits."""
+        with suppress(OSError):  # as in `_send`
             self._socket.recv(1)
 
-    def watch(self, members: Iterable[ServiceSnapshot]) -> None:
+    def watch(self, services: Iterable[ServiceSnapshot]) -> None:
         """Watch the processes of these services, and of no other."""
-        self._members = json.dumps([*members]).encode() + b"\n"
-        self._send_members()
+        self._services = json.dumps([*services]).encode() + b"\n"
+        self._send()
 
     def dismiss(self) -> None:
         """End the watchdog: there is nothing left to watch."""
@@ -51,16 +51,16 @@ class Watchdog:
             os.waitpid(self.pid, 0)
         self._close()
 
-    def _send_members(self) -> None:
-        """Send all members; a watchdog that does not read, because it is stopped, must not stop its supervisor."""
+    def _send(self) -> None:
+        """Send the list without blocking; kill a watchdog that does not read, because a signal has stopped it."""
         sent = 0
         with suppress(OSError):
-            sent = self._socket.send(self._members, socket.MSG_DONTWAIT)
-        if sent < len(self._members):
+            sent = self._socket.send(self._services, socket.MSG_DONTWAIT)
+        if sent < len(self._services):
             self._kill()
 
     def _kill(self) -> None:
-        """Kill the watchdog, if there is one: it is replaced when its end is noticed, and not reaped before."""
+        """Kill the watchdog, if there is one. It is not reaped here: the supervisor does that, and replaces it."""
         if self.pid:
             os.kill(self.pid, signal.SIGKILL)
 
@@ -69,22 +69,22 @@ class Watchdog:
         self._socket.close()
 
 
-def _run_watchdog(supervisor: socket.socket, lock: str, token: str) -> int:
+def _run_watchdog(connection: socket.socket, lock: str, token: str) -> int:
     for number in signals.TO_STOP:
         signal.signal(number, signal.SIG_IGN)
-    child.daemonize(os.devnull, supervisor.fileno())  # the supervisor's pipes must break when it dies
+    child.daemonize(os.devnull, connection.fileno())  # the supervisor's pipes must break when it dies
     locks.try_acquire(lock)  # until this process ends
-    with suppress(OSError):  # the supervisor was killed before it heard of us: there is work
-        supervisor.send(b"!")
-    leftovers.end_members(_last_members(supervisor), token)
+    with suppress(OSError):  # the supervisor was killed already
+        connection.send(b"!")
+    leftovers.stop_services(_last_services(connection), token)
     return 0
 
 
-def _last_members(supervisor: socket.socket) -> list[ServiceSnapshot]:
-    """Return the members that were left when the supervisor died."""
-    members: list[ServiceSnapshot] = []
-    with suppress(OSError), supervisor.makefile("rb") as lines:
+def _last_services(connection: socket.socket) -> list[ServiceSnapshot]:
+    """Read lists until the supervisor dies, and return the last one."""
+    services: list[ServiceSnapshot] = []
+    with suppress(OSError), connection.makefile("rb") as lines:
         for line in lines:
-            if line.endswith(b"\n"):  # the last one may be cut
-                members = [ServiceSnapshot(*each) for each in json.loads(line)]
-    return members
+            if line.endswith(b"\n"):  # the last one may be truncated
+                services = [ServiceSnapshot(*each) for each in json.loads(line)]
+    return services

@@ -68,7 +68,7 @@ def await_running(instance: state.Instance, out: Terminal, *, start_stopped: boo
 def _is_settled(snapshot: state.Snapshot, first: state.Snapshot) -> bool:
     """Return whether all run, or waiting is useless: a service was restarted too often since `first`, or is external."""
     if snapshot.state == phases.RUNNING:
-        return all(map(leftovers.is_alive, snapshot.members))  # the supervisor may not know yet that one has ended
+        return all(map(leftovers.is_alive, snapshot.processes))  # the supervisor may not know yet that one has ended
     if snapshot.state != phases.DEGRADED:
         return False
     return all(each.state in (phases.RUNNING, phases.STOPPED) for each in snapshot.services) or any(

@@ -38,7 +38,7 @@ def stop_server(instance: state.Instance, out: Terminal) -> bool:
     for line in slow_stops(left, asked) if left.supervisor_pid == stopped else ():
         out.line(line)
     if not (left.is_clean or state.supervisor_pid(instance)):  # it was killed together with its watchdog
-        ended = leftovers.end_members(left.members, left.token)
+        ended = leftovers.stop_services(left.processes, left.token)
     if ended:
         out.line(f"Ended {ended} processes of a killed server")
     elif stopped or cleaned:
