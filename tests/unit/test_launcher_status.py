@@ -54,4 +54,4 @@ def test_the_status_names_the_command_that_keeps_the_server_in_its_job() -> None
     ids=["quick", "slow", "killed", "killed last", "crashed before", "killed before, for another reason", "never"],
 )
 def test_a_service_is_named_when_this_stop_waited_for_it(times: dict[str, float], said: list[str]) -> None:
-    assert list(slow_stops(Snapshot(began=100.0, timeline={"runner": times}), asked=109.0)) == said
+    assert list(slow_stops(Snapshot(began=100.0, timeline={"runner": times}), since=109.0)) == said

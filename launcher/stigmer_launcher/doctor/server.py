@@ -12,7 +12,7 @@ from stigmer_launcher.supervise import logfile, phases, state
 from stigmer_launcher.system import ports, process, service_manager
 
 _TIMEOUT = 2.0  # seconds for Temporal to answer
-_PAUSE = 0.1  # seconds between two tries
+_POLL_INTERVAL = 0.1  # seconds
 _ENDS_LEFTOVERS = "run `stigmer server`: it ends the leftover processes"
 _LISTENERS = "/proc/net/tcp"
 # Files of earlier versions of Stigmer, relative to the home.
@@ -155,4 +155,4 @@ def _why_not_serving(address: str) -> str:
             reason = getattr(error, "strerror", None) or str(error)
         if not reason or time.monotonic() > deadline:
             return reason
-        time.sleep(_PAUSE)
+        time.sleep(_POLL_INTERVAL)

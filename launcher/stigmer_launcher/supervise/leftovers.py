@@ -14,7 +14,7 @@ from contextlib import suppress
 from stigmer_launcher.supervise.state import ServiceSnapshot
 from stigmer_launcher.system import process
 
-_POLL_INTERVAL = 0.01  # seconds; of processes that are not our children
+_POLL_INTERVAL = 0.01  # seconds, of processes that are not our children
 
 
 def is_alive(service: ServiceSnapshot) -> bool:

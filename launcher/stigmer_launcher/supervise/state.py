@@ -13,6 +13,7 @@ from stigmer_launcher.supervise.phases import STOPPED
 from stigmer_launcher.system import locks
 
 _FORMAT = 1
+STOP_MARGIN = 15.0  # seconds to wait for a stop beyond the grace periods
 WATCHDOG_SECONDS = 60.0  # timeout for a watchdog, which waits for the grace periods of one stop order after the other
 
 

@@ -21,7 +21,7 @@ if sys.platform == "darwin":
     _FLOCK, _TYPE, _PID = "qqihh", 3, 2  # start, length, pid, type, whence
 else:
     _FLOCK, _TYPE, _PID = "hhqqi4x", 0, 4  # type, whence, start, length, pid; 64 bit
-_PAUSE = 0.01  # seconds between two tries
+_POLL_INTERVAL = 0.01  # seconds
 
 
 class Lock(AbstractContextManager["Lock"]):
@@ -85,7 +85,7 @@ def acquire(path: str, seconds: float, report: Callable[[str], None] = lambda _:
             notified = pid
         if time.monotonic() > deadline:
             raise BusyError(f"process {pid} has held {path} for {seconds:g} s")
-        time.sleep(_PAUSE)
+        time.sleep(_POLL_INTERVAL)
     return lock
 
 

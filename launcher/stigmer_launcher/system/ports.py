@@ -17,7 +17,7 @@ _LISTEN = "0A"  # the state's number in /proc/net/tcp, hexadecimal
 _ADDRESSES = ("127.0.0.1", "0.0.0.0", "::1", "::")  # noqa: S104
 _MAPPED = bytes(10) + b"\xff\xff"  # what IPv6 puts before an address of IPv4
 _LOOPBACK_SIX = bytes(15) + b"\1"
-_PAUSE = 0.01  # seconds between two looks at a port
+_POLL_INTERVAL = 0.01  # seconds
 _EXIT_SECONDS = 10.0  # a process that was killed holds its ports until its last thread has ended
 
 
@@ -88,7 +88,7 @@ def await_free(ports: Mapping[str, int], pause: Callable[[float], object] = time
             owners = [port_owner(port) for port in ports.values() if not is_free(port)]
             if time.monotonic() > deadline or any(owner and process.identity(owner.pid) for owner in owners):
                 raise
-        pause(_PAUSE)
+        pause(_POLL_INTERVAL)
 
 
 def port_owner(port: int) -> Listener | None:

@@ -14,7 +14,7 @@ _OF_OTHERS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, sign
 _BOOT = "/proc/sys/kernel/random/boot_id"
 _WANTED_FILES = 10240  # the largest that macOS accepts whatever its hard limit says (OPEN_MAX, setrlimit(2))
 _NEEDED_FILES = 256  # what macOS gives a program by default
-_PAUSE = 0.002  # seconds between two looks at a process that cannot be waited for
+_POLL_INTERVAL = 0.002  # seconds, where there are no pidfds
 
 
 def identity(pid: int) -> str:
@@ -66,7 +66,7 @@ def wait_for_end(pid: int, known: str, seconds: float) -> None:
             waiting.register(descriptor, select.POLLIN)
             waiting.poll(seconds * 1000)
         else:
-            time.sleep(min(seconds, _PAUSE))
+            time.sleep(min(seconds, _POLL_INTERVAL))
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from stigmer_launcher.errors import UsageError
 from stigmer_launcher.supervise.logfile import COUNT, STAMP_SIZE, log_path, timestamp
 from stigmer_launcher.system.places import find_places
 
-_PAUSE = 0.1  # seconds between two polls while following
+_POLL_INTERVAL = 0.1  # seconds, while following
 _BLOCK = 65536
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -50,7 +50,7 @@ def logs(invocation: Invocation, context: Context) -> int:
 
 def _wait_for_hangup(output: int) -> bool:
     """Wait for one pause; return whether the reader of our output has gone, which poll(2) reports for a pipe."""
-    time.sleep(_PAUSE)  # macOS's poll does not wait while there is anything to read
+    time.sleep(_POLL_INTERVAL)  # macOS's poll does not wait while there is anything to read
     poll = select.poll()
     # macOS looks at nothing when asked for nothing, and takes a socket that is closed in one direction for closed.
     poll.register(output, select.POLLHUP if stat.S_ISFIFO(os.fstat(output).st_mode) else 0)

@@ -9,8 +9,7 @@ from stigmer_launcher.supervise import control, leftovers, lifecycle, phases, st
 from stigmer_launcher.system.places import find_places
 
 _TIMEOUT = 300.0  # seconds to wait for a start or a stop that another command requested
-_PAUSE = 0.02
-_SPARE = 15.0  # seconds beyond the grace period of a service
+_POLL_INTERVAL = 0.02  # seconds
 _DOING = {lifecycle.STOP: "stopping", lifecycle.RESTART: "restarting"}
 _RESTARTS = 3  # of one service, after which a command no longer waits for it
 _STOPPED_MEANWHILE = "the server has stopped meanwhile"
@@ -97,7 +96,8 @@ def _request_and_wait(instance: state.Instance, verb: str, names: Sequence[str],
     listed = ", ".join(names)
     context.out.transient(f"{_DOING[verb].capitalize()} {listed}...")
     control.request(instance, verb, names)
-    for _, snapshot, _ in _poll(instance, max(each.grace for each in before) + _SPARE, f"{_DOING[verb]} {listed}"):
+    seconds = max(each.grace for each in before) + state.STOP_MARGIN
+    for _, snapshot, _ in _poll(instance, seconds, f"{_DOING[verb]} {listed}"):
         if snapshot.supervisor_pid != started.supervisor_pid:
             break
         if all(_is_done(verb, snapshot.service(each.name), each) for each in before):
@@ -134,4 +134,4 @@ def _poll(instance: state.Instance, seconds: float, doing: str = "") -> Iterator
         yield pid, snapshot, is_last
         if is_last:
             raise BusyError(f"process {pid} has been {doing or snapshot.state or phases.STARTING} for {seconds:g} s")
-        time.sleep(_PAUSE)
+        time.sleep(_POLL_INTERVAL)

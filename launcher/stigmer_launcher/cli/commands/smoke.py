@@ -22,7 +22,7 @@ from stigmer_launcher.supervise import child, phases, state
 from stigmer_launcher.system import process
 from stigmer_launcher.system.places import find_places, installed_libexec
 
-_PAUSE = 0.01  # seconds between two polls of the program
+_POLL_INTERVAL = 0.01  # seconds, of the program
 _CHUNK = 65536
 _LARGEST = 1024 * 1024  # bytes kept of the output's end
 
@@ -145,7 +145,7 @@ def run(command: ServiceCommand, seconds: float) -> tuple[int, str]:
                 if data := stream.read(_CHUNK):
                     output.extend(data)
                 else:
-                    time.sleep(_PAUSE)
+                    time.sleep(_POLL_INTERVAL)
         finally:
             process.signal_group(pid, SIGKILL)
             _, status = os.waitpid(pid, 0)

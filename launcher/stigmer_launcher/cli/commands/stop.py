@@ -1,4 +1,4 @@
-"""`stigmer server stop`: stops the supervisor, and returns when it and its services have ended."""
+"""`stigmer server stop`: stops the supervisor, and waits until it and its services have ended."""
 
 import signal
 import time
@@ -11,10 +11,9 @@ from stigmer_launcher.supervise import leftovers, phases, state
 from stigmer_launcher.system import process
 from stigmer_launcher.system.places import find_places
 
-_PAUSE = 0.002
-_SHOWN = 0.1  # seconds between two looks at what is shown
-_SPARE = 15.0  # seconds beyond the graces of all services
-_LONG = 1.0  # seconds of a service's stop that are worth a line
+_POLL_INTERVAL = 0.002  # seconds
+_REFRESH_INTERVAL = 0.1  # seconds, of the transient line
+_SLOW = 1.0  # seconds; a service that took longer to stop is named
 
 
 def stop(invocation: Invocation, context: Context) -> int:
@@ -30,15 +29,15 @@ def stop(invocation: Invocation, context: Context) -> int:
 
 
 def stop_server(instance: state.Instance, out: Terminal) -> bool:
-    """Return when no process of the server runs any more, whoever stops them; False when there was none."""
-    asked = time.monotonic()
+    """Stop the server and wait until none of its processes runs; False when there was none."""
+    began = time.monotonic()
     stopped = _stop_supervisor(instance, out)
     cleaned = _await_watchdog(instance, out)
-    left, ended = state.read_snapshot(instance), 0
-    for line in slow_stops(left, asked) if left.supervisor_pid == stopped else ():
+    snapshot, ended = state.read_snapshot(instance), 0
+    for line in slow_stops(snapshot, began) if snapshot.supervisor_pid == stopped else ():
         out.line(line)
-    if not (left.is_clean or state.supervisor_pid(instance)):  # it was killed together with its watchdog
-        ended = leftovers.stop_services(left.processes, left.token)
+    if not (snapshot.is_clean or state.supervisor_pid(instance)):  # it was killed together with its watchdog
+        ended = leftovers.stop_services(snapshot.processes, snapshot.token)
     if ended:
         out.line(f"Ended {ended} processes of a killed server")
     elif stopped or cleaned:
@@ -47,49 +46,50 @@ def stop_server(instance: state.Instance, out: Terminal) -> bool:
 
 
 def _stop_supervisor(instance: state.Instance, out: Terminal) -> int:
-    """Stop the supervisor and return its pid, 0 when none runs; BusyError when it does not come to an end."""
-    pid = state.supervisor_pid(instance)
-    if not pid:
+    """Stop the supervisor and return its pid, 0 when none runs; BusyError when it does not end in time."""
+    if not (pid := state.supervisor_pid(instance)):
         return 0
-    known = process.identity(pid)
-    process.send_signal(pid, known, signal.SIGTERM)  # first: what is read next takes time that the services can use
-    deadline = time.monotonic() + state.living_snapshot(instance).grace + _SPARE
-    shown = ""
-    while state.supervisor_pid(instance) == pid or process.is_same_process(pid, known):  # its lock goes before it does
+    identity, shown = process.identity(pid), ""
+    process.send_signal(pid, identity, signal.SIGTERM)  # first: the services stop while the state is read
+    deadline = time.monotonic() + state.living_snapshot(instance).grace + state.STOP_MARGIN
+    while state.supervisor_pid(instance) == pid or process.is_same_process(pid, identity):  # the lock is released first
         if time.monotonic() > deadline:
             raise BusyError(
-                f"the supervisor, process {pid}, was told to stop and still runs",
-                f"look at `stigmer server status`; `kill -9 {pid}` lets its watchdog end the services",
+                f"the supervisor, process {pid}, did not stop in time",
+                f"run `stigmer server status`; after `kill -9 {pid}`, its watchdog stops the services",
             )
-        if out.live:
-            services = state.living_snapshot(instance).services
-            names = [each.name for each in services if each.state == phases.TERMINATING]
-            if shown != (text := f"Stopping {', '.join(names) or 'server'}..."):
-                out.transient(shown := text)
-        process.wait_for_end(pid, known, _SHOWN)
+        if out.live and (text := _describe_stop(instance)) != shown:
+            out.transient(text)
+            shown = text
+        process.wait_for_end(pid, identity, _REFRESH_INTERVAL)
     return pid
 
 
-def slow_stops(snapshot: state.Snapshot, asked: float) -> Iterator[str]:
-    """Say of each service that took long to stop since `asked` (monotonic seconds) how long, and whether it was killed."""
+def _describe_stop(instance: state.Instance) -> str:
+    services = state.living_snapshot(instance).services
+    stopping = [each.name for each in services if each.state == phases.TERMINATING]
+    return f"Stopping {', '.join(stopping) or 'server'}..."
+
+
+def slow_stops(snapshot: state.Snapshot, since: float) -> Iterator[str]:
+    """Describe each service that took long to stop after `since` (monotonic seconds), or was killed for it."""
     for name, times in snapshot.timeline.items():
-        if (told := times.get("told")) is None or snapshot.began + told < asked:
+        if (told := times.get("told")) is None or snapshot.began + told < since:
             continue
         if "killed" in times:
             yield f"{name} did not stop within {round(times['killed'] - told, 1):g} s and was killed"
-        elif (took := times.get("ended", told) - told) >= _LONG:
-            yield f"{name} took {round(took, 1):g} s to stop"
+        elif (elapsed := times.get("ended", told) - told) >= _SLOW:
+            yield f"{name} took {round(elapsed, 1):g} s to stop"
 
 
 def _await_watchdog(instance: state.Instance, out: Terminal) -> bool:
     """Wait until the watchdog of a killed supervisor has stopped the services; False when there is none."""
-    deadline = time.monotonic() + state.WATCHDOG_SECONDS
-    waited = 0
+    deadline, reported = time.monotonic() + state.WATCHDOG_SECONDS, 0
     while pid := state.cleaning_pid(instance):
-        if pid != waited:
+        if pid != reported:
             out.line(f"Waiting for process {pid}, which stops the services of a killed supervisor")
-            waited = pid
+            reported = pid
         if time.monotonic() > deadline:
             raise BusyError(f"process {pid} has been stopping services for {state.WATCHDOG_SECONDS:g} s")
-        time.sleep(_PAUSE)
-    return waited != 0
+        time.sleep(_POLL_INTERVAL)
+    return reported != 0
