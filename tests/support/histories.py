@@ -52,7 +52,7 @@ def crashed(name: str) -> Exited:
 
 def killed(name: str) -> Exited:
     """Let somebody else kill a service."""
-    return Exited(name, "killed by SIGKILL", outside=True)
+    return Exited(name, "killed by SIGKILL", killed=True)
 
 
 class History:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from stigmer_launcher.supervise.child import fork, spawn
-from stigmer_launcher.system.process import describe_exit, is_ended_by_others, signal_group
+from stigmer_launcher.system.process import describe_exit, is_killed, signal_group
 from support.launcher_services import eventually, is_running
 
 
@@ -87,7 +87,7 @@ def test_what_cannot_be_run_is_said_at_once_and_leaves_nothing_open(tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    ("script", "words", "others"),
+    ("script", "words", "killed"),
     [
         ("exit 0", "exited with status 0", False),
         ("exit 3", "exited with status 3", False),
@@ -97,11 +97,11 @@ def test_what_cannot_be_run_is_said_at_once_and_leaves_nothing_open(tmp_path: Pa
         ("kill -ABRT $$", "killed by SIGABRT", False),
     ],
 )
-def test_an_exit_is_said_in_words(script: str, words: str, *, others: bool) -> None:
+def test_an_exit_is_said_in_words(script: str, words: str, *, killed: bool) -> None:
     """And whose doing it was: a crash by a signal is the program's own."""
     _, status = run("/bin/sh", "-c", script)
     assert describe_exit(status) == words
-    assert is_ended_by_others(status) is others
+    assert is_killed(status) is killed
 
 
 def test_a_signal_reaches_the_whole_group(tmp_path: Path) -> None:

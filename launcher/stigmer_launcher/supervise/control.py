@@ -1,7 +1,7 @@
-"""Requests of commands to a running supervisor, through a FIFO in the home's `run` directory.
+"""Requests from commands to a running supervisor, through a FIFO in the home's `run` directory.
 
-A FIFO loses its content when its reader ends, and cannot be written to without one, so no request reaches a later
-supervisor. Sources: fifo(7), and daemontools' supervise, which is controlled in this way.
+A FIFO loses its content when its reader ends, and cannot be written to without a reader, so no request reaches a later
+supervisor. Sources: fifo(7), and daemontools' supervise, which is controlled in the same way.
 """
 
 import os
@@ -22,7 +22,7 @@ class Control:
                 os.unlink(path)
             os.mkfifo(path, 0o600)
             self._reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-            # With a writer of our own, a read does not return end of file when a command closes its end.
+            # With our own writer, a read does not return end of file when a command closes its end.
             self._writer = os.open(path, os.O_WRONLY)
         except OSError:  # a file system without FIFOs: there will be no requests
             self._reader, self._writer = os.pipe()
@@ -31,8 +31,8 @@ class Control:
         """Return the descriptor to wait on."""
         return self._reader
 
-    def take(self, services: Container[str]) -> Iterator[lifecycle.Requested]:
-        """Read and yield the requests for these services; each was written at once, so none is partial."""
+    def read_requests(self, services: Container[str]) -> Iterator[lifecycle.Requested]:
+        """Read and yield the requests for these services; writes to a FIFO are atomic, so none is partial."""
         for line in os.read(self._reader, 65536).decode(errors="replace").splitlines():
             verb, _, name = line.partition(" ")
             if name in services:

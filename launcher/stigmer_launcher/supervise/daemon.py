@@ -73,12 +73,12 @@ def supervise_detached(launch: Launch) -> Iterator[ProgressEvent]:
     with open(reader, "rb", buffering=0) as stream, SignalPipe() as signals:
         pid = child.fork(lambda: _run_detached(launch, writer))
         os.close(writer)
-        waiting = select.poll()
-        waiting.register(reader, select.POLLIN)
-        waiting.register(signals.fileno(), select.POLLIN)
+        poller = select.poll()
+        poller.register(reader, select.POLLIN)
+        poller.register(signals.fileno(), select.POLLIN)
         while True:
-            ready = {descriptor for descriptor, _ in waiting.poll()}
-            if signals.fileno() in ready and set(signals.take()).intersection(TO_STOP):
+            ready = {descriptor for descriptor, _ in poller.poll()}
+            if signals.fileno() in ready and set(signals.read()).intersection(TO_STOP):
                 yield {"event": "interrupted"}
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGTERM)

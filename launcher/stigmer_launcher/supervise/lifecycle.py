@@ -85,11 +85,11 @@ class Ready(NamedTuple):
 
 
 class Exited(NamedTuple):
-    """A service's process ended or could not be run; `outside` when a signal from another program ended it."""
+    """A service's process ended or could not be run; `killed` when a signal from outside ended it."""
 
     name: str
     error: str
-    outside: bool = False
+    killed: bool = False
 
 
 class Requested(NamedTuple):
@@ -201,7 +201,7 @@ class _Decision:
         self.hold_clocks(ended)
         error = ended.error if ended.phase == phases.TERMINATING else exited.error
         crashes = (*(time for time in ended.crashes if self.now - time < self.policy.window), self.now)
-        is_retried = self.stage == phases.RUNNING or (exited.outside and len(crashes) <= self.policy.limit)
+        is_retried = self.stage == phases.RUNNING or (exited.killed and len(crashes) <= self.policy.limit)
         if ended.requested or self.stage not in _UP:
             self.put(ended._replace(phase=phases.STOPPED))
         elif is_retried:

@@ -14,7 +14,7 @@ from stigmer_launcher.supervise import child, logfile, state
 from stigmer_launcher.supervise.lifecycle import CHECK, PROVE, Event, Exited, NotReady, Ready
 from stigmer_launcher.system import process
 
-_CHUNK, _CHUNKS = 65536, 16  # bytes of one read, and the reads before other services have their turn
+_CHUNK, _CHUNKS = 65536, 16  # bytes per read, and reads per round of the event loop
 
 
 class ServiceProcess:
@@ -24,9 +24,9 @@ class ServiceProcess:
         plan = service.plan
         self.launch, self._began = service, began
         self.log = logfile.LogFile(logfile.log_path(launch.places.logs, plan.name), launch.secrets)
-        self.output = -1  # the pipe that it prints to
+        self.output = -1  # our end of the pipe that it prints to
         self.probe: Probe | None = None
-        self.times: dict[str, float] = {}  # seconds since `began` of the first event of each kind, see `_mark`
+        self.times: dict[str, float] = {}  # of the first event of each kind, in seconds since `began`
         self.snapshot = state.ServiceSnapshot(
             plan.name,
             managed=plan.managed,
@@ -44,60 +44,60 @@ class ServiceProcess:
             self.snapshot = self.snapshot._replace(pid=pid, identity=process.identity(pid))
             self.log.last = []
         self.times = {}
-        self._mark("spawned")
+        self._record("spawned")
         liveness = partial(Probe, service.checks(pid, spawned, was_ready=True), timeout=service.plan.liveness.timeout)
         self._probes = {PROVE: partial(Probe, service.checks(pid, spawned)), CHECK: liveness}
 
-    def ask(self, kind: str) -> None:
-        """Begin a probe of its readiness (PROVE) or of its liveness (CHECK)."""
+    def start_probe(self, kind: str) -> None:
+        """Start a probe of its readiness (PROVE) or its liveness (CHECK)."""
         self._drop_probe()
         self.probe = self._probes[kind](now=time.monotonic())
 
-    def channels(self) -> Iterator[tuple[int, int]]:
+    def descriptors(self) -> Iterator[tuple[int, int]]:
         """Yield each descriptor to wait on, with its event mask for poll(2)."""
         if self.output >= 0:
             yield self.output, POLLIN
         if self.probe and self.probe.channel:
             yield self.probe.channel.fileno(), self.probe.channel.wanted
 
-    def take(self, ready: set[int]) -> Iterator[Event]:
-        """Read output, and advance the probe, where a descriptor is `ready` or the probe is due; yield events."""
+    def advance(self, ready: set[int]) -> Iterator[Event]:
+        """Read output and advance the probe, if their descriptors are `ready` or the probe is due; yield events."""
         now, probe = time.monotonic(), self.probe
         if self.output in ready:
-            self._pump()
+            self._read_output()
             if probe:
                 probe.nudge(now)
         if not probe or (now < probe.due and not (probe.channel and probe.channel.fileno() in ready)):
             return
-        lacking = probe.not_ready_reason
+        reported = probe.not_ready_reason
         if probe.advance(now):
             self._drop_probe()
-            self._mark("ready")
+            self._record("ready")
             yield Ready(self.snapshot.name)
-        elif probe.not_ready_reason != lacking:
+        elif probe.not_ready_reason != reported:
             yield NotReady(self.snapshot.name, probe.not_ready_reason)
 
-    def signal(self, number: int, what: str) -> None:
-        """Send a terminating signal to the process group, end the probe, and record the time as `what`."""
-        process.signal_group(self.snapshot.pid, number)
+    def signal(self, signum: int, event: str) -> None:
+        """Send a terminating signal to the process group, end the probe, and record the time of the `event`."""
+        process.signal_group(self.snapshot.pid, signum)
         self._drop_probe()
-        self._mark(what)
+        self._record(event)
 
     def reap(self) -> Exited:
-        """Reap the process, which has ended, kill the rest of its group, and read their last output."""
+        """Reap the process, which has ended; kill the rest of its group, and read the remaining output."""
         name, pid = self.snapshot.name, self.snapshot.pid
-        process.signal_group(pid, SIGKILL)  # before waitpid(2), after which another group may get the number
+        process.signal_group(pid, SIGKILL)  # before waitpid(2), after which the pid may be reused
         _, status = os.waitpid(pid, 0)
         self.snapshot = self.snapshot._replace(pid=0, identity="")
         self._drop_probe()
-        self._mark("ended")
+        self._record("ended")
         if self.output >= 0:
-            self._pump()
+            self._read_output()
         self._close_output()
-        return Exited(name, process.describe_exit(status), outside=process.is_ended_by_others(status))
+        return Exited(name, process.describe_exit(status), killed=process.is_killed(status))
 
-    def _pump(self) -> None:
-        """Move output to the log; of endless output only a part at a time."""
+    def _read_output(self) -> None:
+        """Copy available output to the log, limited so that one service does not block the event loop."""
         with suppress(BlockingIOError):
             for _ in range(_CHUNKS):
                 data = os.read(self.output, _CHUNK)
@@ -117,5 +117,5 @@ class ServiceProcess:
             self.probe.close()
         self.probe = None
 
-    def _mark(self, what: str) -> None:
-        self.times.setdefault(what, time.monotonic() - self._began)
+    def _record(self, event: str) -> None:
+        self.times.setdefault(event, time.monotonic() - self._began)

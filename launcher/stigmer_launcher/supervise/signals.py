@@ -12,7 +12,7 @@ HANDLED = (*TO_STOP, signal.SIGCHLD)
 class SignalPipe:
     """Collects signals inside a `with` block; `fileno` is readable when some are pending.
 
-    They are unblocked there: the process that started us may have blocked them, and children inherit that.
+    It unblocks them: a process inherits its signal mask, and the one that started us may have blocked them.
     """
 
     def __init__(self) -> None:
@@ -21,17 +21,17 @@ class SignalPipe:
         os.set_blocking(self._writer, False)
 
     def __enter__(self) -> Self:
-        self._earlier = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
+        self._previous = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
         # A handler must exist for the wakeup descriptor to be written to.
-        self._handlers = {number: signal.signal(number, lambda *_: None) for number in HANDLED}
+        self._handlers = {signum: signal.signal(signum, lambda *_: None) for signum in HANDLED}
         self._mask = signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
         return self
 
     def __exit__(self, *_: object) -> None:
         signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
-        for number, handler in self._handlers.items():
-            signal.signal(number, handler)
-        signal.set_wakeup_fd(self._earlier)
+        for signum, handler in self._handlers.items():
+            signal.signal(signum, handler)
+        signal.set_wakeup_fd(self._previous)
         os.close(self._reader)
         os.close(self._writer)
 
@@ -39,8 +39,8 @@ class SignalPipe:
         """Return the descriptor to wait on."""
         return self._reader
 
-    def take(self) -> bytes:
-        """Return the numbers of the signals since the last call, as bytes; empty when there were none."""
+    def read(self) -> bytes:
+        """Return the signal numbers received since the last call, one per byte; empty when there were none."""
         with suppress(BlockingIOError):
             return os.read(self._reader, 4096)
         return b""

@@ -1,6 +1,6 @@
 """Event loop of the supervisor: waits for signals, output and timers, passes them to `decide`, executes the actions.
 
-All are waited for in one `poll`; an idle supervisor wakes up only to look after the services and its home.
+One poll(2) waits for all of them; an idle supervisor wakes up only for liveness checks and for `_maintain`.
 """
 
 import os
@@ -19,7 +19,7 @@ from stigmer_launcher.supervise.services import ServiceProcess
 from stigmer_launcher.supervise.signals import TO_STOP, SignalPipe
 from stigmer_launcher.system import locks, process
 
-_LOOK = 2.0  # seconds between two looks at whether the home and the watchdog are still there
+_INTERVAL = 2.0  # seconds between two calls of `_maintain`
 
 
 class Supervisor:
@@ -35,7 +35,7 @@ class Supervisor:
         self._state = lifecycle.State(services, policy=launch.restart)
         self._events: list[lifecycle.Event] = []
         self._interrupted = False
-        self._next_look = began + _LOOK
+        self._next_maintenance = began + _INTERVAL
         self._written = state.Snapshot(
             os.getpid(),
             started=time.time(),
@@ -51,7 +51,7 @@ class Supervisor:
         )
 
     def run(self) -> bool:
-        """Start everything, keep it running until told to stop, stop everything; False when the start failed."""
+        """Start all services, keep them running until a stop is requested, and stop them; False when the start failed."""
         self._watchdog.start()
         self._control = control.Control(self._instance.control)
         self._step()
@@ -74,7 +74,7 @@ class Supervisor:
             if not self._events:
                 break
         if self._state != before:
-            if self._state.stage == phases.STOPPED:  # the next start does not look for processes of a clean stop
+            if self._state.stage == phases.STOPPED:  # after a clean stop, no start looks for them
                 leftovers.kill_escaped(self._launch.token)
             self.save()
             self._announce(before)
@@ -91,10 +91,10 @@ class Supervisor:
                 waited = round(service.times["killed"] - service.times["told"], 1)
                 self._note(f"{action.name} did not stop within {waited:g} s; it is killed")
             case lifecycle.PROVE | lifecycle.CHECK:
-                service.ask(action.kind)
+                service.start_probe(action.kind)
 
     def _start(self, service: ServiceProcess) -> None:
-        """Start a service, and begin to ask whether it is ready."""
+        """Start a service and its readiness probe."""
         name, launch = service.snapshot.name, service.launch
         try:
             require_usable(launch.database, self._note)
@@ -104,75 +104,75 @@ class Supervisor:
         except LauncherError as error:
             self._events.append(lifecycle.Exited(name, f"could not be run: {error}; {error.remedy}"))
         else:
-            self._tell_watchdog()
-            service.ask(lifecycle.PROVE)
+            self._update_watchdog()
+            service.start_probe(lifecycle.PROVE)
 
-    def _tell_watchdog(self) -> None:
+    def _update_watchdog(self) -> None:
         self._watchdog.watch(service.snapshot for service in self._services.values())
 
     def _note(self, text: str) -> None:
         self._emit({"event": "note", "text": text})
 
     def _wait(self) -> None:
-        """Wait for a signal, output, an answer, or a time that is due, and turn it into events."""
+        """Wait for signals, output, probes, requests or timers, and turn them into events."""
         ready = self._poll()
         for service in self._services.values():
-            self._events += service.take(ready)
+            self._events += service.advance(ready)
         if self._signals.fileno() in ready:
-            self._take_signals()
+            self._read_signals()
         if self._control.fileno() in ready:
-            self._events += self._control.take(self._services)
-        if time.monotonic() >= self._next_look:
-            self._look_after()
+            self._events += self._control.read_requests(self._services)
+        if time.monotonic() >= self._next_maintenance:
+            self._maintain()
 
     def _poll(self) -> set[int]:
         """Wait until something is ready or due, and return the descriptors that are ready."""
-        waiting = select.poll()
+        poller = select.poll()
         for source in (self._signals, self._control):
-            waiting.register(source, select.POLLIN)
-        due = [self._next_look, *(service.until for service in self._state.services.values())]
+            poller.register(source, select.POLLIN)
+        due = [self._next_maintenance, *(service.until for service in self._state.services.values())]
         for service in self._services.values():
-            for descriptor, wanted in service.channels():
-                waiting.register(descriptor, wanted)
+            for descriptor, mask in service.descriptors():
+                poller.register(descriptor, mask)
             if service.probe:
                 due.append(service.probe.due)
-        return {descriptor for descriptor, _ in waiting.poll(max(0, (min(due) - time.monotonic()) * 1000))}
+        return {descriptor for descriptor, _ in poller.poll(max(0, (min(due) - time.monotonic()) * 1000))}
 
-    def _take_signals(self) -> None:
-        """Turn signals into events; a second Ctrl-C asks not to wait for anybody's grace."""
-        numbers = set(self._signals.take())
-        if numbers.intersection(TO_STOP):
-            self._events.append(lifecycle.StopRequested(now=SIGINT in numbers and self._interrupted))
-            self._interrupted = self._interrupted or SIGINT in numbers
-        if SIGCHLD in numbers:
+    def _read_signals(self) -> None:
+        """Turn signals into events; a second Ctrl-C skips the remaining grace periods."""
+        received = set(self._signals.read())
+        if received.intersection(TO_STOP):
+            self._events.append(lifecycle.StopRequested(now=SIGINT in received and self._interrupted))
+            self._interrupted = self._interrupted or SIGINT in received
+        if SIGCHLD in received:
             self._reap()
 
     def _reap(self) -> None:
-        """Collect every process that has ended; a watchdog that was killed is replaced."""
+        """Reap every child that has ended; replace a watchdog that was killed."""
         with suppress(ChildProcessError):
             while pid := process.ended_child():
                 if service := next((each for each in self._services.values() if each.snapshot.pid == pid), None):
                     self._events.append(service.reap())
-                    self._tell_watchdog()
+                    self._update_watchdog()
                 else:
                     os.waitpid(pid, 0)
                 if pid == self._watchdog.pid:
                     self._replace_watchdog()
 
     def _replace_watchdog(self) -> None:
-        """Start another watchdog; when there is no room for it, try again soon: the services must go on."""
+        """Start another watchdog; if no process can be created, `_maintain` tries again, and the services run on."""
         is_first_try = self._watchdog.pid != 0
         try:
             self._watchdog.start()
         except OSError as error:
             if is_first_try:
-                self._note(f"cannot start another watchdog: {error.strerror}; trying again every {_LOOK:g} s")
+                self._note(f"cannot start another watchdog: {error.strerror}; trying again every {_INTERVAL:g} s")
         else:
             self._watchdog.wait_until_ready()
 
-    def _look_after(self) -> None:
-        """Start a missing watchdog, and stop when the home was removed or moved: no command finds this supervisor then."""
-        self._next_look = time.monotonic() + _LOOK
+    def _maintain(self) -> None:
+        """Start a missing watchdog; stop if the home was removed or moved, since no command finds this supervisor then."""
+        self._next_maintenance = time.monotonic() + _INTERVAL
         if not self._watchdog.pid:
             self._replace_watchdog()
         if self._state.stage != phases.STOPPING and not locks.is_ours(self._instance.lock):
@@ -180,7 +180,7 @@ class Supervisor:
             self._events.append(lifecycle.StopRequested())
 
     def save(self) -> None:
-        """Write the state down when it says anything new, unless the home is another supervisor's by now."""
+        """Write the snapshot if it has changed, unless another supervisor has the home now."""
         snapshot = compose_snapshot(self._written, self._state, self._services)
         if snapshot != self._written and locks.is_ours(self._instance.lock):
             with suppress(OSError):  # a full disk must not end this supervisor
@@ -188,7 +188,7 @@ class Supervisor:
                 self._written = snapshot
 
     def _announce(self, before: lifecycle.State) -> None:
-        """Emit an event for each change since `before`; a restart that cannot be run leaves the phase."""
+        """Emit an event for each change since `before`; a restart that cannot be run does not change the phase."""
         for name, service in self._state.services.items():
             earlier = before.services[name]
             if (earlier.phase, earlier.crashes) != (service.phase, service.crashes):
@@ -198,9 +198,9 @@ class Supervisor:
 
 
 def compose_snapshot(
-    earlier: state.Snapshot, stack: lifecycle.State, services: Mapping[str, ServiceProcess]
+    previous: state.Snapshot, stack: lifecycle.State, services: Mapping[str, ServiceProcess]
 ) -> state.Snapshot:
-    """Return the snapshot with what has changed in a run."""
+    """Return the snapshot, updated with the state of the stack."""
     snapshots = (
         services[name].snapshot._replace(
             state=service.phase,
@@ -211,7 +211,7 @@ def compose_snapshot(
         )
         for name, service in stack.services.items()
     )
-    return earlier._replace(
+    return previous._replace(
         state=phases.DEGRADED if stack.is_degraded else stack.stage,
         failed=stack.failed,
         timeline={name: dict(service.times) for name, service in services.items() if service.times},
@@ -220,7 +220,7 @@ def compose_snapshot(
 
 
 def describe_change(service: lifecycle.Service, running: ServiceProcess) -> dict[str, Any]:
-    """Return the event for a service's change, with its last lines if it went down."""
+    """Return the event for a service's change, with its last log lines if it went down."""
     hangs = service.phase == phases.DEGRADED
     lines = [line.decode(errors="replace") for line in running.log.last] if service.error and not hangs else []
     return {

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from stigmer_launcher.errors import LimitError
 
 RUN_TOKEN = "STIGMER_RUN"  # noqa: S105 - the variable that marks every process of a run
-_OF_OTHERS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
+_KILL_SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 _BOOT = "/proc/sys/kernel/random/boot_id"
 _WANTED_FILES = 10240  # the largest that macOS accepts whatever its hard limit says (OPEN_MAX, setrlimit(2))
 _NEEDED_FILES = 256  # what macOS gives a program by default
@@ -62,9 +62,9 @@ def wait_for_end(pid: int, known: str, seconds: float) -> None:
 
     with _pidfd(pid) as descriptor:
         if descriptor >= 0 and is_same_process(pid, known):
-            waiting = select.poll()
-            waiting.register(descriptor, select.POLLIN)
-            waiting.poll(seconds * 1000)
+            poller = select.poll()
+            poller.register(descriptor, select.POLLIN)
+            poller.poll(seconds * 1000)
         else:
             time.sleep(min(seconds, _POLL_INTERVAL))
 
@@ -106,9 +106,9 @@ def describe_exit(status: int) -> str:
         return f"killed by signal {-code}"
 
 
-def is_ended_by_others(status: int) -> bool:
-    """Return whether a process was ended by a signal that programs do not give themselves."""
-    return os.WIFSIGNALED(status) and os.WTERMSIG(status) in _OF_OTHERS
+def is_killed(status: int) -> bool:
+    """Return whether a process was killed from outside; a crash, such as by SIGSEGV, does not count."""
+    return os.WIFSIGNALED(status) and os.WTERMSIG(status) in _KILL_SIGNALS
 
 
 def raise_open_files() -> None:
