@@ -94,7 +94,7 @@ class History:
     @property
     def due(self) -> float:
         """When something is due without any event."""
-        return min(service.until for service in self.state.services.values())
+        return min(service.deadline for service in self.state.services.values())
 
     def is_degraded(self) -> bool:
         """Tell whether the started stack lacks a service."""

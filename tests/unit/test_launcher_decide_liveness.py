@@ -76,11 +76,11 @@ def test_a_service_that_does_not_answer_is_degraded_until_it_does() -> None:
     assert not history.is_degraded()
     history.at(135.0, NotReady("temporal", "no answer"))
     assert history.is_degraded()
-    assert (history["temporal"].phase, history["temporal"].lacking) == (phases.DEGRADED, "no answer")
+    assert (history["temporal"].phase, history["temporal"].not_ready_reason) == (phases.DEGRADED, "no answer")
     history.at(165.0)
     assert history.at(190.0, Ready("temporal")) == ()
     service = history["temporal"]
-    assert (service.phase, service.failures, service.lacking, service.restarts) == ("running", 0, "", 0)
+    assert (service.phase, service.failures, service.not_ready_reason, service.restarts) == ("running", 0, "", 0)
     assert history.due == 220.0
 
 
@@ -136,7 +136,7 @@ def test_those_that_need_a_service_that_does_not_answer_are_not_blamed() -> None
     assert history["flows"].phase == phases.DEGRADED
     history.at(131.0, NotReady("temporal", "no answer"))
     assert history.phases == ["degraded", "running", "running", "running"]
-    assert history["flows"].until == history["agents"].until == NEVER
+    assert history["flows"].deadline == history["agents"].deadline == NEVER
     assert history.at(141.0, Ready("temporal")) == (check("server"), prove("flows"), prove("agents"))
     history.at(142.0, Ready("server"), Ready("flows"), Ready("agents"))
     assert not history.is_degraded()
@@ -246,7 +246,7 @@ def test_a_service_that_starts_while_the_needed_one_is_restarted_gets_its_time_a
     assert history.at(200.5) == (spawn("flows"),)
     temporal_killed(history, 210.0)
     assert history.at(265.0, Ready("temporal"))[0] == prove("flows")
-    assert (history["flows"].phase, history["flows"].until) == (phases.STARTING, 325.0)
+    assert (history["flows"].phase, history["flows"].deadline) == (phases.STARTING, 325.0)
     history.at(266.0, Ready("flows"), Ready("agents"))
     assert not history.is_degraded()
 

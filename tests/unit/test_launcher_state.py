@@ -102,7 +102,7 @@ def test_news_of_a_failure_bring_the_last_lines_and_of_a_degraded_service_what_i
     launch = LAUNCH._replace(places=find_places({"STIGMER_HOME": str(tmp_path)}))
     server = ServiceProcess(launch, launch.services["server"], 0.0)
     server.log.write(b"one\n\xff\n")
-    failed = Service(server.launch.plan, error="exited", lacking="no answer")
+    failed = Service(server.launch.plan, error="exited", not_ready_reason="no answer")
     for service, error, lines in (
         (failed, "exited", ["one", "\ufffd"]),
         (failed._replace(phase=phases.DEGRADED), "does not answer: no answer", []),

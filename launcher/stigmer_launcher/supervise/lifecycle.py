@@ -1,12 +1,12 @@
 """Lifecycle of the services: `decide` computes the next state and actions from the state, the events and the time alone.
 
-The supervisor makes the events and executes the actions. Times are seconds of one monotonic clock.
+The supervisor creates the events and executes the actions. Times are seconds of one monotonic clock.
 
     service: waiting -> starting -> running -> pausing -> waiting …     stack: starting -> running -> stopping -> stopped
                            |           |                                          |______________________^
                            |           |-> degraded (does not answer) -> running or ending
-                           |           |-> proving (something it needs came back) -> running or ending
-                           |-> failed  |-> ending (told to go) -> stopped or pausing
+                           |           |-> proving (a service it needs came back) -> running or ending
+                           |-> failed  |-> ending (SIGTERM sent) -> stopped or pausing
 
 A service that a command has stopped stays stopped until a command starts it.
 """
@@ -37,24 +37,24 @@ class Service(NamedTuple):
     plan: ServicePlan
     phase: str = phases.WAITING
     since: float = 0.0  # its last start
-    until: float = NEVER  # the next deadline
+    deadline: float = NEVER  # of its phase or its liveness check
     crashes: tuple[float, ...] = ()  # the recent ones
     restarts: int = 0
     lost: frozenset[str] = frozenset()  # needs that went down since it was ready; it must prove its readiness again
     error: str = ""  # why it went down last
-    lacking: str = ""  # why its probe does not pass yet
+    not_ready_reason: str = ""  # why its probe does not pass yet
     checking: bool = False  # whether its liveness is being checked
     failures: int = 0  # of liveness checks, in a row
     requested: str = ""  # by a command: STOP until it is replaced by RESTART, RESTART until the next start
 
     @property
-    def is_held(self) -> bool:
+    def is_blocked(self) -> bool:
         """Return whether it has no deadline because a service it needs is down."""
-        return bool(self.lost) and self.until == NEVER
+        return bool(self.lost) and self.deadline == NEVER
 
     def cleared(self) -> "Service":
         """Return it without deadline, lost needs, and progress of probes."""
-        return self._replace(until=NEVER, lost=frozenset(), lacking="", checking=False, failures=0)
+        return self._replace(deadline=NEVER, lost=frozenset(), not_ready_reason="", checking=False, failures=0)
 
 
 class State(NamedTuple):
@@ -149,7 +149,7 @@ class _Decision:
             case NotReady(name, reason):
                 service = self.services[name]
                 if service.phase != phases.RUNNING or service.checking:
-                    self.put(service._replace(lacking=reason))
+                    self.put(service._replace(not_ready_reason=reason))
             case Exited(name):
                 self.handle_exit(self.services[name], event)
             case Requested(name, verb):
@@ -161,7 +161,7 @@ class _Decision:
             case StopRequested(now):
                 self.stage = phases.STOPPING
                 if now:
-                    self.skip_graces()
+                    self.skip_grace_periods()
 
     def put(self, service: Service, *actions: str) -> None:
         """Replace a service, and add actions for it."""
@@ -175,8 +175,8 @@ class _Decision:
         """Mark a service as running, and schedule its next liveness check, unless a service it needs is down."""
         if service.phase in (phases.STARTING, phases.PROVING, phases.DEGRADED) or service.checking:
             running = service.cleared()._replace(phase=phases.RUNNING)
-            until = self.now + service.plan.liveness.every
-            self.put(running._replace(lost=service.lost) if service.is_held else running._replace(until=until))
+            deadline = self.now + service.plan.liveness.every
+            self.put(running._replace(lost=service.lost) if service.is_blocked else running._replace(deadline=deadline))
 
     def request_start(self, service: Service) -> None:
         """Request the start of a service, and of those it needs, where a command has stopped them."""
@@ -185,37 +185,37 @@ class _Decision:
         if service.requested == STOP:
             self.put(service._replace(requested=RESTART))
 
-    def skip_graces(self) -> None:
+    def skip_grace_periods(self) -> None:
         """Skip the remaining grace periods: kill now."""
         for service in self.services.values():
             plan = service.plan._replace(grace=0.0)
-            self.put(service._replace(plan=plan, until=service.until - service.plan.grace))
+            self.put(service._replace(plan=plan, deadline=service.deadline - service.plan.grace))
 
     def handle_exit(self, service: Service, exited: Exited) -> None:
         """Handle the exit of a process: expected, a failed start, or a retry with backoff.
 
-        Once the stack has run, every service has been healthy, so each is retried forever. During the start only a kill
-        by another program is worth a retry: a program that exits by itself would do so again.
+        Once the stack has run, every service has been healthy, so each is retried forever. During the start only a
+        service that was killed from outside is retried: a program that exits by itself would exit again.
         """
         ended = service.cleared()
-        self.hold_clocks(ended)
+        self.block_dependents(ended)
         error = ended.error if ended.phase == phases.TERMINATING else exited.error
         crashes = (*(time for time in ended.crashes if self.now - time < self.policy.window), self.now)
         is_retried = self.stage == phases.RUNNING or (exited.killed and len(crashes) <= self.policy.limit)
         if ended.requested or self.stage not in _UP:
             self.put(ended._replace(phase=phases.STOPPED))
         elif is_retried:
-            pause = min(self.policy.first_pause * 2.0 ** (len(crashes) - 1), self.policy.longest_pause)
-            self.put(ended._replace(phase=phases.BACKOFF, until=self.now + pause, crashes=crashes, error=error))
+            delay = min(self.policy.first_pause * 2.0 ** (len(crashes) - 1), self.policy.longest_pause)
+            self.put(ended._replace(phase=phases.BACKOFF, deadline=self.now + delay, crashes=crashes, error=error))
         else:
             self.fail_start(ended._replace(phase=phases.FAILED, error=error))
 
     def fail_start(self, service: Service) -> None:
-        """Abort the start because of one service; if that still runs, it is stopped with the others."""
+        """Abort the start because of one service; if it still runs, it is stopped with the others."""
         self.put(service)
         self.stage, self.failed = phases.STOPPING, service.plan.name
 
-    def hold_clocks(self, down: Service) -> None:
+    def block_dependents(self, down: Service) -> None:
         """Remove the deadlines of services that need one that is down; they are probed again when it is back."""
         for service in self.services.values():
             if self.stage not in _UP or down.plan.name not in service.plan.needs:
@@ -224,27 +224,27 @@ class _Decision:
             if service.phase in (phases.RUNNING, phases.DEGRADED):
                 self.put(service.cleared()._replace(phase=phases.RUNNING, lost=lost))
             elif service.phase in (phases.STARTING, phases.PROVING):
-                self.put(service._replace(until=NEVER, lost=lost))
+                self.put(service._replace(deadline=NEVER, lost=lost))
 
     def expire(self) -> None:
-        """Handle expired deadlines: of a backoff, a readiness, a grace period, or a liveness check."""
+        """Handle expired deadlines: of a backoff, a start, a grace period, or a liveness check."""
         for service in self.services.values():
-            if service.until > self.now:
+            if service.deadline > self.now:
                 continue
             if service.phase == phases.BACKOFF:
-                self.put(service._replace(phase=phases.WAITING, until=NEVER))
+                self.put(service._replace(phase=phases.WAITING, deadline=NEVER))
             elif service.phase == phases.TERMINATING:
-                self.put(service._replace(until=NEVER), KILL)
+                self.put(service._replace(deadline=NEVER), KILL)
             elif service.phase in (phases.RUNNING, phases.DEGRADED):
                 self.check_liveness(service)
             elif self.stage == phases.STARTING:
                 phase = service.phase if service.plan.managed else phases.FAILED
-                self.fail_start(service._replace(phase=phase, error=self.describe_timeout(service), until=NEVER))
+                self.fail_start(service._replace(phase=phase, error=self.describe_timeout(service), deadline=NEVER))
             elif self.stage == phases.RUNNING:
                 self.terminate(service, self.describe_timeout(service))
 
     def describe_timeout(self, service: Service) -> str:
-        reason = f": {service.lacking}" if service.lacking else ""
+        reason = f": {service.not_ready_reason}" if service.not_ready_reason else ""
         within = f"within {service.plan.seconds:g} s"
         if service.phase != phases.PROVING:
             return f"was not ready {within}{reason}"
@@ -252,24 +252,23 @@ class _Decision:
         return f"did not work again {within} of the return of {returned}{reason}"
 
     def terminate(self, service: Service, error: str) -> None:
-        self.hold_clocks(service)
-        until = self.now + service.plan.grace
-        self.put(service.cleared()._replace(phase=phases.TERMINATING, error=error, until=until), TERMINATE)
+        self.block_dependents(service)
+        deadline = self.now + service.plan.grace
+        self.put(service.cleared()._replace(phase=phases.TERMINATING, error=error, deadline=deadline), TERMINATE)
 
     def check_liveness(self, service: Service) -> None:
         """Start a liveness check, or count a failure when the last one has no answer in time.
 
-        A service is not checked while the stack starts or stops, and while a service it needs is down. After a failure the
-        check goes on, since the service may answer late. A deadline that is noticed long after it passed does not count:
-        the machine slept, and the supervisor with it.
+        It is not checked while the stack starts or stops, or a service it needs is down. The check goes on after a failure,
+        as the answer may be late. A deadline that passed long ago is ignored: the machine was asleep.
         """
         liveness = service.plan.liveness
         if self.stage != phases.RUNNING or not _all_run(self.needs(service)):
-            self.put(service._replace(until=self.now + liveness.every))
+            self.put(service._replace(deadline=self.now + liveness.every))
         elif not service.checking:
-            self.put(service._replace(checking=True, until=self.now + liveness.timeout), CHECK)
-        elif self.now > service.until + liveness.timeout:
-            self.put(service._replace(until=self.now + liveness.timeout))
+            self.put(service._replace(checking=True, deadline=self.now + liveness.timeout), CHECK)
+        elif self.now > service.deadline + liveness.timeout:
+            self.put(service._replace(deadline=self.now + liveness.timeout))
         else:
             self.fail_check(service)
 
@@ -279,42 +278,44 @@ class _Decision:
         The services that it needs are checked at once: one of them may be the cause.
         """
         managed, liveness = service.plan.managed, service.plan.liveness
-        failures, reason = service.failures + 1, service.lacking or "no answer"
+        failures, reason = service.failures + 1, service.not_ready_reason or "no answer"
         if managed and failures >= liveness.failures:
             self.terminate(service, f"failed {failures} liveness checks in a row: {reason}")
             return
-        self.hold_clocks(service)
-        until = self.now + liveness.every if managed else NEVER
-        self.put(service._replace(phase=phases.DEGRADED, failures=failures, until=until, lacking=reason))
+        self.block_dependents(service)
+        deadline = self.now + liveness.every if managed else NEVER
+        self.put(service._replace(phase=phases.DEGRADED, failures=failures, deadline=deadline, not_ready_reason=reason))
         for need in self.needs(service):
-            if need.phase == phases.RUNNING and not need.checking and need.until != NEVER:
+            if need.phase == phases.RUNNING and not need.checking and need.deadline != NEVER:
                 self.check_liveness(need)
 
     def carry_out_requests(self) -> None:
-        """Terminate services that commands stop or restart, and let those that have ended for a restart start again."""
+        """Terminate services that commands stop or restart; once they have ended, those to restart are waiting again."""
         for service in self.services.values():
             if not service.requested or service.phase == phases.TERMINATING:
                 continue
             if service.phase in ALIVE:
                 self.terminate(service, service.error)
             elif service.requested == STOP:
-                self.put(service._replace(phase=phases.STOPPED, until=NEVER, error=STOPPED_BY_COMMAND))
+                self.put(service._replace(phase=phases.STOPPED, deadline=NEVER, error=STOPPED_BY_COMMAND))
             else:
-                self.put(service._replace(phase=phases.WAITING, until=NEVER, error="", requested=""))
+                self.put(service._replace(phase=phases.WAITING, deadline=NEVER, error="", requested=""))
 
     def prove_again(self) -> None:
         """Probe services again once all that they need runs again: they may have lost their connection."""
         for service in self.services.values():
-            if service.is_held and _all_run(self.needs(service)):
+            if service.is_blocked and _all_run(self.needs(service)):
                 phase = phases.STARTING if service.phase == phases.STARTING else phases.PROVING
-                self.put(service._replace(phase=phase, until=self.now + service.plan.seconds, lacking=""), PROVE)
+                deadline = self.now + service.plan.seconds
+                self.put(service._replace(phase=phase, deadline=deadline, not_ready_reason=""), PROVE)
 
     def start_next(self) -> None:
         """Start all waiting services whose needs run; mark the stack as running once all services do."""
         for service in self.services.values():
             if service.phase == phases.WAITING and _all_run(self.needs(service)):
-                until, restarts = self.now + service.plan.seconds, service.restarts + bool(service.crashes)
-                self.put(service._replace(phase=phases.STARTING, since=self.now, until=until, restarts=restarts), SPAWN)
+                deadline, restarts = self.now + service.plan.seconds, service.restarts + bool(service.crashes)
+                started = service._replace(phase=phases.STARTING, since=self.now, deadline=deadline, restarts=restarts)
+                self.put(started, SPAWN)
         if self.stage == phases.STARTING and _all_run(self.services.values()):
             self.stage = phases.RUNNING
 
@@ -322,8 +323,8 @@ class _Decision:
         """Terminate the services of the highest stop order; mark the stack as stopped once all have ended."""
         for service in self.services.values():
             if service.phase not in (phases.FAILED, phases.TERMINATING):
-                stays = service.plan.managed and service.phase in ALIVE
-                self.put(service.cleared()._replace(phase=service.phase if stays else phases.STOPPED))
+                is_alive = service.plan.managed and service.phase in ALIVE
+                self.put(service.cleared()._replace(phase=service.phase if is_alive else phases.STOPPED))
         alive = [service for service in self.services.values() if service.phase in ALIVE]
         highest = max((service.plan.stop_order for service in alive), default=0)
         for service in alive:

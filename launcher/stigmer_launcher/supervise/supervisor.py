@@ -130,7 +130,7 @@ class Supervisor:
         poller = select.poll()
         for source in (self._signals, self._control):
             poller.register(source, select.POLLIN)
-        due = [self._next_maintenance, *(service.until for service in self._state.services.values())]
+        due = [self._next_maintenance, *(service.deadline for service in self._state.services.values())]
         for service in self._services.values():
             for descriptor, mask in service.descriptors():
                 poller.register(descriptor, mask)
@@ -207,7 +207,7 @@ def compose_snapshot(
             since=service.since,
             restarts=service.restarts,
             last_error=service.error,
-            lacking=service.lacking,
+            lacking=service.not_ready_reason,
         )
         for name, service in stack.services.items()
     )
@@ -228,7 +228,7 @@ def describe_change(service: lifecycle.Service, running: ServiceProcess) -> dict
         "service": service.plan.name,
         "state": service.phase,
         "pid": running.snapshot.pid,
-        "error": f"does not answer: {service.lacking}" if hangs else service.error,
+        "error": f"does not answer: {service.not_ready_reason}" if hangs else service.error,
         "lines": lines,
         "log": running.log.path,
     }

@@ -1,7 +1,7 @@
 """Locks between processes, and their holders: POSIX record locks, which the kernel releases when a process ends.
 
-A lock file is never removed and its content means nothing. When a process closes *any* descriptor of a lock file, it
-loses the lock. So only this module opens lock files, and never one whose lock this process holds.
+A lock file is never removed, and its content is not used. A process that closes *any* descriptor of a lock file loses the
+lock, so only this module opens lock files, and never one whose lock this process holds.
 Source: fcntl(2) on Linux and macOS, `struct flock` of both.
 """
 
@@ -46,7 +46,7 @@ os.register_at_fork(after_in_child=_held.clear)  # a child inherits this set, bu
 
 
 def is_ours(path: str) -> bool:
-    """Return whether this process holds the lock of the file that is at the path now; opens nothing."""
+    """Return whether this process holds the lock of the file that is at the path now. Opens nothing."""
     with suppress(OSError):
         found = os.stat(path)
         return any(os.path.samestat(found, lock.status) for lock in _held)
@@ -75,14 +75,13 @@ def try_acquire(path: str) -> Lock | None:
 
 
 def acquire(path: str, seconds: float, report: Callable[[str], None] = lambda _: None, doing: str = "") -> Lock:
-    """Acquire the lock, or raise BusyError after `seconds`; report the process that holds it and what it is `doing`."""
-    deadline = time.monotonic() + seconds
-    notified = 0
+    """Acquire the lock, or raise BusyError after `seconds`; `report` the process that holds it and what it does (`doing`)."""
+    deadline, reported = time.monotonic() + seconds, 0
     while (lock := try_acquire(path)) is None:
         pid = holder(path)
-        if pid not in (0, notified):
+        if pid not in (0, reported):
             report(f"Waiting for process {pid}, which {doing}")
-            notified = pid
+            reported = pid
         if time.monotonic() > deadline:
             raise BusyError(f"process {pid} has held {path} for {seconds:g} s")
         time.sleep(_POLL_INTERVAL)
@@ -98,11 +97,11 @@ def holder(path: str) -> int:
     """
     if is_ours(path):
         return os.getpid()
-    question = [0] * 5  # the whole file
-    question[_TYPE] = fcntl.F_RDLCK  # conflicts with an exclusive lock, and needs no permission to write
+    query = [0] * 5  # the whole file
+    query[_TYPE] = fcntl.F_RDLCK  # conflicts with an exclusive lock, and needs no permission to write
     try:
         with open(path, "rb", buffering=0) as file:
-            found = struct.unpack(_FLOCK, fcntl.fcntl(file, fcntl.F_GETLK, struct.pack(_FLOCK, *question)))
+            found = struct.unpack(_FLOCK, fcntl.fcntl(file, fcntl.F_GETLK, struct.pack(_FLOCK, *query)))
     except (FileNotFoundError, NotADirectoryError):
         return 0
     except OSError as error:
