@@ -157,7 +157,7 @@ def test_macos_itself_answers() -> None:
         assert owner is not None
         assert owner.pid == os.getpid()
         assert "ython" in owner.name
-        assert ports.exposed(lambda pid: pid == os.getpid()) == []
+        assert ports.exposed_listeners(lambda pid: pid == os.getpid()) == []
     with socket.create_server(("", 0)) as listener:
-        (exposed,) = ports.exposed(lambda pid: pid == os.getpid())
+        (exposed,) = ports.exposed_listeners(lambda pid: pid == os.getpid())
         assert exposed[:3] == (os.getpid(), listener.getsockname()[1], bytes(4))

@@ -60,8 +60,8 @@ def check_exposure(context: DoctorContext) -> Iterator[Finding]:
     if sys.platform != "darwin" and not os.access(_LISTENERS, os.R_OK):
         yield Finding("exposure", NOTE, f"not checked: {_LISTENERS} cannot be read")
         return
-    for pid, port, address, *_ in ports.exposed(lambda pid: bool(_service_of(context, pid))):
-        where = ports.address_text(address) if any(address) else "all interfaces"
+    for pid, port, address, *_ in ports.exposed_listeners(lambda pid: bool(_service_of(context, pid))):
+        where = ports.format_address(address) if any(address) else "all interfaces"
         block = f"`sudo ufw deny {port}/tcp`"
         if sys.platform == "darwin":
             block = "turn the firewall on in System Settings, Network"

@@ -27,8 +27,8 @@ _SOCKET_LAYOUT = "=256xi8x2s18xB23x16s16xi444x"  # socket_fdinfo: kind, local po
 def clone(source: str, target: str) -> None:
     """Clone a file on APFS; OSError when the file system does not support it."""
     if _SYSTEM.clonefile(os.fsencode(source), os.fsencode(target), 0) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number), source)
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code), source)
 
 
 def is_noexec(path: str) -> bool:
@@ -40,26 +40,26 @@ def is_noexec(path: str) -> bool:
 
 def start_time(pid: int) -> str:
     """Return the start time of a living process as text, empty when there is none."""
-    times = _structs("proc_pidinfo", _BSD_LAYOUT, 1, pid, _BSD_INFO, _NO_ARGUMENT)
+    times = _read_structs("proc_pidinfo", _BSD_LAYOUT, 1, pid, _BSD_INFO, _NO_ARGUMENT)
     return next((f"{seconds}.{microseconds:06d}" for seconds, microseconds in times), "")
 
 
 def processor_time(pid: int) -> float | None:
     """Return the processor time of a process, in units of the system; None when it is not known."""
-    times = _structs("proc_pidinfo", _TASK_LAYOUT, 1, pid, _TASK_INFO, _NO_ARGUMENT)
+    times = _read_structs("proc_pidinfo", _TASK_LAYOUT, 1, pid, _TASK_INFO, _NO_ARGUMENT)
     return next((float(user + system) for user, system in times), None)
 
 
 def program(pid: int) -> str:
     """Return the path of the program that a process runs, empty when there is none."""
-    return os.fsdecode(_filled("proc_pidpath", _PATH_SIZE, pid))
+    return os.fsdecode(_read_bytes("proc_pidpath", _PATH_SIZE, pid))
 
 
 def listening(pid: int) -> Iterator[tuple[int, bytes]]:
     """Yield port and packed address, of 16 bytes for IPv6, else 4, of each listening TCP socket of a process."""
-    descriptors = _structs("proc_pidinfo", _FD_LAYOUT, 1024, pid, _LIST_FDS, _NO_ARGUMENT)
+    descriptors = _read_structs("proc_pidinfo", _FD_LAYOUT, 1024, pid, _LIST_FDS, _NO_ARGUMENT)
     for descriptor in (number for number, kind in descriptors if kind == _SOCKET_FD):
-        found = _structs("proc_pidfdinfo", _SOCKET_LAYOUT, 1, pid, descriptor, _SOCKET_INFO)
+        found = _read_structs("proc_pidfdinfo", _SOCKET_LAYOUT, 1, pid, descriptor, _SOCKET_INFO)
         for kind, port, family, address, state in found:
             if (kind, state) == (_TCP, _LISTEN):
                 yield int.from_bytes(port, "big"), address if family & _INI_IPV6 else address[12:]
@@ -67,18 +67,18 @@ def listening(pid: int) -> Iterator[tuple[int, bytes]]:
 
 def pids() -> list[int]:
     """Return the pids of all processes."""
-    return [pid for (pid,) in _structs("proc_listpids", "=i", 16384, _ALL_PIDS, 0) if pid > 0]
+    return [pid for (pid,) in _read_structs("proc_listpids", "=i", 16384, _ALL_PIDS, 0) if pid > 0]
 
 
-def _structs(call: str, layout: str, most: int, *arguments: Any) -> Iterator[tuple[Any, ...]]:
-    """Unpack the structs, `most` at most, that a function of libproc fills; an incomplete one is left out."""
+def _read_structs(call: str, layout: str, limit: int, *arguments: Any) -> Iterator[tuple[Any, ...]]:
+    """Unpack the structs, at most `limit`, that a function of libproc fills; an incomplete last one is left out."""
     size = struct.calcsize(layout)
-    filled = _filled(call, most * size, *arguments)
+    filled = _read_bytes(call, limit * size, *arguments)
     return struct.iter_unpack(layout, filled[: len(filled) // size * size])
 
 
-def _filled(call: str, size: int, *arguments: Any) -> bytes:
-    """Return the bytes that a function of libproc fills, none when it fails; its last parameters are a buffer and its size."""
+def _read_bytes(call: str, size: int, *arguments: Any) -> bytes:
+    """Return the bytes that a function of libproc fills, none if it fails; its last parameters are a buffer and its size."""
     buffer = ctypes.create_string_buffer(size)
     filled = getattr(_SYSTEM, call)(*arguments, buffer, size)
-    return buffer.raw[: max(filled, 0)]  # not before the call: `raw` is a copy
+    return buffer.raw[: max(filled, 0)]  # after the call, because `raw` is a copy

@@ -31,10 +31,10 @@ def find_places(environ: Mapping[str, str]) -> Places:
 
     A relative path is resolved now, from the current directory. HomeError for a path that is not UTF-8.
     """
-    named = environ.get("STIGMER_HOME", "")
-    if named == "~" or named.startswith("~/"):  # no shell has expanded the variables of service files
-        named = _user_home(environ) + named[1:]
-    home = os.path.abspath(named or os.path.join(_user_home(environ), ".stigmer"))
+    configured = environ.get("STIGMER_HOME", "")
+    if configured == "~" or configured.startswith("~/"):  # variables in service files are not expanded by a shell
+        configured = _user_home(environ) + configured[1:]
+    home = os.path.abspath(configured or os.path.join(_user_home(environ), ".stigmer"))
     try:
         home.encode()  # logs and JSON cannot hold another path
     except UnicodeEncodeError:
@@ -72,13 +72,13 @@ def installed_libexec(environ: Mapping[str, str]) -> str:
         else:
             program = os.readlink("/proc/self/exe")
         return os.path.dirname(os.path.dirname(os.path.realpath(program)))  # an upgrade changes the links to it
-    named = environ.get("STIGMER_PAYLOAD", "")
-    if not named:
+    libexec = environ.get("STIGMER_PAYLOAD", "")
+    if not libexec:
         raise KegError(
             "this launcher runs from a checkout, without a keg",
             "set STIGMER_PAYLOAD to a libexec directory (one that holds payload.json and components/)",
         )
-    return os.path.realpath(named)
+    return os.path.realpath(libexec)
 
 
 def prepare_home(home: str, *directories: str) -> None:
@@ -105,7 +105,7 @@ def unwritable_files(home: str, *directories: str) -> Iterator[HomeError]:
     """Yield an error for each of these directories of the home, and for each file in them, that cannot be written."""
     for directory in filter(os.path.isdir, directories):
         paths = [directory]
-        with suppress(OSError), os.scandir(directory) as entries:  # the targets of links are up to the user
+        with suppress(OSError), os.scandir(directory) as entries:  # the user manages the targets of links
             paths += (entry.path for entry in entries if entry.is_file(follow_symlinks=False))
         yield from (unwritable(path, home) for path in paths if not os.access(path, os.W_OK))
 
@@ -126,7 +126,7 @@ def unwritable(path: str, home: str, *, read_only: bool = False) -> HomeError:
     """Return the error for a path of the home that cannot be written, with its cause and the command that helps."""
     import shlex
 
-    while not os.path.exists(path):  # or it cannot be seen
+    while not os.path.exists(path):  # or this user may not see it
         path = os.path.dirname(path)
     owner, has_home, text = os.stat(path).st_uid, os.path.exists(home), f"no permission to write {path}"
     if read_only or os.statvfs(path).f_flag & os.ST_RDONLY:
@@ -138,10 +138,10 @@ def unwritable(path: str, home: str, *, read_only: bool = False) -> HomeError:
     return HomeError(f"{text}: it belongs to user {user_name(owner)}", f"run `sudo {command}`, {ANOTHER_DISK}")
 
 
-def user_name(user: int) -> str:
-    """Return the name of a user, or the number of one that has none."""
+def user_name(uid: int) -> str:
+    """Return the name of a user, or the uid of one without a name."""
     import pwd
 
     with suppress(KeyError):
-        return pwd.getpwuid(user).pw_name
-    return str(user)
+        return pwd.getpwuid(uid).pw_name
+    return str(uid)

@@ -12,17 +12,17 @@ from stigmer_launcher.errors import PortError
 from stigmer_launcher.system import process
 from stigmer_launcher.system.places import user_name
 
-_LISTEN = "0A"  # the state's number in /proc/net/tcp, hexadecimal
-# Tried, never listened on. On Linux the wildcards meet a listener on any address; macOS lets one in beside a single address.
+_LISTEN = "0A"  # TCP_LISTEN in /proc/net/tcp
+# Only bound. On Linux a wildcard conflicts with a listener on any address, on macOS only with another wildcard.
 _ADDRESSES = ("127.0.0.1", "0.0.0.0", "::1", "::")  # noqa: S104
-_MAPPED = bytes(10) + b"\xff\xff"  # what IPv6 puts before an address of IPv4
-_LOOPBACK_SIX = bytes(15) + b"\1"
+_MAPPED = bytes(10) + b"\xff\xff"  # the prefix of IPv4-mapped IPv6 addresses
+_IPV6_LOOPBACK = bytes(15) + b"\1"
 _POLL_INTERVAL = 0.01  # seconds
 _EXIT_SECONDS = 10.0  # a process that was killed holds its ports until its last thread has ended
 
 
 class Listener(NamedTuple):
-    """A process and the TCP port it listens on, with the packed address; pid 0 stands for one of another user, `uid`."""
+    """A process that listens on a TCP port, and the packed address; pid 0 means an unknown process of user `uid`."""
 
     pid: int
     port: int
@@ -31,7 +31,7 @@ class Listener(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Return the name of the process's program, or whose process it is."""
+        """Return the name of the process's program, or of its user when the process is not known."""
         if not self.pid:
             return f"a process of user {user_name(self.uid)}"
         if sys.platform == "darwin":
@@ -46,17 +46,17 @@ class Listener(NamedTuple):
 
 
 def is_free(port: int) -> bool:
-    """Return whether a service of ours could listen on `port`, and whether `localhost` would lead to it and nobody else."""
+    """Return whether a service could listen on `port`, and `localhost` would lead to no other listener."""
     return not any(_is_taken(address, port) for address in _ADDRESSES)
 
 
 def _is_taken(address: str, port: int) -> bool:
     import socket
 
-    six = ":" in address
+    is_ipv6 = ":" in address
     try:
-        with socket.socket(socket.AF_INET6 if six else socket.AF_INET, socket.SOCK_STREAM) as probe:
-            if six:
+        with socket.socket(socket.AF_INET6 if is_ipv6 else socket.AF_INET, socket.SOCK_STREAM) as probe:
+            if is_ipv6:
                 probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((address, port))
@@ -66,7 +66,7 @@ def _is_taken(address: str, port: int) -> bool:
 
 
 def require_free(ports: Mapping[str, int]) -> None:
-    """Raise PortError when somebody listens on a port of ours; it names who."""
+    """Raise PortError when a process listens on one of these ports; the error names it."""
     for name, number in ports.items():
         if is_free(number):
             continue
@@ -78,13 +78,13 @@ def require_free(ports: Mapping[str, int]) -> None:
 
 
 def await_free(ports: Mapping[str, int], pause: Callable[[float], object] = time.sleep) -> None:
-    """Wait until the ports are free that ended processes still hold; PortError when somebody else has one."""
+    """Wait until processes that have ended release these ports; PortError when a living process has one."""
     deadline = time.monotonic() + _EXIT_SECONDS
     while True:
         try:
             return require_free(ports)
         except PortError:
-            # Nobody can be named who has the port of an ended process.
+            # A process that has ended is not found, or has no identity.
             owners = [port_owner(port) for port in ports.values() if not is_free(port)]
             if time.monotonic() > deadline or any(owner and process.identity(owner.pid) for owner in owners):
                 raise
@@ -92,31 +92,31 @@ def await_free(ports: Mapping[str, int], pause: Callable[[float], object] = time
 
 
 def port_owner(port: int) -> Listener | None:
-    """Find who listens on a TCP port of this machine, on any address; None when nobody is found."""
+    """Find the process that listens on a TCP port of this machine, on any address; None when none is found."""
     return next(_listeners(port), None)
 
 
-def exposed(is_wanted: Callable[[int], bool]) -> list[Listener]:
-    """List the ports on which the wanted processes, told by their pid, listen on more than loopback."""
+def exposed_listeners(is_wanted: Callable[[int], bool]) -> list[Listener]:
+    """List one listener per port that other machines can reach, of the processes whose pid `is_wanted`."""
     listeners = (each for each in _listeners() if is_wanted(each.pid) and not is_loopback(each.address))
     return list({each.port: each for each in listeners}.values())
 
 
-def address_text(address: bytes) -> str:
-    """Return a packed address as people write it."""
+def format_address(address: bytes) -> str:
+    """Return a packed address as text."""
     import socket
 
     return str(socket.inet_ntop(socket.AF_INET if len(address) == 4 else socket.AF_INET6, address))
 
 
 def is_loopback(address: bytes) -> bool:
-    """Return whether a packed address can be reached from this machine alone."""
-    four = address.removeprefix(_MAPPED)
-    return four[0] == 127 if len(four) == 4 else address == _LOOPBACK_SIX
+    """Return whether a packed address is a loopback address, which only this machine reaches."""
+    ipv4 = address.removeprefix(_MAPPED)
+    return ipv4[0] == 127 if len(ipv4) == 4 else address == _IPV6_LOOPBACK
 
 
 def _listeners(port: int = 0) -> Iterator[Listener]:
-    """Yield who listens on a port, or on any; on Linux then each socket without its pid, as another user's is hidden."""
+    """Yield the listeners on a port, or on any; on Linux then each socket again with pid 0: those of other users are hidden."""
     if sys.platform == "darwin":
         from stigmer_launcher.system import darwin
 
@@ -133,13 +133,13 @@ def _listeners(port: int = 0) -> Iterator[Listener]:
 
 
 def _sockets() -> Iterator[tuple[str, Listener]]:
-    """Yield every listening TCP socket from the tables of Linux, with what a descriptor of it points to."""
+    """Yield each listening TCP socket in Linux's tables, after the target of the links to it in /proc/PID/fd."""
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         with suppress(OSError), open(table, encoding="ascii") as lines:
             for fields in map(str.split, lines):
                 if fields[3] == _LISTEN:
                     address, _, port = fields[1].partition(":")
-                    # Words of the processor, whose bytes are in the order of the network.
-                    words = (int(address[place : place + 8], 16) for place in range(0, len(address), 8))
+                    # Words in host byte order, whose bytes are in network order.
+                    words = (int(address[index : index + 8], 16) for index in range(0, len(address), 8))
                     packed = b"".join(word.to_bytes(4, sys.byteorder) for word in words)
                     yield f"socket:[{fields[9]}]", Listener(0, int(port, 16), packed, int(fields[7]))

@@ -18,7 +18,7 @@ _POLL_INTERVAL = 0.002  # seconds, where there are no pidfds
 
 
 def identity(pid: int) -> str:
-    """Return boot and start time of a living process, which no later one with its pid has; empty for none and a zombie."""
+    """Return boot and start time, which identify a living process even if pids are reused; empty for none and a zombie."""
     if sys.platform == "darwin":
         from stigmer_launcher.system import darwin
 
@@ -46,18 +46,18 @@ def is_same_process(pid: int, known: str) -> bool:
     return bool(known) and pid > 0 and identity(pid) == known
 
 
-def send_signal(pid: int, known: str, number: int) -> None:
-    """Send a signal to `pid` if its identity is `known`; with pidfds never to one that gets the number in between."""
+def send_signal(pid: int, known: str, signum: int) -> None:
+    """Send a signal to `pid` if its identity is `known`; with pidfds, the pid cannot be reused in between."""
     with suppress(ProcessLookupError), _pidfd(pid) as descriptor:
         if is_same_process(pid, known):
             if descriptor < 0:
-                os.kill(pid, number)
+                os.kill(pid, signum)
             else:
-                signal.pidfd_send_signal(descriptor, number)
+                signal.pidfd_send_signal(descriptor, signum)
 
 
 def wait_for_end(pid: int, known: str, seconds: float) -> None:
-    """Wait for the end of the process that had the identity `known`, at most so long; much shorter without pidfds."""
+    """Wait at most `seconds` for the process with the identity `known` to end; without pidfds, only one poll interval."""
     import select
 
     with _pidfd(pid) as descriptor:
@@ -71,7 +71,7 @@ def wait_for_end(pid: int, known: str, seconds: float) -> None:
 
 @contextmanager
 def _pidfd(pid: int) -> Iterator[int]:
-    """Open a descriptor of a process, -1 where there is none: macOS has none, an old kernel or a sandbox may refuse one."""
+    """Open a pidfd, -1 where that is not possible: macOS has none, and an old kernel or a sandbox may refuse it."""
     descriptor = -1
     with suppress(OSError, AttributeError):
         descriptor = os.pidfd_open(pid)
@@ -83,20 +83,20 @@ def _pidfd(pid: int) -> Iterator[int]:
 
 
 def ended_child() -> int:
-    """Return the pid of a child that has ended, 0 when none has; it is not reaped, so its group can still be signalled."""
+    """Return the pid of a child that has ended, 0 when none has. It is not reaped, so its group can still be signalled."""
     ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     return ended.si_pid if ended else 0
 
 
-def signal_group(group: int, number: int) -> None:
-    """Send a signal to every process of a group, when there is any."""
-    if group > 1:  # by 0 and 1 killpg(2) means our own group and, as kill(-1), every process of the user
+def signal_group(group: int, signum: int) -> None:
+    """Send a signal to every process of a group, if there is any."""
+    if group > 1:  # to killpg(2), 0 means our own group and 1, as kill(-1), every process of the user
         with suppress(ProcessLookupError, PermissionError):  # macOS answers EPERM for a group of zombies
-            os.killpg(group, number)
+            os.killpg(group, signum)
 
 
 def describe_exit(status: int) -> str:
-    """Say in words how a process ended, from the status that `waitpid` gave."""
+    """Describe how a process ended, from its wait status."""
     code = os.waitstatus_to_exitcode(status)
     if code >= 0:
         return f"exited with status {code}"
@@ -116,8 +116,8 @@ def raise_open_files() -> None:
     import resource
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = _WANTED_FILES if hard == resource.RLIM_INFINITY else min(hard, _WANTED_FILES)
-    if most < _NEEDED_FILES:
-        raise LimitError(f"only {most} files may be open at a time (hard limit); the services need {_NEEDED_FILES}")
-    if soft != resource.RLIM_INFINITY and soft < most:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    limit = _WANTED_FILES if hard == resource.RLIM_INFINITY else min(hard, _WANTED_FILES)
+    if limit < _NEEDED_FILES:
+        raise LimitError(f"only {limit} files may be open at a time (hard limit); the services need {_NEEDED_FILES}")
+    if soft != resource.RLIM_INFINITY and soft < limit:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))

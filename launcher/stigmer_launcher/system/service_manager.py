@@ -1,7 +1,7 @@
-"""Service managers (systemd, launchd, brew services): the unit that runs the server, its commands, and `READY=1`.
+"""Service managers (systemd, launchd, brew services): the unit that runs the server, its management commands, and `READY=1`.
 
 Sources: sd_notify(3); cgroups(7) for /proc/PID/cgroup. systemd names the cgroup of a service after its unit. launchd
-puts the job's label in XPC_SERVICE_NAME; applications have labels, too, and shells in their terminals inherit them, or
+puts the job's label in XPC_SERVICE_NAME; applications have labels too, which shells in their terminals inherit, as well as
 `0`. `brew services` calls its units `homebrew.FORMULA` and its jobs `homebrew.mxcl.FORMULA`.
 """
 
@@ -63,9 +63,9 @@ def unit_in(cgroup: str) -> Unit | None:
     """Return the unit in the text of /proc/PID/cgroup, of cgroup version 2 or version 1's named hierarchy."""
     for line in cgroup.splitlines():
         _, controllers, path = line.split(":", 2)
-        *above, name = path.split("/")
+        *parents, name = path.split("/")
         if controllers in ("", "name=systemd") and name.endswith(".service"):
-            return Unit(name, _USER_MANAGER if any(part.startswith("user@") for part in above) else _SYSTEM_MANAGER)
+            return Unit(name, _USER_MANAGER if any(part.startswith("user@") for part in parents) else _SYSTEM_MANAGER)
     return None
 
 
