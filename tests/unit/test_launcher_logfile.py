@@ -21,10 +21,10 @@ def plain(path: Path) -> list[str]:
     return [line[STAMP_SIZE:] for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def log(tmp_path: Path, *secrets: str, largest: int = 10_000) -> LogFile:
+def log(tmp_path: Path, *secrets: str, max_bytes: int = 10_000) -> LogFile:
     """Give a log that stands still in time."""
     made = LogFile(str(tmp_path / "a.log"), secrets, clock=lambda: NOW)
-    made.largest, made.count = largest, 3
+    made.max_bytes, made.count = max_bytes, 3
     return made
 
 
@@ -45,7 +45,7 @@ def test_a_line_is_written_when_it_is_whole_or_the_service_has_ended(tmp_path: P
 
 
 def test_a_log_is_rotated_by_size_and_count(tmp_path: Path) -> None:
-    written = log(tmp_path, largest=1000)
+    written = log(tmp_path, max_bytes=1000)
     for number in range(200):
         written.write(f"line {number}\n".encode())
     files = sorted(path.name for path in tmp_path.iterdir())
@@ -57,8 +57,8 @@ def test_a_log_is_rotated_by_size_and_count(tmp_path: Path) -> None:
 
 def test_a_log_goes_on_where_an_earlier_run_ended(tmp_path: Path) -> None:
     """Also its size counts on."""
-    log(tmp_path, largest=100).write(b"a" * 50 + b"\n")
-    log(tmp_path, largest=100).write(b"b" * 50 + b"\n")
+    log(tmp_path, max_bytes=100).write(b"a" * 50 + b"\n")
+    log(tmp_path, max_bytes=100).write(b"b" * 50 + b"\n")
     assert plain(tmp_path / "a.log.1") == ["a" * 50]
     assert plain(tmp_path / "a.log") == ["b" * 50]
 
@@ -80,7 +80,7 @@ def test_a_secret_is_never_written_however_pipes_cut_it(
 
 
 def test_a_line_that_never_ends_is_cut_and_not_in_the_middle_of_a_key(tmp_path: Path) -> None:
-    written = log(tmp_path, KEY, largest=10**7)
+    written = log(tmp_path, KEY, max_bytes=10**7)
     written.write(b"x" * 65530 + KEY[:9].encode())
     written.write(KEY[9:].encode() + b"z" * 70000)
     written.flush()
@@ -122,7 +122,7 @@ def test_a_full_disk_loses_lines_and_not_the_service(tmp_path: Path) -> None:
 def test_a_log_goes_on_at_its_path_whatever_others_do(tmp_path: Path, change: Callable[[Path], Any]) -> None:
     """What has gone from there gets no more lines, and does not count when the log is rotated by its size."""
     path = tmp_path / "logs" / "a.log"
-    written = log(path.parent, largest=100)
+    written = log(path.parent, max_bytes=100)
     written.write(b"x" * 50 + b"\n")
     change(path)
     written.write(b"second\n")

@@ -26,11 +26,11 @@ ROOT = Path(__file__).parents[2]
 NUMBERS = [str(number) for number in range(100)]
 
 
-def write_log(home: Path, service: str, lines: list[str], largest: int = 10_000) -> LogFile:
+def write_log(home: Path, service: str, lines: list[str], max_bytes: int = 10_000) -> LogFile:
     """Write a service's log, a second for each line."""
     seconds = iter(range(1000))
     written = LogFile(log_path(str(home / "logs"), service), clock=lambda: next(seconds))
-    written.largest = largest
+    written.max_bytes = max_bytes
     for line in lines:
         written.write(line.encode() + b"\n")
     return written
@@ -130,7 +130,7 @@ def test_a_home_without_logs_shows_nothing(tmp_path: Path) -> None:
 
 def test_the_last_lines_reach_back_into_rotated_files(tmp_path: Path) -> None:
     """Not further than needed; with a time all lines since then are shown, unless their number is given."""
-    write_log(tmp_path, "a", NUMBERS, largest=1000)
+    write_log(tmp_path, "a", NUMBERS, max_bytes=1000)
     assert (tmp_path / "logs" / "a.log.1").exists()
     assert shown(tmp_path, "-n", "60").split() == NUMBERS[40:]
     assert shown(tmp_path, "--since", "1970-01-01T00:00:20Z").split() == NUMBERS[20:]
@@ -138,14 +138,14 @@ def test_the_last_lines_reach_back_into_rotated_files(tmp_path: Path) -> None:
 
 
 def test_a_rotated_file_that_somebody_removed_hides_neither_what_came_before_nor_after(tmp_path: Path) -> None:
-    write_log(tmp_path, "a", NUMBERS, largest=1000)
+    write_log(tmp_path, "a", NUMBERS, max_bytes=1000)
     kept = [file.read_text().split()[1::2] for file in (tmp_path / "logs/a.log.2", tmp_path / "logs/a.log")]
     (tmp_path / "logs/a.log.1").unlink()
     assert shown(tmp_path, "-n", "all").split() == [*kept[0], *kept[1]]
 
 
 def test_a_progress_line_in_a_rotated_file_is_one_line(tmp_path: Path) -> None:
-    write_log(tmp_path, "a", ["10%\r100%", "second", "third"], largest=80)
+    write_log(tmp_path, "a", ["10%\r100%", "second", "third"], max_bytes=80)
     assert (tmp_path / "logs" / "a.log.1").exists()
     assert shown(tmp_path, "-n", "10").splitlines() == ["100%", "second", "third"]
 
@@ -169,7 +169,7 @@ def test_the_end_of_a_long_log_is_read_without_the_rest_and_each_byte_is_looked_
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Once each block was put before all that had been read, and all of it counted again."""
-    write_log(tmp_path, "a", ["x" * 9000] * 900, largest=10**8)
+    write_log(tmp_path, "a", ["x" * 9000] * 900, max_bytes=10**8)
     sizes: list[int] = []
     pread = os.pread
 
@@ -191,7 +191,7 @@ def test_following_waits_for_a_log_and_goes_on_through_its_rotations(tmp_path: P
     assert tail.last(10) == tail.more() == []
     written = write_log(tmp_path, "a", ["old"])
     assert texts(tail.more()) == ["old"]
-    written.largest = 500  # so that it rotates now
+    written.max_bytes = 500  # so that it rotates now
     seen = []
     for number in NUMBERS:
         written.write(f"line {number}\n".encode())
@@ -201,7 +201,7 @@ def test_following_waits_for_a_log_and_goes_on_through_its_rotations(tmp_path: P
 
 
 def test_following_misses_nothing_when_a_log_is_rotated_twice_between_two_looks(tmp_path: Path) -> None:
-    written = write_log(tmp_path, "a", ["old"], largest=60)
+    written = write_log(tmp_path, "a", ["old"], max_bytes=60)
     tail = tail_of(tmp_path)
     tail.last(10)
     for number in range(3):
@@ -223,8 +223,8 @@ def test_following_misses_no_line_that_is_written_just_before_a_rotation(
     lines: list[str] = []
 
     def rotate() -> None:
-        for largest, text in ((10_000, "last of its file"), (1, "first of the next")):
-            written.largest = largest
+        for max_bytes, text in ((10_000, "last of its file"), (1, "first of the next")):
+            written.max_bytes = max_bytes
             lines.append(f"{len(lines)} {text}")
             written.write(lines[-1].encode() + b"\n")
 

@@ -30,7 +30,7 @@ _COLLECT_TYPED = f"""\
 
 def completion(invocation: Invocation, context: Context) -> int:
     """Print the completions for one shell."""
-    context.out.text(render(invocation.arguments[0], names_of(context.environ)))
+    context.out.write(render(invocation.arguments[0], names_of(context.environ)))
     return 0
 
 

@@ -10,7 +10,7 @@ from stigmer_launcher.cli.terminal import Context, columns
 
 def show_help(invocation: Invocation, context: Context) -> int:
     """Print the help about a command or a group."""
-    context.out.text(render_help(invocation.command.words))
+    context.out.write(render_help(invocation.command.words))
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Output for people: plain text everywhere; colours, symbols and transient lines only on terminals that support them."""
+"""Output for people: plain text, with colours, symbols and transient lines only on terminals that support them."""
 
 import errno
 import io
@@ -16,8 +16,8 @@ _MARKS = {"done": ("✓", "ok"), "failed": ("✗", "failed")}
 class Terminal:
     """A stream, and the capabilities of its terminal.
 
-    A command must do its work whether or not its output can be written: a failed write is kept in `failure` instead of
-    raised. A command that only prints may end then.
+    A command must do its work even when its output cannot be written, so the first failed write is stored in `failure` and
+    not raised. A command that only prints may end then.
     """
 
     def __init__(self, stream: TextIO, *, live: bool, colour: bool, unicode: bool) -> None:
@@ -26,10 +26,10 @@ class Terminal:
 
     def line(self, text: str = "") -> None:
         """Print a line and flush it."""
-        self.text(("\r\033[K" if self.live else "") + text + "\n")
+        self.write(("\r\033[K" if self.live else "") + text + "\n")
 
-    def text(self, text: str) -> None:
-        """Print a text as it is and flush it."""
+    def write(self, text: str) -> None:
+        """Write a text as it is, and flush it."""
         try:
             self.stream.write(text)
             self.stream.flush()
@@ -37,7 +37,7 @@ class Terminal:
             self.failure = self.failure or error
 
     def write_error(self) -> OSError | None:
-        """Return the error of the first failed write; None if its reader or terminal had only gone away."""
+        """Return the error of the first failed write; None if its reader or terminal was closed."""
         error = self.failure
         if error is None or isinstance(error, BrokenPipeError):
             return None
@@ -45,12 +45,12 @@ class Terminal:
         return None if hung_up and stat.S_ISCHR(os.fstat(self.stream.fileno()).st_mode) else error
 
     def transient(self, text: str) -> None:
-        """Show a transient line, which the next one overwrites; print nothing where that is not possible."""
+        """Show a line that the next one overwrites; print nothing where that is not possible."""
         if self.live:
-            self.text(f"\r\033[K{text}")
+            self.write(f"\r\033[K{text}")
 
     def done(self, text: str) -> None:
-        """Print that a step has succeeded; it replaces a transient line."""
+        """Print that a step has succeeded, in place of a transient line."""
         self.line(f"{text}... {self.paint(self.mark('done'), 'green')}")
 
     def paint(self, text: str, colour: str) -> str:
@@ -68,7 +68,7 @@ def terminal_of(stream: TextIO, environ: Mapping[str, str]) -> Terminal:
     NO_COLOR (no-color.org) is obeyed unless it is empty.
     """
     if isinstance(stream, io.TextIOWrapper):
-        with suppress(OSError):  # this flushes; the next write fails as well, and is noticed
+        with suppress(OSError):  # it flushes; if that fails, the next write fails too
             stream.reconfigure(errors="backslashreplace")
     live = stream.isatty() and environ.get("TERM", "") not in ("", "dumb")
     encoding = (stream.encoding or "").lower().replace("-", "")
@@ -78,7 +78,7 @@ def terminal_of(stream: TextIO, environ: Mapping[str, str]) -> Terminal:
 
 
 def duration(seconds: float) -> str:
-    """Return a duration as people say it: `5s`, `2m 3s`, `1h 4m`, `2d 3h`."""
+    """Format a duration in its two largest units: `5s`, `2m 3s`, `1h 4m`, `2d 3h`."""
     whole = max(0, int(seconds))
     for unit, size, below, part in (("d", 86400, "h", 3600), ("h", 3600, "m", 60), ("m", 60, "s", 1)):
         if whole >= size:
@@ -87,7 +87,7 @@ def duration(seconds: float) -> str:
 
 
 def columns(rows: Iterable[Sequence[str]]) -> list[str]:
-    """Align rows of texts in columns; return the lines."""
+    """Align rows of texts in columns, and return the lines."""
     table = list(rows)
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     return [("".join(f"  {text:<{width}}" for text, width in zip(row, widths, strict=True))).rstrip() for row in table]

@@ -1,4 +1,4 @@
-"""Child processes: spawns a service in a session of its own with its output in a pipe, and forks our own processes."""
+"""Child processes: spawns services, each in its own session with its output in a pipe, and forks our own processes."""
 
 import os
 import signal
@@ -8,8 +8,8 @@ from contextlib import suppress
 
 from stigmer_launcher.supervise.signals import HANDLED
 
-_APPENDED = os.O_WRONLY | os.O_APPEND | os.O_CREAT
-_MANY = 1024  # descriptors; no program that starts us leaves more open
+_APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+_MAX_DESCRIPTORS = 1024  # more than programs that start us leave open
 # Signals that we handle, and those that Python ignores to raise an error instead.
 _DEFAULTS = (*HANDLED, signal.SIGPIPE, signal.SIGXFSZ)
 
@@ -17,11 +17,11 @@ _DEFAULTS = (*HANDLED, signal.SIGPIPE, signal.SIGXFSZ)
 def spawn(command: tuple[str, ...], environment: Mapping[str, str]) -> tuple[int, int]:
     """Run a command in the current directory; return its pid and a descriptor of its output. OSError when it cannot run.
 
-    It leads a session and a process group. Its stdin is empty; stdout and stderr are one pipe, of which our end does not
-    block. It is started by posix_spawn(3), without a copy of this process.
+    The process leads a new session and process group. Its stdin is /dev/null; its stdout and stderr are one pipe, whose
+    other end is non-blocking here. posix_spawn(3) starts it without a copy of this process.
     """
     for descriptor in _descriptors():
-        with suppress(OSError):  # already closed: the descriptor that listed the others
+        with suppress(OSError):  # closed already: the one that listed the directory
             os.set_inheritable(descriptor, False)
     reader, writer = os.pipe()
     os.set_blocking(reader, False)
@@ -45,7 +45,7 @@ def spawn(command: tuple[str, ...], environment: Mapping[str, str]) -> tuple[int
 def fork(run_child: Callable[[], int]) -> int:
     """Fork a child that exits with the code `run_child` returns; return its pid.
 
-    Signals are blocked until the child has reset the parent's handlers: they would write to the parent's own pipe.
+    Signals are blocked until the child has reset the handlers: those of the parent write to the parent's pipe.
     """
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
@@ -55,11 +55,11 @@ def fork(run_child: Callable[[], int]) -> int:
         code = 127  # a shell's code for a command that cannot be run
         try:
             signal.set_wakeup_fd(-1)
-            for number in HANDLED:
-                signal.signal(number, signal.SIG_DFL)
+            for signum in HANDLED:
+                signal.signal(signum, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_SETMASK, ())
             code = run_child()
-        except BaseException:  # noqa: BLE001 - the process ends here, whatever it was
+        except BaseException:  # noqa: BLE001 - the process ends here, whatever was raised
             sys.excepthook(*sys.exc_info())  # imports nothing: the keg may be gone
         finally:
             os._exit(code)
@@ -67,23 +67,23 @@ def fork(run_child: Callable[[], int]) -> int:
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
 
-def daemonize(output: str, *wanted: int) -> None:
-    """Daemonize: begin a session that reads nothing and appends to `output`; close all other descriptors but `wanted`."""
+def daemonize(output: str, *kept: int) -> None:
+    """Start a session without a terminal, with output appended to a file; close all other descriptors except `kept`."""
     os.setsid()
-    for descriptor in _descriptors():  # first, because no further one may be available
-        if descriptor not in wanted:
+    for descriptor in _descriptors():  # first: the process may be at its limit
+        if descriptor not in kept:
             with suppress(OSError):
                 os.close(descriptor)
-    for path, flags, standard in ((os.devnull, os.O_RDONLY, (0,)), (output, _APPENDED, (1, 2))):
+    for path, flags, targets in ((os.devnull, os.O_RDONLY, (0,)), (output, _APPEND, (1, 2))):
         descriptor = os.open(path, flags, 0o600)
-        for each in standard:
-            os.dup2(descriptor, each)
+        for target in targets:
+            os.dup2(descriptor, target)
         os.close(descriptor)
 
 
 def _descriptors() -> Sequence[int]:
     """Return the descriptors that may be open, without the three standard ones."""
     try:
-        return [number for number in map(int, os.listdir("/dev/fd")) if number > 2]
+        return [descriptor for descriptor in map(int, os.listdir("/dev/fd")) if descriptor > 2]
     except OSError:  # a sandbox may lack the directory
-        return range(3, _MANY)
+        return range(3, _MAX_DESCRIPTORS)

@@ -1,4 +1,4 @@
-"""Runs the supervisor, in the foreground or detached: the only one of its home, after cleaning up a killed one."""
+"""Runs the supervisor in the foreground or detached, as the only one of its home; first cleans up after a killed one."""
 
 import gc
 import json
@@ -18,7 +18,7 @@ from stigmer_launcher.supervise.signals import TO_STOP, SignalPipe
 from stigmer_launcher.supervise.supervisor import Supervisor
 from stigmer_launcher.system import locks, places, ports, process
 
-OWN_LOG = "supervisor"
+_LOG_NAME = "supervisor"
 
 ProgressEvent = dict[str, Any]
 
@@ -31,9 +31,9 @@ def supervise(launch: Launch, emit: Callable[[ProgressEvent], None]) -> int:
     gc.freeze()  # imported modules are never collected, so the watchdog keeps sharing their pages
     gc.enable()
     _check_system(launch)
-    os.chdir(launch.places.home)  # where the services run
+    os.chdir(launch.places.home)  # the working directory of the services
     instance = state.Instance(launch.places.run)
-    log = logfile.LogFile(logfile.log_path(launch.places.logs, OWN_LOG), launch.secrets)
+    log = logfile.LogFile(logfile.log_path(launch.places.logs, _LOG_NAME), launch.secrets)
 
     def emit_and_log(event: ProgressEvent) -> None:
         log.write(_describe_event(event).encode(errors="replace") + b"\n")
@@ -63,9 +63,9 @@ def supervise(launch: Launch, emit: Callable[[ProgressEvent], None]) -> int:
 
 
 def supervise_detached(launch: Launch) -> Iterator[ProgressEvent]:
-    """Run the supervisor in a process without a terminal; yield its events until all services run or it ends.
+    """Run the supervisor in a daemon process; yield its events until all services run or it ends.
 
-    Stop signals are passed on to it, so that an interrupted start leaves nothing behind.
+    Forwards stop signals to it, so that an interrupted start leaves nothing behind.
     """
     _check_system(launch)
     reader, writer = os.pipe()
@@ -115,7 +115,7 @@ def _take_over(instance: state.Instance, launch: Launch, note: Callable[[str], N
 
 
 def _run_detached(launch: Launch, writer: int) -> int:
-    child.daemonize(logfile.log_path(launch.places.logs, OWN_LOG), writer)
+    child.daemonize(logfile.log_path(launch.places.logs, _LOG_NAME), writer)
     stream = open(writer, "wb", buffering=0)  # noqa: SIM115 - closed when everything runs
 
     def emit(event: ProgressEvent) -> None:

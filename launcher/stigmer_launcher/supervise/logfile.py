@@ -9,14 +9,14 @@ COUNT = 5  # files kept of one service, the current one among them
 LAST_LINES = 20
 STAMP_SIZE = len(b"2026-11-22T18:01:02.345Z ")
 _LONGEST_LINE = 64 * 1024
-_SHORTEST_SECRET = 8  # a shorter one is no key, and redacting it could hide much of the log
+_SHORTEST_SECRET = 8  # bytes; redacting a shorter text could hide much of the log
 _REDACTED = b"[redacted]"
 
 
 class LogFile:
-    """Writes a service's output with the UTC time before each line; a failed write, as on a full disk, loses the lines."""
+    """Writes a service's output with the UTC time before each line; lines are lost when a write fails, as on a full disk."""
 
-    largest, count = 10 * 1024 * 1024, COUNT  # `largest` in bytes
+    max_bytes, count = 10 * 1024 * 1024, COUNT
 
     def __init__(self, path: str, secrets: Sequence[str] = (), *, clock: Callable[[], float] = time.time) -> None:
         self.path = path
@@ -24,10 +24,10 @@ class LogFile:
         self._secrets = [secret.encode() for secret in secrets if len(secret) >= _SHORTEST_SECRET]
         self._clock = clock
         self._partial = b""
-        self._descriptor = -1  # kept, so that a line can be written when there are no descriptors left
+        self._descriptor = -1  # kept open, to write even when no more descriptors are available
 
     def write(self, data: bytes) -> None:
-        """Add output; a line is written when it is complete, or too long to wait for its end."""
+        """Add output; a line is written when it is complete or very long."""
         data = self._partial + data
         for secret in self._secrets:
             data = data.replace(secret, _REDACTED)
@@ -53,26 +53,26 @@ class LogFile:
     def _append(self, data: bytes) -> None:
         with suppress(FileNotFoundError):
             size = os.stat(self.path).st_size
-            if size and size + len(data) > self.largest:
+            if size and size + len(data) > self.max_bytes:
                 self._rotate()
         if not self._is_current():
             if self._descriptor >= 0:
                 os.close(self._descriptor)
                 self._descriptor = -1
-            with suppress(OSError):  # only this directory: a home that was removed must not come back
+            with suppress(OSError):  # only this directory: a home that was removed must stay removed
                 os.mkdir(os.path.dirname(self.path), 0o700)
             self._descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         while data:
             data = data[os.write(self._descriptor, data) :]
 
     def _is_current(self) -> bool:
-        """Return whether the open file is still the one at the path; others may remove, rename or replace it."""
+        """Return whether the open file is still the one at the path; another program may remove, rename or replace it."""
         with suppress(OSError):
             return os.path.samestat(os.fstat(self._descriptor), os.stat(self.path))
         return False
 
     def _rotate(self) -> None:
-        """Rename every file to the next number; the oldest is overwritten."""
+        """Rename each file to the next number; the oldest is overwritten."""
         for number in range(self.count - 1, 0, -1):
             older = f"{self.path}.{number - 1}" if number > 1 else self.path
             with suppress(FileNotFoundError):
@@ -80,7 +80,7 @@ class LogFile:
 
 
 def timestamp(seconds: float) -> bytes:
-    """Return the stamp that begins a line at a time of the epoch: UTC to the millisecond, and a space."""
+    """Format an epoch time as the prefix of a line: UTC to the millisecond, and a space."""
     whole = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
     return f"{whole}.{int(seconds % 1 * 1000):03d}Z ".encode()
 

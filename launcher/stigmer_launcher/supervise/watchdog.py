@@ -70,8 +70,8 @@ class Watchdog:
 
 
 def _run_watchdog(connection: socket.socket, lock: str, token: str) -> int:
-    for number in signals.TO_STOP:
-        signal.signal(number, signal.SIG_IGN)
+    for signum in signals.TO_STOP:
+        signal.signal(signum, signal.SIG_IGN)
     child.daemonize(os.devnull, connection.fileno())  # the supervisor's pipes must break when it dies
     locks.try_acquire(lock)  # until this process ends
     with suppress(OSError):  # the supervisor was killed already

@@ -19,7 +19,7 @@ def doctor(invocation: Invocation, context: Context) -> int:
     """Print the findings; the exit code is 1 when there is a problem, else 0."""
     report = diagnose(context.environ, deep=invocation.has("deep"))
     text = render_json(report) if invocation.has("json") else "\n".join(render_text(report, context.out))
-    context.out.text(text + "\n")
+    context.out.write(text + "\n")
     return 1 if _count(report, PROBLEM) else 0
 
 

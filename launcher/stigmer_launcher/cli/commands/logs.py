@@ -88,7 +88,7 @@ def _print(logs: Iterable[Iterable[Entry]], names: Collection[str], out: Termina
     entries = sorted((entry for log in logs for entry in log), key=lambda entry: entry.stamp)
     for entry in entries[max(0, len(entries) - count) :]:
         stamp = entry.stamp.decode() if stamps else ""
-        out.text(f"{prefixes[entry.service]}{stamp}{readable(entry.text, colours=out.colour, stamp=not stamp)}\n")
+        out.write(f"{prefixes[entry.service]}{stamp}{readable(entry.text, colours=out.colour, stamp=not stamp)}\n")
         if out.failure:  # the reader has gone
             return
 
