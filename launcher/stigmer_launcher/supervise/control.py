@@ -32,7 +32,7 @@ class Control:
         return self._reader
 
     def read_requests(self, services: Container[str]) -> Iterator[lifecycle.Requested]:
-        """Read and yield the requests for these services; writes to a FIFO are atomic, so none is partial."""
+        """Read and yield the requests for these services; none is partial, since short writes to a FIFO are atomic."""
         for line in os.read(self._reader, 65536).decode(errors="replace").splitlines():
             verb, _, name = line.partition(" ")
             if name in services:

@@ -23,7 +23,7 @@ _INTERVAL = 2.0  # seconds between two calls of `_maintain`
 
 
 class Supervisor:
-    """Runs a launch to its end. `emit` is called with each event."""
+    """Runs a launch until its services have stopped, and calls `emit` with each event."""
 
     def __init__(self, launch: Launch, signals: SignalPipe, emit: Callable[[dict[str, Any]], None]) -> None:
         self._launch, self._signals, self._emit = launch, signals, emit

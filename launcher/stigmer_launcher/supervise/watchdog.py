@@ -24,7 +24,7 @@ class Watchdog:
         self._lock, self._token = lock, token
         self._services = b"[]\n"  # as JSON
         self._socket = socket.socket(socket.AF_UNIX)
-        self._close()  # until `start`
+        self._close()  # closed until `start`
 
     def start(self) -> None:
         """Fork the watchdog, and send it the list before it holds its lock. OSError when no process can be created."""
@@ -60,7 +60,7 @@ class Watchdog:
             self._kill()
 
     def _kill(self) -> None:
-        """Kill the watchdog, if there is one. It is not reaped here: the supervisor does that, and replaces it."""
+        """Kill the watchdog, if there is one; `dismiss` or the event loop reaps it."""
         if self.pid:
             os.kill(self.pid, signal.SIGKILL)
 

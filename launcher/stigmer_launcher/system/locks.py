@@ -91,9 +91,9 @@ def acquire(path: str, seconds: float, report: Callable[[str], None] = lambda _:
 def holder(path: str) -> int:
     """Return the pid of the process that holds the lock, 0 when it is free. Changes and creates nothing.
 
-    HiddenHolderError when the holder has no pid here: the kernel returns -1 for a lock of an open file description and on
-    some network file systems, and 0 for a process of another pid namespace. Neither must ever reach kill(2), where 0 and
-    -1 mean a process group and all processes.
+    HiddenHolderError when the holder has no pid here: the kernel returns -1 for an open file description lock and on some
+    network file systems, and 0 for a process of another pid namespace. Neither must reach kill(2), where 0 means a process
+    group and -1 all processes.
     """
     if is_ours(path):
         return os.getpid()
@@ -114,7 +114,7 @@ def holder(path: str) -> int:
 
 
 def _unusable(path: str, error: OSError) -> HomeError:
-    """Explain why a lock file in the home's `run` cannot be opened or, when the error names no file, locked."""
+    """Return the error for a lock file in the home's `run` that cannot be opened or, when `error` names no file, locked."""
     directory = os.path.dirname(path)
     if error.filename is None:
         return HomeError(

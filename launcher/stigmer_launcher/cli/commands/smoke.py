@@ -22,7 +22,7 @@ from stigmer_launcher.supervise import child, phases, state
 from stigmer_launcher.system import process
 from stigmer_launcher.system.places import find_places, installed_libexec
 
-_POLL_INTERVAL = 0.01  # seconds, of the program
+_POLL_INTERVAL = 0.01  # seconds
 _CHUNK = 65536
 _LARGEST = 1024 * 1024  # bytes kept of the output's end
 

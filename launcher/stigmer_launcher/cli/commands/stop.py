@@ -17,7 +17,7 @@ _SLOW = 1.0  # seconds; a service that took longer to stop is named
 
 
 def stop(invocation: Invocation, context: Context) -> int:
-    """Stop everything, or the services named; nothing to stop is no failure."""
+    """Stop the server, or only the services named; it is no failure when none runs."""
     if invocation.arguments:
         from stigmer_launcher.cli.commands.services import stop_services
 
