@@ -21,10 +21,10 @@ from stigmer_launcher.supervise.lifecycle import (
 )
 
 PLANS = (
-    ServicePlan("temporal", stop_order=1, grace=10, seconds=60),
-    ServicePlan("server", stop_order=2, grace=10, seconds=60),
-    ServicePlan("flows", needs=("temporal",), stop_order=4, grace=5, seconds=60),
-    ServicePlan("agents", needs=("temporal",), stop_order=3, grace=5, seconds=120),
+    ServicePlan("temporal", stop_order=1, grace=10, ready_timeout=60),
+    ServicePlan("server", stop_order=2, grace=10, ready_timeout=60),
+    ServicePlan("flows", needs=("temporal",), stop_order=4, grace=5, ready_timeout=60),
+    ServicePlan("agents", needs=("temporal",), stop_order=3, grace=5, ready_timeout=120),
 )
 WATCHED = tuple(
     plan._replace(liveness=Liveness(every, timeout=5, failures=3))

@@ -96,17 +96,15 @@ def test_the_watchdog_holds_its_lock_until_it_has_finished(tmp_path: Path) -> No
         eventually(lambda: not is_running(watchdog), "the end of the watchdog")
 
 
-def test_a_watchdog_that_is_dismissed_touches_nobody(tmp_path: Path) -> None:
+def test_a_watchdog_that_is_stopped_ends_no_service(tmp_path: Path) -> None:
     """The supervisor has stopped its services itself; a pid may be somebody else's by now."""
     with service("sleep 60") as somebody:
-        end_of_supervisor(tmp_path / "lock", member(somebody), how="watchdog.dismiss()")
+        end_of_supervisor(tmp_path / "lock", member(somebody), how="watchdog.stop()")
         assert locks.holder(str(tmp_path / "lock")) == 0
         assert somebody.poll() is None
 
 
-@pytest.mark.parametrize(
-    "how", ["watchdog.dismiss()", "[watchdog.watch([ServiceSnapshot()] * 9) for _ in range(5000)]"]
-)
+@pytest.mark.parametrize("how", ["watchdog.stop()", "[watchdog.watch([ServiceSnapshot()] * 9) for _ in range(5000)]"])
 def test_a_watchdog_that_is_stopped_does_not_stop_its_supervisor(tmp_path: Path, how: str) -> None:
     """Neither at the end nor while services are started again and again; it is killed, and another one can be started."""
     how = f"os.kill(watchdog.pid, signal.SIGSTOP); pid = watchdog.pid; {how}; watchdog.pid and os.waitpid(pid, 0)"

@@ -15,7 +15,7 @@ class ServicePlan(NamedTuple):
     needs: tuple[str, ...] = ()
     stop_order: int = 0
     grace: float = 10.0
-    seconds: float = 60.0
+    ready_timeout: float = 60.0  # seconds
     managed: bool = True
     liveness: Liveness = Liveness(every=float("inf"))  # never
 

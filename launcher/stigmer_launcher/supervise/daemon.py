@@ -14,7 +14,7 @@ from stigmer_launcher.install.install import install_lock
 from stigmer_launcher.launch.database import require_usable
 from stigmer_launcher.launch.plan import Launch
 from stigmer_launcher.supervise import child, leftovers, logfile, phases, state
-from stigmer_launcher.supervise.signals import TO_STOP, SignalPipe
+from stigmer_launcher.supervise.signals import STOP_SIGNALS, SignalPipe
 from stigmer_launcher.supervise.supervisor import Supervisor
 from stigmer_launcher.system import locks, places, ports, process
 
@@ -78,7 +78,7 @@ def supervise_detached(launch: Launch) -> Iterator[ProgressEvent]:
         poller.register(signals.fileno(), select.POLLIN)
         while True:
             ready = {descriptor for descriptor, _ in poller.poll()}
-            if signals.fileno() in ready and set(signals.read()).intersection(TO_STOP):
+            if signals.fileno() in ready and set(signals.read()).intersection(STOP_SIGNALS):
                 yield {"event": "interrupted"}
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGTERM)

@@ -245,7 +245,7 @@ class _Decision:
 
     def describe_timeout(self, service: Service) -> str:
         reason = f": {service.not_ready_reason}" if service.not_ready_reason else ""
-        within = f"within {service.plan.seconds:g} s"
+        within = f"within {service.plan.ready_timeout:g} s"
         if service.phase != phases.PROVING:
             return f"was not ready {within}{reason}"
         returned = " and ".join(need for need in service.plan.needs if need in service.lost)
@@ -306,14 +306,14 @@ class _Decision:
         for service in self.services.values():
             if service.is_blocked and _all_run(self.needs(service)):
                 phase = phases.STARTING if service.phase == phases.STARTING else phases.PROVING
-                deadline = self.now + service.plan.seconds
+                deadline = self.now + service.plan.ready_timeout
                 self.put(service._replace(phase=phase, deadline=deadline, not_ready_reason=""), PROVE)
 
     def start_next(self) -> None:
         """Start all waiting services whose needs run; mark the stack as running once all services do."""
         for service in self.services.values():
             if service.phase == phases.WAITING and _all_run(self.needs(service)):
-                deadline, restarts = self.now + service.plan.seconds, service.restarts + bool(service.crashes)
+                deadline, restarts = self.now + service.plan.ready_timeout, service.restarts + bool(service.crashes)
                 started = service._replace(phase=phases.STARTING, since=self.now, deadline=deadline, restarts=restarts)
                 self.put(started, SPAWN)
         if self.stage == phases.STARTING and _all_run(self.services.values()):

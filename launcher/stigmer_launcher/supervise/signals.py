@@ -5,8 +5,8 @@ import signal
 from contextlib import suppress
 from typing import Self
 
-TO_STOP = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-HANDLED = (*TO_STOP, signal.SIGCHLD)
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+HANDLED = (*STOP_SIGNALS, signal.SIGCHLD)
 
 
 class SignalPipe:

@@ -16,7 +16,7 @@ from stigmer_launcher.launch.database import require_usable
 from stigmer_launcher.launch.plan import Launch
 from stigmer_launcher.supervise import control, leftovers, lifecycle, phases, state, watchdog
 from stigmer_launcher.supervise.services import ServiceProcess
-from stigmer_launcher.supervise.signals import TO_STOP, SignalPipe
+from stigmer_launcher.supervise.signals import STOP_SIGNALS, SignalPipe
 from stigmer_launcher.system import locks, process
 
 _INTERVAL = 2.0  # seconds between two calls of `_maintain`
@@ -59,7 +59,7 @@ class Supervisor:
         while self._state.stage != phases.STOPPED:
             self._wait()
             self._step()
-        self._watchdog.dismiss()
+        self._watchdog.stop()
         self._control.close()
         return not self._state.failed
 
@@ -141,7 +141,7 @@ class Supervisor:
     def _read_signals(self) -> None:
         """Turn signals into events; a second Ctrl-C skips the remaining grace periods."""
         received = set(self._signals.read())
-        if received.intersection(TO_STOP):
+        if received.intersection(STOP_SIGNALS):
             self._events.append(lifecycle.StopRequested(now=SIGINT in received and self._interrupted))
             self._interrupted = self._interrupted or SIGINT in received
         if SIGCHLD in received:

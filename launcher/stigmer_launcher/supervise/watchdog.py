@@ -44,8 +44,8 @@ class Watchdog:
         self._services = json.dumps([*services]).encode() + b"\n"
         self._send()
 
-    def dismiss(self) -> None:
-        """End the watchdog: there is nothing left to watch."""
+    def stop(self) -> None:
+        """Kill and reap the watchdog, once all services have stopped."""
         self._kill()
         if self.pid:
             os.waitpid(self.pid, 0)
@@ -60,7 +60,7 @@ class Watchdog:
             self._kill()
 
     def _kill(self) -> None:
-        """Kill the watchdog, if there is one; `dismiss` or the event loop reaps it."""
+        """Kill the watchdog, if there is one; `stop` or the event loop reaps it."""
         if self.pid:
             os.kill(self.pid, signal.SIGKILL)
 
@@ -70,7 +70,7 @@ class Watchdog:
 
 
 def _run_watchdog(connection: socket.socket, lock: str, token: str) -> int:
-    for signum in signals.TO_STOP:
+    for signum in signals.STOP_SIGNALS:
         signal.signal(signum, signal.SIG_IGN)
     child.daemonize(os.devnull, connection.fileno())  # the supervisor's pipes must break when it dies
     locks.try_acquire(lock)  # until this process ends

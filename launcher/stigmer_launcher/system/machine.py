@@ -18,13 +18,13 @@ def binary_target(path: str) -> str:
     """Return the target of an ELF or Mach-O file; empty for another file, or one that cannot be read."""
     try:
         with open(path, "rb", buffering=0) as stream:
-            head = stream.read(20)
+            header = stream.read(20)
     except OSError:
         return ""
-    if head[:4] == b"\x7fELF":
-        number = int.from_bytes(head[18:20], "big" if head[5:6] == b"\x02" else "little")
+    if header[:4] == b"\x7fELF":
+        number = int.from_bytes(header[18:20], "big" if header[5:6] == b"\x02" else "little")
         return _ELF.get(number, f"another machine (ELF {number})")
-    if head[:4] == b"\xcf\xfa\xed\xfe":
-        number = int.from_bytes(head[4:8], "little")
+    if header[:4] == b"\xcf\xfa\xed\xfe":
+        number = int.from_bytes(header[4:8], "little")
         return _MACHO.get(number, f"another machine (Mach-O {number:#x})")
     return ""
