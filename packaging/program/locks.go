@@ -35,7 +35,7 @@ func try(path string) (*Lock, error) {
 		}
 		if err != nil {
 			return nil, &Failure{
-				fmt.Sprintf("the file system of %s has no locks: %v", path, err),
+				fmt.Sprintf("the file system of %s does not support locks: %v", path, err),
 				"set STIGMER_HOME to a directory on a local disk", 1,
 			}
 		}

@@ -118,8 +118,8 @@ def _unusable(path: str, error: OSError) -> HomeError:
     directory = os.path.dirname(path)
     if error.filename is None:
         return HomeError(
-            f"the file system of {directory} has no locks: {error.strerror}",
-            "put it on a local disk: set STIGMER_HOME to a directory there",
+            f"the file system of {directory} does not support locks: {error.strerror}",
+            "set STIGMER_HOME to a directory on a local disk",
         )
     if isinstance(error, PermissionError):
         return unwritable(path, os.path.dirname(directory))

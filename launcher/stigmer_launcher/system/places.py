@@ -41,7 +41,7 @@ def find_places(environ: Mapping[str, str]) -> Places:
         shown = os.fsencode(home).decode(errors="backslashreplace")
         raise HomeError(
             f"the path of the home is not UTF-8 text: {shown}",
-            "set STIGMER_HOME to a directory whose name is: `export STIGMER_HOME=/path/to/directory`",
+            "set STIGMER_HOME to another directory: `export STIGMER_HOME=/path/to/directory`",
         ) from None
     names = ("bin", "versions", "run", "logs", "config.yaml")
     return Places(home, *(os.path.join(home, name) for name in names))

@@ -12,8 +12,8 @@ from stigmer_launcher.errors import LimitError
 RUN_TOKEN = "STIGMER_RUN"  # noqa: S105 - the variable that marks every process of a run
 _KILL_SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 _BOOT = "/proc/sys/kernel/random/boot_id"
-_WANTED_FILES = 10240  # the largest that macOS accepts whatever its hard limit says (OPEN_MAX, setrlimit(2))
-_NEEDED_FILES = 256  # what macOS gives a program by default
+_WANTED_FILES = 10240  # the most that macOS accepts, even below a higher hard limit (OPEN_MAX, setrlimit(2))
+_NEEDED_FILES = 256  # the default limit of macOS
 _POLL_INTERVAL = 0.002  # seconds, where there are no pidfds
 
 
