@@ -1,5 +1,6 @@
 """The home and the keg are found from the environment alone, and what is wrong is said."""
 
+import contextlib
 import os
 import pwd
 import subprocess
@@ -10,7 +11,7 @@ import pytest
 
 from stigmer_launcher.errors import HomeError, KegError
 from stigmer_launcher.system import darwin
-from stigmer_launcher.system.places import find_places, installed_libexec, unwritable
+from stigmer_launcher.system.places import find_places, installed_libexec, unwritable, unwritable_files
 
 OWN_HOME = f"{pwd.getpwuid(os.getuid()).pw_dir}/.stigmer"
 
@@ -123,3 +124,19 @@ def test_a_home_that_does_not_exist_below_a_directory_that_its_owner_closed_is_a
     error = unwritable(str(above / "home"), str(above / "home"))
     subprocess.run(["/bin/sh", "-c", error.remedy.partition("`")[2].partition("`")[0]], check=True)
     assert above.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_file_that_another_process_renames_meanwhile_is_no_unwritable_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The state file is written beside its place, and renamed."""
+    (tmp_path / "state.json.new").touch()
+    access = os.access
+
+    def access_after_the_rename(path: str, mode: int) -> bool:
+        with contextlib.suppress(FileNotFoundError):
+            (tmp_path / "state.json.new").rename(tmp_path / "state.json")
+        return access(path, mode)
+
+    monkeypatch.setattr(os, "access", access_after_the_rename)
+    assert [str(error) for error in unwritable_files(str(tmp_path), str(tmp_path))] == []

@@ -30,7 +30,6 @@ def supervise(launch: Launch, emit: Callable[[ProgressEvent], None]) -> int:
     """
     gc.freeze()  # imported modules are never collected, so the watchdog keeps sharing their pages
     gc.enable()
-    _check_system(launch)
     os.chdir(launch.places.home)  # the working directory of the services
     instance = state.Instance(launch.places.run)
     log = logfile.LogFile(logfile.log_path(launch.places.logs, _LOG_NAME), launch.secrets)
@@ -67,7 +66,6 @@ def supervise_detached(launch: Launch) -> Iterator[ProgressEvent]:
 
     Forwards stop signals to it, so that an interrupted start leaves nothing behind.
     """
-    _check_system(launch)
     reader, writer = os.pipe()
     pending = b""
     with open(reader, "rb", buffering=0) as stream, SignalPipe() as signals:
@@ -90,8 +88,8 @@ def supervise_detached(launch: Launch) -> Iterator[ProgressEvent]:
                 yield from map(json.loads, lines)
 
 
-def _check_system(launch: Launch) -> None:
-    """Check the home and the limit of open files, while errors can still be shown; LauncherError for a problem."""
+def check_system(launch: Launch) -> None:
+    """Check what a supervisor needs, before it leaves the terminal; LauncherError or OSError when something is missing."""
     places.prepare_home(launch.places.home, launch.places.run, launch.places.logs)
     for error in places.unwritable_files(launch.places.home, launch.places.run, launch.places.logs):
         raise error

@@ -107,7 +107,8 @@ def unwritable_files(home: str, *directories: str) -> Iterator[HomeError]:
         paths = [directory]
         with suppress(OSError), os.scandir(directory) as entries:  # the user manages the targets of links
             paths += (entry.path for entry in entries if entry.is_file(follow_symlinks=False))
-        yield from (unwritable(path, home) for path in paths if not os.access(path, os.W_OK))
+        # Another process may have renamed or removed a file since it was listed.
+        yield from (unwritable(path, home) for path in paths if not os.access(path, os.W_OK) and os.path.exists(path))
 
 
 def explain(error: OSError, directory: str) -> HomeError:
@@ -130,7 +131,7 @@ def unwritable(path: str, home: str, *, read_only: bool = False) -> HomeError:
         path = os.path.dirname(path)
     owner, has_home, text = os.stat(path).st_uid, os.path.exists(home), f"no permission to write {path}"
     if read_only or os.statvfs(path).f_flag & os.ST_RDONLY:
-        return HomeError(f"{path} is on a read-only file system", f"mount it writable, {ANOTHER_DISK}")
+        return HomeError(f"{home} is on a read-only file system", f"mount it writable, {ANOTHER_DISK}")
     if owner == os.geteuid():
         command = f"chmod -R u+rwX {shlex.quote(home)}" if has_home else f"chmod u+rwx {shlex.quote(path)}"
         return HomeError(text, f"run `{command}`, {ANOTHER_DISK}")

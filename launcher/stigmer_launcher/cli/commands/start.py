@@ -90,6 +90,7 @@ def _run(launch: Launch, invocation: Invocation, context: Context) -> int | None
             context.out.line("All services running")
             service_manager.notify_ready(context.environ)
 
+    daemon.check_system(launch)
     if in_foreground:
         job = service_manager.launchd_job(context.environ, os.getppid())
         code = daemon.supervise(launch._replace(job=job), emit)
