@@ -36,3 +36,11 @@ def test_a_low_hard_limit_is_an_error_that_says_what_to_raise(launcher: Stigmer,
 def test_other_commands_do_not_need_many_files(running: Stigmer) -> None:
     assert limited(running, 32, 32, "server", "status").code == 0
     assert limited(running, 32, 32, "server", "stop").code == 0
+
+
+def test_a_restart_with_a_low_hard_limit_leaves_the_running_server_alone(running: Stigmer) -> None:
+    before = running.pids()
+    done = limited(running, 64, 64, "server", "restart")
+    assert done.code == 1
+    assert "only 64 files may be open at a time (hard limit)" in done.err
+    assert running.pids() == before

@@ -77,6 +77,7 @@ def _prepare(places: Places, ports: Mapping[str, int], context: Context) -> Laun
     )
     if installed:
         out.done("Extracting binaries")
+    daemon.check_system(launch)
     return launch._replace(asked_ports=ports)
 
 
@@ -90,7 +91,6 @@ def _run(launch: Launch, invocation: Invocation, context: Context) -> int | None
             context.out.line("All services running")
             service_manager.notify_ready(context.environ)
 
-    daemon.check_system(launch)
     if in_foreground:
         job = service_manager.launchd_job(context.environ, os.getppid())
         code = daemon.supervise(launch._replace(job=job), emit)
