@@ -110,7 +110,7 @@ def render_table(results: Mapping[str, Result]) -> str:
 
 def render_report(results: Mapping[str, Result], machine: Sequence[str], commands: Sequence[str], seen: str) -> str:
     """Give the whole report; `machine` and `commands` are its lines, `seen` says what else ran meanwhile."""
-    missed = [ROWS[key].what for key, result in results.items() if not is_met(ROWS[key], result)]
+    missed = dict.fromkeys(ROWS[key].what for key, result in results.items() if not is_met(ROWS[key], result))
     verdict = f"Missed: {'; '.join(missed)}." if missed else "Every figure is reached."
     terms = [f"* {row.what}: {row.terms}" for row in ROWS.values()]
     parts = (

@@ -56,3 +56,9 @@ def test_the_bare_interpreter_must_be_the_frozen_one(tmp_path: Path) -> None:
     library.write_bytes(b"\x7fELF versions/3.11.7\0 more")
     assert has_python(tmp_path, "3.11.7")
     assert not has_python(tmp_path, "3.12.1")
+
+
+def test_what_misses_in_two_rows_is_named_once_in_the_verdict() -> None:
+    slow = Result(1.2, "6 ms : 5 ms", 3)
+    report = render_report({**MET, "stop": slow, "stop-order": slow}, ["2 cores"], ["scripts/bench KEG"], "")
+    assert "Missed: stop of an idle stack." in report
