@@ -50,7 +50,8 @@ def _stop_supervisor(instance: state.Instance, out: Terminal) -> int:
     if not (pid := state.supervisor_pid(instance)):
         return 0
     identity, shown = process.identity(pid), ""
-    process.send_signal(pid, identity, signal.SIGTERM)  # first: the services stop while the state is read
+    process.send_signal(pid, identity, signal.SIGTERM)
+    process.wait_for_end(pid, identity, _REFRESH_INTERVAL)  # read the state later: now the services need the processor
     deadline = time.monotonic() + state.living_snapshot(instance).grace + state.STOP_MARGIN
     while state.supervisor_pid(instance) == pid or process.is_same_process(pid, identity):  # the lock is released first
         if time.monotonic() > deadline:
