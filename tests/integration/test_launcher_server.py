@@ -121,6 +121,13 @@ def test_another_port_than_that_of_the_running_server_is_refused_and_a_restart_n
     assert running.status()["ports"] == ports
 
 
+def test_a_port_that_the_running_server_does_not_have_is_refused_by_its_name(running: Stigmer) -> None:
+    """Once the error named a restart with that port, which is refused."""
+    refused = running("server", "--port", "web=80")
+    assert refused.code == 2
+    assert "there is no port web; there are temporal, server" in refused.err
+
+
 @pytest.mark.parametrize("given", ["server", "server=", "server=x", "server=0", "server=65536", "=1", "web=80"])
 def test_a_port_that_makes_no_sense_is_refused(launcher: Stigmer, given: str) -> None:
     done = launcher("server", "--port", given)

@@ -84,7 +84,7 @@ def test_a_damaged_file_is_named_with_the_way_to_heal_it(keg: Path, places: Plac
     assert "agent-runner.lib/a/1.so is missing" in deep.text
 
 
-def test_only_the_deep_look_sees_another_content_of_the_keg_but_any_sees_a_missing_file(
+def test_only_the_deep_look_sees_another_content_of_the_keg_but_any_sees_a_missing_or_a_cut_file(
     keg: Path, places: Places
 ) -> None:
     """It hashes everything, in the home and in the keg."""
@@ -95,6 +95,8 @@ def test_only_the_deep_look_sees_another_content_of_the_keg_but_any_sees_a_missi
     assert finding.level == PROBLEM
     assert "temporal does not have the released content" in finding.text
     assert finding.remedy == "run `brew reinstall stigmer`"
+    path.write_bytes(b"")
+    assert "temporal has 0 bytes instead of" in found(look(keg, places), "Components", "temporal").text
     path.unlink()
     assert "temporal is missing" in found(look(keg, places), "Components", "temporal").text
 

@@ -21,13 +21,11 @@ def _installed(context: DoctorContext, keg: payload.Keg) -> Iterator[Finding]:
     directory = versions.directory_of(context.places, keg.id)
     installed = manifest.read_manifest(directory)
     if context.deep:
-        modified = _compare(keg, directory) if os.path.isdir(directory) else {}
-        in_keg = _compare(keg, f"{keg.libexec}/components")
+        modified = _compare(keg, directory, deep=True) if os.path.isdir(directory) else {}
     else:
         changed = manifest.modified_files(directory, installed) if installed else ()
         modified = dict.fromkeys(changed, "modified since installation")
-        missing = [e.path for e in payload.files_of(keg.payload) if manifest.fingerprint(keg.source(e.path)) is None]
-        in_keg = dict.fromkeys(missing, "is missing")
+    in_keg = _compare(keg, f"{keg.libexec}/components", deep=context.deep)
     for part in keg.payload.components:
         if broken := _flaws(part.files, in_keg):
             damage = f"{part.version}: the keg is damaged: {broken}"
@@ -46,15 +44,15 @@ def _flaws(files: Sequence[payload.FileEntry], flaws: Mapping[str, str]) -> str:
     return ", ".join(texts[:3]) + (f", and {len(texts) - 3} more" if len(texts) > 3 else "")
 
 
-def _compare(keg: payload.Keg, directory: str) -> dict[str, str]:
+def _compare(keg: payload.Keg, directory: str, *, deep: bool) -> dict[str, str]:
     """Return each file's flaw compared with its release, or with the keg's file if Homebrew has relocated that."""
     flaws = {}
     for entry in payload.files_of(keg.payload):
         path, source = f"{directory}/{entry.path}", keg.source(entry.path)
-        flaw = manifest.flaw(path, entry)
+        flaw = manifest.flaw(path, entry, deep=deep)
         if flaw and manifest.is_relocated(source):
             poured = entry._replace(size=os.path.getsize(source), sha256=manifest.sha256_of(source))
-            flaw = manifest.flaw(path, poured)
+            flaw = manifest.flaw(path, poured, deep=deep)
         flaws[entry.path] = flaw
     return flaws
 

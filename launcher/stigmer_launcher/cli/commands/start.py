@@ -105,10 +105,11 @@ def _run(launch: Launch, invocation: Invocation, context: Context) -> int | None
 
 
 def _require_ports(asked: Mapping[str, int], snapshot: state.Snapshot) -> None:
-    """Raise PortError when the running server uses other ports than the command line asks for."""
-    others = {name: number for name, number in asked.items() if snapshot.ports.get(name) != number}
-    if others:
-        used = ", ".join(f"{name}={snapshot.ports.get(name, 'none')}" for name in others)
+    """Raise PortError when the running server uses other ports than the command line asks for, UsageError for unknown ones."""
+    if unknown := [name for name in asked if name not in snapshot.ports]:
+        raise UsageError(f"there is no port {unknown[0]}; there are {', '.join(snapshot.ports)}")
+    if others := {name: number for name, number in asked.items() if snapshot.ports[name] != number}:
+        used = ", ".join(f"{name}={snapshot.ports[name]}" for name in others)
         words = " ".join(f"--port {name}={number}" for name, number in others.items())
         raise PortError(f"the server runs already, with other ports: {used}", f"run `stigmer server restart {words}`")
 
