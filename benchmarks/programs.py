@@ -55,13 +55,9 @@ def start_programs(launch: Launch) -> Started:
 
 def make_directories(launch: Launch) -> None:
     """Make the home, the logs' directory, and every directory a program is told of."""
-    told = (text for each in launch.services.values() for text in (*each.command[1:], *each.environment.values()))
-    paths = (
-        Path(launch.places.home, text) for text in told if text.startswith((launch.places.home + os.sep, f".{os.sep}"))
-    )
-    inside = (path.parent for path in paths)
-    for directory in (Path(launch.places.logs), *inside):
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    inside = (directory for each in launch.services.values() for directory in each.directories)
+    for directory in (launch.places.logs, *inside):
+        Path(directory).mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 def reactions(launch: Launch, processes: Processes) -> dict[str, float]:

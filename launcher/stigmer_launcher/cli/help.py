@@ -35,8 +35,7 @@ def _parts(command: Command) -> Iterator[str]:
     if command.choices:
         yield f"{command.arguments[0]} is one of {', '.join(command.choices)}.\n"
     hidden = command if command.words else find(("server", "start"))  # an alias of `server`
-    below = [each for each in subtree(command.words) if each != hidden]
-    if below:
+    if below := [each for each in subtree(command.words) if each != hidden]:
         yield _columns("Commands", ((usage(each), each.summary) for each in below))
     yield _columns("Options", ((describe_option(option), option.help) for option in (*command.options, HELP)))
     if command is ROOT:

@@ -91,8 +91,7 @@ def require_key(llm: Llm, ask: Callable[[str], str | None]) -> Llm:
     if not llm.needs_key:
         return llm
     answer = ask(f"API key for {llm.provider} (not shown, not stored): ")
-    key = (answer or "").strip()
-    if not key:
+    if not (key := (answer or "").strip()):
         why = ", and there is no terminal to ask for it" if answer is None else ""
         remedy = f"set {DEFAULTS[llm.provider].variable} (or {_KEY}) in the environment and run the command again"
         raise LauncherError(f"{llm.provider} needs an API key{why}", remedy)

@@ -121,8 +121,7 @@ def _service(context: DoctorContext, service: state.ServiceSnapshot) -> Iterator
 
 
 def _port(context: DoctorContext, name: str, number: int) -> Finding:
-    owner = ports.port_owner(number)
-    if owner is None:
+    if (owner := ports.port_owner(number)) is None:
         if not ports.is_free(number):
             return Finding(name, PROBLEM, f"{number}: taken, owner unknown")
         if context.supervisor_pid and context.snapshot.state == phases.RUNNING:

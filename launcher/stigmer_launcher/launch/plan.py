@@ -30,6 +30,7 @@ class ServiceLaunch(NamedTuple):
     port: int
     proofs: tuple[ResolvedProof, ...]
     database: str = ""
+    directories: tuple[str, ...] = ()  # of the files that it writes to
 
     def checks(self, group: int, spawned: float, *, was_ready: bool = False) -> list[tuple[str, Check]]:
         """Return address and check of each proof, of the first alone if it `was_ready`; `spawned` is an epoch time."""

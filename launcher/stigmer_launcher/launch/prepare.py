@@ -6,11 +6,11 @@ What can fail fails here, before anything runs and while the user may still be a
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from stigmer_launcher.config.file import create_config, read_config
-from stigmer_launcher.config.llm import ask_terminal, find_llm, require_key
+from stigmer_launcher.config.file import Config, create_config, read_config
+from stigmer_launcher.config.llm import Llm, ask_terminal, find_llm, require_key
 from stigmer_launcher.install import versions
 from stigmer_launcher.install.install import install
-from stigmer_launcher.install.payload import Component, Payload, Proof, read_keg
+from stigmer_launcher.install.payload import Component, Keg, Payload, Proof, read_keg
 from stigmer_launcher.install.preflight import require_start_space
 from stigmer_launcher.launch import environment
 from stigmer_launcher.launch.database import named_database
@@ -37,24 +37,41 @@ def prepare(
     `in_use` returns the versions to keep; `installing` is called before the installation, after the last prompt. With
     `leftovers` of a killed server, the ports are checked later, when its processes have ended.
     """
-    if "USER" not in environ:  # Temporal needs it where /etc/passwd does not have the user
-        environ = {**environ, "USER": user_name(os.geteuid())}
     config = read_config(places.config)
     llm = require_key(find_llm(environ, config), ask_terminal)
     keg = read_keg(installed_libexec(environ))
-    components, directory = keg.payload.components, versions.directory_of(places, keg.id)
-    external = environment.external_address(components, config, environ)
-    managed = [part for part in components if not (external and part.external)]
-    ports = environment.ports_of(keg.payload, config, chosen_ports)
+    launch = _compose(keg, config, llm, chosen_ports, places, environ)
+    if not leftovers:
+        require_free(launch.ports)
+    installing()
+    installed = install(keg, places, report, in_use=in_use)
+    if create_config(places):
+        report(f"Created {places.config}")
+    directories = (directory for service in launch.services.values() for directory in service.directories)
+    prepare_home(places.home, places.logs, *directories)
+    require_start_space(places.home)
+    return launch, installed
+
+
+def _compose(
+    keg: Keg, config: Config, llm: Llm, chosen_ports: Mapping[str, int], places: Places, environ: Mapping[str, str]
+) -> Launch:
+    """Compose the launch of a keg's components, with the values of every variable filled in."""
+    if "USER" not in environ:  # Temporal needs it where /etc/passwd does not have the user
+        environ = {**environ, "USER": user_name(os.geteuid())}
+    payload, token = keg.payload, os.urandom(16).hex()
+    external = environment.external_address(payload.components, config, environ)
+    ports = environment.ports_of(payload, config, chosen_ports)
     values = environment.variables(places.home, ports, external, llm, config, environ)
-    token = os.urandom(16).hex()
+    directory = versions.directory_of(places, keg.id)
     services: dict[str, ServiceLaunch] = {}
-    for part in components:
-        command = environment.command_of(part, directory, values, keg.payload.inherit, environ)
+    for part in payload.components:
+        command = environment.command_of(part, directory, values, payload.inherit, environ)
         command.env[RUN_TOKEN] = token
-        services[part.name] = _service(part, command, keg.payload, values, managed=part in managed)
-    launch = Launch(
-        version=keg.payload.version,
+        services[part.name] = _service(part, command, payload, values, managed=not (external and part.external))
+    managed = (part for part in payload.components if services[part.name].plan.managed)
+    return Launch(
+        version=payload.version,
         installed=keg.id,
         directory=directory,
         places=places,
@@ -63,17 +80,8 @@ def prepare(
         temporal=values["temporal.address"],
         secrets=tuple(filter(None, (llm.api_key,))),
         services=services,
-        restart=keg.payload.restart,
+        restart=payload.restart,
     )
-    if not leftovers:
-        require_free(launch.ports)
-    installing()
-    installed = install(keg, places, report, in_use=in_use)
-    if create_config(places):
-        report(f"Created {places.config}")
-    prepare_home(places.home, places.logs, *_directories(components, values))
-    require_start_space(places.home)
-    return launch, installed
 
 
 def _service(
@@ -85,7 +93,8 @@ def _service(
     port = int(values[f"port.{part.ports[0][0]}"]) if part.ports else 0
     proofs = tuple(_resolve(proof, payload, values, managed=managed) for proof in part.readiness.proofs)
     database = named_database(command.argv, values["home"]) if managed else ""
-    return ServiceLaunch(plan, part.version, command.argv, command.env, port, proofs, database)
+    directories = tuple(_directories(part, values))
+    return ServiceLaunch(plan, part.version, command.argv, command.env, port, proofs, database, directories)
 
 
 def _resolve(proof: Proof, payload: Payload, values: Mapping[str, str], *, managed: bool) -> ResolvedProof:
@@ -100,9 +109,8 @@ def _resolve(proof: Proof, payload: Payload, values: Mapping[str, str], *, manag
     return ResolvedProof(proof.kind, address, values["temporal.namespace"], queues)
 
 
-def _directories(components: Iterable[Component], values: Mapping[str, str]) -> Iterator[str]:
+def _directories(part: Component, values: Mapping[str, str]) -> Iterator[str]:
     """Yield the directory of every file below the home that the arguments or environment of a component name."""
-    for part in components:
-        for text in (*part.arguments, *(value for _, value in part.environment)):
-            if text.startswith(("{home}/", "{home.relative}/")):
-                yield os.path.dirname(os.path.join(values["home"], environment.fill(text, values, part)))
+    for text in (*part.arguments, *(value for _, value in part.environment)):
+        if text.startswith(("{home}/", "{home.relative}/")):
+            yield os.path.dirname(os.path.join(values["home"], environment.fill(text, values, part)))

@@ -49,8 +49,7 @@ def fork(run_child: Callable[[], int]) -> int:
     """
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
-        pid = os.fork()
-        if pid:
+        if pid := os.fork():
             return pid
         code = 127  # a shell's code for a command that cannot be run
         try:

@@ -42,8 +42,7 @@ def supervise(launch: Launch, emit: Callable[[ProgressEvent], None]) -> int:
         emit_and_log({"event": "note", "text": text})
 
     try:
-        lock = locks.try_acquire(instance.lock)
-        if lock is None:
+        if (lock := locks.try_acquire(instance.lock)) is None:
             emit({"event": "busy", "pid": state.supervisor_pid(instance)})
             return 0
         with lock:
@@ -81,8 +80,7 @@ def supervise_detached(launch: Launch) -> Iterator[ProgressEvent]:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGTERM)
             if reader in ready:
-                data = stream.read(65536)
-                if not data:
+                if not (data := stream.read(65536)):
                     return
                 *lines, pending = (pending + data).split(b"\n")
                 yield from map(json.loads, lines)

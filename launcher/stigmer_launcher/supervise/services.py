@@ -100,8 +100,7 @@ class ServiceProcess:
         """Copy available output to the log, limited so that one service does not block the event loop."""
         with suppress(BlockingIOError):
             for _ in range(_CHUNKS):
-                data = os.read(self.output, _CHUNK)
-                if not data:
+                if not (data := os.read(self.output, _CHUNK)):
                     self._close_output()
                     break
                 self.log.write(data)

@@ -78,8 +78,7 @@ def acquire(path: str, seconds: float, report: Callable[[str], None] = lambda _:
     """Acquire the lock, or raise BusyError after `seconds`; `report` the process that holds it and what it does (`doing`)."""
     deadline, reported = time.monotonic() + seconds, 0
     while (lock := try_acquire(path)) is None:
-        pid = holder(path)
-        if pid not in (0, reported):
+        if (pid := holder(path)) not in (0, reported):
             report(f"Waiting for process {pid}, which {doing}")
             reported = pid
         if time.monotonic() > deadline:

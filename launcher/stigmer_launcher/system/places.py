@@ -72,8 +72,7 @@ def installed_libexec(environ: Mapping[str, str]) -> str:
         else:
             program = os.readlink("/proc/self/exe")
         return os.path.dirname(os.path.dirname(os.path.realpath(program)))  # an upgrade changes the links to it
-    libexec = environ.get("STIGMER_PAYLOAD", "")
-    if not libexec:
+    if not (libexec := environ.get("STIGMER_PAYLOAD", "")):
         raise KegError(
             "this launcher runs from a checkout, without a keg",
             "set STIGMER_PAYLOAD to a libexec directory (one that holds payload.json and components/)",
