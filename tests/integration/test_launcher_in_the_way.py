@@ -1,5 +1,6 @@
 """Others at the same time, and others on our ports: one server comes of it, or an error that names them."""
 
+import os
 import socket
 from pathlib import Path
 
@@ -42,12 +43,13 @@ def test_a_port_of_another_stigmer_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.stack(stigmer_server="slow=1")
-def test_a_port_taken_at_the_last_moment_fails_the_start(launcher: Stigmer) -> None:
+def test_a_port_taken_at_the_last_moment_fails_the_start_and_is_named(launcher: Stigmer) -> None:
+    """Once the error was whatever the service printed that came too late."""
     process = launcher.popen("server")
     eventually(lambda: "stigmer-server: starting" in launcher.log("supervisor"), "the start")
     port = launcher.status()["ports"]["server"]
     with socket.create_server(("127.0.0.1", port)):
         done = finished(process)
     assert done.code == 1
-    assert "stigmer-server exited with status 1" in done.err
-    assert "Address already in use" in done.err
+    assert f"port {port} (server) is taken by " in done.err
+    assert f"(process {os.getpid()})" in done.err

@@ -83,7 +83,7 @@ def follow(*events: dict[str, Any], live: bool = False) -> str:
     progress = Progress(Terminal(out, live=live, colour=False, unicode=True))
     for event in events:
         progress.handle(event)
-    progress.require_started()
+    progress.require_started({})
     return out.getvalue()
 
 

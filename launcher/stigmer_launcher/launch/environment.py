@@ -97,8 +97,7 @@ def variables(
 
 def executable_of(component: Component, directory: str, environ: Mapping[str, str]) -> str:
     """Return the executable that the component's override variable names, else its own; ConfigError when it cannot run."""
-    named = environ.get(component.override, "") if component.override else ""
-    if not named:
+    if not (named := environ.get(component.override, "")):
         return os.path.join(directory, component.entry)
     if found := _why_not_runnable(named):
         raise ConfigError(f"{component.override} names {named}, which {found}", "correct the variable or unset it")

@@ -13,6 +13,7 @@ from stigmer_launcher.launch.prepare import prepare
 from stigmer_launcher.supervise import daemon, phases, state
 from stigmer_launcher.system import service_manager
 from stigmer_launcher.system.places import Places, find_places
+from stigmer_launcher.system.ports import require_free
 
 _INTERRUPTED = 130
 _IN_DOUBT = (phases.PROVING, phases.DEGRADED)
@@ -98,7 +99,7 @@ def _run(launch: Launch, invocation: Invocation, context: Context) -> int | None
         for event in daemon.supervise_detached(launch):
             emit(event)
         code = _INTERRUPTED if progress.interrupted else 0
-    progress.require_started()
+    progress.require_started(launch.ports)
     if not (in_foreground or progress.superseded or progress.interrupted):
         _show(state.living_snapshot(state.Instance(launch.places.run)), context, "All services running")
     return None if progress.superseded else code
@@ -190,12 +191,13 @@ class Progress:
             self._failure = event
             self._out.line(f"Starting {name}... {self._out.paint(self._out.mark('failed'), 'red')}")
 
-    def require_started(self) -> None:
-        """Raise StartError, with the last lines of the first service that failed, when the services did not start."""
+    def require_started(self, ports: Mapping[str, int]) -> None:
+        """Raise PortError if one of the `ports` was taken meanwhile, else StartError with a service's last lines."""
         if self._started or self.superseded or self.interrupted:
             return
         if not self._failure:
             raise StartError("the supervisor ended before all services ran", "run `stigmer server logs supervisor`")
+        require_free(ports)
         from stigmer_launcher.cli.logtext import readable  # its regular expressions cost a start that succeeds
 
         event = self._failure
