@@ -61,3 +61,18 @@ def test_what_is_compiled_into_a_wheel_is_named(tmp_path: Path) -> None:
         "pkg:generic/openssl@4.0": "Apache-2.0",
         "pkg:cargo/two@2": "ISC",
     }
+
+
+def test_a_wheel_that_lists_itself_keeps_what_it_says_of_its_licence(tmp_path: Path) -> None:
+    """Auditwheel writes such a list into every wheel that it copies libraries into."""
+    parts = [
+        {"name": "One_Two", "version": "1.0", "purl": "pkg:pypi/one-two@1.0?file_name=one_two-1.0-py3-none-any.whl"},
+        {"name": "libone", "version": "2", "purl": "pkg:rpm/almalinux/libone@2"},
+    ]
+    listed = {"sboms/auditwheel.cdx.json": json.dumps({"components": parts}), "licenses/LICENSE": MIT}
+    install(tmp_path, "One_Two", metadata="License: MIT", described=listed)
+    found = [(each.purl, each.licence, each.texts) for each in credit_python(tmp_path, {"one-two"})]
+    assert found == [
+        ("pkg:pypi/one-two@1.0", "MIT", (MIT,)),
+        ("pkg:rpm/almalinux/libone@2", "NOASSERTION", ()),
+    ]

@@ -55,14 +55,17 @@ def _declared(entry: metadata.Distribution) -> Iterator[str]:
 
 
 def _inside(entry: metadata.Distribution) -> Iterator[Credit]:
+    own = purl_of("pypi", _name(entry), entry.version)
     for file in entry.files or ():
         if "sboms" in file.parts[1:-1] and file.name.endswith(".json"):
             listed = json.loads(Path(str(file.locate())).read_text(encoding="utf-8"))
             for part in listed.get("components", ()):
-                purl = str(part.get("purl", ""))
-                if purl and "file:" not in purl:  # else it is a folder of the distribution's own source
+                whole = str(part.get("purl", ""))
+                purl = whole.partition("?")[0]
+                # A folder of the distribution's own source has no name outside; auditwheel lists the wheel itself, too.
+                if "file:" not in whole and purl not in {"", own}:
                     licence = conclude([*_said(part), *_KNOWN.get(part["name"], ())], ())
-                    yield Credit(part["name"], part["version"], licence, purl.partition("?")[0])
+                    yield Credit(part["name"], part["version"], licence, purl)
 
 
 def _said(part: Mapping[str, Any]) -> list[str]:
