@@ -59,7 +59,7 @@ def credit(folder: Path, *modules: GoModule, main: GoModule | None = None) -> di
     env = {"PATH": os.environ["PATH"], "HOME": str(folder / "home"), "GOSUMDB": "off"}
     env["GOPROXY"] = f"file://{folder}/proxy"
     info = BuildInfo("1.26.8", main or GoModule("ours.example", "(devel)", ""), modules)
-    told = credit_go(info, program=found, cache=folder / "cache", env=env, report=lambda _: None)
+    told = credit_go(info, licence="ISC", program=found, cache=folder / "cache", env=env, report=lambda _: None)
     return {each.name: each for each in told}
 
 
@@ -82,6 +82,17 @@ def test_a_folder_beside_the_main_module_has_its_licence(tmp_path: Path) -> None
     main, part = GoModule("a.example/main", "v1.2.3", ""), GoModule("a.example/main/part", "v0.0.0", "")
     found = credit(tmp_path, part, main=main)
     assert (found["a.example/main/part"].licence, found["a.example/main"].texts) == ("MIT", (MIT,))
+
+
+def test_a_module_of_the_tree_that_a_program_is_built_from_has_the_licence_of_its_component(tmp_path: Path) -> None:
+    """Go names no version of the main module then, so that no text of it can be fetched."""
+    checksum = serve_module(tmp_path / "proxy", "a.example/one", "v1.0.0", {"README": "no licence\n"})
+    part, bare = GoModule("ours.example/libs", "(devel)", ""), GoModule("a.example/one", "v1.0.0", checksum)
+    found = credit(tmp_path, part, bare)
+    assert {name: each.licence for name, each in found.items() if name != "go"} == {
+        "ours.example/libs": "ISC",
+        "a.example/one": "NOASSERTION",
+    }
 
 
 @pytest.mark.parametrize(

@@ -21,12 +21,18 @@ Texts = dict[str, list[str]]
 
 
 def credit_go(
-    info: BuildInfo, *, program: Path, cache: Path, env: Mapping[str, str], report: Callable[[str], None]
+    info: BuildInfo,
+    *,
+    licence: str,
+    program: Path,
+    cache: Path,
+    env: Mapping[str, str],
+    report: Callable[[str], None],
 ) -> tuple[Credit, ...]:
     """Name Go and every module of a program with its licence texts; `program` is the Go command that fetches.
 
-    A module that was a folder beside the main one has the main one's licence. DownloadError when a source is not to be
-    had, or is another one than was linked.
+    A module that was a folder beside the main one has the main one's licence: that of its texts, or `licence` where it
+    is built from a folder itself. DownloadError when a source is not to be had, or is another one than was linked.
     """
     main = () if info.main.version in {"", "(devel)"} else (info.main,)
     places = {module: _place(cache, module) for module in (*main, *info.modules) if module in main or module.sum}
@@ -35,12 +41,17 @@ def credit_go(
         _fetch(missing, program, cache, env)
     texts = {module: json.loads(place.read_text(encoding="utf-8")) for module, place in places.items()}
     known = texts.get(info.main, {"own": [], "inner": []})
-    return (_go(info.go, program), *(_credit(module, texts.get(module, known)) for module in (*main, *info.modules)))
+    declared = () if main else (licence,)
+    modules = (
+        _credit(module, () if module in texts else declared, texts.get(module, known))
+        for module in (*main, *info.modules)
+    )
+    return (_go(info.go, program), *modules)
 
 
-def _credit(module: GoModule, texts: Texts) -> Credit:
+def _credit(module: GoModule, declared: tuple[str, ...], texts: Texts) -> Credit:
     purl = purl_of("golang", module.path, module.version)
-    return Credit(module.path, module.version, conclude((), texts["own"]), purl, (*texts["own"], *texts["inner"]))
+    return Credit(module.path, module.version, conclude(declared, texts["own"]), purl, (*texts["own"], *texts["inner"]))
 
 
 def _go(version: str, program: Path) -> Credit:

@@ -87,16 +87,18 @@ def _credit(context: BuildContext, step: Step, needs: Needs) -> Credits:
     else:
         part = _component(context, step)
         if not is_frozen(part):
-            return credit.credit_program(made, part.license, partial(_credit_go, context), workspace=context.workspace)
+            credit_go = partial(_credit_go, context, part.license)
+            return credit.credit_program(made, part.license, credit_go, workspace=context.workspace)
         source, licence = context.service_of(part), part.license
     environment = _environment_of(context, parse_target(step.target), source)
     return credit.credit_bundle(made, licence, environment, workspace=context.workspace)
 
 
-def _credit_go(context: BuildContext, info: BuildInfo) -> Sequence[Credit]:
+def _credit_go(context: BuildContext, licence: str, info: BuildInfo) -> Sequence[Credit]:
     """Name the modules of a Go program; the Go that builds fetches what it has not kept from building."""
     cache, env = context.workspace.cache, context.go.environment_for(context.tree.path)
-    return gomodules.credit_go(info, program=context.go.provide(), cache=cache, env=env, report=context.report)
+    program = context.go.provide()
+    return gomodules.credit_go(info, licence=licence, program=program, cache=cache, env=env, report=context.report)
 
 
 def _environment_of(context: BuildContext, target: Target, source: ServiceSource | None) -> credit.Environment:
