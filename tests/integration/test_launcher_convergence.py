@@ -101,7 +101,8 @@ def test_a_service_killed_during_the_start_is_started_again(launcher: Stigmer) -
     os.kill(pid, signal.SIGKILL)
     done = finished(process)
     assert done.code == 0, done.err
-    assert "agent-runner killed by SIGKILL; restarting it" in done.out
+    told = [line for line in done.out.splitlines() if "agent-runner" in line]
+    assert told == ["agent-runner killed by SIGKILL; restarting it", "Starting agent-runner... ok"]
 
 
 def test_a_restart_keeps_the_ports_that_the_start_was_asked_for(launcher: Stigmer) -> None:

@@ -108,6 +108,8 @@ def test_killed_services_are_started_again(running: Stigmer, names: tuple[str, .
     services = running.services()
     assert {name: each["restarts"] for name, each in services.items()} == {name: int(name in names) for name in NAMES}
     assert all(services[name]["last_error"] == "killed by SIGKILL" for name in names)
+    told = [line.partition(" ")[2] for line in running.log("supervisor").splitlines() if line.endswith("by SIGKILL")]
+    assert sorted(told) == sorted(f"{name}: pausing: killed by SIGKILL" for name in names)
     assert running("smoke").code == 0
 
 

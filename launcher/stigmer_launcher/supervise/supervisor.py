@@ -192,7 +192,9 @@ class Supervisor:
         for name, service in self._state.services.items():
             earlier = before.services[name]
             if (earlier.phase, earlier.crashes) != (service.phase, service.crashes):
-                self._emit(describe_change(service, self._services[name]))
+                is_new = service.error != earlier.error or service.phase in (phases.BACKOFF, phases.FAILED)
+                error = service.error if is_new or name == self._state.failed else ""  # not that of an earlier crash
+                self._emit(describe_change(service._replace(error=error), self._services[name]))
         if before.stage != self._state.stage:
             self._emit({"event": self._state.stage, "failed": self._state.failed})
 
