@@ -2,6 +2,7 @@
 
 import os
 import socket
+import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -167,6 +168,28 @@ def test_a_supervisor_that_was_killed_is_told_and_what_it_left_running(keg: Path
     assert found(report, "Server", "supervisor").text == watched
     service = found(report, "Server", "stigmer-server")
     assert (service.level, service.text) == (NOTE, f"pid {os.getpid()} still runs")
+
+
+def test_a_killed_supervisor_whose_processes_have_ended_has_left_nothing_to_do(keg: Path, places: Places) -> None:
+    """Its watchdog stops them within seconds; the doctor once went on to say that they were left."""
+    written(places, {"pid": 99999999, "identity": "this boot:1"}, supervisor_pid=99999998)
+    told = found(look(keg, places), "Server", "supervisor")
+    assert told == Finding("supervisor", NOTE, "stopped; the last one (pid 99999998) was killed")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="macOS shows no environment of others")
+def test_an_escaped_process_of_a_killed_supervisor_is_left_over(keg: Path, places: Places) -> None:
+    token = f"escaped-{os.getpid()}"
+    written(places, {"pid": 0, "identity": ""}, supervisor_pid=99999998, token=token)
+    environ = {**os.environ, process.RUN_TOKEN: token}
+    with subprocess.Popen(["cat"], env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0) as escaped:
+        assert escaped.stdin is not None
+        assert escaped.stdout is not None
+        escaped.stdin.write(b"x")
+        escaped.stdout.read(1)  # until then, its environment may not be readable
+        told = found(look(keg, places), "Server", "supervisor")
+        escaped.kill()
+    assert (told.level, "could not clean up" in told.text) == (WARNING, True)
 
 
 def test_a_number_that_now_belongs_to_somebody_else_is_not_taken_for_a_service(keg: Path, places: Places) -> None:

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from stigmer_launcher.doctor.findings import NOTE, OK, PROBLEM, WARNING, DoctorContext, Finding
 from stigmer_launcher.launch import database, environment
 from stigmer_launcher.readiness import channel, checks
-from stigmer_launcher.supervise import logfile, phases, state
-from stigmer_launcher.system import ports, process, service_manager
+from stigmer_launcher.supervise import leftovers, logfile, phases, state
+from stigmer_launcher.system import ports, service_manager
 
 _TIMEOUT = 2.0  # seconds for Temporal to answer
 _POLL_INTERVAL = 0.1  # seconds
@@ -24,9 +24,8 @@ def check_server(context: DoctorContext) -> Iterator[Finding]:
     yield from _supervisor(context)
     for service in context.snapshot.services:
         yield from _service(context, service)
-    for path in (os.path.join(context.places.home, name) for name in _FORMER):
-        if os.path.lexists(path):
-            yield Finding("stale file", NOTE, f"{path}: of an earlier Stigmer, not used; it may be removed")
+    for path in filter(os.path.lexists, (os.path.join(context.places.home, name) for name in _FORMER)):
+        yield Finding("stale file", NOTE, f"{path}: of an earlier Stigmer, not used; it may be removed")
 
 
 def check_databases(context: DoctorContext) -> Iterator[Finding]:
@@ -62,9 +61,8 @@ def check_exposure(context: DoctorContext) -> Iterator[Finding]:
         return
     for pid, port, address, *_ in ports.exposed_listeners(lambda pid: bool(_service_of(context, pid))):
         where = ports.format_address(address) if any(address) else "all interfaces"
-        block = f"`sudo ufw deny {port}/tcp`"
-        if sys.platform == "darwin":
-            block = "turn the firewall on in System Settings, Network"
+        settings = "turn the firewall on in System Settings, Network"
+        block = settings if sys.platform == "darwin" else f"`sudo ufw deny {port}/tcp`"
         text = f"port {port} (pid {pid}) listens on {where}, not on localhost alone: other machines can reach it"
         remedy = f"block it where you do not trust the network: {block}"
         yield Finding(_service_of(context, pid), WARNING, text, remedy)
@@ -99,9 +97,11 @@ def _supervisor(context: DoctorContext) -> Iterator[Finding]:
         yield Finding("supervisor", NOTE, f"killed; its watchdog (pid {context.watchdog_pid}) is stopping the services")
     elif snapshot.is_clean:
         yield Finding("supervisor", OK, "stopped")
-    else:
+    elif any(map(leftovers.is_alive, snapshot.processes)) or any(leftovers.find_escaped(snapshot.token)):
         text = f"stopped; the last one (pid {snapshot.supervisor_pid}) was killed and could not clean up"
         yield Finding("supervisor", WARNING, text, _ENDS_LEFTOVERS)
+    else:
+        yield Finding("supervisor", NOTE, f"stopped; the last one (pid {snapshot.supervisor_pid}) was killed")
 
 
 def _service(context: DoctorContext, service: state.ServiceSnapshot) -> Iterator[Finding]:
@@ -109,12 +109,10 @@ def _service(context: DoctorContext, service: state.ServiceSnapshot) -> Iterator
         level = {phases.RUNNING: OK, phases.FAILED: PROBLEM, phases.DEGRADED: PROBLEM}.get(service.state, NOTE)
         text = f"{service.state}, pid {service.pid}, {service.restarts} restarts, version {service.version}"
         yield Finding(service.name, level, text + (f": {service.lacking}" if service.lacking else ""))
-    elif process.is_same_process(service.pid, service.identity):
-        text = f"pid {service.pid} still runs"
-        if context.watchdog_pid:
-            yield Finding(service.name, NOTE, text)
-        else:
-            yield Finding(service.name, PROBLEM, f"{text} without its supervisor", _ENDS_LEFTOVERS)
+    elif leftovers.is_alive(service):
+        how = "" if context.watchdog_pid else " without its supervisor"
+        level, remedy = (PROBLEM, _ENDS_LEFTOVERS) if how else (NOTE, "")
+        yield Finding(service.name, level, f"pid {service.pid} still runs{how}", remedy)
     if service.last_error:
         log = logfile.log_path(context.places.logs, service.name)
         yield Finding(f"{service.name}, last end", NOTE, f"{service.last_error}; its log is {log}")
