@@ -80,10 +80,8 @@ def check_home(context: DoctorContext) -> Iterator[Finding]:
     if not os.path.isdir(home):
         yield Finding("directory", PROBLEM, f"{home} is not a directory", f"move it away, {ANOTHER_DISK}")
         return
-    if os.access(home, os.W_OK | os.X_OK):
-        yield Finding("directory", OK, home)
-    else:
-        yield problem("directory", unwritable(home, home))
+    is_usable = os.access(home, os.W_OK | os.X_OK)
+    yield Finding("directory", OK, home) if is_usable else problem("directory", unwritable(home, home))
     for error in unwritable_files(home, context.places.run, context.places.logs):
         yield problem("files", error)
     try:

@@ -5,6 +5,7 @@ import json
 import os
 import stat
 from collections.abc import Mapping
+from contextlib import suppress
 
 from stigmer_launcher.install.payload import FileEntry, Keg
 
@@ -14,11 +15,10 @@ MANIFEST_FILE = ".stamp"
 
 def fingerprint(path: str) -> int | None:
     """Return the fingerprint of a file without reading it; None when it is missing or not a regular file."""
-    try:
+    with suppress(OSError):
         status = os.lstat(path)
-    except OSError:
-        return None
-    return fingerprint_of(status) if stat.S_ISREG(status.st_mode) else None
+        return fingerprint_of(status) if stat.S_ISREG(status.st_mode) else None
+    return None
 
 
 def fingerprint_of(status: os.stat_result) -> int:
@@ -84,8 +84,6 @@ def is_relocated(path: str) -> bool:
     prefix, cellar, _ = path.partition("/Cellar/")
     if not cellar or os.uname().sysname != "Linux":
         return False
-    try:
-        with open(path, "rb") as stream:
-            return stream.read(4) == b"\x7fELF" and f"{prefix}/lib".encode() in stream.read()
-    except OSError:
-        return False
+    with suppress(OSError), open(path, "rb") as stream:
+        return stream.read(4) == b"\x7fELF" and f"{prefix}/lib".encode() in stream.read()
+    return False

@@ -22,7 +22,6 @@ _NEVER_INHERITED = ("LD_", "DYLD_", "PYTHON", "_PYI", "_MEI", "PYINSTALLER")
 # The home as a path from the directory services run in: an absolute one could break what they parse, such as a URI.
 HOME_RELATIVE = "."
 _MANAGED, _ADDRESS = "backend.local.temporal.managed", "backend.local.temporal.address"
-_EXECUTION_PREFIX = "backend.local.execution"
 _VARIABLE = re.compile(r"\{(?:([^{}]*)\})?")
 EXECUTION_NAMES = ("mode", "sandbox_image", "auto_pull", "cleanup", "ttl")
 
@@ -80,7 +79,7 @@ def variables(
     The user's TEMPORAL_NAMESPACE is for an external Temporal; ours has only the default namespace. `execution.…` is empty
     unless the file sets it: then the service's own default applies.
     """
-    execution = {name: f"{_EXECUTION_PREFIX}.{name}" for name in EXECUTION_NAMES}
+    execution = {name: f"backend.local.execution.{name}" for name in EXECUTION_NAMES}
     return {
         "home": home,
         "home.relative": HOME_RELATIVE,

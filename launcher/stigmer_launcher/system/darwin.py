@@ -12,8 +12,7 @@ from typing import Any
 
 _MNT_NOEXEC = 0x4
 _ALL_PIDS, _LIST_FDS, _BSD_INFO, _SOCKET_INFO, _TASK_INFO = 1, 1, 3, 3, 4
-_SOCKET_FD, _TCP, _LISTEN = 2, 2, 1
-_INI_IPV6 = 2
+_SOCKET_FD, _TCP, _LISTEN, _INI_IPV6 = 2, 2, 1, 2
 _PATH_SIZE = 4096  # PROC_PIDPATHINFO_MAXSIZE
 _NO_ARGUMENT = ctypes.c_uint64(0)
 _SYSTEM = ctypes.CDLL(None, use_errno=True)

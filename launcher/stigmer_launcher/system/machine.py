@@ -1,6 +1,7 @@
 """The target (system and architecture) of this machine, and of a program."""
 
 import os
+from contextlib import suppress
 
 _MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
 # ELF e_machine and Mach-O cputype. Sources: the ELF gABI and <mach/machine.h>.
@@ -16,11 +17,9 @@ def this_target() -> str:
 
 def binary_target(path: str) -> str:
     """Return the target of an ELF or Mach-O file; empty for another file, or one that cannot be read."""
-    try:
-        with open(path, "rb", buffering=0) as stream:
-            header = stream.read(20)
-    except OSError:
-        return ""
+    header = b""
+    with suppress(OSError), open(path, "rb", buffering=0) as stream:
+        header = stream.read(20)
     if header[:4] == b"\x7fELF":
         number = int.from_bytes(header[18:20], "big" if header[5:6] == b"\x02" else "little")
         return _ELF.get(number, f"another machine (ELF {number})")
