@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+from functools import partial
 from typing import Any
 
 import pytest
@@ -91,6 +92,14 @@ def test_a_foreground_server_whose_terminal_goes_without_a_hang_up_keeps_serving
     """As after `disown -h`, or when a program that made the terminal crashes: every line that it prints is refused."""
     launcher.environment["TERM"] = "xterm"
     serves_and_stops(launcher, on_closed_terminal(launcher))
+
+
+def test_a_hang_up_that_is_ignored_does_not_stop_a_foreground_server(launcher: Stigmer) -> None:
+    """As nohup(1) starts it."""
+    nohup, quiet = partial(signal.signal, signal.SIGHUP, signal.SIG_IGN), subprocess.DEVNULL
+    foreground = in_foreground(launcher, preexec_fn=nohup, stdout=quiet, stderr=quiet)
+    foreground.send_signal(signal.SIGHUP)
+    serves_and_stops(launcher, foreground)
 
 
 def test_a_foreground_server_says_why_it_ends(launcher: Stigmer) -> None:

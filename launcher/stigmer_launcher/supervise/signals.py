@@ -12,7 +12,7 @@ HANDLED = (*STOP_SIGNALS, signal.SIGCHLD)
 class SignalPipe:
     """Collects signals inside a `with` block; `fileno` is readable when some are pending.
 
-    It unblocks them: a process inherits its signal mask, and the one that started us may have blocked them.
+    It unblocks them, since the process that started us may have blocked them. An ignored hang-up stays so: see nohup(1).
     """
 
     def __init__(self) -> None:
@@ -23,7 +23,8 @@ class SignalPipe:
     def __enter__(self) -> Self:
         self._previous = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
         # A handler must exist for the wakeup descriptor to be written to.
-        self._handlers = {signum: signal.signal(signum, lambda *_: None) for signum in HANDLED}
+        handled = [each for each in HANDLED if (each, signal.getsignal(each)) != (signal.SIGHUP, signal.SIG_IGN)]
+        self._handlers = {signum: signal.signal(signum, lambda *_: None) for signum in handled}
         self._mask = signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
         return self
 
