@@ -102,6 +102,15 @@ def test_a_hang_up_that_is_ignored_does_not_stop_a_foreground_server(launcher: S
     serves_and_stops(launcher, foreground)
 
 
+def test_a_foreground_server_that_is_suspended_can_be_stopped(launcher: Stigmer) -> None:
+    """Ctrl-Z suspends it; the services, in sessions of their own, go on."""
+    foreground = in_foreground(launcher)
+    foreground.send_signal(signal.SIGSTOP)
+    stopped = launcher("server", "stop")
+    assert (stopped.code, stopped.err) == (0, "")
+    assert finished(foreground).code == 0
+
+
 def test_a_foreground_server_says_why_it_ends(launcher: Stigmer) -> None:
     foreground = in_foreground(launcher)
     launcher.home.rename(launcher.home.with_name("aside"))

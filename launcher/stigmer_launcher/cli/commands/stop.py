@@ -22,8 +22,7 @@ def stop(invocation: Invocation, context: Context) -> int:
         from stigmer_launcher.cli.commands.services import stop_services
 
         return stop_services(invocation.arguments, context)
-    instance = state.Instance(find_places(context.environ).run)
-    if not stop_server(instance, context.out):
+    if not stop_server(state.Instance(find_places(context.environ).run), context.out):
         context.out.line("Server is not running")
     return 0
 
@@ -51,6 +50,7 @@ def _stop_supervisor(instance: state.Instance, out: Terminal) -> int:
         return 0
     identity, shown = process.identity(pid), ""
     process.send_signal(pid, identity, signal.SIGTERM)
+    process.send_signal(pid, identity, signal.SIGCONT)  # Ctrl-Z may have stopped one in the foreground
     process.wait_for_end(pid, identity, _REFRESH_INTERVAL)  # read the state later: now the services need the processor
     deadline = time.monotonic() + state.living_snapshot(instance).grace + state.STOP_MARGIN
     while state.supervisor_pid(instance) == pid or process.is_same_process(pid, identity):  # the lock is released first
