@@ -1,8 +1,10 @@
 """`stigmer server --foreground`: what stops it does so cleanly, and what should not stop it does not."""
 
+import contextlib
 import os
 import signal
 import subprocess
+import termios
 from functools import partial
 from typing import Any
 
@@ -109,6 +111,34 @@ def test_a_foreground_server_that_is_suspended_can_be_stopped(launcher: Stigmer)
     stopped = launcher("server", "stop")
     assert (stopped.code, stopped.err) == (0, "")
     assert finished(foreground).code == 0
+
+
+def test_a_foreground_server_on_a_paused_terminal_keeps_serving(launcher: Stigmer) -> None:
+    """Ctrl-S pauses it: a write would wait until Ctrl-Q."""
+    controller, terminal = os.openpty()
+    foreground = in_foreground(launcher, stdout=terminal, stderr=subprocess.DEVNULL)
+    termios.tcflow(terminal, termios.TCOOFF)
+    serves_and_stops(launcher, foreground)
+    os.close(terminal)
+    os.close(controller)
+
+
+def test_a_foreground_server_whose_reader_pauses_keeps_serving(launcher: Stigmer) -> None:
+    """Such as `less`, or a service manager that hangs: the pipe is full."""
+    reader, writer = os.pipe()
+    foreground = in_foreground(launcher, stdout=writer, stderr=subprocess.DEVNULL)
+    fill(writer)
+    serves_and_stops(launcher, foreground)
+    os.close(writer)
+    os.close(reader)
+
+
+def fill(pipe: int) -> None:
+    os.set_blocking(pipe, False)
+    with contextlib.suppress(BlockingIOError):
+        while os.write(pipe, bytes(4096)):
+            pass
+    os.set_blocking(pipe, True)
 
 
 def test_a_foreground_server_says_why_it_ends(launcher: Stigmer) -> None:

@@ -17,12 +17,14 @@ class Terminal:
     """A stream, and the capabilities of its terminal.
 
     A command must do its work even when its output cannot be written, so the first failed write is stored in `failure` and
-    not raised. A command that only prints may end then.
+    not raised. A command that only prints may end then. While it is `paused`, nothing is written: a supervisor must not
+    wait for a full pipe, or for a terminal that Ctrl-S has paused.
     """
 
     def __init__(self, stream: TextIO, *, live: bool, colour: bool, unicode: bool) -> None:
         self.stream, self.live, self.colour, self.unicode = stream, live, colour, unicode
         self.failure: OSError | None = None
+        self.paused = False
 
     def line(self, text: str = "") -> None:
         """Print a line and flush it."""
@@ -31,8 +33,9 @@ class Terminal:
     def write(self, text: str) -> None:
         """Write a text as it is, and flush it."""
         try:
-            self.stream.write(text)
-            self.stream.flush()
+            if not self.paused:
+                self.stream.write(text)
+                self.stream.flush()
         except OSError as error:
             self.failure = self.failure or error
 

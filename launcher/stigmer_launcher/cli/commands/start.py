@@ -1,6 +1,7 @@
 """`stigmer server` and `stigmer server restart`: start the services, show the progress, and return when all are ready."""
 
 import os
+import select
 from collections.abc import Mapping
 
 from stigmer_launcher.cli.commands import services, status, stop, version
@@ -87,6 +88,7 @@ def _run(launch: Launch, invocation: Invocation, context: Context) -> int | None
     progress, in_foreground = Progress(context.out), invocation.has("foreground")
 
     def emit(event: daemon.ProgressEvent) -> None:
+        context.out.paused = in_foreground and not select.select([], [context.out.stream], [], 0)[1]
         progress.handle(event)
         if in_foreground and event["event"] == phases.RUNNING:
             context.out.line("All services running")
