@@ -1,11 +1,12 @@
 """Closed, full and abandoned output streams: the command still does its work, and says what it could not print."""
 
 import os
+import select
 from pathlib import Path
 
 import pytest
 
-from support.launcher_services import Done, Stigmer, finished
+from support.launcher_services import Done, Stigmer, eventually, finished
 
 
 def shell(launcher: Stigmer, script: str) -> Done:
@@ -60,6 +61,21 @@ def test_output_that_cannot_be_written_is_an_error_with_its_reason(
     assert done.code == 1
     assert done.err.startswith("Error: cannot write to standard output: No space left on device\n")
     assert done.err.count("\n") == 2
+
+
+def test_a_pipe_that_another_program_made_non_blocking_loses_nothing(launcher: Stigmer) -> None:
+    """Its reader is slower than a command that has much to print."""
+    lines = "".join(f"2026-11-22T18:01:02.345Z line {number:060}\n" for number in range(5000))
+    (launcher.home / "logs").mkdir(parents=True)
+    (launcher.home / "logs" / "a.log").write_text(lines)
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    process = launcher.popen("server", "logs", "-t", "--lines", "all", stdout=writer)
+    eventually(lambda: not select.select([], [writer], [], 0)[1] or process.poll() is not None, "a full pipe")
+    os.close(writer)
+    with os.fdopen(reader, encoding="utf-8") as stream:
+        assert stream.read() == lines
+    assert finished(process).code == 0
 
 
 @needs_full

@@ -73,6 +73,7 @@ def terminal_of(stream: TextIO, environ: Mapping[str, str]) -> Terminal:
     if isinstance(stream, io.TextIOWrapper):
         with suppress(OSError):  # it flushes; if that fails, the next write fails too
             stream.reconfigure(errors="backslashreplace")
+            os.set_blocking(stream.fileno(), True)  # a program that shares it may have changed that
     live = stream.isatty() and environ.get("TERM", "") not in ("", "dumb")
     encoding = (stream.encoding or "").lower().replace("-", "")
     locale = environ.get("LC_ALL") or environ.get("LC_CTYPE") or environ.get("LANG") or ""
