@@ -123,3 +123,14 @@ def test_a_killed_command_does_not_take_the_services_with_it(launcher: Stigmer) 
     assert done.code == 0, done.err
     assert f"Another `stigmer server` (pid {launcher.status()['supervisor_pid']}) is starting; waiting" in done.out
     all_run(launcher)
+
+
+def test_a_state_that_could_not_be_written_is_written_later(running: Stigmer) -> None:
+    """As on a disk that was full when a service was restarted: the status went on naming the process that had ended."""
+    obstacle = running.home / "run" / "state.json.new"
+    obstacle.mkdir()
+    old = running.kill("agent-runner")
+    eventually(lambda: running.log("supervisor").count("agent-runner: running") == 2, "agent-runner to run again")
+    assert running.pid("agent-runner") == old
+    obstacle.rmdir()
+    eventually(lambda: running.pid("agent-runner") not in (0, old), "the new process to be named")

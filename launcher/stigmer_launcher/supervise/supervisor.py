@@ -171,12 +171,13 @@ class Supervisor:
             self._watchdog.wait_until_ready()
 
     def _maintain(self) -> None:
-        """Start a missing watchdog; stop if the home was removed or moved, since no command finds this supervisor then."""
+        """Start a missing watchdog, write a snapshot that could not be written, and stop if the home was removed or moved."""
         self._next_maintenance = time.monotonic() + _INTERVAL
+        self.save()
         if not self._watchdog.pid:
             self._replace_watchdog()
         if self._state.stage != phases.STOPPING and not locks.is_ours(self._instance.lock):
-            self._note(f"{self._instance.lock} was removed or replaced; stopping")
+            self._note(f"{self._instance.lock} was removed or replaced; stopping")  # no command finds this supervisor
             self._events.append(lifecycle.StopRequested())
 
     def save(self) -> None:
