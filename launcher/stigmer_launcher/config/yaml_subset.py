@@ -60,9 +60,7 @@ _PROBLEMS = (
 _PLAIN = re.compile(r"[\w./+()][\w./+(),:=@~-]*(?<!:)", re.ASCII)
 _WORDS = ("null", "true", "false", "yes", "no", "on", "off", "y", "n")
 
-
-# Scalars that mean no value.
-EMPTY = ("", "~", "null", "Null", "NULL")
+EMPTY = ("", "~", "null", "Null", "NULL")  # scalars that mean no value
 EMPTY_MAP = "{}"
 
 

@@ -10,7 +10,6 @@ from stigmer_launcher.doctor.findings import NOTE, OK, PROBLEM, WARNING, Finding
 
 _COLOURS = {OK: "green", NOTE: "dim", WARNING: "yellow", PROBLEM: "red"}
 _LEVEL_WIDTH = len(PROBLEM)
-_FORMAT = 1
 
 Report = Mapping[str, Sequence[Finding]]
 
@@ -26,7 +25,7 @@ def doctor(invocation: Invocation, context: Context) -> int:
 def render_json(report: Report) -> str:
     """Return the report as JSON."""
     plain = {
-        "format": _FORMAT,
+        "format": 1,
         "problems": _count(report, PROBLEM),
         "warnings": _count(report, WARNING),
         "findings": [{"section": section, **each._asdict()} for section, found in report.items() for each in found],

@@ -12,7 +12,6 @@ from stigmer_launcher.system import service_manager
 from stigmer_launcher.system.places import find_places
 
 _CODES = {phases.RUNNING: 0, phases.STOPPED: 3}
-_DEGRADED_CODE = 4  # for all other states
 _COLOURS = {phases.RUNNING: "green", phases.DEGRADED: "yellow", phases.STOPPED: "red"}
 _ADVICE = {
     phases.CLEANING: "its supervisor was killed; `stigmer server` waits for the watchdog and starts it again",
@@ -40,7 +39,7 @@ def status(invocation: Invocation, context: Context) -> int:
     else:
         show(context.out, snapshot, stage, pid or cleaning, places.logs)
         mention_mismatch(snapshot, context)
-    return _CODES.get(stage, _DEGRADED_CODE)
+    return _CODES.get(stage, 4)  # all other states are degraded ones
 
 
 def describe(snapshot: state.Snapshot, stage: str, pid: int, now: float) -> dict[str, Any]:
