@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from support.launcher_checks import all_run, crash, stop_by, watchdog
+from support.launcher_checks import all_run, crash, stop_by, wakeups, watchdog
 from support.launcher_services import Stigmer, eventually
 
 # `stigmer server --foreground`, which notes every module imported after everything ran, and whose wall clock jumps then.
@@ -76,12 +76,6 @@ def memory(pid: int) -> int:
     """Give a process's proportional share of memory, in KiB (proc(5), smaps_rollup)."""
     text = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="utf-8")
     return next(int(line.split()[1]) for line in text.splitlines() if line.startswith("Pss:"))
-
-
-def wakeups(pid: int) -> int:
-    """Give how often a process has been scheduled (proc(5), status)."""
-    text = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
-    return sum(int(line.split()[1]) for line in text.splitlines() if "ctxt_switches" in line)
 
 
 def test_at_rest_the_supervisor_sleeps_and_is_small(running: Stigmer) -> None:

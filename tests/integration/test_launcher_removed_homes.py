@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from support.launcher_checks import wakeups
 from support.launcher_services import Stigmer, eventually, is_running
 
 
@@ -32,6 +33,19 @@ def test_a_server_whose_home_was_taken_away_ends_with_its_services(
         assert not (running.home / "logs").exists()
     running.started()
     assert running("server", "stop").code == 0
+
+
+def test_a_server_whose_home_cannot_be_looked_at_for_a_while_goes_on(running: Stigmer) -> None:
+    """As one on a network whose ticket has expired; here a link to itself is in the way."""
+    pid, run = running.status()["supervisor_pid"], running.home / "run"
+    aside = run.rename(running.home / "aside")
+    run.symlink_to("run")
+    before = wakeups(pid)
+    eventually(lambda: wakeups(pid) >= before + 3 or not is_running(pid), "the supervisor to look at its home")
+    run.unlink()
+    aside.rename(run)
+    assert running.status()["supervisor_pid"] == pid
+    assert running.status()["state"] == "running"
 
 
 def test_an_old_server_does_not_write_into_the_state_of_the_new_one(running: Stigmer, tmp_path: Path) -> None:

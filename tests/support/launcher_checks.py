@@ -6,6 +6,7 @@ import pty
 import signal
 import socket
 import subprocess
+from pathlib import Path
 from typing import Any
 
 from stigmer_launcher.system import locks
@@ -53,6 +54,12 @@ def all_run(launcher: Stigmer) -> dict[str, int]:
 
 def watchdog(launcher: Stigmer) -> int:
     return locks.holder(str(launcher.home / "run" / "warden.lock"))
+
+
+def wakeups(pid: int) -> int:
+    """Give how often a process has been scheduled (proc(5), status)."""
+    text = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    return sum(int(line.split()[1]) for line in text.splitlines() if "ctxt_switches" in line)
 
 
 def kill_together(launcher: Stigmer) -> None:
