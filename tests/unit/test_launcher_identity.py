@@ -16,7 +16,7 @@ import pytest
 from stigmer_launcher.cli.main import main
 from stigmer_launcher.errors import HiddenHolderError, HomeError
 from stigmer_launcher.system import locks, process
-from support.launcher_services import LAUNCHER, failing
+from support.launcher_services import HOLD, LAUNCHER, failing, read_line
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="open file description locks are Linux's")
 IN_PID_NAMESPACE = ("unshare", "--pid", "--fork", "--mount-proc")
@@ -90,6 +90,18 @@ def test_a_holder_in_another_pid_namespace_is_unseen_from_inside(tmp_path: Path)
         command = [*IN_PID_NAMESPACE, sys.executable, "-c", program, str(tmp_path / "lock")]
         inside = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert "HiddenHolderError" in inside.stderr
+
+
+def test_a_holder_in_a_container_is_unseen_from_outside(tmp_path: Path) -> None:
+    """The kernel knows its pid here; what it has recorded are the pids of its own namespace."""
+    if subprocess.run([*IN_PID_NAMESPACE, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("no new pid namespaces here")
+    command = [*IN_PID_NAMESPACE, sys.executable, "-c", HOLD, str(LAUNCHER), str(tmp_path / "lock")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as inside:
+        assert read_line(inside) == "held\n"
+        with pytest.raises(HiddenHolderError):
+            locks.holder(str(tmp_path / "lock"))
+        inside.communicate()
 
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOTSUP])

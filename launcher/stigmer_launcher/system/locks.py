@@ -93,7 +93,7 @@ def holder(path: str) -> int:
 
     HiddenHolderError when the holder has no pid here: the kernel returns -1 for an open file description lock and on some
     network file systems, and 0 for a process of another pid namespace. Neither must reach kill(2), where 0 means a process
-    group and -1 all processes.
+    group and -1 all processes. One in a container has a pid here, but records the pids of its own namespace.
     """
     if is_ours(path):
         return os.getpid()
@@ -108,7 +108,10 @@ def holder(path: str) -> int:
         raise _unusable(path, error) from error
     if found[_TYPE] == fcntl.F_UNLCK:
         return 0
-    if found[_PID] <= 0:
+    is_elsewhere = found[_PID] <= 0
+    with suppress(OSError):
+        is_elsewhere = not os.path.samefile(f"/proc/{found[_PID]}/ns/pid", "/proc/self/ns/pid")
+    if is_elsewhere:
         raise HiddenHolderError(f"{path} is locked by a process that cannot be seen from here")
     return int(found[_PID])
 
