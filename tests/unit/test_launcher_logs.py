@@ -53,6 +53,18 @@ def texts(entries: list[Entry]) -> list[str]:
     return [entry.text.decode() for entry in entries]
 
 
+def test_the_newest_lines_are_the_last_ones_though_the_clock_was_set_back(tmp_path: Path) -> None:
+    """As on a machine that started with a wrong clock: each service prints once before it is set, and once after."""
+    for name, times in {"one": (7200, 20), "two": (7300, 10)}.items():
+        clock = iter(times)
+        written = LogFile(log_path(str(tmp_path / "logs"), name), clock=lambda clock=clock: next(clock))
+        for line in ("before", "after"):
+            written.write(f"{line}\n".encode())
+    assert shown(tmp_path).splitlines() == ["two | before", "two | after", "one | before", "one | after"]
+    assert shown(tmp_path, "-n", "1") == "one | after\n"
+    assert shown(tmp_path, "one").splitlines() == ["before", "after"]
+
+
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     """Make a home with the logs of two services."""

@@ -33,12 +33,11 @@ def modified_files(directory: str, manifest: Mapping[str, int]) -> set[str]:
 
 def read_manifest(directory: str) -> dict[str, int]:
     """Return each file's fingerprint by path; empty without a complete manifest of this version: then no file is trusted."""
-    try:
+    with suppress(OSError, ValueError, TypeError, LookupError, RecursionError):
         with open(os.path.join(directory, MANIFEST_FILE), encoding="utf-8") as stream:
             manifest = json.load(stream)[os.path.basename(directory)]
-    except (OSError, ValueError, TypeError, LookupError, RecursionError):
-        return {}
-    return manifest if isinstance(manifest, dict) and VERSION_FILE in manifest else {}
+        return manifest if isinstance(manifest, dict) and VERSION_FILE in manifest else {}
+    return {}
 
 
 def write_manifest(directory: str, keg: Keg, fingerprints: Mapping[str, int]) -> None:

@@ -19,11 +19,10 @@ def directory_of(places: Places, version_id: str) -> str:
 
 def current(places: Places) -> str:
     """Return the id of the version that `bin` links to, empty when it is not a link of ours."""
-    try:
+    with suppress(OSError):
         folder, _, version_id = os.readlink(places.bin).rpartition("/")
-    except OSError:
-        return ""
-    return version_id if folder == os.path.basename(places.versions) else ""
+        return version_id if folder == os.path.basename(places.versions) else ""
+    return ""
 
 
 def switch(places: Places, version_id: str) -> None:

@@ -100,10 +100,9 @@ def describe_exit(status: int) -> str:
     code = os.waitstatus_to_exitcode(status)
     if code >= 0:
         return f"exited with status {code}"
-    try:
+    with suppress(ValueError):  # a realtime signal has no name
         return f"killed by {signal.Signals(-code).name}"
-    except ValueError:  # a realtime signal has no name
-        return f"killed by signal {-code}"
+    return f"killed by signal {-code}"
 
 
 def is_killed(status: int) -> bool:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import ExitStack, suppress
 from datetime import datetime
+from itertools import accumulate, cycle
 from typing import NamedTuple
 
 from stigmer_launcher.cli.logtext import readable
@@ -78,15 +79,16 @@ def _with_logs(directory: str) -> set[str]:
     return set()
 
 
-def _print(logs: Iterable[Iterable[Entry]], names: Collection[str], out: Terminal, *, count: int, stamps: bool) -> None:
+def _print(logs: Iterable[Sequence[Entry]], names: Collection[str], out: Terminal, *, count: int, stamps: bool) -> None:
     """Print the last `count` lines of these logs by time, each after its service's name if there are several `names`."""
-    prefixes = dict.fromkeys(names, "")
-    if len(names) > 1:
-        width = max(map(len, names))
-        for index, name in enumerate(names):
-            prefixes[name] = out.paint(f"{name:<{width}} | ", PALETTE[index % len(PALETTE)])
-    entries = sorted((entry for log in logs for entry in log), key=lambda entry: entry.stamp)
-    for entry in entries[max(0, len(entries) - count) :]:
+    colours, width = cycle(PALETTE), max(map(len, names), default=0)
+    prefixes = {name: out.paint(f"{name:<{width}} | ", next(colours)) if len(names) > 1 else "" for name in names}
+    timed: list[tuple[bytes, Entry]] = []
+    for log in logs:  # where the clock was set back, a line counts as no later than the next
+        times = accumulate((entry.stamp for entry in reversed(log)), min)
+        timed += zip(reversed([*times]), log, strict=True)
+    timed.sort(key=lambda each: each[0])
+    for _, entry in timed[max(0, len(timed) - count) :]:
         stamp = entry.stamp.decode() if stamps else ""
         out.write(f"{prefixes[entry.service]}{stamp}{readable(entry.text, colours=out.colour, stamp=not stamp)}\n")
         if out.failure:  # the reader has gone
