@@ -104,6 +104,18 @@ def test_a_holder_in_a_container_is_unseen_from_outside(tmp_path: Path) -> None:
         inside.communicate()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="macOS has no boot id")
+def test_a_process_is_identified_where_the_kernel_has_no_boot_id(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without an identity no process counted as ours: a stop signalled none, and a start waited for the services."""
+    monkeypatch.setattr(process, "_BOOT", str(tmp_path / "boot_id"))
+    with child() as other:
+        known = process.identity(other.pid)
+        assert process.is_same_process(other.pid, known)
+        assert process.identity(os.getpid()) != known
+
+
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOTSUP])
 def test_a_file_system_without_locks_gets_the_local_disk_remedy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int

@@ -23,7 +23,8 @@ def identity(pid: int) -> str:
         from stigmer_launcher.system import darwin
 
         return darwin.start_time(pid)
-    with suppress(OSError), open(f"/proc/{pid}/stat", "rb") as stat, open(_BOOT, "rb") as boot:
+    boot_id = _BOOT if os.path.exists(_BOOT) else os.devnull  # some sandboxes and emulated kernels lack it
+    with suppress(OSError), open(f"/proc/{pid}/stat", "rb") as stat, open(boot_id, "rb") as boot:
         fields = stat.read().rpartition(b")")[2].split()
         if fields and fields[0] not in b"ZX":
             return f"{boot.read().decode().strip()}:{fields[19].decode()}"
