@@ -41,8 +41,7 @@ class Terminal:
 
     def write_error(self) -> OSError | None:
         """Return the error of the first failed write; None if its reader or terminal was closed."""
-        error = self.failure
-        if error is None or isinstance(error, BrokenPipeError):
+        if (error := self.failure) is None or isinstance(error, BrokenPipeError):
             return None
         hung_up = error.errno in (errno.EIO, errno.ENXIO)
         return None if hung_up and stat.S_ISCHR(os.fstat(self.stream.fileno()).st_mode) else error

@@ -7,11 +7,12 @@ from typing import Any
 from stigmer_launcher.cli.commands.version import installed_version, mention_mismatch
 from stigmer_launcher.cli.parse import Invocation
 from stigmer_launcher.cli.terminal import Context, Terminal, columns, duration
+from stigmer_launcher.errors import DegradedError, StoppedError
 from stigmer_launcher.supervise import phases, state
 from stigmer_launcher.system import service_manager
 from stigmer_launcher.system.places import find_places
 
-_CODES = {phases.RUNNING: 0, phases.STOPPED: 3}
+_CODES = {phases.RUNNING: 0, phases.STOPPED: StoppedError.exit_code}
 _COLOURS = {phases.RUNNING: "green", phases.DEGRADED: "yellow", phases.STOPPED: "red"}
 _ADVICE = {
     phases.CLEANING: "its supervisor was killed; `stigmer server` waits for the watchdog and starts it again",
@@ -39,7 +40,7 @@ def status(invocation: Invocation, context: Context) -> int:
     else:
         show(context.out, snapshot, stage, pid or cleaning, places.logs)
         mention_mismatch(snapshot, context)
-    return _CODES.get(stage, 4)  # all other states are degraded ones
+    return _CODES.get(stage, DegradedError.exit_code)
 
 
 def describe(snapshot: state.Snapshot, stage: str, pid: int, now: float) -> dict[str, Any]:
