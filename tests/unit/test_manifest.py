@@ -39,6 +39,14 @@ def test_the_manifest_of_this_repository_is_read_as_it_is_written() -> None:
     assert source.pin.sha256["darwin-arm64"] == SHA
 
 
+def test_the_agent_runner_is_sent_the_address_of_the_model_by_each_name_that_a_build_reads() -> None:
+    """Builds from 22 January on asked a local Ollama, whatever address was configured."""
+    (runner,) = (part for part in load_manifest(PATH).components if part.name == "agent-runner")
+    names = {name for name, value in runner.run.environment.items() if value == "{llm.base_url}"}
+    assert names == {"STIGMER_LLM_BASE_URL", "OLLAMA_BASE_URL"}
+    assert names <= set(runner.optional), "no build reads both"
+
+
 def test_every_problem_is_told_at_once_each_with_its_line() -> None:
     spoiled = (
         ("  tap: self", "  tap: self\n  discription: twice"),
