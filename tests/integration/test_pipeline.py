@@ -85,6 +85,7 @@ def test_a_preview_says_what_a_run_would_make_and_makes_nothing(release: FakeRel
     assert [current for _, current in release.pipeline().preview(STEPS)] == [False] * 3
     assert not release.workspace.root.exists()
     release.run(STEPS)
+    assert [current for _, current in release.pipeline().preview(STEPS)] == [True] * 3
     change_a_byte(release.workspace.root)
     assert [current for _, current in release.pipeline().preview(STEPS)] == [True, False, False]
     assert release.obtain.made == ALL[:2]

@@ -70,7 +70,8 @@ class Pipeline:
         """Say of each step whether its record is current. Nothing is made; what needs a stale one is stale."""
         known: dict[str, Any] = {}
         for step in steps:
-            if all(need in known for need in step.needs) and (record := self._current(step, known)) is not None:
+            needs = {name: known[name] for name in step.needs if name in known}
+            if len(needs) == len(step.needs) and (record := self._current(step, needs)) is not None:
                 known[step.name] = record
         return tuple((step, step.name in known) for step in steps)
 
