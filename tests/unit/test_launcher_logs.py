@@ -1,6 +1,7 @@
 """`stigmer server logs`: the last lines of the services, merged by time, and those that follow, through every rotation."""
 
 import contextlib
+import functools
 import io
 import os
 import pkgutil
@@ -56,8 +57,7 @@ def texts(entries: list[Entry]) -> list[str]:
 def test_the_newest_lines_are_the_last_ones_though_the_clock_was_set_back(tmp_path: Path) -> None:
     """As on a machine that started with a wrong clock: each service prints once before it is set, and once after."""
     for name, times in {"one": (7200, 20), "two": (7300, 10)}.items():
-        clock = iter(times)
-        written = LogFile(log_path(str(tmp_path / "logs"), name), clock=lambda clock=clock: next(clock))
+        written = LogFile(log_path(str(tmp_path / "logs"), name), clock=functools.partial(next, iter(times)))
         for line in ("before", "after"):
             written.write(f"{line}\n".encode())
     assert shown(tmp_path).splitlines() == ["two | before", "two | after", "one | before", "one | after"]
