@@ -176,7 +176,7 @@ class Supervisor:
         self.save()
         if not self._watchdog.pid:
             self._replace_watchdog()
-        if self._state.stage != phases.STOPPING and not locks.is_ours(self._instance.lock, unseen=True):
+        if self._state.stage != phases.STOPPING and not locks.is_ours(self._instance.lock, default=True):
             self._note(f"{self._instance.lock} was removed or replaced; stopping")  # no command finds this supervisor
             self._events.append(lifecycle.StopRequested())
 

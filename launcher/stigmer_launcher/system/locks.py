@@ -45,12 +45,12 @@ _held: set[Lock] = set()
 os.register_at_fork(after_in_child=_held.clear)  # a child inherits this set, but not the locks
 
 
-def is_ours(path: str, *, unseen: bool = False) -> bool:
-    """Return whether this process holds the lock of the file that is at the path now, `unseen` if that cannot be told."""
+def is_ours(path: str, *, default: bool = False) -> bool:
+    """Return whether this process holds the lock of the file that is at the path now, `default` if that cannot be told."""
     try:
         found = os.stat(path)  # opens nothing
     except OSError as error:
-        return unseen and error.errno not in (errno.ENOENT, errno.ENOTDIR)
+        return default and error.errno not in (errno.ENOENT, errno.ENOTDIR)
     return any(os.path.samestat(found, lock.status) for lock in _held)
 
 
