@@ -123,7 +123,7 @@ class Tail:
             newer = self._open_newer()  # opened first: what is written before a rotation is read below
             if os.fstat(self._descriptor).st_size < os.lseek(self._descriptor, 0, os.SEEK_CUR):
                 os.lseek(self._descriptor, 0, os.SEEK_SET)  # another program has truncated it
-            while data := os.read(self._descriptor, max(_BLOCK, len(self._pending))):  # a long line is copied seldom
+            while data := os.read(self._descriptor, max(_BLOCK, len(self._pending))):  # doubled for a long line
                 *lines, self._pending = (self._pending + data).split(b"\n")
                 entries += map(self._entry, lines)
             if newer is None:
