@@ -14,10 +14,9 @@ MANIFEST_FILE = ".stamp"
 
 
 def fingerprint(path: str) -> int | None:
-    """Return the fingerprint of a file without reading it; None when it is missing or not a regular file."""
+    """Return the fingerprint of a file without reading it; None when it is missing."""
     with suppress(OSError):
-        status = os.lstat(path)
-        return fingerprint_of(status) if stat.S_ISREG(status.st_mode) else None
+        return fingerprint_of(os.lstat(path))
     return None
 
 

@@ -6,7 +6,6 @@ Packaging writes the index and the launcher reads it; they share nothing else.
 import hashlib
 import json
 import os
-from functools import partial
 from typing import Any, NamedTuple
 
 from stigmer_launcher.errors import KegError
@@ -175,12 +174,14 @@ def parse_payload(text: str) -> Payload:
 
 def _from_plain(kind: Any, plain: Any) -> Any:
     """Convert plain JSON to the annotated type `kind`: an object to a record, an array to a tuple, a row to a FileEntry."""
+    if kind is FileEntry:
+        return FileEntry._make(plain)
     if kind in (str, int, float):
         return plain
-    if hasattr(kind, "_fields"):
+    if isinstance(kind, type):
         return kind(**plain | {name: _from_plain(field, plain[name]) for name, field in kind.__annotations__.items()})
     item = kind.__args__[0]
-    return tuple(map(FileEntry._make if item is FileEntry else partial(_from_plain, item), plain))
+    return tuple(plain if item is str else [_from_plain(item, each) for each in plain])
 
 
 def _to_plain(value: Any) -> Any:
