@@ -160,6 +160,13 @@ def test_the_smoke_call_goes_through(launcher: Stigmer) -> None:
     assert "stigmer-server -> agent-runner" in launcher("smoke").out
 
 
+def test_an_answer_controls_no_terminal(running: Stigmer) -> None:
+    """It may be a model's text: titles, cursor movements and the like are removed, and its lines stay."""
+    message = "one\x1b]0;title\x07\x1b[2J\x1b[31m two\nthree"
+    assert "  answer: one two\nthree\n" in running("smoke", "--message", message).out
+    assert json.loads(running("smoke", "--json", "--message", message).out)["message"] == message
+
+
 @pytest.mark.stack(agent_runner=f"says={KEY}")
 def test_an_api_key_is_nowhere_but_in_the_service(launcher: Stigmer) -> None:
     launcher.environment |= {"STIGMER_LLM_PROVIDER": "anthropic", "ANTHROPIC_API_KEY": KEY}

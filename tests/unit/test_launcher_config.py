@@ -335,6 +335,14 @@ def test_edit_checks_what_was_saved_and_leaves_it_to_be_corrected(places: Places
     assert "Hint: run `stigmer config edit`" in err
 
 
+def test_edit_names_the_remedy_for_what_is_no_file(places: Places) -> None:
+    """A container engine makes a directory of a mounted file that does not exist, which no editor can correct."""
+    Path(places.config).mkdir(parents=True)
+    code, _, err = config(places, "edit", EDITOR="true")
+    assert code == 1
+    assert f"Hint: move it away: `mv {places.config}" in err
+
+
 @pytest.mark.parametrize("editor", ["false", "no-such-editor"])
 def test_an_editor_that_fails_is_named(places: Places, editor: str) -> None:
     code, _, err = config(places, "edit", EDITOR=editor)

@@ -47,6 +47,13 @@ def test_somebody_elses_temporal_is_told_to_every_service_and_what_the_file_says
     assert (values["execution.cleanup"], values["execution.mode"]) == ("false", "")
 
 
+@pytest.mark.parametrize("namespace", ["\udcff", "a\ab"])
+def test_a_namespace_that_is_no_text_is_refused_and_its_variable_named(namespace: str) -> None:
+    """Temporal's protocol has only UTF-8 texts: the supervisor failed when it asked for the namespace."""
+    with pytest.raises(ConfigError, match="for TEMPORAL_NAMESPACE: expected UTF-8 text"):
+        environment.variables("/h", PORTS, "there:1", LLM, NOTHING, {"TEMPORAL_NAMESPACE": namespace})
+
+
 def test_all_that_the_file_may_say_of_execution_reaches_the_agent_runner() -> None:
     """Once it could be said, was checked, and was sent to nobody."""
     runner = next(part for part in MANIFEST.components if part.name == "agent-runner")

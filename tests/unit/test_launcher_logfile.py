@@ -1,5 +1,6 @@
 """The log of a service: stamped, rotated, without secrets, and whole whatever others do to the file meanwhile."""
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -85,6 +86,13 @@ def test_a_line_that_never_ends_is_cut_and_not_in_the_middle_of_a_key(tmp_path: 
     written.write(KEY[9:].encode() + b"z" * 70000)
     written.flush()
     assert "".join(plain(tmp_path / "a.log")) == "x" * 65530 + "[redacted]" + "z" * 70000
+
+
+def test_a_key_that_is_not_utf_8_is_redacted_too(tmp_path: Path) -> None:
+    """The environment holds bytes, and Python those that are no text as surrogates."""
+    key = b"\xff\xfe" + KEY.encode()
+    log(tmp_path, os.fsdecode(key)).write(b"the key is " + key + b"\n")
+    assert plain(tmp_path / "a.log") == ["the key is [redacted]"]
 
 
 def test_a_dummy_key_too_short_for_a_key_blackens_nothing(tmp_path: Path) -> None:

@@ -57,14 +57,15 @@ def _bash(names: Names) -> str:
     cases = "".join(f'        {pattern}) choices="{" ".join(choices)}" ;;\n' for pattern, choices in _patterns(names))
     return f"""# bash completion for stigmer
 _stigmer() {{
-    local current=${{COMP_WORDS[COMP_CWORD]}} previous=${{COMP_WORDS[COMP_CWORD - 1]}} typed= word= value= choices=
+    local IFS=$' \\t\\n' typed= word= value= choices= current=${{COMP_WORDS[COMP_CWORD]}} previous=${{COMP_WORDS[COMP_CWORD - 1]}}
     for word in "${{COMP_WORDS[@]:1:COMP_CWORD-1}}"; do
 {_COLLECT_TYPED}
     done
+    [[ $current$previous == =-* ]] && current=
     [[ $previous == = ]] && previous=${{COMP_WORDS[COMP_CWORD - 2]}}
     case "${{typed# }}/$previous" in
 {cases}    esac
-    COMPREPLY=($(compgen -W "$choices" -- "$current"))
+    COMPREPLY=($(compgen -W "$choices" -- "$current")) && [[ $COMPREPLY == *= ]] && compopt -o nospace 2> /dev/null || :
 }}
 complete -o default -F _stigmer stigmer
 """
@@ -77,21 +78,20 @@ def _zsh(names: Names) -> str:
         cases += f"        {pattern}) choices=({described}) ;;\n"
     return f"""#compdef stigmer
 _stigmer() {{
-    local typed= word= value=
-    local -a choices
+    local typed= word= value= previous=${{words[CURRENT-1]}}
+    local -a choices suffix
     for word in "${{(@)words[2,CURRENT-1]}}"; do
 {_COLLECT_TYPED}
     done
-    case "${{typed# }}/${{words[CURRENT-1]}}" in
+    compset -P '--[^=]#=' && previous=${{words[CURRENT]%%=*}}
+    case "${{typed# }}/$previous" in
 {cases}        *) _files; return ;;
     esac
-    _describe stigmer choices
+    [[ $choices[1] == *= ]] && suffix=(-S "")
+    _describe stigmer choices "${{suffix[@]}}"
 }}
-if [[ $funcstack[1] == _stigmer ]]; then
-    _stigmer "$@"
-else
-    compdef _stigmer stigmer
-fi
+compdef _stigmer stigmer
+[[ $funcstack[1] != _stigmer ]] || _stigmer "$@"
 """
 
 
@@ -109,8 +109,7 @@ def _fish(names: Names) -> str:
     described = "\n".join(lines)
     return f"""# fish completion for stigmer
 function __stigmer_typed  # whether the words typed so far, without options and their values, are these
-    set -l typed
-    set -l value no
+    set -l typed; set -l value no
     for word in (commandline -opc)[2..-1]
         if test $value = yes
             set value no
@@ -130,9 +129,9 @@ complete -c stigmer -f
 def _patterns(names: Names) -> Iterator[tuple[str, Choices]]:
     """Yield patterns of bash and zsh for `words typed so far/previous word`, and the choices there; the first match counts."""
     for command in COMMANDS:
-        for option in command.options:
-            if choices := names.get(option.metavar):
-                yield "|".join(f'"{command.name}"*/{flag}' for flag in option.flags), dict.fromkeys(choices, "")
+        for option in (each for each in command.options if each.metavar):
+            pattern = "|".join(f'"{command.name}"*/{flag}' for flag in option.flags)
+            yield pattern, dict.fromkeys(names.get(option.metavar, ()), "")
     for words, following in _tree(names).items():
         yield words.replace(" ", r"\ ") + "/*", following
 

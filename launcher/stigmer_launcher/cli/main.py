@@ -25,9 +25,8 @@ def main(arguments: Sequence[str], environ: Mapping[str, str], out: TextIO, err:
         prefix = f"{error.filename}: " if error.filename else ""
         code = _fail(context.err, LauncherError(f"{prefix}{error.strerror or error}"))
     if failure := context.out.write_error():
-        remedy = "free some space, or write to another file"
-        failed = _fail(context.err, LauncherError(f"cannot write to standard output: {failure.strerror}", remedy))
-        return code or failed
+        problem = f"cannot write to standard output: {failure.strerror}"
+        code = max(code, _fail(context.err, LauncherError(problem, "free some space, or write to another file")))
     return code
 
 

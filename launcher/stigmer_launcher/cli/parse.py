@@ -114,7 +114,7 @@ def _refuse_excess(command: Command, given: Sequence[str]) -> None:
 def _suggestion(typed: str, known: Sequence[str]) -> str:
     import difflib
 
-    near = [name for name in known if name.endswith(f" {typed}")] or difflib.get_close_matches(typed, known, 1, 0.6)
+    near = [name for name in known if f" {typed}" in f" {name}"] or difflib.get_close_matches(typed, known, 1, 0.6)
     return f"; did you mean `{near[0]}`?" if near else ""
 
 

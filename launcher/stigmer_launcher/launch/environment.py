@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from stigmer_launcher.config.file import Config
 from stigmer_launcher.config.llm import Llm
-from stigmer_launcher.config.schema import read_address
+from stigmer_launcher.config.schema import read_address, read_text
 from stigmer_launcher.errors import ConfigError, KegError, UsageError
 from stigmer_launcher.install.payload import Component, Payload
 from stigmer_launcher.system.machine import binary_target, this_target
@@ -22,6 +22,7 @@ _NEVER_INHERITED = ("LD_", "DYLD_", "PYTHON", "_PYI", "_MEI", "PYINSTALLER")
 # The home as a path from the directory services run in: an absolute one could break what they parse, such as a URI.
 HOME_RELATIVE = "."
 _MANAGED, _ADDRESS = "backend.local.temporal.managed", "backend.local.temporal.address"
+_NAMESPACE = "TEMPORAL_NAMESPACE"
 _VARIABLE = re.compile(r"\{(?:([^{}]*)\})?")
 EXECUTION_NAMES = ("mode", "sandbox_image", "auto_pull", "cleanup", "ttl")
 
@@ -77,7 +78,7 @@ def variables(
     """Return the value of every variable a payload may use; `external` is the address of an external Temporal, or empty.
 
     The user's TEMPORAL_NAMESPACE is for an external Temporal; ours has only the default namespace. `execution.…` is empty
-    unless the file sets it: then the service's own default applies.
+    unless the file sets it: then the service's own default applies. ConfigError for a namespace that is not text.
     """
     execution = {name: f"backend.local.execution.{name}" for name in EXECUTION_NAMES}
     return {
@@ -85,7 +86,7 @@ def variables(
         "home.relative": HOME_RELATIVE,
         **{f"port.{name}": str(number) for name, number in ports.items()},
         "temporal.address": external or f"127.0.0.1:{ports.get('temporal', 0)}",
-        "temporal.namespace": (environ.get("TEMPORAL_NAMESPACE") if external else "") or "default",
+        "temporal.namespace": (external and read_text(environ.get(_NAMESPACE, ""), _NAMESPACE)) or "default",
         "llm.provider": llm.provider,
         "llm.model": llm.model,
         "llm.base_url": llm.base_url,

@@ -21,7 +21,7 @@ class LogFile:
     def __init__(self, path: str, secrets: Sequence[str] = (), *, clock: Callable[[], float] = time.time) -> None:
         self.path = path
         self.last: list[bytes] = []  # the last lines, without their stamps
-        self._secrets = [secret.encode() for secret in secrets if len(secret) >= _SHORTEST_SECRET]
+        self._secrets = [os.fsencode(secret) for secret in secrets if len(secret) >= _SHORTEST_SECRET]
         self._clock = clock
         self._partial = b""
         self._descriptor = -1  # kept open, to write even when no more descriptors are available

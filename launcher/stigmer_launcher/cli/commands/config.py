@@ -9,7 +9,7 @@ from stigmer_launcher.cli.parse import Invocation
 from stigmer_launcher.cli.terminal import Context, columns
 from stigmer_launcher.config import file, llm
 from stigmer_launcher.config.schema import SCHEMA
-from stigmer_launcher.errors import LauncherError
+from stigmer_launcher.errors import ConfigError, LauncherError
 from stigmer_launcher.supervise import state
 from stigmer_launcher.system import process, service_manager
 from stigmer_launcher.system.places import find_places
@@ -52,7 +52,7 @@ def edit(_: Invocation, context: Context) -> int:
     try:
         file.read_config(places.config)
     except LauncherError as error:
-        error.remedy = "run `stigmer config edit` and correct the lines named"
+        error.remedy = error.remedy.replace(ConfigError.remedy, "run `stigmer config edit` and correct the lines named")
         raise
     _mention_restart(context)
     return 0

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from signal import SIGKILL
 from typing import Any
 
+from stigmer_launcher.cli.logtext import readable
 from stigmer_launcher.cli.parse import Invocation
 from stigmer_launcher.cli.terminal import Context
 from stigmer_launcher.config import file, llm
@@ -50,7 +51,7 @@ def smoke(invocation: Invocation, context: Context) -> int:
         report["seconds"] = seconds = round(time.monotonic() - began, 3)
         lines[0] = f"{context.out.paint(context.out.mark('done'), 'green')} {lines[0]} in {seconds:g} s"
     for line in [json.dumps(report)] if invocation.has("json") else lines:
-        context.out.line(line)
+        context.out.line("\n".join(readable(part, colours=context.out.colour) for part in line.split("\n")))
     return 0
 
 
@@ -105,7 +106,7 @@ def _run_command(payload: Payload, snapshot: state.Snapshot, environ: Mapping[st
         output = output.replace(secret, "[redacted]")
     last = output.rpartition("\n")[2]
     if problem := judge(test, status, output):
-        raise SmokeError(f"{shown} {problem}; its last line: {last}")
+        raise SmokeError(f"{shown} {problem}; its last line: {readable(last)}")
     report = {"smoke": "command", "command": shown, "exit_code": test.exit_code, "output": last}
     return report, [shown, f"  {last}"]
 
