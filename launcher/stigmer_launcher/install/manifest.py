@@ -14,15 +14,14 @@ MANIFEST_FILE = ".stamp"
 
 
 def fingerprint(path: str) -> int | None:
-    """Return the fingerprint of a file without reading it; None when it is missing or not a regular file."""
+    """Return the fingerprint of a file without reading it; None when it is missing."""
     with suppress(OSError):
-        status = os.lstat(path)
-        return fingerprint_of(status) if stat.S_ISREG(status.st_mode) else None
+        return fingerprint_of(os.lstat(path))
     return None
 
 
 def fingerprint_of(status: os.stat_result) -> int:
-    """Return a number that any write, replacement or chmod changes; integers hash alike in every process."""
+    """Return a number that any write, replacement (by a link, too) or chmod changes; integers hash alike in every process."""
     return hash((status.st_size, status.st_mtime_ns, status.st_ino, status.st_mode))
 
 
