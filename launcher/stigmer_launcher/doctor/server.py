@@ -128,19 +128,20 @@ def _port(context: DoctorContext, name: str, number: int) -> Finding:
             return Finding(name, WARNING, f"{number}: no listener, although the server runs")
         return Finding(name, OK, f"{number}: free")
     whose = f"{number}: {owner.name}" + (f" (pid {owner.pid})" if owner.pid else "")
-    if context.supervisor_pid and _service_of(context, owner.pid):
-        return Finding(name, OK, f"{whose}, ours")
+    if _service_of(context, owner.pid):
+        return Finding(name, OK, f"{whose}, ours" + ("" if context.supervisor_pid else ", left by a killed server"))
     remedy = f"stop it, or move ours: `stigmer config set ports.{name} NUMBER`"
     return Finding(name, PROBLEM, f"{whose}, not ours", remedy)
 
 
 def _service_of(context: DoctorContext, pid: int) -> str:
-    """Return the name of the service that a process belongs to, by its process group; empty when there is none."""
+    """Return the name of the living service that a process belongs to, by its process group; empty when there is none."""
     try:
         group = os.getpgid(pid) if pid else 0
     except OSError:
         group = 0
-    return next((each.name for each in context.snapshot.services if each.pid and each.pid in (pid, group)), "")
+    candidates = (each for each in context.snapshot.processes if context.supervisor_pid or leftovers.is_alive(each))
+    return next((each.name for each in candidates if each.pid in (pid, group)), "")
 
 
 def _why_not_serving(address: str) -> str:
