@@ -12,7 +12,17 @@ import pytest
 from stigmer_launcher.install.install import LOCK
 from support.launcher_checks import all_run, crash, kept, watchdog, works
 from support.launcher_payloads import build_libexec
-from support.launcher_services import LAUNCHER, Stigmer, eventually, fake_stack, finished, hold, read_line, stigmer
+from support.launcher_services import (
+    LAUNCHER,
+    Stigmer,
+    eventually,
+    fake_stack,
+    finished,
+    free_ports,
+    hold,
+    read_line,
+    stigmer,
+)
 
 
 @pytest.mark.parametrize(("old", "new"), [("1.0.0", "1.1.0"), ("2.0.0", "1.9.0")], ids=["upgrade", "downgrade"])
@@ -46,6 +56,26 @@ def test_a_running_version_is_not_removed_by_another_start(tmp_path: Path) -> No
         assert newer("server").code == 0
         crash(launcher, "temporal")
         assert newer("server", "restart").code == 0
+
+
+def test_a_restart_forgets_a_chosen_port_that_the_new_version_does_not_have(tmp_path: Path) -> None:
+    parts, (chosen, default) = fake_stack(), free_ports(2)
+    temporal = parts[0].component
+    with_page = parts[0]._replace(component=temporal._replace(ports=(*temporal.ports, ("page", default))))
+    older = Stigmer(build_libexec(tmp_path / "older", (with_page, *parts[1:])), tmp_path / "home")
+    with Stigmer(build_libexec(tmp_path / "newer", parts, version="1.1.0"), older.home) as newer:
+        assert older("server", "--port", f"page={chosen}").code == 0
+        restarted = newer("server", "restart")
+        assert (restarted.code, restarted.err) == (0, "")
+        assert newer.status()["version"] == "1.1.0"
+
+
+def test_a_command_in_a_copy_of_the_home_leaves_the_running_server_alone(running: Stigmer, tmp_path: Path) -> None:
+    shutil.copytree(running.home, tmp_path / "copy", symlinks=True, ignore=shutil.ignore_patterns("control"))
+    copy = Stigmer(Path(running.environment["STIGMER_PAYLOAD"]), tmp_path / "copy")
+    before = running.status()["services"]
+    assert copy("server", "stop").out == "Server is not running\n"
+    assert [service["pid"] for service in running.status()["services"]] == [service["pid"] for service in before]
 
 
 # `stigmer server`, which waits between having its components and beginning to use them.

@@ -1,5 +1,6 @@
 """A home that is removed, moved or replaced under a running server: the server ends by itself, cleanly."""
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -46,6 +47,17 @@ def test_a_server_whose_home_cannot_be_looked_at_for_a_while_goes_on(running: St
     aside.rename(run)
     assert running.status()["supervisor_pid"] == pid
     assert running.status()["state"] == "running"
+
+
+def test_a_state_file_that_was_removed_or_restored_from_a_backup_is_written_again(running: Stigmer) -> None:
+    """Without it, commands took the server for one that is starting, until a service changed."""
+    file = running.home / "run/state.json"
+    backup = json.loads(file.read_text(encoding="utf-8"))
+    file.unlink()
+    eventually(lambda: running.status()["state"] == "running", "a new state file")
+    file.write_text(json.dumps({**backup, "supervisor_pid": 1}), encoding="utf-8")
+    eventually(lambda: running.status()["state"] == "running", "the present state")
+    assert running("server").code == 0
 
 
 def test_an_old_server_does_not_write_into_the_state_of_the_new_one(running: Stigmer, tmp_path: Path) -> None:

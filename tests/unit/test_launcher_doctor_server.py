@@ -170,6 +170,17 @@ def test_a_supervisor_that_was_killed_is_told_and_what_it_left_running(keg: Path
     assert (service.level, service.text) == (NOTE, f"pid {os.getpid()} still runs")
 
 
+def test_a_port_of_a_service_that_a_killed_supervisor_has_left_is_not_taken_by_another_program(
+    tmp_path: Path, places: Places, port: int
+) -> None:
+    keg = build_libexec(tmp_path / "keg", (part("stigmer-server", ports=(("server", port),)),))
+    written(places, supervisor_pid=99999999)
+    told = found(look(keg, places), "Ports", "server")
+    assert (told.level, told.text.partition(", ")[2]) == (OK, "ours, left by a killed server")
+    written(places, {"identity": "another boot:1"}, supervisor_pid=99999999)
+    assert found(look(keg, places), "Ports", "server").level == PROBLEM
+
+
 def test_a_killed_supervisor_whose_processes_have_ended_has_left_nothing_to_do(keg: Path, places: Places) -> None:
     """Its watchdog stops them within seconds; the doctor once went on to say that they were left."""
     written(places, {"pid": 99999999, "identity": "this boot:1"}, supervisor_pid=99999998)

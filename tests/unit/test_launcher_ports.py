@@ -49,7 +49,7 @@ def test_a_port_taken_on_any_local_address_is_seen_and_whether_other_machines_ca
         assert (owner.pid, owner.name) == (os.getpid(), Path(sys.executable).name)
         ours = [each for each in ports.exposed_listeners(lambda pid: pid == os.getpid()) if each.port == port]
         assert {each.pid for each in ours} <= {os.getpid()}
-        assert [ports.format_address(each.address) for each in ours] == list(exposed)
+        assert [each.address for each in ours] == [socket.inet_pton(family, text) for text in exposed]
         assert ports.exposed_listeners(lambda _: False) == []
     assert ports.is_free(port)
     assert ports.port_owner(port) is None

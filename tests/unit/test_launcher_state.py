@@ -1,6 +1,7 @@
 """The instance's state: what is written down, by whom it is believed, and how it is told to programs."""
 
 import os
+import shutil
 import stat
 import threading
 from collections.abc import Iterator
@@ -129,6 +130,17 @@ def test_the_state_is_read_back_and_believed_only_from_the_one_who_holds_the_loc
     write_snapshot(place, left := RUNNING._replace(supervisor_pid=os.getpid() + 1))
     assert living_snapshot(place) == Snapshot()
     assert read_snapshot(place) == left
+
+
+def test_a_state_file_counts_where_it_was_written_or_moved_to_and_not_in_a_copy(tmp_path: Path) -> None:
+    """A copied home lists the processes of the first one, which its commands must not stop."""
+    first = tmp_path / "first"
+    first.mkdir()
+    write_snapshot(Instance(str(first)), RUNNING)
+    shutil.copytree(first, tmp_path / "copy")
+    assert read_snapshot(Instance(str(tmp_path / "copy"))) == Snapshot()
+    moved = first.rename(tmp_path / "moved")
+    assert read_snapshot(Instance(str(moved))) == RUNNING
 
 
 def test_without_a_lock_nobody_runs(tmp_path: Path) -> None:

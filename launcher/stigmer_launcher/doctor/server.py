@@ -1,6 +1,7 @@
 """Checks of the server: its state, leftovers of a killed one, its databases, its ports, and Temporal."""
 
 import os
+import socket
 import sys
 import time
 from collections.abc import Iterator
@@ -60,7 +61,8 @@ def check_exposure(context: DoctorContext) -> Iterator[Finding]:
         yield Finding("exposure", NOTE, f"not checked: {_LISTENERS} cannot be read")
         return
     for pid, port, address, *_ in ports.exposed_listeners(lambda pid: bool(_service_of(context, pid))):
-        where = ports.format_address(address) if any(address) else "all interfaces"
+        family = socket.AF_INET if len(address) == 4 else socket.AF_INET6
+        where = socket.inet_ntop(family, address) if any(address) else "all interfaces"
         settings = "turn the firewall on in System Settings, Network"
         block = settings if sys.platform == "darwin" else f"`sudo ufw deny {port}/tcp`"
         text = f"port {port} (pid {pid}) listens on {where}, not on localhost alone: other machines can reach it"
@@ -126,19 +128,20 @@ def _port(context: DoctorContext, name: str, number: int) -> Finding:
             return Finding(name, WARNING, f"{number}: no listener, although the server runs")
         return Finding(name, OK, f"{number}: free")
     whose = f"{number}: {owner.name}" + (f" (pid {owner.pid})" if owner.pid else "")
-    if context.supervisor_pid and _service_of(context, owner.pid):
-        return Finding(name, OK, f"{whose}, ours")
+    if _service_of(context, owner.pid):
+        return Finding(name, OK, f"{whose}, ours" + ("" if context.supervisor_pid else ", left by a killed server"))
     remedy = f"stop it, or move ours: `stigmer config set ports.{name} NUMBER`"
     return Finding(name, PROBLEM, f"{whose}, not ours", remedy)
 
 
 def _service_of(context: DoctorContext, pid: int) -> str:
-    """Return the name of the service that a process belongs to, by its process group; empty when there is none."""
+    """Return the name of the living service that a process belongs to, by its process group; empty when there is none."""
     try:
         group = os.getpgid(pid) if pid else 0
     except OSError:
         group = 0
-    return next((each.name for each in context.snapshot.services if each.pid and each.pid in (pid, group)), "")
+    candidates = (each for each in context.snapshot.processes if context.supervisor_pid or leftovers.is_alive(each))
+    return next((each.name for each in candidates if each.pid in (pid, group)), "")
 
 
 def _why_not_serving(address: str) -> str:

@@ -193,11 +193,10 @@ def _open_directory(directory: str) -> Iterator[int]:
 
 
 def _linked(path: str, libexec: int, target: int) -> bool:
-    try:
+    with suppress(OSError):
         os.link(f"components/{path}", path, src_dir_fd=libexec, dst_dir_fd=target)
-    except OSError:
-        return False
-    return True
+        return True
+    return False
 
 
 def _make_folder(folder: str, made: set[str], directory: int) -> None:

@@ -98,17 +98,13 @@ def cleaning_pid(instance: Instance) -> int:
 
 
 def read_snapshot(instance: Instance) -> Snapshot:
-    """Read the last snapshot; an empty one when there is none or it cannot be parsed.
-
-    The file may be damaged, or from another version: values of a wrong type are left out.
-    """
+    """Read the last snapshot, without values of a wrong type; an empty one if there is none, it is damaged, or a copy."""
     with suppress(OSError, ValueError, RecursionError), open(instance.state, encoding="utf-8") as stream:
         import json  # costs `status` a fifth of its time; without a file it is not needed
 
-        document = json.load(stream)
-        if isinstance(document, dict) and document.get("format") == _FORMAT:
-            snapshot: Snapshot = _validated(document, _SAMPLE)
-            return snapshot
+        document, run = json.load(stream), _run_id(instance)
+        if isinstance(document, dict) and document.get("format") == _FORMAT and document.get("run", run) == run:
+            return Snapshot(**_parts(document, _SAMPLE._asdict()))
     return Snapshot()
 
 
@@ -124,12 +120,17 @@ def write_snapshot(instance: Instance, snapshot: Snapshot) -> None:
     import json
 
     services = [each._asdict() for each in snapshot.services]
-    text = json.dumps({"format": _FORMAT, **snapshot._asdict(), "services": services})
+    text = json.dumps({"format": _FORMAT, "run": _run_id(instance), **snapshot._asdict(), "services": services})
     temporary = f"{instance.state}.new"
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with open(descriptor, "w", encoding="utf-8") as stream:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+    with open(os.open(temporary, flags, 0o600), "w", encoding="utf-8") as stream:
         stream.write(text + "\n")
     os.replace(temporary, instance.state)
+
+
+def _run_id(instance: Instance) -> list[int]:
+    """Return inode and device of `run`. A copy has others, and the processes in its state file are not its own."""
+    return list(os.stat(instance.run)[1:3])
 
 
 # A sample of each value in the file. A number in it is the maximum, with a minimum of 1; 0 means that there is no limit.
@@ -139,8 +140,8 @@ _SAMPLE = Snapshot(ports=_PORTS, asked_ports=_PORTS, timeline={"": {"": 0.0}}, s
 
 def _validated(value: Any, sample: Any) -> Any:
     """Return a value if its type is that of the sample, else None; of a record, map or list, only the parts that match."""
-    if isinstance(sample, (Snapshot, ServiceSnapshot)):
-        return type(sample)(**_parts(value, sample._asdict())) if isinstance(value, dict) else None
+    if isinstance(sample, ServiceSnapshot):
+        return ServiceSnapshot(**_parts(value, sample._asdict())) if isinstance(value, dict) else None
     if isinstance(sample, dict):
         return _parts(value, dict.fromkeys(value, sample[""])) if isinstance(value, dict) else {}
     if isinstance(sample, tuple):
@@ -154,5 +155,4 @@ def _validated(value: Any, sample: Any) -> Any:
 
 
 def _parts(value: Mapping[str, Any], samples: Mapping[str, Any]) -> dict[str, Any]:
-    parts = {name: _validated(value.get(name), sample) for name, sample in samples.items()}
-    return {name: part for name, part in parts.items() if part is not None}
+    return {name: part for name, sample in samples.items() if (part := _validated(value.get(name), sample)) is not None}

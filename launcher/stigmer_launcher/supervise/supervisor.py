@@ -181,9 +181,10 @@ class Supervisor:
             self._events.append(lifecycle.StopRequested())
 
     def save(self) -> None:
-        """Write the snapshot if it has changed, unless another supervisor has the home now."""
+        """Write the snapshot if it or the file has changed, unless another supervisor has the home now."""
         snapshot = compose_snapshot(self._written, self._state, self._services)
-        if snapshot != self._written and locks.is_ours(self._instance.lock):
+        is_current = snapshot == self._written and state.read_snapshot(self._instance) == snapshot
+        if not is_current and locks.is_ours(self._instance.lock):
             with suppress(OSError):  # a full disk must not end this supervisor
                 state.write_snapshot(self._instance, snapshot)
                 self._written = snapshot

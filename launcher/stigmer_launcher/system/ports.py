@@ -102,13 +102,6 @@ def exposed_listeners(is_wanted: Callable[[int], bool]) -> list[Listener]:
     return list({each.port: each for each in listeners}.values())
 
 
-def format_address(address: bytes) -> str:
-    """Return a packed address as text."""
-    import socket
-
-    return str(socket.inet_ntop(socket.AF_INET if len(address) == 4 else socket.AF_INET6, address))
-
-
 def is_loopback(address: bytes) -> bool:
     """Return whether a packed address is a loopback address, which only this machine reaches."""
     ipv4 = address.removeprefix(_MAPPED)

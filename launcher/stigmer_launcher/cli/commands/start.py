@@ -28,16 +28,21 @@ def start(invocation: Invocation, context: Context) -> int:
 def restart(invocation: Invocation, context: Context) -> int:
     """Stop the running server and start the installed version; errors that can be foreseen leave the old one running.
 
-    The ports that the running server's command line chose are kept. With names, only those services are restarted.
+    Ports that the running server's command line chose are kept if the installed version has them.
+    With names, only those services are restarted.
     """
     if invocation.arguments:
         if invocation.options:
             raise UsageError("--port and --foreground are for a restart of all services, without SERVICE")
         return services.restart_services(invocation.arguments, context)
+    from stigmer_launcher.cli.completion import names_of  # which a start does not need
+
     places = find_places(context.environ)
     instance = state.Instance(places.run)
     before = state.read_snapshot(instance)
-    ports = {**({} if before.is_clean else before.asked_ports), **_read_ports(invocation)}
+    names = names_of(context.environ).get("NAME=NUMBER", ())
+    kept = {} if before.is_clean else {name: port for name, port in before.asked_ports.items() if f"{name}=" in names}
+    ports = {**kept, **_read_ports(invocation)}
     launch = None
     if state.supervisor_pid(instance):
         launch = _prepare(places, ports, context)
