@@ -56,7 +56,7 @@ class HiddenHolderError(LauncherError):
 
 
 class LimitError(LauncherError):
-    """The system allows this user too few open files."""
+    """The system allows this user too few open files or processes."""
 
     remedy = "raise it: `ulimit -Hn 10240` as root, or `LimitNOFILE=10240` in the systemd unit"
 

@@ -11,7 +11,7 @@ import pytest
 from stigmer_launcher.install.payload import Readiness
 from support.launcher_payloads import part
 from support.launcher_services import Stigmer, stigmer
-from support.mounts import needs_mounts
+from support.mounts import mount_command, needs_mounts
 
 NOBODY = 65534
 # Root without its privilege to write everything is a user like any other.
@@ -71,6 +71,36 @@ def test_a_configuration_that_may_not_be_read_is_named_with_the_command_that_hel
     assert done.code == 1
     assert f"cannot read {path}: Permission denied" in done.out + done.err
     assert f"`chmod -R u+rwX {used.home}`" in done.out + done.err
+
+
+@pytest.mark.parametrize("mode", [0o500, 0o400, 0])
+@pytest.mark.parametrize("words", ["server", "doctor"])
+def test_a_directory_of_a_service_that_may_not_be_written_is_named(tmp_path: Path, words: str, mode: int) -> None:
+    """Doctor found nothing, and in place of a database that it could not see, it advised to make a directory."""
+    only = part("temporal", arguments=("--db-filename", "{home}/data/temporal.db"), readiness=Readiness(9.0, ()))
+    with stigmer(tmp_path, (only,)) as launcher:
+        launcher.program[:0] = PLAIN
+        (data := launcher.home / "data").mkdir(parents=True)
+        (data / "temporal.db").write_bytes(b"x")
+        data.chmod(mode)
+        done = launcher(*words.split())
+        data.chmod(0o700)
+    assert done.code == 1
+    assert f"no permission to write {data}" in done.out + done.err
+    assert "`chmod -R u+rwX " in done.out + done.err
+    assert "install -d" not in done.out + done.err
+
+
+@needs_mounts
+def test_a_read_only_file_system_is_named_once(used: Stigmer, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Doctor named it for each file of the home."""
+    home = str(used.home)
+    bind = f"mount --bind {home} {home} && mount -o remount,bind,ro {home}"
+    used.program[:0] = mount_command("size=1m", tmp_path_factory.mktemp("other"), then=bind)
+    done = used("doctor")
+    assert done.code == 1
+    problems = [line for line in done.out.splitlines() if f"{home} is on a read-only file system" in line]
+    assert [line.split()[1] for line in problems] == ["directory", "files"]
 
 
 def test_a_home_that_is_a_file_is_named(launcher: Stigmer) -> None:

@@ -96,6 +96,20 @@ def test_a_service_killed_by_somebody_else_during_the_start_is_tried_again() -> 
     assert history.state.stage == phases.RUNNING
 
 
+def test_a_service_that_ends_during_the_start_because_temporal_was_killed_is_tried_again() -> None:
+    """It cannot connect, and exits by itself: its program is not at fault, and the start goes on after Temporal's return."""
+    history = History()
+    history.at(100.4, Ready("temporal"))
+    history.at(100.5, killed("temporal"))
+    history.at(100.6, crashed("agents"))
+    assert (history.state.failed, history["agents"].phase) == ("", phases.BACKOFF)
+    assert history.at(101.0) == (spawn("temporal"),)
+    assert history.at(101.1) == ()
+    assert spawn("agents") in history.at(101.5, Ready("temporal"))
+    history.at(102.0, Ready("server"), Ready("flows"), Ready("agents"))
+    assert history.state.stage == phases.RUNNING
+
+
 @pytest.mark.parametrize(("policy", "crashes"), [(Restart(), 6), (Restart(limit=0), 1)])
 def test_a_service_that_somebody_else_kills_again_and_again_ends_the_start(policy: Restart, crashes: int) -> None:
     """Whoever waits for the start learns why, within seconds."""

@@ -1,8 +1,12 @@
 """The supervisor's beginning and end: an interrupt of its start, and when its state says that everything is stopped."""
 
+import json
 import os
+import resource
 import signal
 import subprocess
+import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -46,6 +50,44 @@ def test_a_machine_without_a_null_device_is_told_before_the_fork(
     monkeypatch.setattr(os, "devnull", str(tmp_path / "null"))
     with pytest.raises(FileNotFoundError, match=str(tmp_path / "null")):
         daemon.check_system(launch_of(str(tmp_path)))
+
+
+@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="needs root on Linux to be another user")
+@pytest.mark.parametrize("processes", [1, 2])  # the second would be the supervisor, the third its watchdog
+def test_a_limit_of_processes_is_named_with_what_to_raise(processes: int) -> None:
+    """The supervisor has left the terminal when it needs its watchdog; its log held a traceback, and the start no reason."""
+    program = (
+        f"import json, os, sys; sys.path.insert(0, {str(Path(daemon.__file__).parents[2])!r})\n"
+        "from stigmer_launcher.errors import LauncherError\n"
+        "from stigmer_launcher.launch.plan import Launch\n"
+        "from stigmer_launcher.supervise import daemon\n"
+        "from stigmer_launcher.system.places import find_places\n"
+        "home = sys.argv[1]\n"
+        "places = find_places({'STIGMER_HOME': home})\n"
+        "launch = Launch('2.0.0', '2.0.0-abc', home, places, '', {}, '127.0.0.1:7233', (), {})\n"
+        "os.setuid(54321)\n"
+        "os.mkdir(places.run), os.mkdir(places.logs)\n"
+        "try:\n"
+        "    events = list(daemon.supervise_detached(launch))\n"
+        "except LauncherError as error:\n"
+        "    events = [{'event': 'error', 'message': str(error), 'remedy': error.remedy}]\n"
+        "print(json.dumps(events))\n"
+    )
+    with tempfile.TemporaryDirectory(dir="/tmp") as home:  # which another user may enter
+        Path(home).chmod(0o777)
+        done = subprocess.run(
+            [sys.executable, "-B", "-c", program, home],
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NPROC, (processes, processes)),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        (event,) = json.loads(done.stdout)
+        assert event["event"] == "error"
+        assert event["message"] == "the system allows no further process: Resource temporarily unavailable"
+        assert "`ulimit -u`" in event["remedy"]
+        log = Path(home, "logs", "supervisor.log")
+        assert not log.exists() or "Traceback" not in log.read_text(encoding="utf-8")
 
 
 def test_a_number_that_was_given_to_another_meanwhile_gets_no_signal(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,8 +28,7 @@ def _installed(context: DoctorContext, keg: payload.Keg) -> Iterator[Finding]:
     in_keg = _compare(keg, f"{keg.libexec}/components", deep=context.deep)
     for part in keg.payload.components:
         if broken := _flaws(part.files, in_keg):
-            damage = f"{part.version}: the keg is damaged: {broken}"
-            yield Finding(part.name, PROBLEM, damage, KegError.remedy)
+            yield Finding(part.name, PROBLEM, f"{part.version}: the keg is damaged: {broken}", KegError.remedy)
         elif damaged := _flaws(part.files, modified):
             yield Finding(part.name, WARNING, f"{part.version}: {damaged}", "run `stigmer server`: it replaces them")
         elif not installed:

@@ -43,7 +43,7 @@ def diagnose(environ: Mapping[str, str], *, deep: bool) -> dict[str, list[Findin
         for check in checks:
             with _noting(report[section], "a check failed"):
                 report[section].extend(check(context))
-    return {section: found for section, found in report.items() if found}
+    return {section: [*dict.fromkeys(found)] for section, found in report.items() if found}
 
 
 @contextmanager
@@ -92,8 +92,11 @@ def check_home(context: DoctorContext) -> Iterator[Finding]:
     text = f"{free >> 20} MB free, logs take {_size_of(context.places.logs) >> 20} MB"
     yield Finding("disk", WARNING if free < _LITTLE_SPACE else OK, text)
     for name in sorted(os.listdir(home)):
+        path = os.path.join(home, name)
         if name.startswith("bin.before-"):
             yield Finding("kept", NOTE, f"{name}: the bin of an earlier Stigmer; it is not used")
+        elif os.path.isdir(path) and not os.access(path, os.W_OK | os.X_OK):
+            yield problem("files", unwritable(path, home))
 
 
 def check_model(context: DoctorContext) -> Iterator[Finding]:

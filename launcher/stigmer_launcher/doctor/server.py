@@ -66,8 +66,7 @@ def check_exposure(context: DoctorContext) -> Iterator[Finding]:
         settings = "turn the firewall on in System Settings, Network"
         block = settings if sys.platform == "darwin" else f"`sudo ufw deny {port}/tcp`"
         text = f"port {port} (pid {pid}) listens on {where}, not on localhost alone: other machines can reach it"
-        remedy = f"block it where you do not trust the network: {block}"
-        yield Finding(_service_of(context, pid), WARNING, text, remedy)
+        yield Finding(_service_of(context, pid), WARNING, text, f"block it where you do not trust the network: {block}")
 
 
 def check_temporal(context: DoctorContext) -> Iterator[Finding]:

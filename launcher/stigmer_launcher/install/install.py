@@ -110,8 +110,7 @@ class _Installer(NamedTuple):
         trial = f"{self._staging}/trial"
         methods = filecopy.reproduce(f"{self.keg.libexec}/payload.json", trial, 0o600, self.methods)
         os.unlink(trial)
-        fingerprints = self._create_files(files_of(self.keg.payload), methods)
-        manifest.write_manifest(self._staging, self.keg, fingerprints)
+        manifest.write_manifest(self._staging, self.keg, self._create_files(files_of(self.keg.payload), methods))
         os.rename(self._staging, self._directory)
 
     def _create_files(self, files: Collection[FileEntry], methods: Methods) -> dict[str, int]:

@@ -98,7 +98,8 @@ def examine(path: str) -> Content:
     except (IsADirectoryError, ValueError, LookupError, struct.error):
         return Content.DAMAGED
     except OSError as error:
-        raise explain(error, str(error.filename or path)) from error
+        paths = (str(error.filename or path), os.path.dirname(path))  # a file is hidden in a directory of another user
+        raise explain(error, next(filter(os.path.exists, paths), path)) from error
 
 
 class _Pages:

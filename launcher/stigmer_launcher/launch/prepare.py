@@ -105,8 +105,7 @@ def _resolve(proof: Proof, payload: Payload, values: Mapping[str, str], *, manag
     at_temporal = not managed or proof.kind == "pollers"
     address = values["temporal.address"] if at_temporal else f"127.0.0.1:{values[f'port.{proof.port}']}"
     polled = (queue for part in payload.components for each in part.readiness.proofs for queue in each.queues)
-    queues = proof.queues or (next(polled, "stigmer"),)
-    return ResolvedProof(proof.kind, address, values["temporal.namespace"], queues)
+    return ResolvedProof(proof.kind, address, values["temporal.namespace"], proof.queues or (next(polled, "stigmer"),))
 
 
 def _directories(part: Component, values: Mapping[str, str]) -> Iterator[str]:

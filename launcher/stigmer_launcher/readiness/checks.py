@@ -131,5 +131,4 @@ class Worker:
 
 
 def _describe(namespace: str, queue: str, kind: int) -> Question:
-    wanted = grpc.encode({1: namespace, 2: grpc.encode({1: queue}), 3: kind})
-    return f"/{_TEMPORAL}/DescribeTaskQueue", wanted
+    return f"/{_TEMPORAL}/DescribeTaskQueue", grpc.encode({1: namespace, 2: grpc.encode({1: queue}), 3: kind})

@@ -6,12 +6,14 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
+from stigmer_launcher.errors import LimitError
 from stigmer_launcher.supervise.signals import HANDLED
 
 _APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT
 _MAX_DESCRIPTORS = 1024  # more than programs that start us leave open
 # Signals that we handle, and those that Python ignores to raise an error instead.
 _DEFAULTS = (*HANDLED, signal.SIGPIPE, signal.SIGXFSZ)
+_MORE_PROCESSES = "raise the limit: `ulimit -u`, `TasksMax=` in the systemd unit, or that of the container"
 
 
 def spawn(command: tuple[str, ...], environment: Mapping[str, str]) -> tuple[int, int]:
@@ -43,7 +45,7 @@ def spawn(command: tuple[str, ...], environment: Mapping[str, str]) -> tuple[int
 
 
 def fork(run_child: Callable[[], int]) -> int:
-    """Fork a child that exits with the code `run_child` returns; return its pid.
+    """Fork a child that exits with the code `run_child` returns; return its pid. LimitError when there can be no child.
 
     Signals are blocked until the child has reset the handlers: those of the parent write to the parent's pipe.
     """
@@ -62,6 +64,8 @@ def fork(run_child: Callable[[], int]) -> int:
             sys.excepthook(*sys.exc_info())  # imports nothing: the keg may be gone
         finally:
             os._exit(code)
+    except OSError as error:
+        raise LimitError(f"the system allows no further process: {error.strerror}", _MORE_PROCESSES) from error
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 

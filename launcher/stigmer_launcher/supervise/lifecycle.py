@@ -194,17 +194,16 @@ class _Decision:
     def handle_exit(self, service: Service, exited: Exited) -> None:
         """Handle the exit of a process: expected, a failed start, or a retry with backoff.
 
-        Once the stack has run, every service has been healthy, so each is retried forever. During the start only a
-        service that was killed from outside is retried: a program that exits by itself would exit again.
+        Once the stack has run, every service has been healthy, so each is retried forever. During the start only a service
+        that was killed from outside or lost one that it needs is retried: otherwise its program would exit again.
         """
         ended = service.cleared()
         self.block_dependents(ended)
         error = ended.error if ended.phase == phases.TERMINATING else exited.error
         crashes = (*(time for time in ended.crashes if self.now - time < self.policy.window), self.now)
-        is_retried = self.stage == phases.RUNNING or (exited.killed and len(crashes) <= self.policy.limit)
         if ended.requested or self.stage not in _UP:
             self.put(ended._replace(phase=phases.STOPPED))
-        elif is_retried:
+        elif self.stage == phases.RUNNING or ((exited.killed or service.lost) and len(crashes) <= self.policy.limit):
             delay = min(self.policy.first_pause * 2.0 ** (len(crashes) - 1), self.policy.longest_pause)
             self.put(ended._replace(phase=phases.BACKOFF, deadline=self.now + delay, crashes=crashes, error=error))
         else:

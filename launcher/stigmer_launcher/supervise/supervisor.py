@@ -164,9 +164,9 @@ class Supervisor:
         is_first_try = self._watchdog.pid != 0
         try:
             self._watchdog.start()
-        except OSError as error:
+        except (OSError, LauncherError) as error:
             if is_first_try:
-                self._note(f"cannot start another watchdog: {error.strerror}; trying again every {_INTERVAL:g} s")
+                self._note(f"cannot start another watchdog: {error}; trying again every {_INTERVAL:g} s")
         else:
             self._watchdog.wait_until_ready()
 

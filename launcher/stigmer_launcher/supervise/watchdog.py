@@ -27,7 +27,7 @@ class Watchdog:
         self._close()  # closed until `start`
 
     def start(self) -> None:
-        """Fork the watchdog, and send it the list before it holds its lock. OSError when no process can be created."""
+        """Fork the watchdog, and send it the list before it holds its lock. OSError or LimitError when it cannot."""
         self._close()
         self._socket, peer = socket.socketpair()
         with peer:

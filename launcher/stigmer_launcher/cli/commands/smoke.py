@@ -107,8 +107,7 @@ def _run_command(payload: Payload, snapshot: state.Snapshot, environ: Mapping[st
     last = output.rpartition("\n")[2]
     if problem := judge(test, status, output):
         raise SmokeError(f"{shown} {problem}; its last line: {readable(last)}")
-    report = {"smoke": "command", "command": shown, "exit_code": test.exit_code, "output": last}
-    return report, [shown, f"  {last}"]
+    return {"smoke": "command", "command": shown, "exit_code": test.exit_code, "output": last}, [shown, f"  {last}"]
 
 
 def _command(payload: Payload, snapshot: state.Snapshot, environ: Mapping[str, str]) -> tuple[ServiceCommand, str]:

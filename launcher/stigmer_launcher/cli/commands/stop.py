@@ -67,8 +67,7 @@ def _stop_supervisor(instance: state.Instance, out: Terminal) -> int:
 
 
 def _describe_stop(instance: state.Instance) -> str:
-    services = state.living_snapshot(instance).services
-    stopping = [each.name for each in services if each.state == phases.TERMINATING]
+    stopping = [each.name for each in state.living_snapshot(instance).services if each.state == phases.TERMINATING]
     return f"Stopping {', '.join(stopping) or 'server'}..."
 
 
