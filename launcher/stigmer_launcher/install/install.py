@@ -192,10 +192,11 @@ def _open_directory(directory: str) -> Iterator[int]:
 
 
 def _linked(path: str, libexec: int, target: int) -> bool:
-    with suppress(OSError):
+    try:
         os.link(f"components/{path}", path, src_dir_fd=libexec, dst_dir_fd=target)
-        return True
-    return False
+    except OSError:
+        return False
+    return True
 
 
 def _make_folder(folder: str, made: set[str], directory: int) -> None:

@@ -21,7 +21,7 @@ def fingerprint(path: str) -> int | None:
 
 
 def fingerprint_of(status: os.stat_result) -> int:
-    """Return a number that any write, replacement (by a link, too) or chmod changes; integers hash alike in every process."""
+    """Return a number that any write, replacement or chmod changes; integers hash alike in every process."""
     return hash((status.st_size, status.st_mtime_ns, status.st_ino, status.st_mode))
 
 

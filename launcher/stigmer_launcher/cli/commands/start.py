@@ -28,8 +28,7 @@ def start(invocation: Invocation, context: Context) -> int:
 def restart(invocation: Invocation, context: Context) -> int:
     """Stop the running server and start the installed version; errors that can be foreseen leave the old one running.
 
-    Ports that the running server's command line chose are kept if the installed version has them.
-    With names, only those services are restarted.
+    Ports chosen for the old one are kept if the installed version has them. With names, only those services are restarted.
     """
     if invocation.arguments:
         if invocation.options:
@@ -43,9 +42,8 @@ def restart(invocation: Invocation, context: Context) -> int:
     names = names_of(context.environ).get("NAME=NUMBER", ())
     kept = {} if before.is_clean else {name: port for name, port in before.asked_ports.items() if f"{name}=" in names}
     ports = {**kept, **_read_ports(invocation)}
-    launch = None
-    if state.supervisor_pid(instance):
-        launch = _prepare(places, ports, context)
+    launch = _prepare(places, ports, context) if state.supervisor_pid(instance) else None
+    if launch:
         stop.stop_server(instance, context.out)
     return _start(ports, invocation, context, launch)
 
