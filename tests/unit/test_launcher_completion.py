@@ -15,6 +15,7 @@ SHELLS = {
     "bash": (["bash", "--norc", "--noprofile", "-i"], "PS1='> '; bind 'set enable-bracketed-paste off'"),
     "zsh": (["zsh", "-f", "-i"], "PS1='> '; autoload -U compinit; compinit -u -D"),
 }
+_LINE_START, _LINE_END, _CLEAR = "\x01", "\x05", "\x15"  # Ctrl-A, Ctrl-E and Ctrl-U at a shell
 
 
 def completed(shell: str, typed: str, tmp_path: Path, setup: str = "") -> str:
@@ -28,14 +29,8 @@ def completed(shell: str, typed: str, tmp_path: Path, setup: str = "") -> str:
     if pid == 0:
         os.chdir(tmp_path)
         os.execve(program, arguments, {"HOME": str(tmp_path), "PATH": os.environ["PATH"], "TERM": "xterm"})  # noqa: S606 - a shell at a terminal
-    lines = (
-        preparation,
-        f". {script}",
-        setup,
-        f"{typed}\x01printf '%s|' \x05 > {result}",
-        "exit",
-    )  # \x01: Ctrl-A, \x05: Ctrl-E
-    os.write(terminal, "".join(f"{line}\n" for line in lines).encode())
+    shown = f"{typed}{_LINE_START}printf '%s|' {_LINE_END} > {result}"
+    os.write(terminal, "\n".join((preparation, f". {script}", setup, shown, "exit", "")).encode())
     with contextlib.suppress(OSError):  # the shell has ended
         while os.read(terminal, 1000):
             pass
@@ -67,5 +62,5 @@ def test_a_value_is_completed_in_each_form_of_an_option(tmp_path: Path, shell: s
 )
 def test_settings_of_bash_do_not_change_what_it_completes(tmp_path: Path, setup: str) -> None:
     """With another IFS, all names would go into the line at once."""
-    typed = "stigmer nothing\t\x15stigmer server logs te\t-f"  # \x15: Ctrl-U removes the line
+    typed = f"stigmer nothing\t{_CLEAR}stigmer server logs te\t-f"
     assert completed("bash", typed, tmp_path, setup) == "stigmer|server|logs|temporal|-f|"

@@ -81,6 +81,7 @@ def test_a_limit_of_processes_is_named_with_what_to_raise(processes: int) -> Non
             capture_output=True,
             text=True,
             check=True,
+            timeout=60,
         )
         (event,) = json.loads(done.stdout)
         assert event["event"] == "error"
