@@ -1,10 +1,10 @@
 """Checks of the server: its state, leftovers of a killed one, its databases, its ports, and Temporal."""
 
 import os
-import socket
 import sys
 import time
 from collections.abc import Iterator
+from ipaddress import ip_address
 
 from stigmer_launcher.doctor.findings import NOTE, OK, PROBLEM, WARNING, DoctorContext, Finding
 from stigmer_launcher.launch import database, environment
@@ -61,8 +61,7 @@ def check_exposure(context: DoctorContext) -> Iterator[Finding]:
         yield Finding("exposure", NOTE, f"not checked: {_LISTENERS} cannot be read")
         return
     for pid, port, address, *_ in ports.exposed_listeners(lambda pid: bool(_service_of(context, pid))):
-        family = socket.AF_INET if len(address) == 4 else socket.AF_INET6
-        where = socket.inet_ntop(family, address) if any(address) else "all interfaces"
+        where = str(ip_address(address)) if any(address) else "all interfaces"
         settings = "turn the firewall on in System Settings, Network"
         block = settings if sys.platform == "darwin" else f"`sudo ufw deny {port}/tcp`"
         text = f"port {port} (pid {pid}) listens on {where}, not on localhost alone: other machines can reach it"

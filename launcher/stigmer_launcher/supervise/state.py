@@ -130,7 +130,8 @@ def write_snapshot(instance: Instance, snapshot: Snapshot) -> None:
 
 def _run_id(instance: Instance) -> list[int]:
     """Return inode and device of `run`. A copy has others, and the processes in its state file are not its own."""
-    return list(os.stat(instance.run)[1:3])
+    status = os.stat(instance.run)
+    return [status.st_ino, status.st_dev]
 
 
 # A sample of each value in the file. A number in it is the maximum, with a minimum of 1; 0 means that there is no limit.
