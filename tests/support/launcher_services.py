@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from stigmer_launcher.install.payload import Liveness, Proof, Readiness
+from stigmer_packaging.lib.loopback import free_port
 from support.launcher_payloads import Part, build_libexec, launcher_environment, part
 
 PROGRAM = (Path(__file__).parent / "fake_services.py").read_text(encoding="utf-8")
@@ -24,11 +24,7 @@ _LIVENESS = Liveness()
 
 
 def free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
+    return [free_port() for _ in range(count)]
 
 
 def fake_stack(

@@ -1,7 +1,10 @@
 """TCP on this machine alone: ports for programs that are tried out, and a folder served over HTTP to those that download."""
 
 import contextlib
+import errno
 import functools
+import itertools
+import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -9,13 +12,34 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+# Below the ports that systems give out themselves: from 32768 (Linux, ip-sysctl.rst) or 49152 (macOS, RFC 6335).
+_BLOCKS = range(10_000, 32_000, 500)
+
 
 def free_port() -> int:
-    """Give a port on which nobody listens now; the kernel will not hand it out again for a while."""
+    """Give a port on which nobody listens; neither the system nor another process that asks here gives it out meanwhile."""
+    return next(filter(_is_free, _block()[1]))
+
+
+@functools.cache
+def _block() -> tuple[socket.socket, Iterator[int]]:
+    """Reserve a block of ports until this process ends: it holds the first, and the others are given out in turn."""
+    for first in _BLOCKS:
+        holder = socket.socket()
+        with contextlib.suppress(OSError):
+            holder.bind(("", first))
+            return holder, itertools.cycle(range(first + 1, first + _BLOCKS.step))
+        holder.close()
+    raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+
+
+def _is_free(port: int) -> bool:
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+        try:
+            probe.bind(("", port))
+        except OSError:
+            return False
+    return True
 
 
 def is_open(port: int) -> bool:
