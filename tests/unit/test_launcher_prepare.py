@@ -11,17 +11,22 @@ import pytest
 from stigmer_launcher.errors import ConfigError, KegError, PortError
 from stigmer_launcher.launch.plan import Launch
 from stigmer_launcher.launch.prepare import prepare
-from stigmer_launcher.system.places import find_places
 from stigmer_launcher.system.ports import require_free
 from stigmer_launcher.system.process import RUN_TOKEN
 from support.launcher_payloads import Part, build_libexec, launcher_environment, part
 from support.launcher_services import fake_stack, free_ports
 
 
-def prepared(tmp_path: Path, *parts: Part, ports: Mapping[str, int] = {}, environ: Mapping[str, str] = {}) -> Launch:
+def prepared(
+    tmp_path: Path,
+    *parts: Part,
+    ports: Mapping[str, int] = {},
+    kept: Mapping[str, int] = {},
+    environ: Mapping[str, str] = {},
+) -> Launch:
     libexec = build_libexec(tmp_path / "keg", parts or fake_stack())
     environment = {**launcher_environment(libexec, tmp_path / "home"), **environ}
-    launch, _ = prepare(environment, find_places(environment), ports, lambda _: None)
+    launch, _ = prepare(environment, ports, kept, lambda _: None)
     return launch
 
 
@@ -37,6 +42,12 @@ def test_a_launch_says_how_every_service_is_run_and_proves_itself(tmp_path: Path
     assert serving.queues == ("workflow_execution_stigmer",)
     assert Path(launch.services["temporal"].command[0]).is_absolute()
     assert launch.services["temporal"].command[2] == f"port={temporal}"
+
+
+def test_kept_ports_yield_to_chosen_ones_and_are_ignored_when_this_version_lacks_them(tmp_path: Path) -> None:
+    server, temporal, other = free_ports(3)
+    launch = prepared(tmp_path, ports={"server": server}, kept={"server": other, "temporal": temporal, "gone": 7999})
+    assert launch.ports == launch.asked_ports == {"server": server, "temporal": temporal}
 
 
 def test_every_service_carries_the_token_of_its_own_run(tmp_path: Path) -> None:

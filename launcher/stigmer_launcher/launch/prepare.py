@@ -17,15 +17,15 @@ from stigmer_launcher.launch.database import named_database
 from stigmer_launcher.launch.environment import ServiceCommand
 from stigmer_launcher.launch.plan import Launch, ServiceLaunch, ServicePlan
 from stigmer_launcher.readiness.checks import ResolvedProof
-from stigmer_launcher.system.places import Places, installed_libexec, prepare_home, user_name
+from stigmer_launcher.system.places import Places, find_places, installed_libexec, prepare_home, user_name
 from stigmer_launcher.system.ports import require_free
 from stigmer_launcher.system.process import RUN_TOKEN
 
 
 def prepare(
     environ: Mapping[str, str],
-    places: Places,
     chosen_ports: Mapping[str, int],
+    kept_ports: Mapping[str, int],
     report: Callable[[str], None],
     *,
     in_use: Callable[[], Iterable[str]] = tuple,
@@ -35,12 +35,15 @@ def prepare(
     """Check everything; return the launch, and whether components were installed. Any LauncherError: then nothing runs.
 
     `in_use` returns the versions to keep; `installing` is called before the installation, after the last prompt. With
-    `leftovers` of a killed server, the ports are checked later, when its processes have ended.
+    `leftovers` of a killed server, the ports are checked later, when its processes have ended. Unknown `kept_ports` are ignored.
     """
+    places = find_places(environ)
     config = read_config(places.config)
     llm = require_key(find_llm(environ, config), ask_terminal)
     keg = read_keg(installed_libexec(environ))
-    launch = _compose(keg, config, llm, chosen_ports, places, environ)
+    known = {name for part in keg.payload.components for name, _ in part.ports}
+    asked = {**{name: port for name, port in kept_ports.items() if name in known}, **chosen_ports}
+    launch = _compose(keg, config, llm, asked, places, environ)
     if not leftovers:
         require_free(launch.ports)
     installing()
@@ -54,14 +57,14 @@ def prepare(
 
 
 def _compose(
-    keg: Keg, config: Config, llm: Llm, chosen_ports: Mapping[str, int], places: Places, environ: Mapping[str, str]
+    keg: Keg, config: Config, llm: Llm, asked_ports: Mapping[str, int], places: Places, environ: Mapping[str, str]
 ) -> Launch:
     """Compose the launch of a keg's components, with the values of every variable filled in."""
     if "USER" not in environ:  # Temporal needs it where /etc/passwd does not have the user
         environ = {**environ, "USER": user_name(os.geteuid())}
     payload, token = keg.payload, os.urandom(16).hex()
     external = environment.external_address(payload.components, config, environ)
-    ports = environment.ports_of(payload, config, chosen_ports)
+    ports = environment.ports_of(payload, config, asked_ports)
     values = environment.variables(places.home, ports, external, llm, config, environ)
     directory = versions.directory_of(places, keg.id)
     services: dict[str, ServiceLaunch] = {}
@@ -77,6 +80,7 @@ def _compose(
         places=places,
         token=token,
         ports={name: ports[name] for part in managed for name, _ in part.ports},
+        asked_ports=asked_ports,
         temporal=values["temporal.address"],
         secrets=tuple(filter(None, (llm.api_key,))),
         services=services,

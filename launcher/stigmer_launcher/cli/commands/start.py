@@ -13,16 +13,17 @@ from stigmer_launcher.launch.plan import Launch
 from stigmer_launcher.launch.prepare import prepare
 from stigmer_launcher.supervise import daemon, phases, state
 from stigmer_launcher.system import service_manager
-from stigmer_launcher.system.places import Places, find_places
+from stigmer_launcher.system.places import find_places
 from stigmer_launcher.system.ports import require_free
 
 _INTERRUPTED = 130
+Ports = Mapping[str, int]  # by their names
 _IN_DOUBT = (phases.PROVING, phases.DEGRADED)
 
 
 def start(invocation: Invocation, context: Context) -> int:
     """Start everything, unless it runs already."""
-    return _start(_read_ports(invocation), invocation, context)
+    return _start(_read_ports(invocation), {}, invocation, context)
 
 
 def restart(invocation: Invocation, context: Context) -> int:
@@ -34,24 +35,19 @@ def restart(invocation: Invocation, context: Context) -> int:
         if invocation.options:
             raise UsageError("--port and --foreground are for a restart of all services, without SERVICE")
         return services.restart_services(invocation.arguments, context)
-    from stigmer_launcher.cli.completion import names_of  # which a start does not need
-
-    places = find_places(context.environ)
-    instance = state.Instance(places.run)
+    instance = state.Instance(find_places(context.environ).run)
     before = state.read_snapshot(instance)
-    names = names_of(context.environ).get("NAME=NUMBER", ())
-    kept = {} if before.is_clean else {name: port for name, port in before.asked_ports.items() if f"{name}=" in names}
-    ports = {**kept, **_read_ports(invocation)}
-    launch = _prepare(places, ports, context) if state.supervisor_pid(instance) else None
+    kept = {} if before.is_clean else before.asked_ports
+    ports = _read_ports(invocation)
+    launch = _prepare(ports, kept, context) if state.supervisor_pid(instance) else None
     if launch:
         stop.stop_server(instance, context.out)
-    return _start(ports, invocation, context, launch)
+    return _start(ports, kept, invocation, context, launch)
 
 
-def _start(ports: Mapping[str, int], invocation: Invocation, context: Context, launch: Launch | None = None) -> int:
+def _start(ports: Ports, kept: Ports, invocation: Invocation, context: Context, launch: Launch | None = None) -> int:
     """Run a prepared launch, if given; otherwise prepare and run one, unless the server runs already."""
-    places = find_places(context.environ)
-    instance = state.Instance(places.run)
+    instance = state.Instance(find_places(context.environ).run)
     code = _run(launch, invocation, context) if launch else None
     while code is None:
         if running := services.await_running(instance, context.out):
@@ -60,7 +56,7 @@ def _start(ports: Mapping[str, int], invocation: Invocation, context: Context, l
             services.require_running(running.services)
             return 0
         try:
-            launch = _prepare(places, ports, context)
+            launch = _prepare(ports, kept, context)
         except PortError:
             if state.supervisor_pid(instance) or not state.read_snapshot(instance).is_clean:
                 continue  # it is Stigmer's own, started meanwhile
@@ -69,12 +65,12 @@ def _start(ports: Mapping[str, int], invocation: Invocation, context: Context, l
     return code
 
 
-def _prepare(places: Places, ports: Mapping[str, int], context: Context) -> Launch:
-    instance, out = state.Instance(places.run), context.out
+def _prepare(ports: Ports, kept: Ports, context: Context) -> Launch:
+    instance, out = state.Instance(find_places(context.environ).run), context.out
     launch, installed = prepare(
         context.environ,
-        places,
         ports,
+        kept,
         out.line,
         installing=lambda: out.transient("Extracting binaries..."),
         in_use=lambda: [state.living_snapshot(instance).installed],
@@ -83,7 +79,7 @@ def _prepare(places: Places, ports: Mapping[str, int], context: Context) -> Laun
     if installed:
         out.done("Extracting binaries")
     daemon.check_system(launch)
-    return launch._replace(asked_ports=ports)
+    return launch
 
 
 def _run(launch: Launch, invocation: Invocation, context: Context) -> int | None:
@@ -110,7 +106,7 @@ def _run(launch: Launch, invocation: Invocation, context: Context) -> int | None
     return None if progress.superseded else code
 
 
-def _require_ports(asked: Mapping[str, int], snapshot: state.Snapshot) -> None:
+def _require_ports(asked: Ports, snapshot: state.Snapshot) -> None:
     """Raise PortError when the running server uses other ports than the command line asks for, UsageError for unknown ones."""
     if unknown := [name for name in asked if name not in snapshot.ports]:
         raise UsageError(f"there is no port {unknown[0]}; there are {', '.join(snapshot.ports)}")
@@ -196,7 +192,7 @@ class Progress:
             self._failure = event
             self._out.line(f"Starting {name}... {self._out.paint(self._out.mark('failed'), 'red')}")
 
-    def require_started(self, ports: Mapping[str, int]) -> None:
+    def require_started(self, ports: Ports) -> None:
         """Raise PortError if one of the `ports` was taken meanwhile, else StartError with a service's last lines."""
         if self._started or self.superseded or self.interrupted:
             return
