@@ -20,6 +20,17 @@ def test_a_start_right_after_a_service_was_killed_waits_until_it_is_back(running
     assert running.pid("workflow-runner") not in (0, before)
 
 
+@pytest.mark.stack(stigmer_server="slow=0.3 dials=once", seconds=8)
+def test_a_start_survives_a_kill_of_temporal_while_a_service_that_dials_once_dials(launcher: Stigmer) -> None:
+    """It served without workflows then, and the start failed."""
+    starting = launcher.popen("server")
+    eventually(lambda: "stigmer-server: starting" in launcher.log("supervisor"), "the service's start")
+    launcher.kill("temporal")
+    done = finished(starting)
+    assert (done.code, done.err) == (0, ""), launcher.log("supervisor")
+    all_run(launcher)
+
+
 @pytest.mark.stack(agent_runner="broken={home}/broken", stigmer_server="term=ignore", grace=1)
 def test_a_start_that_finds_another_one_failing_tries_itself(launcher: Stigmer) -> None:
     """What made the other fail may be over."""

@@ -5,7 +5,7 @@ import pytest
 from stigmer_launcher.install.payload import Restart
 from stigmer_launcher.supervise import phases
 from stigmer_launcher.supervise.lifecycle import NEVER, Exited, NotReady, Ready
-from support.histories import EXTERNAL, PLANS, History, crashed, ended, kill, killed, spawn, terminate
+from support.histories import EXTERNAL, PLANS, History, crashed, ended, kill, killed, prove, spawn, terminate
 
 
 def test_a_service_starts_as_soon_as_what_it_needs_is_ready() -> None:
@@ -96,17 +96,35 @@ def test_a_service_killed_by_somebody_else_during_the_start_is_tried_again() -> 
     assert history.state.stage == phases.RUNNING
 
 
-def test_a_service_that_ends_during_the_start_because_temporal_was_killed_is_tried_again() -> None:
-    """It cannot connect, and exits by itself: its program is not at fault, and the start goes on after Temporal's return."""
+@pytest.mark.parametrize("end", [ended("agents"), crashed("agents")])
+def test_services_that_start_when_temporal_is_killed_are_started_again_after_its_return(end: Exited) -> None:
+    """Some exit by themselves, and some connect only once: the start goes on, and names no program that is not at fault."""
     history = History()
     history.at(100.4, Ready("temporal"))
-    history.at(100.5, killed("temporal"))
-    history.at(100.6, crashed("agents"))
-    assert (history.state.failed, history["agents"].phase) == ("", phases.BACKOFF)
+    history.at(100.45, Ready("flows"))
+    assert history.at(100.5, killed("temporal")) == (terminate("agents"),)
+    history.at(100.6, end)
+    assert (history.state.failed, history["agents"].phase) == ("", phases.WAITING)
     assert history.at(101.0) == (spawn("temporal"),)
-    assert history.at(101.1) == ()
-    assert spawn("agents") in history.at(101.5, Ready("temporal"))
+    assert history.at(101.5, Ready("temporal")) == (prove("flows"), spawn("agents"))
     history.at(102.0, Ready("server"), Ready("flows"), Ready("agents"))
+    assert (history.state.stage, history["agents"].restarts) == (phases.RUNNING, 0)
+
+
+def test_a_service_that_does_not_work_again_after_a_kill_of_temporal_during_the_start_is_started_again() -> None:
+    """It was ready before: its program works."""
+    history = History()
+    history.at(100.4, Ready("temporal"), Ready("server"))
+    history.at(100.5, Ready("flows"))
+    history.at(101.0, killed("temporal"))
+    history.at(101.2, ended("agents"))
+    assert history.at(101.5) == (spawn("temporal"),)
+    assert history.at(102.0, Ready("temporal")) == (prove("flows"), spawn("agents"))
+    assert history.at(162.0) == (terminate("flows"),)
+    history.at(162.5, ended("flows"))
+    assert "did not work again within 60 s of the return of temporal" in history["flows"].error
+    assert history.at(163.0) == (spawn("flows"),)
+    history.at(164.0, Ready("flows"), Ready("agents"))
     assert history.state.stage == phases.RUNNING
 
 

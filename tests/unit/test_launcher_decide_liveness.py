@@ -240,15 +240,31 @@ def test_the_clock_stands_still_while_the_needed_service_is_down_again() -> None
     assert history.due == 350.0
 
 
-def test_a_service_that_starts_while_the_needed_one_is_restarted_gets_its_time_anew() -> None:
+def test_a_service_that_starts_when_a_needed_one_ends_is_started_again_when_that_is_back() -> None:
+    """One that connects only once, at its start, would be late for ever."""
     history = History().started()
     history.at(200.0, killed("flows"))
     assert history.at(200.5) == (spawn("flows"),)
-    temporal_killed(history, 210.0)
-    assert history.at(265.0, Ready("temporal"))[0] == prove("flows")
+    assert history.at(210.0, killed("temporal")) == (terminate("flows"),)
+    history.at(210.2, ended("flows"))
+    assert history.at(210.5) == (spawn("temporal"),)
+    assert history.at(265.0, Ready("temporal")) == (prove("agents"), spawn("flows"))
     assert (history["flows"].phase, history["flows"].deadline) == (phases.STARTING, 325.0)
     history.at(266.0, Ready("flows"), Ready("agents"))
     assert not history.is_degraded()
+
+
+def test_a_service_that_starts_when_a_needed_one_does_not_answer_goes_on_and_gets_its_time_anew() -> None:
+    """That one has not ended, and may answer soon."""
+    history = History(WATCHED).started()
+    history.at(129.0, killed("flows"))
+    assert history.at(129.5) == (spawn("flows"),)
+    assert check("temporal") in history.at(131.0)
+    history.at(131.0, NotReady("temporal", "no answer"))
+    assert history.at(136.5) == ()
+    assert (history["temporal"].phase, history["flows"].deadline) == (phases.DEGRADED, NEVER)
+    assert history.at(137.0, Ready("temporal")) == (prove("flows"), prove("agents"))
+    assert (history["flows"].phase, history["flows"].deadline) == (phases.STARTING, 197.0)
 
 
 def test_a_service_that_crashes_while_a_needed_one_is_down_is_tried_again_when_that_is_back() -> None:
@@ -258,8 +274,6 @@ def test_a_service_that_crashes_while_a_needed_one_is_down_is_tried_again_when_t
     assert history.at(200.5) == (spawn("flows"),)
     history.at(201.0, killed("temporal"), crashed("flows"))
     assert history.at(201.5) == (spawn("temporal"),)
-    assert history["flows"].phase == phases.BACKOFF
-    history.at(202.0)
     assert history["flows"].phase == phases.WAITING
     assert spawn("flows") in history.at(202.5, Ready("temporal"))
 

@@ -155,10 +155,11 @@ def test_whoever_needs_a_stopped_service_is_not_blamed_for_it() -> None:
     history.at(200.0, crashed("flows"))
     assert history.at(200.5) == (spawn("flows"),)
     history.at(201.0, Requested("temporal", STOP))
-    history.at(202.0, ended("temporal"))
+    assert history.at(202.0, ended("temporal")) == (terminate("flows"),)
+    history.at(202.5, ended("flows"))
     assert history.at(1000.0) == ()
     assert history.at(1001.0, Requested("temporal", START)) == (spawn("temporal"),)
-    assert history.at(1002.0, Ready("temporal"))[0] == prove("flows")
+    assert history.at(1002.0, Ready("temporal")) == (prove("agents"), spawn("flows"))
 
 
 def test_nor_when_the_other_ends_at_the_very_moment_of_the_command() -> None:
@@ -166,8 +167,9 @@ def test_nor_when_the_other_ends_at_the_very_moment_of_the_command() -> None:
     history = History().started()
     history.at(200.0, crashed("flows"))
     assert history.at(200.5) == (spawn("flows"),)
-    history.at(201.0, Requested("temporal", STOP), crashed("temporal"))
+    assert history.at(201.0, Requested("temporal", STOP), crashed("temporal")) == (terminate("flows"),)
     assert history["temporal"].phase == phases.STOPPED
+    history.at(201.5, ended("flows"))
     assert history.at(1000.0) == ()
 
 

@@ -195,27 +195,28 @@ class _Decision:
         """Handle the exit of a process: expected, a failed start, or a retry with backoff.
 
         Once the stack has run, every service has been healthy, so each is retried forever. During the start only a service
-        that was killed from outside or lost one that it needs is retried: otherwise its program would exit again.
+        that was killed from outside or told to go is retried: a program that exits by itself would exit again.
         """
         ended = service.cleared()
-        self.block_dependents(ended)
+        self.block_dependents(ended, has_ended=True)
         error = ended.error if ended.phase == phases.TERMINATING else exited.error
         crashes = (*(time for time in ended.crashes if self.now - time < self.policy.window), self.now)
+        exited_by_itself = not exited.killed and ended.phase != phases.TERMINATING
         if ended.requested or self.stage not in _UP:
             self.put(ended._replace(phase=phases.STOPPED))
-        elif self.stage == phases.RUNNING or ((exited.killed or service.lost) and len(crashes) <= self.policy.limit):
+        elif self.stage == phases.STARTING and (exited_by_itself or len(crashes) > self.policy.limit):
+            self.fail_start(ended._replace(phase=phases.FAILED, error=error))
+        else:
             delay = min(self.policy.first_pause * 2.0 ** (len(crashes) - 1), self.policy.longest_pause)
             self.put(ended._replace(phase=phases.BACKOFF, deadline=self.now + delay, crashes=crashes, error=error))
-        else:
-            self.fail_start(ended._replace(phase=phases.FAILED, error=error))
 
     def fail_start(self, service: Service) -> None:
         """Abort the start because of one service; if it still runs, it is stopped with the others."""
         self.put(service)
         self.stage, self.failed = phases.STOPPING, service.plan.name
 
-    def block_dependents(self, down: Service) -> None:
-        """Remove the deadlines of services that need one that is down; they are probed again when it is back."""
+    def block_dependents(self, down: Service, *, has_ended: bool = False) -> None:
+        """Remove the deadlines of services that need one that is down; they are probed again, or restarted, when it is back."""
         for service in self.services.values():
             if self.stage not in _UP or down.plan.name not in service.plan.needs:
                 continue
@@ -223,7 +224,8 @@ class _Decision:
             if service.phase in (phases.RUNNING, phases.DEGRADED):
                 self.put(service.cleared()._replace(phase=phases.RUNNING, lost=lost))
             elif service.phase in (phases.STARTING, phases.PROVING):
-                self.put(service._replace(deadline=NEVER, lost=lost))
+                restart = RESTART if has_ended and service.phase == phases.STARTING else ""  # some connect only once
+                self.put(service._replace(deadline=NEVER, lost=lost, requested=service.requested or restart))
 
     def expire(self) -> None:
         """Handle expired deadlines: of a backoff, a start, a grace period, or a liveness check."""
@@ -236,10 +238,10 @@ class _Decision:
                 self.put(service._replace(deadline=NEVER), KILL)
             elif service.phase in (phases.RUNNING, phases.DEGRADED):
                 self.check_liveness(service)
-            elif self.stage == phases.STARTING:
+            elif self.stage == phases.STARTING and service.phase != phases.PROVING:
                 phase = service.phase if service.plan.managed else phases.FAILED
                 self.fail_start(service._replace(phase=phase, error=self.describe_timeout(service), deadline=NEVER))
-            elif self.stage == phases.RUNNING:
+            elif self.stage in _UP:
                 self.terminate(service, self.describe_timeout(service))
 
     def describe_timeout(self, service: Service) -> str:

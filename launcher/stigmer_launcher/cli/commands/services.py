@@ -17,9 +17,8 @@ _STOPPED_MEANWHILE = "the server has stopped meanwhile"
 
 def stop_services(names: Sequence[str], context: Context) -> int:
     """Stop these services, and return when they have ended; nothing to stop is no failure."""
-    instance = state.Instance(find_places(context.environ).run)
     try:
-        _request_and_wait(instance, lifecycle.STOP, names, context)
+        _request_and_wait(state.Instance(find_places(context.environ).run), lifecycle.STOP, names, context)
         context.out.done(f"Stopping {', '.join(names)}")
     except StoppedError:  # another command may have stopped the whole server meanwhile
         context.out.line("Server is not running")

@@ -94,8 +94,7 @@ def _run(launch: Launch, invocation: Invocation, context: Context) -> int | None
             service_manager.notify_ready(context.environ)
 
     if in_foreground:
-        job = service_manager.launchd_job(context.environ, os.getppid())
-        code = daemon.supervise(launch._replace(job=job), emit)
+        code = daemon.supervise(launch._replace(job=service_manager.launchd_job(context.environ, os.getppid())), emit)
     else:
         for event in daemon.supervise_detached(launch):
             emit(event)
