@@ -68,7 +68,7 @@ class Stack(NamedTuple):
     def programs(self) -> Launch:
         """Give what the launcher would run here, each program straight from the keg; leaves an empty home."""
         self.clear()
-        launch, _ = prepare(self.environment, self.places, self.ports, lambda _: None)
+        launch, _ = prepare(self.environment, self.ports, {}, lambda _: None)
         self.clear()
         made = f"{self.places.versions}/{launch.installed}"
         from_keg = {
