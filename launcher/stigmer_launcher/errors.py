@@ -64,7 +64,7 @@ class LimitError(LauncherError):
 class ConfigError(LauncherError):
     """config.yaml, or a variable that overrides it, has an invalid value, key or form."""
 
-    remedy = "correct the file at the line named (`stigmer config path` prints where it is)"
+    remedy = "run `stigmer config edit` and correct the lines named"
 
 
 class PortError(LauncherError):

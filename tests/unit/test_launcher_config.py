@@ -335,6 +335,12 @@ def test_edit_checks_what_was_saved_and_leaves_it_to_be_corrected(places: Places
     assert "Hint: run `stigmer config edit`" in err
 
 
+def test_every_command_names_the_one_that_corrects_the_file(places: Places) -> None:
+    put(places, b"ports: [")
+    for arguments in (("list",), ("get", "ports.server"), ("set", "ports.server", "1")):
+        assert config(places, *arguments)[2].endswith("Hint: run `stigmer config edit` and correct the lines named\n")
+
+
 def test_edit_names_the_remedy_for_what_is_no_file(places: Places) -> None:
     """A container engine makes a directory of a mounted file that does not exist, which no editor can correct."""
     Path(places.config).mkdir(parents=True)

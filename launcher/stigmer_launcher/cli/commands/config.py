@@ -9,7 +9,7 @@ from stigmer_launcher.cli.parse import Invocation
 from stigmer_launcher.cli.terminal import Context, columns
 from stigmer_launcher.config import file, llm
 from stigmer_launcher.config.schema import SCHEMA
-from stigmer_launcher.errors import ConfigError, LauncherError
+from stigmer_launcher.errors import LauncherError
 from stigmer_launcher.supervise import state
 from stigmer_launcher.system import process, service_manager
 from stigmer_launcher.system.places import find_places
@@ -49,11 +49,7 @@ def edit(_: Invocation, context: Context) -> int:
     if status := _run_editor(editor, places.config, context):
         remedy = f"set EDITOR to an editor, or change {places.config} yourself"
         raise LauncherError(f"the editor `{editor}` {process.describe_exit(status)}", remedy)
-    try:
-        file.read_config(places.config)
-    except LauncherError as error:
-        error.remedy = error.remedy.replace(ConfigError.remedy, "run `stigmer config edit` and correct the lines named")
-        raise
+    file.read_config(places.config)  # ConfigError if it cannot be read
     _mention_restart(context)
     return 0
 
