@@ -328,6 +328,14 @@ def test_edit_opens_the_file_with_the_users_editor(places: Places) -> None:
     assert Path(places.config).read_text() == TEMPLATE.replace("managed: true", "managed: false")
 
 
+def test_the_editor_does_not_load_the_launchers_libraries(places: Places, tmp_path: Path) -> None:
+    """The bootloader of a frozen program puts its own directory before the user's."""
+    seen = tmp_path / "seen"
+    ours = {"LD_LIBRARY_PATH": "/keg/lib:/users", "LD_LIBRARY_PATH_ORIG": "/users"}
+    config(places, "edit", EDITOR=f"printenv LD_LIBRARY_PATH >{seen};:", **ours)
+    assert seen.read_text(encoding="utf-8") == "/users\n"
+
+
 def test_edit_checks_what_was_saved_and_leaves_it_to_be_corrected(places: Places) -> None:
     code, _, err = config(places, "edit", EDITOR="printf 'ports: [' >")
     assert (code, Path(places.config).read_text()) == (1, "ports: [")

@@ -99,9 +99,11 @@ def _shown(key: str, value: str) -> str:
 def _run_editor(editor: str, target: str, context: Context) -> int:
     """Run the editor by the shell, since it may have options, and return `waitpid`'s status; Ctrl-C is the editor's alone."""
     command = ["sh", "-c", f'{editor} "$@"', editor, target]
+    # The bootloader of PyInstaller puts our libraries first, which an editor must not load.
+    environ = {**context.environ, "LD_LIBRARY_PATH": context.environ.get("LD_LIBRARY_PATH_ORIG", "")}
     previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        pid = os.posix_spawn("/bin/sh", command, context.environ, setsigdef=[signal.SIGINT])
+        pid = os.posix_spawn("/bin/sh", command, environ, setsigdef=[signal.SIGINT])
         return os.waitpid(pid, 0)[1]
     finally:
         signal.signal(signal.SIGINT, previous)
