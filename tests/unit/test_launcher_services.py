@@ -82,6 +82,16 @@ def test_a_start_names_the_command_that_stops_the_job_which_runs_already(instanc
     assert "  stop  brew services stop stigmer\n" in printed(context)
 
 
+def test_requests_that_another_program_has_read_are_not_an_error(instance: Instance) -> None:
+    """`cat` on the FIFO may take them between the supervisor's poll and its read."""
+    with closing(control.Control(instance.control)) as requests:
+        control.request(instance, lifecycle.STOP, ["server"])
+        thief = os.open(instance.control, os.O_RDONLY | os.O_NONBLOCK)
+        assert os.read(thief, 100) == b"stop server\n"
+        os.close(thief)
+        assert list(requests.read_requests(["server"])) == []
+
+
 def test_a_request_that_the_supervisor_does_not_read_is_refused(instance: Instance) -> None:
     """It reads none while it is stopped, and the FIFO holds only so many."""
 

@@ -33,10 +33,11 @@ class Control:
 
     def read_requests(self, services: Container[str]) -> Iterator[lifecycle.Requested]:
         """Read and yield the requests for these services; none is partial, since short writes to a FIFO are atomic."""
-        for line in os.read(self._reader, 65536).decode(errors="replace").splitlines():
-            verb, _, name = line.partition(" ")
-            if name in services:
-                yield lifecycle.Requested(name, verb)
+        with suppress(BlockingIOError):  # another program has read them
+            for line in os.read(self._reader, 65536).decode(errors="replace").splitlines():
+                verb, _, name = line.partition(" ")
+                if name in services:
+                    yield lifecycle.Requested(name, verb)
 
     def close(self) -> None:
         """Close the FIFO, and remove it: opening a FIFO that has no reader blocks."""
