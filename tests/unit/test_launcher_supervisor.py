@@ -19,6 +19,7 @@ from stigmer_launcher.supervise.state import Instance, ServiceSnapshot, read_sna
 from stigmer_launcher.supervise.supervisor import Supervisor
 from stigmer_launcher.system import locks, process
 from stigmer_launcher.system.places import find_places
+from support.launcher_services import eventually
 
 
 def launch_of(home: str) -> Launch:
@@ -41,6 +42,27 @@ def test_an_interrupt_right_after_the_fork_reaches_the_supervisor(monkeypatch: p
             pytest.fail("the interrupt ended the command, and the supervisor lives on")
         finally:
             supervisor.kill()
+
+
+def test_a_signal_does_not_cut_off_a_long_event(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The last lines of a service may be longer than a pipe, and a signal interrupts the write to a full one."""
+    note, interrupted = {"event": "note"}, tmp_path / "interrupted"
+    events = [note, {"event": "service", "lines": ["x" * 200_000]}, {"event": phases.RUNNING}]
+
+    def supervise(_: Launch, emit: Callable[[daemon.ProgressEvent], None]) -> int:
+        signal.signal(signal.SIGALRM, lambda *_: interrupted.touch())
+        signal.setitimer(signal.ITIMER_REAL, 0.1, 0.1)
+        for event in events:
+            emit(event)
+        return 0
+
+    monkeypatch.setattr(daemon, "supervise", supervise)
+    (tmp_path / "logs").mkdir()
+    received = []
+    for event in daemon.supervise_detached(launch_of(str(tmp_path))):
+        received.append(event)
+        eventually(interrupted.exists, "a signal during the write of the long event")
+    assert received == events
 
 
 def test_a_machine_without_a_null_device_is_told_before_the_fork(

@@ -112,12 +112,13 @@ def _take_over(instance: state.Instance, launch: Launch, note: Callable[[str], N
 
 def _run_detached(launch: Launch, writer: int) -> int:
     child.daemonize(logfile.log_path(launch.places.logs, _LOG_NAME), writer)
-    stream = open(writer, "wb", buffering=0)  # noqa: SIM115 - closed when everything runs
+    stream = open(writer, "wb")  # noqa: SIM115 - closed when everything runs; buffered: a signal cuts a long write(2) off
 
     def emit(event: ProgressEvent) -> None:
-        if not stream.closed:
-            with suppress(OSError):  # the command that started us has ended; the services must go on
+        with suppress(OSError):  # the command that started us has ended; the services must go on
+            if not stream.closed:
                 stream.write(json.dumps(event).encode() + b"\n")
+                stream.flush()
             if event["event"] == phases.RUNNING:
                 stream.close()
 
