@@ -217,4 +217,15 @@ def test_what_escaped_into_another_session_is_found_by_its_token(
         assert list(leftovers.find_escaped("")) == [], "a state file without a token must not match everything"
 
 
+def test_a_command_in_an_environment_with_the_token_does_not_kill_itself() -> None:
+    """A user may start the server again from a shell that an agent of the killed server had opened."""
+    token = os.urandom(16).hex()
+    program = f"from stigmer_launcher.supervise import leftovers; print(leftovers.stop_services([], {token!r}))"
+    environment = {**os.environ, RUN_TOKEN: token, "PYTHONPATH": str(Path(leftovers.__file__).parents[2])}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, check=False, capture_output=True, timeout=60
+    )
+    assert (done.returncode, done.stdout) == (0, b"0\n")
+
+
 # The first thread ends alone: the process is a zombie to everybody who looks, and its other thread still listens.

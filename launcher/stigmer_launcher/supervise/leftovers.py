@@ -45,7 +45,7 @@ def kill_escaped(token: str) -> int:
 
 def find_escaped(token: str) -> Iterator[tuple[int, str]]:
     """Yield pid and identity of each process whose environment contains the token, in any session; none on macOS."""
-    if not token or not sys.platform.startswith("linux"):
+    if token in ("", os.environ.get(process.RUN_TOKEN)) or not sys.platform.startswith("linux"):  # it would find itself
         return
     variable = f"{process.RUN_TOKEN}={token}".encode()
     for pid in map(int, filter(str.isdigit, os.listdir("/proc"))):

@@ -27,8 +27,7 @@ _POLL_INTERVAL = 0.01  # seconds
 _CHUNK = 65536
 _LARGEST = 1024 * 1024  # bytes kept of the output's end
 
-Outcome = tuple[dict[str, Any], list[str]]
-"""The report for programs, and the lines for people."""
+Outcome = tuple[dict[str, Any], list[str]]  # the report for programs, and the lines for people
 
 
 def smoke(invocation: Invocation, context: Context) -> int:
