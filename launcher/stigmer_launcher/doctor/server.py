@@ -108,7 +108,7 @@ def _service(context: DoctorContext, service: state.ServiceSnapshot) -> Iterator
     if context.supervisor_pid:
         level = {phases.RUNNING: OK, phases.FAILED: PROBLEM, phases.DEGRADED: PROBLEM}.get(service.state, NOTE)
         text = f"{service.state}, pid {service.pid}, {service.restarts} restarts, version {service.version}"
-        yield Finding(service.name, level, text + (f": {service.lacking}" if service.lacking else ""))
+        yield Finding(service.name, level, text + (f": {service.not_ready_reason}" if service.not_ready_reason else ""))
     elif leftovers.is_alive(service):
         how = "" if context.watchdog_pid else " without its supervisor"
         level, remedy = (PROBLEM, _ENDS_LEFTOVERS) if how else (NOTE, "")

@@ -30,7 +30,7 @@ class ServiceSnapshot(NamedTuple):
     since: float = 0.0
     restarts: int = 0
     last_error: str = ""
-    lacking: str = ""  # why it is not ready
+    not_ready_reason: str = ""
     port: int = 0  # 0 when it has none
     version: str = ""
 

@@ -211,7 +211,7 @@ def compose_snapshot(
             since=service.since,
             restarts=service.restarts,
             last_error=service.error,
-            lacking=service.not_ready_reason,
+            not_ready_reason=service.not_ready_reason,
         )
         for name, service in stack.services.items()
     )

@@ -39,7 +39,7 @@ def restart_services(names: Sequence[str], context: Context) -> int:
 def require_running(services: Iterable[state.ServiceSnapshot]) -> None:
     """Raise DegradedError that names the services that do not run, and why."""
     if missing := [each for each in services if each.state != phases.RUNNING]:
-        said = "; ".join(f"{each.name} is {each.state}: {each.lacking or each.last_error}" for each in missing)
+        said = "; ".join(f"{each.name} is {each.state}: {each.not_ready_reason or each.last_error}" for each in missing)
         names = " ".join(each.name for each in missing)
         raise DegradedError(said, f"run `stigmer server logs {names}`, then `stigmer server restart {names}`")
 

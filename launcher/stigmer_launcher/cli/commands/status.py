@@ -83,7 +83,7 @@ def show(out: Terminal, snapshot: state.Snapshot, stage: str, pid: int, logs: st
     now = time.monotonic()
     heads = ("SERVICE", "STATE", "PID", "UPTIME", "RESTARTS", "PORT", "VERSION")
     services = columns((heads, *(_row(each, now) for each in snapshot.services)))
-    failures = [(each.name, each.lacking or each.last_error) for each in snapshot.services]
+    failures = [(each.name, each.not_ready_reason or each.last_error) for each in snapshot.services]
     rows = [*addresses(snapshot), ("logs", logs)]
     if unit := service_manager.find_unit(snapshot.supervisor_pid, snapshot.job):  # it would start the server again
         rows.append(("unit", f"{unit.name}: stop it with `{unit.command('stop')}`"))
