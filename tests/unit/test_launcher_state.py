@@ -32,7 +32,7 @@ from stigmer_launcher.system.places import find_places
 
 LAUNCH = Launch(
     version="2.0.0",
-    installed="2.0.0-abc",
+    version_id="2.0.0-abc",
     directory="/home/versions/2.0.0-abc",
     places=find_places({"STIGMER_HOME": "/home"}),
     token="t0ken",  # noqa: S106 - it opens nothing
@@ -82,9 +82,14 @@ def test_a_run_is_written_down_before_anything_runs_and_without_a_secret(tmp_pat
     with locks.acquire(Instance(places.run).lock, 1), SignalPipe() as signals:
         Supervisor(launch, signals, lambda _: None).save()
         written = read_snapshot(Instance(places.run))
-    fields = ("version", "installed", "token", "temporal", "job", "ports", "asked_ports")
+    fields = ("version", "token", "temporal", "job", "ports", "asked_ports")
     assert [getattr(written, field) for field in fields] == [getattr(launch, field) for field in fields]
-    assert (written.logs, written.state, written.processes) == (places.logs, phases.STARTING, [])
+    assert (written.installed, written.logs, written.state, written.processes) == (
+        launch.version_id,
+        places.logs,
+        phases.STARTING,
+        [],
+    )
     assert written.services == (
         ServiceSnapshot("server", "waiting", stop_order=2, grace=7.0, port=7234, version="1.2.3"),
     )

@@ -42,7 +42,7 @@ class Launch(NamedTuple):
     """One run of the whole stack."""
 
     version: str
-    installed: str  # the id of the components' version
+    version_id: str  # of the components
     directory: str  # of that version
     places: Places
     token: str  # marks the processes of services

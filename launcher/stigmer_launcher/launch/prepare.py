@@ -75,7 +75,7 @@ def _compose(
     managed = (part for part in payload.components if services[part.name].plan.managed)
     return Launch(
         version=payload.version,
-        installed=keg.id,
+        version_id=keg.id,
         directory=directory,
         places=places,
         token=token,

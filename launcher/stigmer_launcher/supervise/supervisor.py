@@ -41,7 +41,7 @@ class Supervisor:
             started=time.time(),
             began=began,
             version=launch.version,
-            installed=launch.installed,
+            installed=launch.version_id,
             token=launch.token,
             temporal=launch.temporal,
             logs=launch.places.logs,
