@@ -159,7 +159,7 @@ CASES: dict[str, Callable[[Path], Done]] = {
     "SERVICE exited with status NUMBER": service_ends,
     "SERVICE was not ready within NUMBER s: REASON": service_is_slow,
     "SERVICE is pausing: exited with status NUMBER": degraded,
-    "the server does not run": stopped,
+    "the server is stopped": stopped,
     "VERSION is running, VERSION is installed": upgraded,
     "stopped; the last one (pid PID) was killed and could not clean up": killed,
     "no permission to write FILE: it belongs to user NAME": foreign_file,

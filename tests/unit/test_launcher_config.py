@@ -214,7 +214,7 @@ def test_a_number_is_written_without_zeros_before_it(places: Places) -> None:
     [
         ("ports.sever", "1", "there is no key ports.sever; did you mean `ports.server`?"),
         ("ports.server", "x", "invalid value 'x' for ports.server: expected 1-65535"),
-        ("backend.local.llm.api_key", "sk-1", "is a secret and must not stand on a command line"),
+        ("backend.local.llm.api_key", "sk-1", "is a secret and must not be given on a command line"),
         ("backend.cloud.token", "t", "is a secret"),
     ],
 )

@@ -64,7 +64,7 @@ def test_after_a_start_every_component_is_found_untouched(keg: Path, places: Pla
     before = snapshot(tmp_path)
     report = look(keg, places)
     assert levels(report) <= {OK, NOTE}, said(report)
-    assert found(report, "Components", "agent-runner").text == "1.0.0, 5 files, untouched"
+    assert found(report, "Components", "agent-runner").text == "1.0.0, 5 files, unmodified"
     assert snapshot(tmp_path) == before
 
 

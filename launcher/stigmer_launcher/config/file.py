@@ -67,7 +67,7 @@ def set_value(places: Places, key: str, value: str) -> None:
     """
     if SCHEMA[require_known(key)].secret:
         remedy = "set ANTHROPIC_API_KEY, OPENAI_API_KEY or STIGMER_LLM_API_KEY in the environment"
-        raise UsageError(f"{key} is a secret and must not stand on a command line", remedy)
+        raise UsageError(f"{key} is a secret and must not be given on a command line", remedy)
     try:
         normal = SCHEMA[key].read(schema.read_text(value, key), key) if value else value
     except ConfigError as error:

@@ -34,7 +34,7 @@ def _installed(context: DoctorContext, keg: payload.Keg) -> Iterator[Finding]:
         elif not installed:
             yield Finding(part.name, NOTE, f"{part.version}, installed at the next start")
         else:
-            how = "compared with its checksums" if context.deep else "untouched"
+            how = "compared with its checksums" if context.deep else "unmodified"
             yield Finding(part.name, OK, f"{part.version}, {len(part.files)} files, {how}")
 
 
@@ -62,7 +62,7 @@ def _overrides(context: DoctorContext, keg: payload.Keg) -> Iterator[Finding]:
             continue
         try:
             found = environment.executable_of(component, "", context.environ)
-            yield Finding(component.name, NOTE, f"{component.override} has {found} run instead")
+            yield Finding(component.name, NOTE, f"{found} runs instead: {component.override} names it")
         except LauncherError as error:
             yield problem(component.name, error)
 

@@ -118,11 +118,11 @@ def _require_known(names: Sequence[str], snapshot: state.Snapshot, context: Cont
         from stigmer_launcher.cli.completion import names_of  # which a start does not need
 
         known = names_of(context.environ).get("SERVICE", ())
+    remedy = "run `stigmer server status`"
     if unknown := [name for name in names if name not in known]:
-        remedy = "run `stigmer server status`"
         raise UsageError(f"there is no service {unknown[0]}; there are {', '.join(known)}", remedy)
     if external := [name for name in names if not snapshot.service(name).managed]:
-        raise UsageError(f"{external[0]} at {snapshot.temporal} is external: this server does not run it")
+        raise UsageError(f"{external[0]} at {snapshot.temporal} is external: this server does not run it", remedy)
 
 
 def _poll(instance: state.Instance, seconds: float, doing: str = "") -> Iterator[tuple[int, state.Snapshot, bool]]:

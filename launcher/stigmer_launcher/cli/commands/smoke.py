@@ -35,10 +35,10 @@ def smoke(invocation: Invocation, context: Context) -> int:
     payload = read_keg(installed_libexec(context.environ)).payload
     test, message = payload.smoke, invocation.value("message", "hello")
     if test.kind != "grpc" and invocation.value("message"):
-        raise UsageError("--message is for a stack with a smoke call, and this one has none")
+        raise UsageError("--message is for a stack with a smoke call, and this one has none", "run `stigmer smoke`")
     snapshot = state.living_snapshot(state.Instance(find_places(context.environ).run))
     if not snapshot.supervisor_pid:
-        raise StoppedError("the server does not run")
+        raise StoppedError("the server is stopped")
     began = time.monotonic()
     if test.kind == "none":
         report, lines = _report_readiness(payload, snapshot)
@@ -72,7 +72,7 @@ def _describe_proof(proof: Proof) -> str:
 def send_request(test: Smoke, snapshot: state.Snapshot, message: str) -> Outcome:
     """Send a request, a JSON text in a protobuf string; return its path through the services and the answer."""
     if test.port not in snapshot.ports:
-        raise SmokeError(f"the server that runs has no port {test.port}", "run `stigmer server restart`")
+        raise SmokeError(f"the running server has no port {test.port}", "run `stigmer server restart`")
     request = grpc.encode({1: json.dumps({"message": message})})
     try:
         (reply,) = channel.ask(f"127.0.0.1:{snapshot.ports[test.port]}", [(test.method, request)], test.seconds)

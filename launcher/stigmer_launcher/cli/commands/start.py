@@ -33,7 +33,8 @@ def restart(invocation: Invocation, context: Context) -> int:
     """
     if invocation.arguments:
         if invocation.options:
-            raise UsageError("--port and --foreground are for a restart of all services, without SERVICE")
+            problem = "--port and --foreground are for a restart of all services, without SERVICE"
+            raise UsageError(problem, "run `stigmer server restart --help`")
         return services.restart_services(invocation.arguments, context)
     instance = state.Instance(find_places(context.environ).run)
     before = state.read_snapshot(instance)
