@@ -113,10 +113,10 @@ def go_on(process: subprocess.Popen[str]) -> None:
 
 
 @pytest.mark.parametrize("arguments", [(), ("--foreground",)], ids=["background", "foreground"])
-def test_a_start_whose_version_is_removed_before_it_comes_to_use_it_makes_it_again(
+def test_a_start_whose_version_another_start_has_removed_installs_it_again(
     tmp_path: Path, arguments: tuple[str, ...]
 ) -> None:
-    """Another version's start came in between, and knew of nobody who runs the first one's."""
+    """The other start is of another version, and no server used the first one's yet."""
     parts = fake_stack()
     with stigmer(tmp_path, parts) as launcher, starting(launcher, *arguments) as first:
         newer = Stigmer(build_libexec(tmp_path / "newer", parts, version="1.1.0"), launcher.home)
@@ -157,7 +157,7 @@ def test_a_home_behind_a_link_is_one_home(tmp_path: Path) -> None:
         assert link.processes() == real.processes() == []
 
 
-def test_without_home_the_password_database_knows_it(launcher: Stigmer) -> None:
+def test_without_home_the_password_database_is_asked(launcher: Stigmer) -> None:
     """With STIGMER_HOME nothing else is needed; `config path` shows what is found without both."""
     del launcher.environment["HOME"]
     works(launcher)

@@ -160,7 +160,7 @@ def test_a_shell_of_any_kind_starts_twice(tmp_path: Path, fake: Path, environmen
         starts_twice(launcher, tmp_path)
 
 
-def test_a_home_that_is_no_text_is_refused_before_anything_is_made(tmp_path: Path, fake: Path) -> None:
+def test_a_home_that_is_not_utf_8_is_refused_before_anything_is_created(tmp_path: Path, fake: Path) -> None:
     """Neither logs nor JSON could name it."""
     refused = Stigmer(fake, tmp_path / os.fsdecode(b"caf\xe9"))("server")
     assert refused.code == 1

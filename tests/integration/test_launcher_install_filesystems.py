@@ -50,8 +50,10 @@ def test_a_home_on_another_disk_has_copies(keg: Path, disk: Path) -> None:
 
 
 @needs_mounts
-def test_a_disk_that_fills_up_on_the_way_is_told_and_works_when_there_is_room_again(keg: Path, disk: Path) -> None:
-    """There was room for the bytes, and none for so many files."""
+def test_an_installation_that_fills_the_disk_is_reported_and_works_when_there_is_space_again(
+    keg: Path, disk: Path
+) -> None:
+    """There was space for the bytes, but not for so many files."""
     came = start_on(keg, disk, "size=32m,nr_inodes=12")
     assert came["error"] == f"there is no space left in {disk}/home/versions"
     assert came["remedy"].startswith("free some space there")
@@ -141,7 +143,7 @@ def test_a_keg_of_another_user_is_copied(public: Path) -> None:
 
 
 @needs_root
-def test_a_home_that_belongs_to_somebody_else_is_named(public: Path) -> None:
+def test_a_home_that_belongs_to_another_user_is_named(public: Path) -> None:
     libexec = build_libexec(public / "keg", (part("temporal"),))
     (public / "home").mkdir()
     assert (
@@ -154,7 +156,7 @@ def test_a_home_that_belongs_to_somebody_else_is_named(public: Path) -> None:
 
 
 @needs_root
-def test_a_keg_that_may_not_be_read_is_the_kegs_fault(public: Path) -> None:
+def test_a_keg_that_cannot_be_read_is_a_keg_error(public: Path) -> None:
     libexec = build_libexec(public / "keg", PARTS)
     (libexec / "components/agent-runner.lib/3.so").chmod(0o600)
     error = as_nobody(libexec, public / "user/home")["error"]

@@ -36,7 +36,7 @@ def test_a_start_killed_at_any_line_is_put_right_by_the_next(scenario: str, tmp_
     assert kill_everywhere(scenario, "link", "line", tmp_path) > 200
 
 
-def test_the_killing_notices_a_launcher_that_does_not_clean_up(tmp_path: Path) -> None:
+def test_the_kill_test_notices_a_launcher_that_does_not_clean_up(tmp_path: Path) -> None:
     ended = run("first", "link", "call", str(tmp_path), "sabotage")
     assert ended.returncode != 0
     assert re.search(r"after point \d+ \(call\)", ended.stderr)

@@ -77,7 +77,7 @@ def test_starts_of_two_versions_at_once_end_with_one_of_them_whole(keg: Path, tm
     assert_only(known[(home / "bin").readlink().name], home)
 
 
-def test_a_start_that_finds_another_at_work_says_which_and_waits(keg: Path, tmp_path: Path) -> None:
+def test_a_start_that_finds_another_one_installing_names_it_and_waits(keg: Path, tmp_path: Path) -> None:
     home = tmp_path / "home"
     with held_start(keg, home) as first:
         assert first.stdin is not None

@@ -52,7 +52,9 @@ def test_the_status_names_the_watchdog_at_work(running: Stigmer) -> None:
         ("server stop", "Ended 4 processes of a killed server\n"),
     ],
 )
-def test_what_a_killed_supervisor_and_watchdog_left_is_ended_first(running: Stigmer, words: str, said: str) -> None:
+def test_services_of_a_killed_supervisor_and_watchdog_are_stopped_first(
+    running: Stigmer, words: str, said: str
+) -> None:
     old = all_run(running)
     kill_together(running)
     assert all(is_running(pid) for pid in old.values())
@@ -63,7 +65,7 @@ def test_what_a_killed_supervisor_and_watchdog_left_is_ended_first(running: Stig
     works(running)
 
 
-def test_a_stale_pid_that_belongs_to_somebody_else_is_left_alone(running: Stigmer) -> None:
+def test_a_stale_pid_that_was_reused_is_left_alone(running: Stigmer) -> None:
     state_file = running.home / "run" / "state.json"
     state = json.loads(state_file.read_text(encoding="utf-8"))
     assert running("server", "stop").code == 0
@@ -88,8 +90,8 @@ WRONG_SHAPES = (
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"format": 99}', "\0" * 100, *WRONG_SHAPES])
-def test_a_broken_state_file_is_nothing_to_stumble_over(launcher: Stigmer, content: str) -> None:
-    """A power cut may leave anything."""
+def test_a_broken_state_file_does_not_break_a_start(launcher: Stigmer, content: str) -> None:
+    """A power failure may leave anything."""
     (launcher.home / "run").mkdir(parents=True)
     (launcher.home / "run" / "state.json").write_text(content, encoding="utf-8")
     assert launcher("server", "status").code == 3

@@ -65,7 +65,7 @@ def test_a_hung_service_is_stopped_by_a_stop(running: Stigmer) -> None:
 
 @pytest.mark.stack(grace=0.5, liveness=SOON)
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
-def test_a_temporal_that_ends_or_hangs_is_restarted_and_nobody_else(running: Stigmer, number: int) -> None:
+def test_a_temporal_that_ends_or_hangs_is_restarted_and_no_other_service(running: Stigmer, number: int) -> None:
     """Those that need it prove that they work with its next process; a restart would lose what they are at."""
     before = all_run(running)
     os.kill(before["temporal"], number)
@@ -82,10 +82,10 @@ def assert_proving(launcher: Stigmer, pids: dict[str, int]) -> None:
 
 
 @pytest.mark.stack(seconds=5, stigmer_server="dials=once")
-def test_a_server_that_dials_once_is_restarted_after_temporals_restart_and_the_reason_is_said(
+def test_a_server_that_dials_once_is_restarted_with_the_reason_after_temporals_restart(
     launcher: Stigmer,
 ) -> None:
-    """Else it would answer for ever and execute nothing."""
+    """Otherwise it would answer for ever and execute nothing."""
     process = in_foreground(launcher)
     before = launcher.pid("stigmer-server")
     launcher.kill("temporal")
@@ -97,8 +97,8 @@ def test_a_server_that_dials_once_is_restarted_after_temporals_restart_and_the_r
 
 
 @pytest.mark.stack(liveness=SOON)
-def test_the_end_of_a_temporal_of_somebody_else_is_noticed_and_its_return_too(launcher: Stigmer) -> None:
-    """A start meanwhile does not wait for what only somebody else can bring back."""
+def test_the_end_and_the_return_of_an_external_temporal_are_noticed(launcher: Stigmer) -> None:
+    """A start meanwhile does not wait for what only its owner can bring back."""
     with temporal_of_somebody_else(launcher):
         launcher.started()
         before = all_run(launcher)
@@ -113,7 +113,7 @@ def test_the_end_of_a_temporal_of_somebody_else_is_noticed_and_its_return_too(la
 
 
 @pytest.mark.stack(liveness=SOON)
-def test_a_temporal_of_somebody_else_that_hangs_is_left_alone(launcher: Stigmer) -> None:
+def test_an_external_temporal_that_hangs_is_left_alone(launcher: Stigmer) -> None:
     with temporal_of_somebody_else(launcher) as pid:
         launcher.started()
         before = all_run(launcher)

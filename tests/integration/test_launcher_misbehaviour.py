@@ -9,7 +9,7 @@ from support.launcher_services import Stigmer, eventually, fake_stack, free_port
 
 
 @pytest.mark.stack(agent_runner="forks=1")
-def test_what_a_service_forks_does_not_outlive_it(running: Stigmer) -> None:
+def test_forked_processes_do_not_outlive_their_service(running: Stigmer) -> None:
     """Neither in its group, nor escaped into a session of its own."""
     assert len(running.children()) == 6
     assert running("server", "stop").code == 0
@@ -20,7 +20,7 @@ def test_what_a_service_forks_does_not_outlive_it(running: Stigmer) -> None:
 
 
 @pytest.mark.stack(stigmer_server="megabytes=100")
-def test_a_service_that_prints_a_hundred_megabytes_is_no_trouble(running: Stigmer) -> None:
+def test_a_service_may_print_a_hundred_megabytes(running: Stigmer) -> None:
     """The others start meanwhile, and the log stays within its bounds."""
     files = list((running.home / "logs").glob("stigmer-server.log*"))
     assert sum(path.stat().st_size for path in files) <= 5 * 10 * 1024 * 1024
@@ -41,7 +41,7 @@ def test_a_service_that_exits_at_once_fails_the_start(tmp_path: Path, code: int)
 
 
 @pytest.mark.stack(seconds=1.5, agent_runner="unready=1")
-def test_a_service_that_never_gets_ready_fails_the_start_with_what_it_lacked(launcher: Stigmer) -> None:
+def test_a_service_that_never_gets_ready_fails_the_start_with_the_reason(launcher: Stigmer) -> None:
     lacked = "agent-runner was not ready within 1.5 s: no worker polls the queue agent_execution_runner"
     assert lacked in fails_to_start(launcher)
 
@@ -60,7 +60,7 @@ def test_an_external_temporal_that_does_not_answer_fails_the_start(launcher: Sti
 
 
 @pytest.mark.stack(agent_runner="broken={home}/broken")
-def test_a_service_that_crashes_again_and_again_is_said_and_does_not_disturb_the_others(running: Stigmer) -> None:
+def test_a_service_that_crashes_again_and_again_is_reported_and_does_not_disturb_the_others(running: Stigmer) -> None:
     """The rest works, the status is degraded and says why, and so does the next start, which does not wait for ever."""
     (running.home / "broken").touch()
     running.kill("agent-runner")

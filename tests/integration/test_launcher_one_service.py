@@ -78,8 +78,8 @@ def test_garbage_in_the_control_fifo_is_ignored(running: Stigmer) -> None:
     assert restarted.code == 0, restarted.err
 
 
-def test_the_control_fifo_is_the_users_own_and_goes_with_its_supervisor(launcher: Stigmer) -> None:
-    """Whoever opened one that nobody serves would wait for ever; what lay there before is replaced."""
+def test_the_control_fifo_is_private_and_removed_with_its_supervisor(launcher: Stigmer) -> None:
+    """Opening one without a reader would block for ever; whatever was there before is replaced."""
     (launcher.home / "run").mkdir(parents=True)
     control = launcher.home / "run" / "control"
     control.write_text("stop temporal\n", encoding="utf-8")
@@ -98,7 +98,7 @@ def test_a_server_without_a_control_fifo_names_the_restart_of_everything(running
     assert refused.err.splitlines()[1] == "Hint: run `stigmer server restart`, which restarts all services"
 
 
-def test_a_server_whose_control_fifo_cannot_be_made_runs_all_the_same(launcher: Stigmer) -> None:
+def test_a_server_whose_control_fifo_cannot_be_created_runs_nevertheless(launcher: Stigmer) -> None:
     (launcher.home / "run" / "control" / "x").mkdir(parents=True)
     launcher.started()
     assert launcher("server", "stop", "temporal").code == 1
@@ -131,7 +131,7 @@ def test_a_stop_of_one_service_succeeds_when_the_whole_server_is_stopped_meanwhi
     assert (done.code, done.err) == (0, "")
 
 
-def test_a_service_of_somebody_else_is_neither_stopped_nor_restarted(launcher: Stigmer) -> None:
+def test_an_external_service_is_neither_stopped_nor_restarted(launcher: Stigmer) -> None:
     with temporal_of_somebody_else(launcher):
         launcher.started()
         refused = launcher("server", "restart", "temporal")

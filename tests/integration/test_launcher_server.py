@@ -46,7 +46,7 @@ def test_stopping_leaves_no_process_and_no_port(running: Stigmer) -> None:
     assert (again.code, again.out) == (0, "Server is not running\n")
 
 
-def test_a_running_server_is_said_and_left_alone(running: Stigmer) -> None:
+def test_a_running_server_is_reported_and_left_alone(running: Stigmer) -> None:
     before = running.pids()
     for arguments in (("server",), ("server", "start"), ("server", "--foreground")):
         done = running(*arguments)
@@ -55,7 +55,7 @@ def test_a_running_server_is_said_and_left_alone(running: Stigmer) -> None:
     assert running.pids() == before
 
 
-def test_status_tells_programs_everything(launcher: Stigmer) -> None:
+def test_status_prints_everything_for_programs(launcher: Stigmer) -> None:
     """Exit 0 while it runs, 3 when it is stopped; the same keys in both."""
     stopped = launcher("server", "status", "--json")
     assert stopped.code == 3
@@ -129,7 +129,7 @@ def test_a_port_that_the_running_server_does_not_have_is_refused_by_its_name(run
 
 
 @pytest.mark.parametrize("given", ["server", "server=", "server=x", "server=0", "server=65536", "=1", "web=80"])
-def test_a_port_that_makes_no_sense_is_refused(launcher: Stigmer, given: str) -> None:
+def test_an_invalid_port_is_refused(launcher: Stigmer, given: str) -> None:
     done = launcher("server", "--port", given)
     assert done.code == 2
     assert "Error: " in done.err
@@ -160,7 +160,7 @@ def test_the_smoke_call_goes_through(launcher: Stigmer) -> None:
     assert "stigmer-server -> agent-runner" in launcher("smoke").out
 
 
-def test_an_answer_controls_no_terminal(running: Stigmer) -> None:
+def test_an_answer_cannot_control_the_terminal(running: Stigmer) -> None:
     """It may be a model's text: titles, cursor movements and the like are removed, and its lines stay."""
     message = "one\x1b]0;title\x07\x1b[2J\x1b[31m two\nthree"
     assert "  answer: one two\nthree\n" in running("smoke", "--message", message).out
@@ -168,7 +168,7 @@ def test_an_answer_controls_no_terminal(running: Stigmer) -> None:
 
 
 @pytest.mark.stack(agent_runner=f"says={KEY}")
-def test_an_api_key_is_nowhere_but_in_the_service(launcher: Stigmer) -> None:
+def test_an_api_key_is_only_in_the_service(launcher: Stigmer) -> None:
     launcher.environment |= {"STIGMER_LLM_PROVIDER": "anthropic", "ANTHROPIC_API_KEY": KEY}
     launcher.started()
     pid = launcher.pid("agent-runner")
@@ -183,7 +183,7 @@ def test_an_api_key_is_nowhere_but_in_the_service(launcher: Stigmer) -> None:
 
 
 def test_without_a_key_and_a_terminal_nothing_is_started(launcher: Stigmer) -> None:
-    """In CI there is nobody to ask: it fails at once, and says which variable to set."""
+    """As in CI: it fails at once, and names the variable to set."""
     launcher.environment["STIGMER_LLM_PROVIDER"] = "openai"
     done = launcher("server", start_new_session=True)
     assert done.code == 1
@@ -214,7 +214,7 @@ def test_a_stop_during_the_start_ends_the_start(launcher: Stigmer) -> None:
     assert launcher.processes() == []
 
 
-def test_settings_are_followed_and_a_change_waits_for_a_restart(running: Stigmer) -> None:
+def test_settings_take_effect_and_a_change_needs_a_restart(running: Stigmer) -> None:
     (port,) = free_ports(1)
     before = running.status()["ports"]["server"]
     done = running("config", "set", "ports.server", str(port))

@@ -35,7 +35,7 @@ def tool() -> Part:
     )
 
 
-def test_without_a_smoke_call_it_is_said_what_was_proved_instead(tmp_path: Path) -> None:
+def test_without_a_smoke_call_the_proofs_of_readiness_are_shown(tmp_path: Path) -> None:
     """In one line, or for programs; a stopped server has proved nothing."""
     with tried_by(tmp_path, Smoke("none"), *fake_stack()) as launcher:
         assert launcher("smoke").code == 3

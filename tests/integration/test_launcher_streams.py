@@ -94,7 +94,7 @@ def test_a_restart_without_a_reader_stops_and_starts(running: Stigmer) -> None:
 
 @pytest.mark.parametrize("term", ["dumb", "xterm"])
 @pytest.mark.parametrize("words", ["--version", "--help", "config list", "server logs", "server stop"])
-def test_a_terminal_that_has_gone_is_no_failure_of_a_command(launcher: Stigmer, words: str, term: str) -> None:
+def test_a_terminal_that_has_gone_is_not_a_failure(launcher: Stigmer, words: str, term: str) -> None:
     """As a reader that has gone is none; a terminal without live lines once made it one."""
     launcher.environment["TERM"] = term
     (launcher.home / "logs").mkdir(parents=True)

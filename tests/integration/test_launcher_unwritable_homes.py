@@ -40,8 +40,8 @@ COMMANDS = ("server", "server --foreground", "doctor")
 
 
 @pytest.mark.parametrize(("name", "words"), [*itertools.product(NEEDED, COMMANDS), (".", "doctor")])
-def test_what_may_not_be_written_is_named_with_the_command_that_helps(used: Stigmer, name: str, words: str) -> None:
-    """Doctor once found nothing, while no start could succeed."""
+def test_an_unwritable_file_is_named_with_the_command_that_helps(used: Stigmer, name: str, words: str) -> None:
+    """Doctor found nothing, while no start could succeed."""
     path = used.home / name
     path.chmod(0o500 if path.is_dir() else 0o400)
     done = used(*words.split())
@@ -53,8 +53,8 @@ def test_what_may_not_be_written_is_named_with_the_command_that_helps(used: Stig
 
 
 @pytest.mark.parametrize("words", ["server", "server stop", "server status", "doctor"])
-def test_a_home_that_may_not_be_entered_is_still_the_users_own(used: Stigmer, words: str) -> None:
-    """Whose its files are cannot be seen then; a chown by root was once advised."""
+def test_a_home_that_cannot_be_entered_is_still_the_users_own(used: Stigmer, words: str) -> None:
+    """Who owns its files cannot be seen then; the hint was to run chown as root."""
     used.home.chmod(0)
     done = used(*words.split())
     used.home.chmod(0o700)
@@ -64,7 +64,7 @@ def test_a_home_that_may_not_be_entered_is_still_the_users_own(used: Stigmer, wo
 
 
 @pytest.mark.parametrize("words", ["server", "config list", "config set ports.server 7777", "doctor"])
-def test_a_configuration_that_may_not_be_read_is_named_with_the_command_that_helps(used: Stigmer, words: str) -> None:
+def test_a_configuration_that_cannot_be_read_is_named_with_the_command_that_helps(used: Stigmer, words: str) -> None:
     path = used.home / "config.yaml"
     path.chmod(0)
     done = used(*words.split())
@@ -75,7 +75,7 @@ def test_a_configuration_that_may_not_be_read_is_named_with_the_command_that_hel
 
 @pytest.mark.parametrize("mode", [0o500, 0o400, 0])
 @pytest.mark.parametrize("words", ["server", "doctor"])
-def test_a_directory_of_a_service_that_may_not_be_written_is_named(tmp_path: Path, words: str, mode: int) -> None:
+def test_an_unwritable_directory_of_a_service_is_named(tmp_path: Path, words: str, mode: int) -> None:
     """Doctor found nothing, and in place of a database that it could not see, it advised to make a directory."""
     only = part("temporal", arguments=("--db-filename", "{home}/data/temporal.db"), readiness=Readiness(9.0, ()))
     with stigmer(tmp_path, (only,)) as launcher:
@@ -112,8 +112,8 @@ def test_a_home_that_is_a_file_is_named(launcher: Stigmer) -> None:
 
 @pytest.mark.parametrize("mode", [0, 0o400], ids=["nothing", "reading"])
 @pytest.mark.parametrize("words", ["server", "doctor"])
-def test_a_database_that_may_not_be_used_is_not_called_damaged(tmp_path: Path, words: str, mode: int) -> None:
-    """The remedy was once to start with an empty history."""
+def test_a_database_that_cannot_be_opened_is_not_called_damaged(tmp_path: Path, words: str, mode: int) -> None:
+    """The remedy was to start with an empty history."""
     only = part("temporal", arguments=("--db-filename", "temporal.db"), readiness=Readiness(9.0, ()))
     with stigmer(tmp_path, (only,)) as launcher:
         launcher.program[:0] = PLAIN
@@ -140,7 +140,7 @@ def test_files_of_another_user_are_named_with_the_chown_that_helps(used: Stigmer
 
 @as_root
 @pytest.mark.parametrize("words", ["server status", "server stop", "server"])
-def test_a_lock_that_may_not_be_read_is_no_stopped_server(used: Stigmer, words: str) -> None:
+def test_a_lock_that_cannot_be_read_does_not_mean_a_stopped_server(used: Stigmer, words: str) -> None:
     os.chown(used.home / "run" / "supervisor.lock", NOBODY, NOBODY)
     done = used(*words.split())
     assert done.code == 1
@@ -159,10 +159,10 @@ def give_parent(home: Path) -> None:
 @as_root
 @pytest.mark.parametrize("prepare", [give_home, give_parent])
 @pytest.mark.parametrize("words", ["server", "server --foreground", "config set ports.server 7777"])
-def test_root_makes_nothing_in_the_home_of_another_user(
+def test_root_creates_nothing_in_the_home_of_another_user(
     launcher: Stigmer, tmp_path: Path, words: str, prepare: Callable[[Path], None]
 ) -> None:
-    """`sudo --preserve-env=HOME stigmer server`: the user could not write what root has made."""
+    """`sudo --preserve-env=HOME stigmer server`: the user could not write the files of root."""
     home = tmp_path / "user" / "home"
     launcher.environment["STIGMER_HOME"] = str(home)
     home.parent.mkdir()

@@ -48,8 +48,8 @@ def test_the_next_address_of_a_host_is_tried(monkeypatch: pytest.MonkeyPatch, re
         connect(Channel(f"localhost:{port}"))
 
 
-def test_an_address_of_a_family_that_the_machine_does_not_have_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`localhost` stands for ::1, too, where IPv6 is turned off; once nothing but that address was tried."""
+def test_an_address_of_an_unsupported_family_is_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`localhost` also resolves to ::1 where IPv6 is turned off; only that address used to be tried."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         unsupported = (9999, socket.SOCK_STREAM, 6, "", ("::1", 1))
         monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [unsupported, (*STREAM, server.getsockname())])
@@ -59,8 +59,8 @@ def test_an_address_of_a_family_that_the_machine_does_not_have_is_passed_over(mo
             Channel("localhost:1")
 
 
-def test_a_slow_look_up_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The event loop goes on, and can give the connection up; the answer of a name server may take half a minute."""
+def test_a_slow_lookup_does_not_block_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name server may take half a minute; meanwhile the connection can be closed."""
     asked, answered = threading.Event(), threading.Event()
 
     def look_up(*_: Any, flags: int = 0, **__: Any) -> list[Any]:
@@ -111,7 +111,7 @@ def test_a_numeric_address_is_not_looked_up(monkeypatch: pytest.MonkeyPatch, hos
         Channel(f"{host}:{free_ports(1)[0]}").close()
 
 
-def test_where_there_is_no_room_for_a_thread_the_connection_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_connection_fails_when_no_thread_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is tried again, like every other."""
 
     def refuse(_: threading.Thread) -> None:
@@ -123,7 +123,7 @@ def test_where_there_is_no_room_for_a_thread_the_connection_fails(monkeypatch: p
 
 
 @pytest.mark.parametrize(("host", "said"), [("nobody.invalid", "[Nn]ame"), ("localhost", "cannot connect")])
-def test_a_host_that_is_not_known_or_of_which_no_address_answers_is_an_error(
+def test_an_unknown_host_or_one_that_does_not_answer_is_an_error(
     monkeypatch: pytest.MonkeyPatch, host: str, said: str
 ) -> None:
     if host == "localhost":

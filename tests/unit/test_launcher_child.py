@@ -22,7 +22,7 @@ def run(*command: str, **environment: str) -> tuple[str, int]:
     return text, os.waitpid(pid, 0)[1]
 
 
-def test_it_leads_a_session_and_a_group_of_its_own() -> None:
+def test_a_service_leads_its_own_session_and_group() -> None:
     """A terminal's Ctrl-C and hang-up do not reach it."""
     text, status = run(sys.executable, "-ISc", "import os; print(os.getpid(), os.getsid(0), os.getpgid(0))")
     assert len(set(text.split())) == 1
@@ -30,21 +30,23 @@ def test_it_leads_a_session_and_a_group_of_its_own() -> None:
     assert status == 0
 
 
-def test_its_stdout_and_stderr_are_one_pipe_and_its_input_is_empty() -> None:
-    """What upstream's log viewer missed, because it looked at one of the two."""
+def test_a_services_stdout_and_stderr_are_one_pipe_and_its_input_is_empty() -> None:
+    """Upstream's log viewer showed only one of the two."""
     assert run("/bin/sh", "-c", "echo out; echo err >&2; wc -c")[0].split() == ["out", "err", "0"]
 
 
-def test_it_runs_where_we_are_and_with_what_it_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The user's environment stays out."""
+def test_a_service_runs_in_our_directory_with_the_given_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It does not inherit the user's environment."""
     monkeypatch.chdir(tmp_path)
     text, _ = run("/bin/sh", "-c", "pwd; /usr/bin/env", ONLY="this")
     assert text.splitlines()[0] == str(tmp_path)
     assert [line for line in text.splitlines()[1:] if not line.startswith(("PWD=", "SHLVL=", "_="))] == ["ONLY=this"]
 
 
-def test_no_descriptor_of_ours_gets_into_it() -> None:
-    """A port or a lock of the supervisor's must not live on in a service."""
+def test_a_service_inherits_no_descriptor() -> None:
+    """A port or a lock of the supervisor must not stay open in a service."""
     ours = os.open(os.devnull, os.O_RDONLY)
     os.set_inheritable(ours, True)
     program = "import os; print(sorted(int(fd) for fd in os.listdir('/dev/fd')))"
@@ -55,8 +57,8 @@ def test_no_descriptor_of_ours_gets_into_it() -> None:
     assert listed.strip() == "[0, 1, 2, 3]"  # the last is the listing's own
 
 
-def test_signals_are_at_their_defaults_and_unblocked_in_it() -> None:
-    """Whatever the launcher, or who started it, ignores or blocks."""
+def test_a_service_starts_with_default_and_unblocked_signals() -> None:
+    """Whatever the launcher or its parent ignores or blocks."""
     before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])
     try:
@@ -77,7 +79,9 @@ def test_signals_are_at_their_defaults_and_unblocked_in_it() -> None:
         (lambda _: None, "No such file"),
     ],
 )
-def test_what_cannot_be_run_is_said_at_once_and_leaves_nothing_open(tmp_path: Path, make: object, reason: str) -> None:
+def test_a_program_that_cannot_be_run_is_an_error_and_leaves_nothing_open(
+    tmp_path: Path, make: object, reason: str
+) -> None:
     program = tmp_path / "service"
     make(program)  # type: ignore[operator]
     before = set(Path("/dev/fd").iterdir())
@@ -97,15 +101,15 @@ def test_what_cannot_be_run_is_said_at_once_and_leaves_nothing_open(tmp_path: Pa
         ("kill -ABRT $$", "killed by SIGABRT", False),
     ],
 )
-def test_an_exit_is_said_in_words(script: str, words: str, *, killed: bool) -> None:
-    """And whose doing it was: a crash by a signal is the program's own."""
+def test_an_exit_is_described_in_words(script: str, words: str, *, killed: bool) -> None:
+    """And whether it came from outside: a crash by a signal is the program's own."""
     _, status = run("/bin/sh", "-c", script)
     assert describe_exit(status) == words
     assert is_killed(status) is killed
 
 
 def test_a_signal_reaches_the_whole_group(tmp_path: Path) -> None:
-    """Also what a service has started itself; a group that is gone is no error."""
+    """Including what a service has started itself; a group that has ended is no error."""
     note = tmp_path / "pids"
     pid, pipe = spawn(("/bin/sh", "-c", f"sleep 60 & echo $! >{note}; wait"), {"PATH": os.environ["PATH"]})
     inner = int(eventually(lambda: note.exists() and note.read_text().strip(), "the inner pid"))
@@ -117,7 +121,7 @@ def test_a_signal_reaches_the_whole_group(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("work", "code", "said"), [(lambda: 3, 3, ""), (lambda: 1 // 0, 127, "ZeroDivisionError")])
-def test_a_fork_ends_with_its_work_even_if_that_fails(
+def test_a_forked_child_exits_after_its_work_even_if_that_fails(
     work: Callable[[], int], code: int, said: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Its exception is printed, and never returns into the code of the parent."""

@@ -68,7 +68,7 @@ def test_logs_take_any_number_of_services() -> None:
     assert "stigmer server logs [SERVICE]..." in render_help(("server", "logs"))
 
 
-def test_what_follows_two_dashes_is_no_option() -> None:
+def test_words_after_two_dashes_are_not_options() -> None:
     assert parse(("config", "set", "--", "-key", "--help")).arguments == ("-key", "--help")
     assert parse(("config", "set", "key", "-")).arguments == ("key", "-")
 
@@ -90,7 +90,7 @@ def test_what_follows_two_dashes_is_no_option() -> None:
         (("server", "smoke", "-m", "text", "--help"), ("server", "smoke")),
     ],
 )
-def test_help_is_given_wherever_it_is_asked_for(arguments: tuple[str, ...], words: tuple[str, ...]) -> None:
+def test_help_is_shown_wherever_its_option_stands(arguments: tuple[str, ...], words: tuple[str, ...]) -> None:
     """About what was typed before it."""
     invocation = parse(arguments)
     assert invocation.command.run == HELP.run
@@ -166,7 +166,7 @@ def test_an_options_value_may_look_like_an_option(arguments: tuple[str, ...], va
     assert parse(arguments).value("message") == value
 
 
-def test_upstreams_words_work_as_well() -> None:
+def test_upstreams_commands_work_too() -> None:
     """Many documents say `server start`, and the smoke call is found in both places."""
     plain, start = parse(("server", "--foreground")), parse(("server", "start", "--foreground"))
     assert plain.command.run == start.command.run
@@ -183,7 +183,7 @@ def test_every_failure_has_a_documented_exit_code_and_a_remedy(kind: type[Launch
     assert kind("x").remedy
 
 
-def test_a_failure_of_the_system_is_said_without_a_traceback(tmp_path: Path) -> None:
+def test_a_system_error_is_reported_without_a_traceback(tmp_path: Path) -> None:
     (tmp_path / "logs").write_text("not a directory", encoding="utf-8")
     code, _, err = run("server", "logs", STIGMER_HOME=str(tmp_path))
     assert code == 1
@@ -196,7 +196,7 @@ def stigmer(*arguments: str, home: str = "/nonexistent") -> subprocess.Popen[str
     return subprocess.Popen(command, text=True, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
-def test_a_reader_that_has_seen_enough_is_no_failure() -> None:
+def test_a_reader_that_stops_early_is_not_a_failure() -> None:
     """`stigmer … | head` ends quietly."""
     process = stigmer("config", "list")
     assert process.stdout is not None
@@ -206,8 +206,8 @@ def test_a_reader_that_has_seen_enough_is_no_failure() -> None:
 
 
 @pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["server", "--help"], ["completion", "bash"]])
-def test_what_brew_runs_touches_nothing_below_the_home(arguments: list[str], tmp_path: Path) -> None:
-    """Its sandbox forbids it; and nobody asked for it."""
+def test_commands_that_brew_runs_create_nothing_in_the_home(arguments: list[str], tmp_path: Path) -> None:
+    """Its sandbox forbids it."""
     home = tmp_path / "home"
     out, err = stigmer(*arguments, home=str(home)).communicate()
     assert (bool(out), err, home.exists()) == (True, "", False)
@@ -246,8 +246,8 @@ def test_the_help_and_the_manual_page_name_all_options_of_every_command() -> Non
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_completions_are_right_for_their_shell(shell: str) -> None:
-    """The shell itself reads them without a complaint; where it is missing, they are at least complete."""
+def test_completions_are_valid_for_their_shell(shell: str) -> None:
+    """The shell itself reads them without an error; where it is not installed, they are at least complete."""
     text = completion.render(shell, NAMES)
     for command in COMMANDS:
         assert command.words[-1] in text
@@ -311,8 +311,8 @@ def test_a_number_of_thousands_of_digits_is_an_invalid_value(tmp_path: Path, arg
     assert "Exceeds" not in said
 
 
-def test_what_fails_is_told_though_the_reader_of_the_output_has_gone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A disk that is full is no failure of the output, whatever became of that."""
+def test_a_failure_is_reported_although_the_reader_of_the_output_has_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk is an error, even if the output cannot be written either."""
 
     def fill_a_disk(_: Invocation, context: Context) -> int:
         context.out.line("begun")

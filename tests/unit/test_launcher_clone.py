@@ -49,7 +49,7 @@ def test_a_copy_that_fails_leaves_nothing(source: Path, tmp_path: Path, monkeypa
     assert not (tmp_path / "copy").exists()
 
 
-def test_nothing_that_exists_is_overwritten(source: Path, tmp_path: Path) -> None:
+def test_an_existing_file_is_never_overwritten(source: Path, tmp_path: Path) -> None:
     """Files share their inodes with the keg: writing into one would damage both."""
     (tmp_path / "there").write_text("mine")
     for method in filecopy.METHODS:
@@ -59,14 +59,14 @@ def test_nothing_that_exists_is_overwritten(source: Path, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("number", [errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP])
-def test_what_does_not_work_here_is_followed_by_the_next_method(source: Path, tmp_path: Path, number: int) -> None:
+def test_an_unsupported_method_is_followed_by_the_next(source: Path, tmp_path: Path, number: int) -> None:
     """Another file system, fs.protected_hardlinks, too many links, no clones: in the end there is the copy."""
     methods = (failing(errno.EOPNOTSUPP), failing(number), filecopy.copy)
     assert filecopy.reproduce(str(source), str(tmp_path / "target"), 0o755, methods) == (filecopy.copy,)
     assert (tmp_path / "target").read_bytes() == CONTENT
 
 
-def test_what_would_fail_every_time_is_not_tried_again(source: Path, tmp_path: Path) -> None:
+def test_an_error_that_every_method_would_meet_is_raised_at_once(source: Path, tmp_path: Path) -> None:
     """A full disk is no reason to copy."""
     methods = (failing(errno.ENOSPC), filecopy.copy)
     with pytest.raises(OSError, match="No space"):
@@ -97,7 +97,7 @@ def test_a_clone_is_a_file_of_its_own_and_left_out_exactly_where_there_are_none(
 
 
 @pytest.mark.parametrize("number", [0, errno.EXDEV])
-def test_on_macos_clonefile_is_asked_and_its_failure_is_followed_by_the_next_method(
+def test_on_macos_clonefile_is_tried_first_and_then_the_next_method(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     """A clone has the mode of its source until it is given its own."""

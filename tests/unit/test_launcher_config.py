@@ -63,14 +63,14 @@ def config(places: Places, *arguments: str, **environ: str) -> tuple[int, str, s
 # --- reading -----------------------------------------------------------------------------------------------------------
 
 
-def test_without_a_file_there_are_the_defaults_and_no_file_is_made(places: Places) -> None:
+def test_a_missing_file_means_the_defaults_and_is_not_created(places: Places) -> None:
     read = config_file.read_config(places.config)
     assert read.text("ports.server") == "7234"
     assert {origin for _, origin in effective_values(read, {}).values()} == {"default"}
     assert not Path(places.home).exists()
 
 
-def test_a_file_of_an_earlier_version_is_understood_and_what_has_no_effect_is_said(places: Places) -> None:
+def test_an_earlier_versions_file_is_read_and_settings_without_effect_are_reported(places: Places) -> None:
     read = write(places, UPSTREAM)
     assert read.text("backend.local.llm.provider") == "anthropic"
     cleanup, ttl = (read.settings[f"backend.local.execution.{name}"].value for name in ("cleanup", "ttl"))
@@ -115,7 +115,7 @@ def test_a_problem_is_an_error_with_its_line_and_never_a_default(
     assert problem in str(caught.value)
 
 
-def test_all_problems_are_told_at_once(places: Places) -> None:
+def test_all_problems_are_reported_at_once(places: Places) -> None:
     with pytest.raises(ConfigError) as caught:
         write(places, "ports:\n  server: x\n  ui: 1\nbackend:\n  type: y\n")
     lines = str(caught.value).splitlines()
@@ -123,7 +123,7 @@ def test_all_problems_are_told_at_once(places: Places) -> None:
 
 
 def test_an_old_cloud_file_is_explained_once(places: Places) -> None:
-    """Its organization is a map; every key in it would otherwise be told as unknown."""
+    """Its organization is a map; otherwise every key in it would be reported as unknown."""
     with pytest.raises(ConfigError) as caught:
         write(places, "context:\n  organization:\n    id: 7\n    slug: acme\n    deep:\n      deeper: 1\n")
     assert len(str(caught.value).splitlines()) == 1
@@ -145,8 +145,8 @@ def test_a_file_that_cannot_be_read_is_an_error(places: Places) -> None:
 
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir, lambda path: path.symlink_to("/dev/zero")])
-def test_what_is_no_regular_file_is_refused_at_once(places: Places, make: Callable[[Path], None]) -> None:
-    """A pipe without a writer, or a device, once kept every command waiting for ever."""
+def test_a_config_that_is_not_a_regular_file_is_refused_at_once(places: Places, make: Callable[[Path], None]) -> None:
+    """A pipe without a writer, or a device, used to block every command for ever."""
     Path(places.home).mkdir()
     make(Path(places.config))
     with pytest.raises(ConfigError, match=r"config\.yaml is not a regular file") as caught:
@@ -155,7 +155,7 @@ def test_what_is_no_regular_file_is_refused_at_once(places: Places, make: Callab
 
 
 def test_a_file_of_many_megabytes_is_refused_unread(places: Places) -> None:
-    """It holds nothing on the disk, and would take all of the memory."""
+    """A sparse file takes no space on the disk, but would fill the memory."""
     put(places, b"")
     os.truncate(places.config, 1 << 40)
     with pytest.raises(ConfigError, match="is no configuration"):
@@ -197,14 +197,14 @@ def test_every_key_can_be_set_and_read_back(places: Places, key: str) -> None:
 
 
 @pytest.mark.parametrize(("key", "value"), [("ports.server", "1"), ("backend.local.temporal.managed", "false")])
-def test_setting_to_nothing_gives_the_default_back(places: Places, key: str, value: str) -> None:
+def test_setting_an_empty_value_restores_the_default(places: Places, key: str, value: str) -> None:
     config_file.set_value(places, key, value)
     config_file.set_value(places, key, "")
     assert config_file.read_config(places.config).text(key) == SCHEMA[key].default
 
 
-def test_a_number_is_written_without_zeros_before_it(places: Places) -> None:
-    """Other programs take such a number for an octal one."""
+def test_a_number_is_written_without_leading_zeros(places: Places) -> None:
+    """Other programs would read such a number as octal."""
     config_file.set_value(places, "ports.server", "007")
     assert "  server: 7\n" in Path(places.config).read_text()
 
@@ -218,7 +218,7 @@ def test_a_number_is_written_without_zeros_before_it(places: Places) -> None:
         ("backend.cloud.token", "t", "is a secret"),
     ],
 )
-def test_what_must_not_be_set_is_a_usage_error_and_changes_nothing(
+def test_a_refused_setting_is_a_usage_error_and_changes_nothing(
     places: Places, key: str, value: str, message: str
 ) -> None:
     write(places, UPSTREAM)
@@ -242,7 +242,7 @@ def test_a_broken_file_or_one_with_a_value_where_a_map_must_be_is_not_edited(
     assert Path(places.config).read_text() == text
 
 
-def test_the_file_is_its_owners_alone_even_if_it_was_not(places: Places) -> None:
+def test_an_edit_makes_the_file_private(places: Places) -> None:
     config_file.set_value(places, "ports.server", "1")
     assert stat.S_IMODE(Path(places.config).stat().st_mode) == 0o600
     Path(places.config).chmod(0o644)
@@ -296,8 +296,8 @@ def test_unset_removes_one_value_and_keeps_the_rest(places: Places) -> None:
 
 
 @pytest.mark.parametrize("key", ["ports.server", "ports.sever"])
-def test_unset_of_what_is_not_there_touches_nothing(tmp_path: Path, key: str) -> None:
-    """Neither a home that does not exist nor one that may not be written."""
+def test_unsetting_a_missing_key_changes_nothing(tmp_path: Path, key: str) -> None:
+    """It neither creates a home nor needs to write to one."""
     places = find_places({"STIGMER_HOME": str(tmp_path / "none")})
     if key in SCHEMA:
         assert not config_file.unset_value(places, key)
@@ -307,7 +307,7 @@ def test_unset_of_what_is_not_there_touches_nothing(tmp_path: Path, key: str) ->
     assert not (tmp_path / "none").exists()
 
 
-def test_unset_removes_a_key_that_nothing_knows(places: Places) -> None:
+def test_unset_removes_an_unknown_key(places: Places) -> None:
     """It may be what keeps the file from being read."""
     put(places, b"ports:\n  sever: 1\n  server: 2\n")
     assert config_file.unset_value(places, "ports.sever")
@@ -316,8 +316,8 @@ def test_unset_removes_a_key_that_nothing_knows(places: Places) -> None:
 
 @pytest.mark.parametrize("value", [os.fsdecode(b"\xff"), "\x07", "a\rb", "\x7f", "\x85", "\ufffe", "\uffff:1"])
 @pytest.mark.parametrize("key", ["context.organization", "backend.local.temporal.address"])
-def test_what_no_yaml_file_may_hold_is_refused(places: Places, key: str, value: str) -> None:
-    """Bytes that are no text, and characters for which another program would refuse the whole file."""
+def test_characters_that_yaml_forbids_are_refused(places: Places, key: str, value: str) -> None:
+    """Also bytes that are not UTF-8: other programs would refuse the whole file."""
     code, _, err = config(places, "set", key, value)
     assert (code, "expected UTF-8 text" in err, Path(places.config).exists()) == (2, True, False)
 
@@ -343,14 +343,14 @@ def test_edit_checks_what_was_saved_and_leaves_it_to_be_corrected(places: Places
     assert "Hint: run `stigmer config edit`" in err
 
 
-def test_every_command_names_the_one_that_corrects_the_file(places: Places) -> None:
+def test_every_command_suggests_config_edit_for_a_broken_file(places: Places) -> None:
     put(places, b"ports: [")
     for arguments in (("list",), ("get", "ports.server"), ("set", "ports.server", "1")):
         assert config(places, *arguments)[2].endswith("Hint: run `stigmer config edit` and correct the lines named\n")
 
 
-def test_edit_names_the_remedy_for_what_is_no_file(places: Places) -> None:
-    """A container engine makes a directory of a mounted file that does not exist, which no editor can correct."""
+def test_edit_names_the_remedy_when_the_file_is_a_directory(places: Places) -> None:
+    """A container engine creates one for a mounted file that does not exist; no editor can correct that."""
     Path(places.config).mkdir(parents=True)
     code, _, err = config(places, "edit", EDITOR="true")
     assert code == 1
@@ -372,7 +372,7 @@ def effective(places: Places, **environ: str) -> dict[str, tuple[str, str]]:
     return {key.removeprefix("backend.local."): found for key, found in read.items()}
 
 
-def test_a_variable_decides_before_the_file_and_the_file_before_the_default(places: Places) -> None:
+def test_a_variable_overrides_the_file_and_the_file_the_default(places: Places) -> None:
     assert effective(places)["llm.provider"] == ("ollama", "default")
     write(places, UPSTREAM)
     assert effective(places)["llm.model"] == ("claude-sonnet-4.5", "file")
@@ -413,12 +413,12 @@ def test_no_command_prints_a_secret(places: Places) -> None:
         ("ada:secret@host/v1", "****@host/v1"),
     ],
 )
-def test_of_an_address_user_password_and_query_are_not_shown(places: Places, url: str, shown: str) -> None:
+def test_user_password_and_query_of_an_address_are_not_shown(places: Places, url: str, shown: str) -> None:
     write(places, f"backend:\n  local:\n    llm:\n      base_url: {url}\n")
     assert effective(places)["llm.base_url"] == (shown, "file")
     assert config(places, "get", "backend.local.llm.base_url") == (0, f"{shown}\n", "")
 
 
 @pytest.mark.parametrize("key", SCHEMA)
-def test_of_every_key_is_said_what_it_decides_or_what_to_do_instead(key: str) -> None:
+def test_every_key_says_what_it_decides_or_what_to_do_instead(key: str) -> None:
     assert bool(SCHEMA[key].about) != bool(SCHEMA[key].unused)

@@ -68,7 +68,7 @@ def test_whose_temporal_is_used(config: Config, named: str, address: str) -> Non
     assert external_address((SERVER, TEMPORAL), config, {"TEMPORAL_SERVICE_ADDRESS": named}) == address
 
 
-def test_a_component_nobody_else_can_serve_is_always_ours() -> None:
+def test_a_component_that_cannot_be_external_is_always_ours() -> None:
     assert external_address((SERVER,), filed(address="x:2"), {"": "x:1"}) == ""
 
 
@@ -80,6 +80,6 @@ def test_an_unmanaged_temporal_without_an_address_is_an_error_with_the_line() ->
 @pytest.mark.parametrize(
     "named", ["there", "http://there:1", "there:0", "there:x", ":1", "there:70000", "\udcff:1", "a b:1"]
 )
-def test_an_address_that_is_none_is_refused_with_the_variables_name(named: str) -> None:
+def test_an_invalid_address_is_refused_with_the_variables_name(named: str) -> None:
     with pytest.raises(ConfigError, match=r"for TEMPORAL_SERVICE_ADDRESS: expected host:port"):
         external_address((SERVER, TEMPORAL), filed(), {"TEMPORAL_SERVICE_ADDRESS": named})

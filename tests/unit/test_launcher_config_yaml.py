@@ -78,7 +78,7 @@ def test_maps_comments_and_quotes_are_read() -> None:
         ("a :\n  b : c\n", {"a": "", "a.b": "c"}),
     ],
 )
-def test_what_other_programs_write_is_read(text: str, read: dict[str, str]) -> None:
+def test_files_that_other_programs_write_are_read(text: str, read: dict[str, str]) -> None:
     assert values(text) == read
 
 
@@ -132,7 +132,7 @@ def test_what_other_programs_write_is_read(text: str, read: dict[str, str]) -> N
         ('a: 1\nb: "\ufffe"', 2, "the control character 0xfffe"),
     ],
 )
-def test_what_cannot_be_read_is_named_with_its_line(text: str, line: int, problem: str) -> None:
+def test_a_line_that_cannot_be_read_is_named(text: str, line: int, problem: str) -> None:
     with pytest.raises(SubsetError) as caught:
         yaml_subset.parse(text)
     number, said = caught.value.args
@@ -151,8 +151,8 @@ def test_what_cannot_be_read_is_named_with_its_line(text: str, line: int, proble
         ("a b: c", "'a b' is no key"),
     ],
 )
-def test_what_cannot_be_read_is_the_same_in_an_indented_line(row: str, problem: str) -> None:
-    """Such lines, which most settings are, were once all said to have no key."""
+def test_an_indented_line_that_cannot_be_read_has_the_same_error(row: str, problem: str) -> None:
+    """Most settings are indented; such lines were all reported to have no key."""
     with pytest.raises(SubsetError) as caught:
         yaml_subset.parse(f"top:\n  {row}")
     assert problem in caught.value.args[1]
@@ -182,7 +182,7 @@ def test_whatever_is_accepted_means_what_a_complete_parser_reads(text: str) -> N
 
 
 @given(st.text(st.characters() | st.sampled_from("\n\t\x85\u2028\ufeff\ufffe\U0001fffe"), max_size=20))
-def test_every_text_that_is_not_refused_reads_back_as_it_was_written(text: str) -> None:
+def test_every_accepted_text_reads_back_as_it_was_written(text: str) -> None:
     if not yaml_subset.is_printable(text):
         return
     written = f"a: {yaml_subset.render(text)}\n"
@@ -191,8 +191,8 @@ def test_every_text_that_is_not_refused_reads_back_as_it_was_written(text: str) 
 
 
 @pytest.mark.parametrize("char", ["\0", "\x1f", "\r", "\x7f", "\x85", "\x9f", "\ud800", "\ufffe", "\uffff"])
-def test_what_another_program_would_not_read_is_refused(char: str) -> None:
-    """It was written as it is once, and then nothing but the launcher could read the file."""
+def test_text_that_other_programs_cannot_read_is_refused(char: str) -> None:
+    """It was written unchanged, and then only the launcher could read the file."""
     assert not yaml_subset.is_printable(char)
     with pytest.raises((YAMLError, AssertionError)):
         assert YAML(typ="base", pure=True).load(f'a: "x{char}y"\n') == {"a": f"x{char}y"}
@@ -250,7 +250,7 @@ def test_a_new_key_is_put_into_the_map_it_belongs_to(text: str, path: str, after
         ("y", "a:\n  b: 1\n  # why\n  c:\n    d: 2\nx: 3\n"),
     ],
 )
-def test_a_key_is_removed_with_what_stands_below_it(path: str, after: str) -> None:
+def test_a_key_is_removed_with_the_keys_below_it(path: str, after: str) -> None:
     text = "a:\n  b: 1\n  # why\n  c:\n    d: 2\nx: 3\n"
     assert yaml_subset.remove(text, path) == after
 
@@ -265,7 +265,7 @@ KEYS = st.sampled_from(["a", "b", "c", "a.d", "a.e", "b.d", "b.d.f", "c.d.f.g"])
 
 
 @given(st.lists(st.tuples(KEYS, st.text("xyz #:'\"\\", max_size=6)), max_size=8))
-def test_any_series_of_edits_leaves_a_file_that_says_exactly_that(edits: list[tuple[str, str]]) -> None:
+def test_any_series_of_edits_reads_back_exactly(edits: list[tuple[str, str]]) -> None:
     text, wanted = "# kept\nb:\n   d: # also kept\n\n# last\n", dict[str, str]()
     for path, value in edits:
         if any(line.path.startswith(f"{path}.") for line in yaml_subset.parse(text).values()):

@@ -58,13 +58,13 @@ def test_a_truncated_database_is_damaged(whole: Path, length: int) -> None:
 
 
 @pytest.mark.parametrize("content", [b"garbage" * 1000, b"SQLite format 3\0" + b"\xff" * 9000])
-def test_what_is_no_database_is_damaged(whole: Path, content: bytes) -> None:
+def test_a_file_that_is_not_a_database_is_damaged(whole: Path, content: bytes) -> None:
     whole.write_bytes(content)
     assert examine(str(whole)) is Content.DAMAGED
 
 
-def test_below_a_file_there_is_no_database(tmp_path: Path) -> None:
-    """As with a home that is a file: it was once said to hold a damaged history."""
+def test_a_database_below_a_file_is_missing(tmp_path: Path) -> None:
+    """As when the home is a file; it was reported as a damaged history."""
     (tmp_path / "home").touch()
     assert examine(str(tmp_path / "home" / "temporal-data" / "t.db")) is Content.MISSING
 
@@ -101,8 +101,8 @@ def more_tables(count: int) -> list[str]:
     return [f"CREATE TABLE more{number} (id INTEGER UNIQUE)" for number in range(count)]
 
 
-def test_a_database_that_was_killed_in_a_transaction_is_judged_as_sqlite_takes_it_back(tmp_path: Path) -> None:
-    """Whatever of the new tables lies in the file already."""
+def test_an_interrupted_transaction_is_judged_as_sqlite_rolls_it_back(tmp_path: Path) -> None:
+    """However much of the new tables is in the file already."""
     made = database(tmp_path / "t.db")
     states = {(examine(str(copy)), tables(copy)) for copy in killed_in(more_tables(60), made)}
     assert states == {(Content.UNFINISHED, len(SCHEMA))}
@@ -118,8 +118,8 @@ for statement in ("BEGIN", *(f"CREATE TABLE more{number} (id INTEGER UNIQUE)" fo
 """
 
 
-def test_a_database_that_was_killed_in_a_commit_is_judged_as_sqlite_takes_it_back(tmp_path: Path) -> None:
-    """The schema names tables already whose pages were not written: once that was said to be damaged."""
+def test_an_interrupted_commit_is_judged_as_sqlite_rolls_it_back(tmp_path: Path) -> None:
+    """The schema already names tables whose pages were not written; that was reported as damage."""
     made = database(tmp_path / "t.db")
     limit = made.stat().st_size + 8192
     ended = subprocess.run([sys.executable, "-c", FULL, str(made), str(limit)], timeout=30, check=False)
@@ -137,16 +137,16 @@ def test_history_that_an_interrupted_transaction_was_deleting_is_still_there(who
 
 
 @pytest.mark.parametrize("kept", [8, 27, 28, 600])
-def test_a_journal_that_was_cut_takes_back_what_it_still_has(tmp_path: Path, kept: int) -> None:
-    """Any length is read without an error, and the file is renamed at worst."""
+def test_a_truncated_journal_restores_the_pages_it_still_has(tmp_path: Path, kept: int) -> None:
+    """Any length is read without an error; at worst the file is renamed."""
     *_, copy = killed_in(more_tables(9), database(tmp_path / "t.db"))
     os.truncate(f"{copy}-journal", kept)
     assert examine(str(copy)) in {Content.UNFINISHED, Content.DAMAGED}
 
 
 @pytest.mark.parametrize(("sector", "page"), [(0, 4096), (512, 0), (1 << 31, 4096), (512, 1 << 31), (0, 0)])
-def test_a_journal_whose_header_makes_no_sense_takes_nothing_back(whole: Path, sector: int, page: int) -> None:
-    """It is neither a traceback nor a loop without an end."""
+def test_a_journal_with_an_invalid_header_is_ignored(whole: Path, sector: int, page: int) -> None:
+    """It causes neither a traceback nor an endless loop."""
     magic = bytes.fromhex("d9d505f920a163d7")
     header = magic + b"".join(number.to_bytes(4) for number in (1, 0, 1, sector, page))
     Path(f"{whole}-journal").write_bytes(header.ljust(9000, b"\0"))

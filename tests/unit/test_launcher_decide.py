@@ -32,7 +32,7 @@ def test_a_crash_during_the_start_stops_everything_and_names_the_service() -> No
     assert (history.state.stage, history["agents"].phase) == (phases.STOPPED, phases.FAILED)
 
 
-def test_a_service_that_is_not_ready_in_time_ends_the_start_with_what_it_lacked() -> None:
+def test_a_service_that_is_not_ready_in_time_fails_the_start_with_the_reason() -> None:
     """The late service is stopped like the others."""
     history = History()
     history.at(100.4, Ready("temporal"), NotReady("server", "nothing listens"))
@@ -85,7 +85,7 @@ def test_the_pauses_before_a_restart_are_those_of_the_manifest_and_crashes_long_
     assert pauses == [2, 4, 5, 5, 2]
 
 
-def test_a_service_killed_by_somebody_else_during_the_start_is_tried_again() -> None:
+def test_a_service_killed_from_outside_during_the_start_is_tried_again() -> None:
     """That says nothing about the program; the start goes on when it is ready."""
     history = History()
     history.at(100.4, killed("temporal"))
@@ -129,8 +129,8 @@ def test_a_service_that_does_not_work_again_after_a_kill_of_temporal_during_the_
 
 
 @pytest.mark.parametrize(("policy", "crashes"), [(Restart(), 6), (Restart(limit=0), 1)])
-def test_a_service_that_somebody_else_kills_again_and_again_ends_the_start(policy: Restart, crashes: int) -> None:
-    """Whoever waits for the start learns why, within seconds."""
+def test_a_service_that_is_killed_again_and_again_fails_the_start(policy: Restart, crashes: int) -> None:
+    """Whoever waits for the start gets the reason within seconds."""
     history = History(PLANS, policy)
     for _ in range(crashes):
         assert not history.state.failed
@@ -149,8 +149,8 @@ def test_a_restarted_service_waits_for_what_it_needs() -> None:
     assert spawn("flows") in history.at(201.0, Ready("temporal"))
 
 
-def test_a_service_served_by_somebody_else_is_awaited() -> None:
-    """An external Temporal gates the runners like ours, and ends the start when it does not answer."""
+def test_a_start_waits_for_an_external_service() -> None:
+    """Services that need an external Temporal wait for it, and the start fails when it does not answer."""
     history = History(EXTERNAL)
     assert history.begun == (spawn("temporal"), spawn("server"))
     history.at(101.0, NotReady("temporal", "temporal.example:7233: connection refused"))

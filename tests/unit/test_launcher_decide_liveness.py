@@ -58,8 +58,8 @@ def test_a_service_that_is_ready_is_asked_again_and_again() -> None:
         assert not history.is_degraded()
 
 
-def test_nobody_is_asked_before_the_whole_stack_runs() -> None:
-    """The processor is for those that start."""
+def test_no_service_is_checked_before_the_whole_stack_runs() -> None:
+    """Services that are starting need the processor."""
     history = History(WATCHED)
     history.at(100.5, Ready("temporal"), Ready("server"))
     history.at(101.0, Ready("flows"))
@@ -109,7 +109,7 @@ def test_a_deadline_that_is_noticed_long_after_it_passed_does_not_count(late: fl
     assert (history["temporal"].phase, history.due) == (phases.RUNNING, 140.0 + late)
 
 
-def test_a_service_of_somebody_else_is_degraded_for_as_long_as_it_takes() -> None:
+def test_an_external_service_is_degraded_until_it_answers() -> None:
     history = not_answering(managed=False)
     assert history.due == NEVER
     assert history.at(1e6) == ()
@@ -118,7 +118,7 @@ def test_a_service_of_somebody_else_is_degraded_for_as_long_as_it_takes() -> Non
     assert not history.is_degraded()
 
 
-def test_a_stop_asks_nobody_and_stops_a_degraded_service_like_any_other() -> None:
+def test_a_stop_ends_the_checks_and_stops_a_degraded_service_like_any_other() -> None:
     history = not_answering()
     assert history.at(165.0, StopRequested()) == (terminate("temporal"),)
     history.at(166.0, ended("temporal"))
@@ -128,8 +128,8 @@ def test_a_stop_asks_nobody_and_stops_a_degraded_service_like_any_other() -> Non
 # --- those that need a service that is down ------------------------------------------------------------------------------
 
 
-def test_those_that_need_a_service_that_does_not_answer_are_not_blamed() -> None:
-    """Not even the one that was asked first; each proves that it works when the other is back."""
+def test_services_that_need_one_that_does_not_answer_are_not_blamed() -> None:
+    """Not even the one that was checked first; each proves that it works when the other is back."""
     history = History(WATCHED).started()
     assert history.at(121.0) == (check("flows"),)
     assert history.at(126.0, NotReady("flows", "no answer")) == (check("temporal"),)
@@ -142,7 +142,7 @@ def test_those_that_need_a_service_that_does_not_answer_are_not_blamed() -> None
     assert not history.is_degraded()
 
 
-def test_nobody_is_blamed_when_all_deadlines_pass_together() -> None:
+def test_no_dependent_is_blamed_when_all_deadlines_pass_together() -> None:
     """In whichever order the services are listed."""
     for plans in (WATCHED, WATCHED[::-1]):
         history = History(tuple(plan._replace(liveness=Liveness(30, 5, 3)) for plan in plans))
@@ -155,7 +155,7 @@ def test_nobody_is_blamed_when_all_deadlines_pass_together() -> None:
         }
 
 
-def test_those_that_need_a_service_that_has_not_proved_itself_again_are_not_asked() -> None:
+def test_services_that_need_one_that_is_still_proving_are_not_checked() -> None:
     """The middle one of three waits for its own proofs."""
     first, second, third, _ = WATCHED
     often = second.liveness._replace(every=30)
@@ -190,8 +190,8 @@ def test_a_service_that_needs_two_proves_itself_when_both_have_done_so() -> None
     assert not history.is_degraded()
 
 
-def test_when_a_temporal_of_somebody_else_is_back_those_that_need_it_prove_that_they_work() -> None:
-    """One that does not is restarted, and told why."""
+def test_services_prove_that_they_work_when_an_external_temporal_is_back() -> None:
+    """One that does not is restarted, with the reason."""
     history = History(EXTERNAL).started()
     history.at(130.5)
     history.at(135.5)
@@ -202,8 +202,8 @@ def test_when_a_temporal_of_somebody_else_is_back_those_that_need_it_prove_that_
     assert history["flows"].error == PROVED_NOT
 
 
-def test_whoever_needs_a_restarted_service_proves_that_it_works_again() -> None:
-    """When the other is ready, not before; who does not need it is left alone. Until then the stack is degraded."""
+def test_services_that_need_a_restarted_one_prove_that_they_work_again() -> None:
+    """When it is ready, not before; other services are left alone. Until then the stack is degraded."""
     history = temporal_killed(History().started(), 200.0)
     assert history["flows"].phase == phases.RUNNING
     assert history.at(201.0, Ready("temporal")) == (prove("flows"), prove("agents"))
@@ -214,7 +214,7 @@ def test_whoever_needs_a_restarted_service_proves_that_it_works_again() -> None:
     assert (history.is_degraded(), history.due, history["flows"].restarts) == (False, NEVER, 0)
 
 
-def test_a_service_that_does_not_work_again_in_time_is_restarted_and_the_reason_is_said() -> None:
+def test_a_service_that_does_not_work_again_in_time_is_restarted_with_the_reason() -> None:
     """It has as long as for its first start, counted from the moment Temporal was ready."""
     history = temporal_killed(History().started(), 200.0)
     history.at(201.0, Ready("temporal"))
@@ -228,7 +228,7 @@ def test_a_service_that_does_not_work_again_in_time_is_restarted_and_the_reason_
     assert (history["flows"].error, history.is_degraded()) == (PROVED_NOT, False)
 
 
-def test_the_clock_stands_still_while_the_needed_service_is_down_again() -> None:
+def test_the_deadline_is_suspended_while_the_needed_service_is_down_again() -> None:
     """A service is not blamed for what another one lacks; it is asked anew when that one is back."""
     history = temporal_killed(History().started(), 200.0)
     history.at(201.0, Ready("temporal"))
@@ -278,8 +278,8 @@ def test_a_service_that_crashes_while_a_needed_one_is_down_is_tried_again_when_t
     assert spawn("flows") in history.at(202.5, Ready("temporal"))
 
 
-def test_a_stop_ends_the_proving() -> None:
-    """Nothing is asked of those who are to go."""
+def test_a_stop_ends_the_probes() -> None:
+    """Services that are about to stop are not probed."""
     history = temporal_killed(History().started(), 200.0)
     history.at(201.0, Ready("temporal"))
     assert history.at(202.0, StopRequested()) == (terminate("flows"),)

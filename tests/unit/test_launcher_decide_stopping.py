@@ -50,7 +50,7 @@ def test_a_service_that_ignores_the_signal_is_killed_when_its_grace_is_over() ->
     assert history.at(206.1, killed("flows")) == (terminate("agents"),)
 
 
-def test_asked_again_it_does_not_wait_for_any_grace() -> None:
+def test_a_second_request_to_stop_skips_all_grace_periods() -> None:
     """The second Ctrl-C kills, still in the order."""
     history = History().started()
     history.at(200.0, StopRequested())
@@ -70,7 +70,7 @@ def test_a_stop_during_the_start_starts_nothing_more() -> None:
     assert history.phases == [phases.STOPPED] * 4
 
 
-def test_a_crash_seen_with_the_stop_is_no_crash() -> None:
+def test_a_crash_at_the_time_of_a_stop_does_not_count() -> None:
     """A machine that shuts down signals services and supervisor at the same time."""
     history = History().started()
     history.at(200.0, StopRequested(), killed("temporal"))
@@ -78,8 +78,8 @@ def test_a_crash_seen_with_the_stop_is_no_crash() -> None:
 
 
 @pytest.mark.parametrize("grace", [0.0, 5.0])
-def test_nothing_is_due_without_end(grace: float) -> None:
-    """A time that has passed is acted on once; otherwise the loop would spin."""
+def test_a_passed_deadline_is_handled_once(grace: float) -> None:
+    """Otherwise the loop would spin."""
     history = History(tuple(plan._replace(grace=grace) for plan in PLANS)).started()
     history.at(200.0, StopRequested())
     for _ in range(3):
@@ -139,7 +139,7 @@ def test_a_service_that_keeps_crashing_is_stopped_and_restarted_at_once() -> Non
     assert history.due == 501.5
 
 
-def test_a_service_that_is_told_to_go_for_its_lateness_can_be_stopped() -> None:
+def test_a_service_that_is_terminated_for_being_late_can_be_stopped() -> None:
     history = History().started()
     history.at(200.0, crashed("flows"))
     history.at(200.5)
@@ -149,7 +149,7 @@ def test_a_service_that_is_told_to_go_for_its_lateness_can_be_stopped() -> None:
     assert history["flows"].error == STOPPED_BY_COMMAND
 
 
-def test_whoever_needs_a_stopped_service_is_not_blamed_for_it() -> None:
+def test_services_that_need_a_stopped_one_are_not_blamed_for_it() -> None:
     """It has no deadline while the other is down."""
     history = History().started()
     history.at(200.0, crashed("flows"))
@@ -162,8 +162,8 @@ def test_whoever_needs_a_stopped_service_is_not_blamed_for_it() -> None:
     assert history.at(1002.0, Ready("temporal")) == (prove("agents"), spawn("flows"))
 
 
-def test_nor_when_the_other_ends_at_the_very_moment_of_the_command() -> None:
-    """Nobody had to tell it to go."""
+def test_dependents_are_not_blamed_for_a_service_that_ends_at_the_moment_of_the_command() -> None:
+    """It did not have to be terminated."""
     history = History().started()
     history.at(200.0, crashed("flows"))
     assert history.at(200.5) == (spawn("flows"),)
@@ -186,8 +186,8 @@ def test_starting_a_service_that_runs_changes_nothing() -> None:
     assert history.state == before
 
 
-def test_what_is_not_to_be_stopped_alone_is_not() -> None:
-    """A start could never be complete without the service, and that of somebody else is not ours to stop."""
+def test_services_that_must_not_be_stopped_alone_are_not() -> None:
+    """A start could not complete without the service, and an external one is not ours to stop."""
     starting, external = History(), History(EXTERNAL).started()
     for history, name in ((starting, "server"), (external, "temporal")):
         before = history.phases

@@ -47,7 +47,7 @@ def configured(places: Places, text: str, mode: int = 0o600) -> None:
 # --- components ----------------------------------------------------------------------------------------------------------
 
 
-def test_on_a_fresh_machine_nothing_is_wrong_and_nothing_is_made(keg: Path, places: Places, tmp_path: Path) -> None:
+def test_a_fresh_machine_has_no_problems_and_nothing_is_created(keg: Path, places: Places, tmp_path: Path) -> None:
     before = snapshot(tmp_path)
     report = look(keg, places, deep=True)
     assert PROBLEM not in levels(report), said(report)
@@ -59,7 +59,7 @@ def test_on_a_fresh_machine_nothing_is_wrong_and_nothing_is_made(keg: Path, plac
     assert report.keys() >= {"Stigmer", "Home", "Components", "Server", "Temporal", "Model"}
 
 
-def test_after_a_start_every_component_is_found_untouched(keg: Path, places: Places, tmp_path: Path) -> None:
+def test_after_a_start_every_component_is_unmodified(keg: Path, places: Places, tmp_path: Path) -> None:
     put(keg, places)
     before = snapshot(tmp_path)
     report = look(keg, places)
@@ -73,7 +73,7 @@ def test_a_missing_keg_is_a_problem_and_not_a_crash(places: Places, tmp_path: Pa
         assert found(look(libexec, places), "Stigmer", "keg").level == PROBLEM
 
 
-def test_a_damaged_file_is_named_with_the_way_to_heal_it(keg: Path, places: Places) -> None:
+def test_a_damaged_file_is_named_with_its_remedy(keg: Path, places: Places) -> None:
     put(keg, places)
     Path(places.bin, "agent-runner.lib/a/1.so").unlink()
     finding = found(look(keg, places), "Components", "agent-runner")
@@ -84,7 +84,7 @@ def test_a_damaged_file_is_named_with_the_way_to_heal_it(keg: Path, places: Plac
     assert "agent-runner.lib/a/1.so is missing" in deep.text
 
 
-def test_only_the_deep_look_sees_another_content_of_the_keg_but_any_sees_a_missing_or_a_cut_file(
+def test_only_a_deep_check_sees_changed_content_but_any_sees_a_missing_or_truncated_file(
     keg: Path, places: Places
 ) -> None:
     """It hashes everything, in the home and in the keg."""
@@ -102,10 +102,8 @@ def test_only_the_deep_look_sees_another_content_of_the_keg_but_any_sees_a_missi
 
 
 @pytest.mark.skipif(os.uname().sysname != "Linux", reason="Homebrew changes ELF files on Linux alone")
-def test_a_file_that_an_old_homebrew_relocated_is_to_be_in_the_home_as_it_is_in_the_keg(
-    places: Places, tmp_path: Path
-) -> None:
-    """Once the home's was held against the release, and no start could make that right."""
+def test_a_file_that_an_old_homebrew_relocated_is_compared_with_the_kegs(places: Places, tmp_path: Path) -> None:
+    """It was compared with the release, and no start could mend that."""
     keg = build_libexec(tmp_path / "Cellar/stigmer/1.0.0")
     name = "agent-runner.lib/a/1.so"
     (keg / "components" / name).write_bytes(b"\x7fELF" + bytes(60) + f"{tmp_path}/lib/ld.so\0".encode())
@@ -119,13 +117,13 @@ def test_a_file_that_an_old_homebrew_relocated_is_to_be_in_the_home_as_it_is_in_
     assert (finding.level, f"{name} does not have the released content" in finding.text) == (WARNING, True)
 
 
-def test_a_developers_executable_is_told(keg: Path, places: Places) -> None:
+def test_a_developers_executable_is_reported(keg: Path, places: Places) -> None:
     report = look(keg, places, {"STIGMER_TEMPORAL_BIN": "/bin/sh", "STIGMER_SERVER_BIN": "/nowhere"})
     levels = [(each.level, each.name) for each in every(report) if "_BIN" in each.text]
     assert levels == [(NOTE, "temporal"), (PROBLEM, "stigmer-server")]
 
 
-def test_versions_beside_the_installed_one_are_told(keg: Path, places: Places, tmp_path: Path) -> None:
+def test_versions_beside_the_installed_one_are_reported(keg: Path, places: Places, tmp_path: Path) -> None:
     newer = build_libexec(tmp_path / "newer", version="2.0.0")
     old = put(keg, places)
     report = look(newer, places)
@@ -134,7 +132,7 @@ def test_versions_beside_the_installed_one_are_told(keg: Path, places: Places, t
     assert found(look(newer, places), "Components", "old version").text == f"{old.id}, removed at the next start"
 
 
-def test_what_an_earlier_stigmer_left_is_told(keg: Path, places: Places) -> None:
+def test_files_of_an_earlier_stigmer_are_reported(keg: Path, places: Places) -> None:
     Path(places.home, "data").mkdir(parents=True)
     Path(places.home, "data/daemon.pid").write_text(str(os.getpid()))
     Path(places.bin).mkdir()
@@ -144,7 +142,7 @@ def test_what_an_earlier_stigmer_left_is_told(keg: Path, places: Places) -> None
 
 
 @pytest.mark.parametrize("target", ["file", "nowhere"])
-def test_a_home_that_is_no_directory_is_a_problem(keg: Path, places: Places, tmp_path: Path, target: str) -> None:
+def test_a_home_that_is_not_a_directory_is_a_problem(keg: Path, places: Places, tmp_path: Path, target: str) -> None:
     (tmp_path / "file").touch()
     Path(places.home).symlink_to(tmp_path / target)
     finding = found(look(keg, places), "Home", "directory")
@@ -161,7 +159,7 @@ def test_a_home_that_is_no_directory_is_a_problem(keg: Path, places: Places, tmp
         ("backend:\n  local:\n    data_dir: /x\n", "unused", "has no effect"),
     ],
 )
-def test_what_is_wrong_with_the_configuration_is_told_and_the_rest_as_well(
+def test_a_broken_configuration_is_reported_and_the_other_checks_run(
     keg: Path, places: Places, text: str, name: str, told: str
 ) -> None:
     configured(places, text)
@@ -191,7 +189,7 @@ def test_a_configuration_that_others_can_read_is_worse_with_a_key_in_it(
         ({"STIGMER_LLM_PROVIDER": "openai", "OPENAI_API_KEY": SECRET}, OK, "present (OPENAI_API_KEY)"),
     ],
 )
-def test_a_key_is_said_to_be_there_or_not_and_never_shown(
+def test_an_api_key_is_reported_as_present_or_missing_and_never_shown(
     keg: Path, places: Places, environ: dict[str, str], level: str, text: str
 ) -> None:
     report = look(keg, places, environ)
@@ -204,7 +202,7 @@ def test_an_unknown_provider_is_a_problem(keg: Path, places: Places) -> None:
     assert any(each.level == PROBLEM and "'gemini'" in each.text for each in every(report))
 
 
-def test_a_check_that_fails_is_a_problem_of_its_section_and_the_others_are_made(keg: Path, places: Places) -> None:
+def test_a_check_that_fails_is_a_problem_of_its_section_and_the_others_run(keg: Path, places: Places) -> None:
     report = look(keg, places, {"TEMPORAL_SERVICE_ADDRESS": "there"})
     (finding,) = report["Temporal"]
     assert (finding.name, finding.level) == ("a check failed", PROBLEM)

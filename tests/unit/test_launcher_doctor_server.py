@@ -56,7 +56,7 @@ def _supervised(places: Places) -> Iterator[None]:
 # --- ports ---------------------------------------------------------------------------------------------------------------
 
 
-def test_a_port_of_somebody_else_is_a_problem_with_the_owners_name_and_pid_and_a_free_one_is_said_to_be_free(
+def test_a_port_of_another_program_is_a_problem_that_names_its_owner_and_a_free_one_is_none(
     tmp_path: Path, places: Places, port: int
 ) -> None:
     (free,) = free_ports(1)
@@ -95,7 +95,7 @@ def test_a_service_that_other_machines_can_reach_is_a_warning(keg: Path, places:
 
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="macOS has no file of sockets")
-def test_ports_that_cannot_be_looked_at_are_said_to_be_that_and_nothing_else(
+def test_ports_that_cannot_be_read_are_reported_as_not_checked(
     keg: Path, places: Places, supervised: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(server, "_LISTENERS", "/absent")
@@ -144,7 +144,7 @@ def test_another_version_running_than_is_installed_is_a_warning(
     assert finding.remedy == remedy
 
 
-def test_a_service_that_failed_is_a_problem_with_its_last_words_and_its_log(
+def test_a_failed_service_is_a_problem_with_its_last_error_and_its_log(
     keg: Path, places: Places, supervised: None
 ) -> None:
     written(places, {**FAILED, "last_error": "exited with 1"}, state="degraded")
@@ -155,8 +155,8 @@ def test_a_service_that_failed_is_a_problem_with_its_last_words_and_its_log(
     assert crash == f"exited with 1; its log is {places.logs}/stigmer-server.log"
 
 
-def test_a_supervisor_that_was_killed_is_told_and_what_it_left_running(keg: Path, places: Places) -> None:
-    """What its watchdog is about to stop is no problem: once the doctor said that it was left behind."""
+def test_a_killed_supervisor_is_reported_with_the_services_it_left(keg: Path, places: Places) -> None:
+    """Those that its watchdog is about to stop are no problem; they were reported as left behind."""
     written(places, supervisor_pid=99999999)
     report = look(keg, places)
     assert "was killed" in found(report, "Server", "supervisor").text
@@ -203,7 +203,7 @@ def test_an_escaped_process_of_a_killed_supervisor_is_left_over(keg: Path, place
     assert (told.level, "could not clean up" in told.text) == (WARNING, True)
 
 
-def test_a_number_that_now_belongs_to_somebody_else_is_not_taken_for_a_service(keg: Path, places: Places) -> None:
+def test_a_reused_pid_is_not_taken_for_a_service(keg: Path, places: Places) -> None:
     written(places, {"identity": "another boot:1"})
     assert "stigmer-server" not in [each.name for each in look(keg, places)["Server"]]
 
@@ -221,9 +221,7 @@ def test_a_number_that_now_belongs_to_somebody_else_is_not_taken_for_a_service(k
     ],
 )
 @pytest.mark.parametrize("running", ["running", ""])
-def test_a_state_that_makes_no_sense_does_not_stop_the_doctor(
-    keg: Path, places: Places, state: object, running: str
-) -> None:
+def test_an_invalid_state_does_not_stop_doctor(keg: Path, places: Places, state: object, running: str) -> None:
     write_state(places, state)
     lock = locks.try_acquire(f"{places.run}/supervisor.lock") if running else None
     try:
@@ -233,16 +231,14 @@ def test_a_state_that_makes_no_sense_does_not_stop_the_doctor(
             lock.release()
 
 
-def test_a_temporal_of_somebody_else_that_does_not_answer_is_a_problem(keg: Path, places: Places) -> None:
+def test_an_external_temporal_that_does_not_answer_is_a_problem(keg: Path, places: Places) -> None:
     address = f"127.0.0.1:{free_ports(1)[0]}"
     finding = found(look(keg, places, {"TEMPORAL_SERVICE_ADDRESS": address}), "Temporal", "server")
     assert finding.level == PROBLEM
     assert finding.text.startswith(f"at {address}, not ours: ")
 
 
-def test_a_temporal_that_is_starting_at_the_moment_is_asked_again(
-    keg: Path, places: Places, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_temporal_that_is_starting_is_asked_again(keg: Path, places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
     serving = grpc.encode({1: 1})
     outcomes = iter([ConnectionRefusedError(111, "cannot connect"), [None, b""], [serving, None], [serving, b""]])
 
@@ -256,7 +252,7 @@ def test_a_temporal_that_is_starting_at_the_moment_is_asked_again(
     assert found(look(keg, places, {"TEMPORAL_SERVICE_ADDRESS": "there:1"}), "Temporal", "server").level == OK
 
 
-def test_a_temporal_that_accepts_and_stays_silent_is_said_to_be_that(
+def test_a_temporal_that_accepts_and_does_not_answer_is_a_problem(
     keg: Path, places: Places, port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(server, "_TIMEOUT", 0.1)
@@ -266,7 +262,7 @@ def test_a_temporal_that_accepts_and_stays_silent_is_said_to_be_that(
 
 
 @pytest.mark.parametrize("address", ["nowhere", "there:", "there:\ud800", "\ud800:7233", "there\0:7233", "[:7233"])
-def test_an_address_in_the_state_file_that_is_none_is_a_problem_of_its_own(
+def test_an_invalid_address_in_the_state_file_is_a_problem(
     keg: Path, places: Places, monkeypatch: pytest.MonkeyPatch, address: str
 ) -> None:
     monkeypatch.setattr(server, "_TIMEOUT", 0.0)

@@ -39,8 +39,8 @@ def test_every_variable_of_a_payload_has_its_value() -> None:
     assert {name for name in VALUES if not name.startswith("port.")} == set(VARIABLES), "what a manifest may use"
 
 
-def test_somebody_elses_temporal_is_told_to_every_service_and_what_the_file_says_of_execution() -> None:
-    """The server too: once it was not told, and an external Temporal broke the server alone."""
+def test_every_service_gets_an_external_temporals_address_and_the_execution_settings() -> None:
+    """The server, too: it did not get the address, and failed alone."""
     config = Config("", {"backend.local.execution.cleanup": Setting("false", line=1)})
     values = environment.variables("/h", PORTS, "there:1", LLM, config, {"TEMPORAL_NAMESPACE": "team"})
     assert (values["temporal.address"], values["temporal.namespace"]) == ("there:1", "team")
@@ -48,14 +48,14 @@ def test_somebody_elses_temporal_is_told_to_every_service_and_what_the_file_says
 
 
 @pytest.mark.parametrize("namespace", ["\udcff", "a\ab"])
-def test_a_namespace_that_is_no_text_is_refused_and_its_variable_named(namespace: str) -> None:
+def test_a_namespace_that_is_not_utf_8_is_refused_with_its_variable(namespace: str) -> None:
     """Temporal's protocol has only UTF-8 texts: the supervisor failed when it asked for the namespace."""
     with pytest.raises(ConfigError, match="for TEMPORAL_NAMESPACE: expected UTF-8 text"):
         environment.variables("/h", PORTS, "there:1", LLM, NOTHING, {"TEMPORAL_NAMESPACE": namespace})
 
 
-def test_all_that_the_file_may_say_of_execution_reaches_the_agent_runner() -> None:
-    """Once it could be said, was checked, and was sent to nobody."""
+def test_all_execution_settings_reach_the_agent_runner() -> None:
+    """They were accepted and checked, and passed to no service."""
     runner = next(part for part in MANIFEST.components if part.name == "agent-runner")
     sent = set(runner.run.environment.values())
     assert {f"{{execution.{name}}}" for name in environment.EXECUTION_NAMES} <= sent
@@ -98,13 +98,13 @@ def inherited(environ: dict[str, str], names: Sequence[str]) -> dict[str, str]:
     return environment.command_of(part("one").component, "/v/1", VALUES, names, environ).env
 
 
-def test_services_see_where_docker_certificates_and_proxies_are_and_nothing_else_of_the_users() -> None:
-    """The sandbox, and calls from within a company, need them; the rest would steer our Temporal as the user's own."""
+def test_services_inherit_the_settings_of_docker_certificates_and_proxies_and_no_others() -> None:
+    """The sandbox and corporate networks need them; others would change our Temporal as they change the user's."""
     environ = dict.fromkeys([*INHERITED, *USERS_OWN], "x")
     assert inherited(environ, MANIFEST.inherit) == dict.fromkeys(INHERITED, "x")
 
 
-def test_what_belongs_to_the_frozen_launcher_never_gets_through() -> None:
+def test_variables_of_the_frozen_launcher_are_never_inherited() -> None:
     """Not even when a payload names it: the frozen agent-runner would load the launcher's libraries."""
     assert inherited(dict.fromkeys(FROZEN, "/keg/lib"), FROZEN) == {}
 
@@ -135,7 +135,7 @@ def test_a_developers_executable_is_run_instead(tmp_path: Path, monkeypatch: pyt
     assert environment.executable_of(component, "/v/1", {"STIGMER_ONE_BIN": ""}) == "/v/1/one"
 
 
-def test_an_executable_that_is_set_and_cannot_be_run_is_an_error_and_never_ours(tmp_path: Path) -> None:
+def test_an_override_that_cannot_be_run_is_an_error(tmp_path: Path) -> None:
     component = part("one", override="STIGMER_ONE_BIN").component
     foreign = b"\x7fELF\x02\x01\x01" + bytes(11) + (243).to_bytes(2, "little") + bytes(44)
     wrong = {

@@ -37,8 +37,8 @@ def greeted() -> Client:
     return client
 
 
-def test_it_begins_with_the_preface_and_its_settings_and_acknowledges_those_of_the_server() -> None:
-    """A server answers nothing before them; its own are the proof that HTTP/2 is spoken there."""
+def test_the_client_sends_preface_and_settings_and_acknowledges_the_servers() -> None:
+    """A server answers nothing before them; its own settings prove that it speaks HTTP/2."""
     client = Client("127.0.0.1:7233")
     assert bytes(client.outgoing).startswith(PREFACE)
     assert frames(bytes(client.outgoing)[len(PREFACE) :]) == [(SETTINGS, 0, 0, b"")]
@@ -132,7 +132,7 @@ def test_a_call_without_a_whole_message_is_refused(refusal: bytes) -> None:
     assert client.answers == [None]
 
 
-def test_pings_are_answered_and_what_is_not_ours_is_passed_over() -> None:
+def test_pings_are_answered_and_other_frames_are_ignored() -> None:
     """Window updates, acknowledgements, streams that have ended."""
     client = greeted()
     other = frame(WINDOW_UPDATE, 0, 0, b"\0\0\0\1") + frame(SETTINGS, ACK, 0) + frame(DATA, END_STREAM, 9, b"x")
@@ -141,12 +141,12 @@ def test_pings_are_answered_and_what_is_not_ours_is_passed_over() -> None:
 
 
 @pytest.mark.parametrize("data", [b"HTTP/1.1 400 Bad Request\r\n", b"220 smtp.example ESMTP\r\n", b"\0" * 9])
-def test_something_else_than_http2_is_told_apart(data: bytes) -> None:
+def test_a_peer_that_does_not_speak_http2_is_an_error(data: bytes) -> None:
     with pytest.raises(ProtocolError, match="not a gRPC server"):
         Client("127.0.0.1:1").receive(data)
 
 
-def test_a_server_that_says_goodbye_ends_the_connection() -> None:
+def test_a_goaway_ends_the_connection() -> None:
     """Calls that are open then will never be answered."""
     with pytest.raises(ProtocolError, match="ended"):
         greeted().receive(frame(GOAWAY, 0, 0, b"\0\0\0\0\0\0\0\0"))
@@ -160,7 +160,7 @@ def test_protobuf_fields_come_back_as_they_were_written(number: int, value: int,
     assert grpc.byte_strings(message, number + 1) == [text.encode()]
 
 
-def test_protobuf_fields_of_fixed_size_are_passed_over() -> None:
+def test_protobuf_fields_of_fixed_size_are_skipped() -> None:
     """Temporal's answers have some."""
     message = b"\x09" + b"12345678" + b"\x15" + b"1234" + grpc.encode({3: 7})
     assert grpc.integer(message, 3) == 7

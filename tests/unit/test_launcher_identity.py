@@ -48,17 +48,15 @@ def child() -> Iterator[subprocess.Popen[bytes]]:
 
 @linux_only
 @pytest.mark.parametrize("ask", [locks.holder, lambda path: locks.acquire(path, 600)], ids=["asking", "waiting"])
-def test_a_lock_whose_holder_has_no_pid_is_held_by_somebody_unseen(
-    tmp_path: Path, ask: Callable[[str], object]
-) -> None:
-    """Nobody waits for that one: it may live for days, and cannot be named."""
+def test_a_lock_whose_holder_has_no_pid_is_an_error(tmp_path: Path, ask: Callable[[str], object]) -> None:
+    """Commands do not wait for the holder: it may live for days, and cannot be named."""
     with unseen_holder(tmp_path / "lock"), pytest.raises(HiddenHolderError, match="lock is locked by a process that"):
         ask(str(tmp_path / "lock"))
 
 
 @linux_only
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
-def test_no_command_signals_or_starts_anything_while_an_unseen_process_holds_the_home(
+def test_no_command_signals_or_starts_anything_while_a_hidden_process_holds_the_home(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
 ) -> None:
     """`stop` once sent SIGTERM to pid -1: every process of the user. Signalling and forking fail this test."""
@@ -72,7 +70,7 @@ def test_no_command_signals_or_starts_anything_while_an_unseen_process_holds_the
 
 
 @linux_only
-def test_doctor_tells_of_an_unseen_holder_and_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_doctor_reports_a_hidden_holder_and_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with unseen_holder(tmp_path / "run" / "supervisor.lock"):
         assert main(["doctor"], {"STIGMER_HOME": str(tmp_path)}, sys.stdout, sys.stderr) == 1
     said = capsys.readouterr().out
@@ -80,7 +78,7 @@ def test_doctor_tells_of_an_unseen_holder_and_goes_on(tmp_path: Path, capsys: py
     assert "Model" in said
 
 
-def test_a_holder_in_another_pid_namespace_is_unseen_from_inside(tmp_path: Path) -> None:
+def test_a_holder_in_another_pid_namespace_is_hidden_from_inside(tmp_path: Path) -> None:
     """Two containers may share a home; the kernel answers pid 0 to the other one."""
     if subprocess.run([*IN_PID_NAMESPACE, "true"], capture_output=True, check=False).returncode:
         pytest.skip("no new pid namespaces here")
@@ -92,7 +90,7 @@ def test_a_holder_in_another_pid_namespace_is_unseen_from_inside(tmp_path: Path)
     assert "HiddenHolderError" in inside.stderr
 
 
-def test_a_holder_in_a_container_is_unseen_from_outside(tmp_path: Path) -> None:
+def test_a_holder_in_a_container_is_hidden_from_outside(tmp_path: Path) -> None:
     """The kernel knows its pid here; what it has recorded are the pids of its own namespace."""
     if subprocess.run([*IN_PID_NAMESPACE, "true"], capture_output=True, check=False).returncode:
         pytest.skip("no new pid namespaces here")
@@ -144,10 +142,10 @@ def test_a_signal_reaches_only_the_process_that_was_identified(
 
 
 @pytest.mark.parametrize("pidfd_open", [getattr(os, "pidfd_open", NO_PIDFD), NO_PIDFD], ids=["pidfd", "none"])
-def test_the_end_of_a_process_ends_the_waiting_for_it(
+def test_waiting_for_a_process_returns_when_it_ends(
     monkeypatch: pytest.MonkeyPatch, pidfd_open: Callable[..., int]
 ) -> None:
-    """Long before the time that was given, or this test does not end."""
+    """Long before the timeout, or this test does not end."""
     monkeypatch.setattr(os, "pidfd_open", pidfd_open, raising=False)
     with child() as running:
         known = process.identity(running.pid)
@@ -159,7 +157,7 @@ def test_the_end_of_a_process_ends_the_waiting_for_it(
         process.wait_for_end(running.pid, known, 600)
 
 
-def test_numbers_that_mean_many_processes_are_never_signalled(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pids_that_mean_many_processes_are_never_signalled(monkeypatch: pytest.MonkeyPatch) -> None:
     """killpg(1) is kill(-1): everybody."""
     for name in ("kill", "killpg"):
         monkeypatch.setattr(os, name, lambda *_: pytest.fail("it must not be called"))
@@ -169,8 +167,8 @@ def test_numbers_that_mean_many_processes_are_never_signalled(monkeypatch: pytes
         process.signal_group(group, signal.SIGTERM)
 
 
-def test_a_child_that_has_ended_is_told_of_before_it_is_reaped() -> None:
-    """While it is a zombie its group's number has no other owner."""
+def test_an_ended_child_is_reported_before_it_is_reaped() -> None:
+    """While it is a zombie, its group's id cannot be reused."""
     with subprocess.Popen([sys.executable, "-c", ""], start_new_session=True) as running:
         os.waitid(os.P_PID, running.pid, os.WEXITED | os.WNOWAIT)
         assert process.ended_child() == running.pid

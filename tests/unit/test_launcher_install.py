@@ -16,7 +16,7 @@ from support.installing import COPY, LINK, names_in, put, snapshot
 
 
 @pytest.mark.parametrize("methods", [filecopy.METHODS, LINK, COPY], ids=["best", "link", "copy"])
-def test_a_first_start_makes_everything(keg: Path, places: Places, methods: filecopy.Methods) -> None:
+def test_a_first_start_installs_everything(keg: Path, places: Places, methods: filecopy.Methods) -> None:
     installed = put(keg, places, methods=methods)
     assert installed.made
     assert installed.directory == f"{places.versions}/{installed.id}"
@@ -68,7 +68,7 @@ def test_a_file_where_a_version_should_be_is_named(keg: Path, places: Places) ->
     assert names_in(places.versions) == [version.name]
 
 
-def test_a_disk_that_fills_up_on_the_way_leaves_nothing_and_is_told(keg: Path, places: Places) -> None:
+def test_a_disk_that_fills_up_meanwhile_is_reported_and_nothing_is_left(keg: Path, places: Places) -> None:
     def full(source: str, target: str, mode: int) -> None:
         if source.endswith("2.so"):
             raise OSError(errno.ENOSPC, "No space left on device", target)

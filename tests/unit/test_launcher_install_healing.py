@@ -79,8 +79,8 @@ def test_a_file_that_was_only_touched_is_kept(keg: Path, places: Places) -> None
     assert not put(keg, places).made
 
 
-def test_damage_that_a_hard_link_shares_with_the_keg_is_told_as_the_kegs(keg: Path, places: Places) -> None:
-    """Both names are one file: only Homebrew has another one."""
+def test_damage_that_a_hard_link_shares_with_the_keg_is_reported_as_the_kegs(keg: Path, places: Places) -> None:
+    """Both names are one file: only Homebrew has another copy."""
     put(keg, places, methods=LINK)
     with Path(places.bin, "temporal").open("r+b") as stream:
         stream.write(b"#!/bin/zz")
@@ -112,7 +112,7 @@ def test_a_damaged_keg_is_refused_with_the_files_name_and_leaves_nothing(
     assert names_in(places.versions) == []
 
 
-def test_a_keg_that_lost_all_its_components_is_told_as_such(keg: Path, places: Places) -> None:
+def test_a_keg_without_its_components_is_an_error(keg: Path, places: Places) -> None:
     versions.remove_tree(str(keg / "components"))
     with pytest.raises(KegError, match="components/temporal is missing"):
         put(keg, places, methods=LINK)

@@ -14,7 +14,7 @@ from stigmer_launcher.system.places import explain, find_places, prepare_home
 ELF, MACHO = b"\x7fELF\x02\x01\x01" + bytes(11), b"\xcf\xfa\xed\xfe"
 
 
-def test_a_home_is_made_for_its_owner_alone(tmp_path: Path) -> None:
+def test_a_home_is_private_to_its_owner(tmp_path: Path) -> None:
     places = find_places({"STIGMER_HOME": str(tmp_path / "a" / "b c" / "höme")})
     for _ in range(2):
         prepare_home(places.home, places.run, places.versions)
@@ -40,7 +40,7 @@ def test_a_file_where_the_home_should_be_is_named(tmp_path: Path) -> None:
         (errno.ENAMETOOLONG, "cannot work in HOME: File name too long"),
     ],
 )
-def test_a_failed_call_is_told_as_what_where_and_what_to_do(tmp_path: Path, number: int, words: str) -> None:
+def test_a_failed_system_call_is_explained_with_its_place_and_a_remedy(tmp_path: Path, number: int, words: str) -> None:
     """The remedy is a command that can be pasted into a shell, even with a space in the path."""
     home = tmp_path / "x y"
     home.mkdir()

@@ -30,8 +30,8 @@ def test_a_version_that_a_running_server_uses_stays_until_it_no_longer_does(
     assert names_in(places.versions) == [new.id]
 
 
-def test_what_is_in_use_is_asked_while_nobody_can_begin_to_use_anything(keg: Path, newer: Path, places: Places) -> None:
-    """Asked any earlier, a version could go that another start has just decided to run."""
+def test_versions_in_use_are_read_while_no_process_can_begin_to_use_one(keg: Path, newer: Path, places: Places) -> None:
+    """Read earlier, a version could be removed that another start has just decided to run."""
     old = put(keg, places)
     holders: list[int] = []
 
@@ -72,7 +72,7 @@ def test_where_links_are_possible_an_upgrade_does_not_keep_the_old_kegs_files_on
     assert Path(places.bin, "stigmer-server").samefile(newer / "components/stigmer-server"), "it has not changed"
 
 
-def test_what_an_earlier_stigmer_left_at_bin_is_moved_aside_and_kept(keg: Path, places: Places) -> None:
+def test_the_bin_of_an_earlier_stigmer_is_moved_aside_and_kept(keg: Path, places: Places) -> None:
     Path(places.bin).mkdir(parents=True)
     Path(places.bin, "temporal").write_text("downloaded")
     installed = put(keg, places)

@@ -49,15 +49,15 @@ def test_a_worker_that_does_nothing_for_two_polls_hangs_until_it_does_something(
     assert seen.judged(150.0) == ""
 
 
-def test_a_worker_that_temporal_forgets_hangs_still() -> None:
-    """Temporal drops a poller after some minutes: that is no sign of life."""
+def test_a_worker_that_temporal_has_dropped_still_hangs() -> None:
+    """Temporal drops a poller after some minutes; that is no sign of life."""
     seen = Seen()
     seen.judged(0.0)
     seen.now = 301.0
     assert seen.worker.judge_liveness((None, b"")) == HANGS
 
 
-def test_a_worker_whose_processor_time_cannot_be_told_is_not_taken_for_hung() -> None:
+def test_a_worker_whose_processor_time_is_unknown_does_not_count_as_hung() -> None:
     worker = Worker(77, 3.0, iter((0.0, 1e6, 1e6, 1e6)).__next__, lambda _: None)
     assert worker.judge_liveness((b"",)) == ""
 
@@ -72,7 +72,7 @@ def test_a_worker_hangs_though_another_process_of_its_group_has_ended(monkeypatc
 
 
 @pytest.mark.parametrize("kind", ["port", "grpc", "temporal"])
-def test_a_server_is_asked_what_it_was_asked_at_its_start(kind: str) -> None:
+def test_a_servers_liveness_is_its_first_proof_of_readiness(kind: str) -> None:
     proof = ResolvedProof(kind, HERE, "default", ("a",))
     first, again = check_for(proof, 1, 0.0), check_for(proof, 1, 0.0, was_ready=True)
     assert (first.questions, first.http2) == (again.questions, again.http2)

@@ -45,7 +45,7 @@ LAUNCHER = str(Path(sys.modules[find_llm.__module__].__file__ or "").parents[2])
         ),
     ],
 )
-def test_the_environment_counts_before_the_file_and_the_file_before_the_defaults(
+def test_the_environment_overrides_the_file_and_the_file_the_defaults(
     environ: dict[str, str], config: Config, expected: tuple[str, ...]
 ) -> None:
     assert find_llm(environ, config) == expected
@@ -100,7 +100,7 @@ def test_an_empty_answer_is_an_error_that_names_the_variable(answer: str | None,
     assert "ANTHROPIC_API_KEY" in caught.value.remedy
 
 
-def test_a_key_does_not_get_into_a_message_by_way_of_its_representation() -> None:
+def test_the_representation_of_a_model_does_not_show_its_key() -> None:
     llm = Llm("openai", "m", "u", SECRET)
     assert SECRET not in f"{llm!r} {llm} {(llm,)}"
 

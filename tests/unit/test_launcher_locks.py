@@ -37,7 +37,7 @@ def test_a_lock_held_elsewhere_is_refused_and_ends_with_its_process_however_that
             pass
 
 
-def test_asking_who_holds_creates_no_file(tmp_path: Path) -> None:
+def test_asking_for_the_holder_creates_no_file(tmp_path: Path) -> None:
     assert locks.holder(str(tmp_path / "lock")) == 0
     assert list(tmp_path.iterdir()) == []
 
@@ -58,7 +58,7 @@ def test_asking_for_our_own_lock_does_not_lose_it(tmp_path: Path) -> None:
         assert hold(path).communicate()[0] == "held\n", "the guard has a reason: a careless close drops the lock"
 
 
-def test_a_forked_child_does_not_think_it_holds_its_parents_lock(tmp_path: Path) -> None:
+def test_a_forked_child_does_not_hold_its_parents_lock(tmp_path: Path) -> None:
     """The table of held locks is inherited, the lock is not."""
     program = (
         "import os, sys; sys.path.insert(0, sys.argv[1])\n"
@@ -72,7 +72,7 @@ def test_a_forked_child_does_not_think_it_holds_its_parents_lock(tmp_path: Path)
     subprocess.run([sys.executable, "-c", program, str(LAUNCHER), str(tmp_path / "lock")], check=True)
 
 
-def test_waiting_tells_who_is_at_it_and_ends_at_the_deadline_or_with_the_holder(tmp_path: Path) -> None:
+def test_waiting_reports_the_holder_and_ends_at_the_deadline_or_with_the_holder(tmp_path: Path) -> None:
     path = str(tmp_path / "lock")
     told: list[str] = []
     with another_holder(tmp_path / "lock") as child:

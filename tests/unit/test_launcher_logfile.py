@@ -95,7 +95,7 @@ def test_a_key_that_is_not_utf_8_is_redacted_too(tmp_path: Path) -> None:
     assert plain(tmp_path / "a.log") == ["the key is [redacted]"]
 
 
-def test_a_dummy_key_too_short_for_a_key_blackens_nothing(tmp_path: Path) -> None:
+def test_a_dummy_key_is_too_short_to_be_redacted(tmp_path: Path) -> None:
     log(tmp_path, "a").write(b"a banana\n")
     assert plain(tmp_path / "a.log") == ["a banana"]
 
@@ -140,7 +140,7 @@ def test_a_log_goes_on_at_its_path_whatever_others_do(tmp_path: Path, change: Ca
     assert path.parent.stat().st_mode & 0o777 == 0o700
 
 
-def test_a_home_that_was_removed_is_not_made_anew(tmp_path: Path) -> None:
+def test_a_removed_home_is_not_created_again(tmp_path: Path) -> None:
     (tmp_path / "home").mkdir()
     written = log(tmp_path / "home" / "logs")
     written.write(b"first\n")

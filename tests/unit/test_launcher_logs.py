@@ -123,7 +123,7 @@ def test_a_time_without_a_zone_is_local(home: Path, monkeypatch: pytest.MonkeyPa
         ),
     ],
 )
-def test_what_cannot_be_shown_is_refused(home: Path, arguments: tuple[str, ...], error: str) -> None:
+def test_invalid_options_of_logs_are_refused(home: Path, arguments: tuple[str, ...], error: str) -> None:
     with pytest.raises(UsageError, match=error):
         shown(home, *arguments)
 
@@ -304,7 +304,7 @@ def test_following_ends_with_an_interrupt(home: Path) -> None:
     assert process.returncode == 0
 
 
-def test_following_shows_a_log_that_appears_later_and_ends_when_nobody_reads_any_more(home: Path) -> None:
+def test_following_shows_a_log_that_appears_later_and_ends_when_the_reader_has_gone(home: Path) -> None:
     """`logs -f | head -1` ends although no further line is printed."""
     with following(home, "-n", "1") as process:
         assert process.stdout
@@ -377,7 +377,7 @@ class Reader(io.StringIO):
 
 
 @pytest.mark.parametrize("arguments", [["-n", "all"], ["-n", "all", "-f"]])
-def test_lines_are_printed_one_by_one_and_no_more_when_nobody_reads_any_more(home: Path, arguments: list[str]) -> None:
+def test_printing_ends_when_the_reader_has_gone(home: Path, arguments: list[str]) -> None:
     """`logs -n all | head -1` needs neither the time nor the memory that all lines of a large log would take."""
     out = Reader()
     terminal = Terminal(out, live=False, colour=False, unicode=False)

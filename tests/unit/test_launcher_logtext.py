@@ -40,7 +40,7 @@ def test_a_service_s_own_time_stamp_is_left_out_on_request(printed: str, shown: 
         "",
     ],
 )
-def test_what_only_looks_like_a_time_stamp_stays(printed: str) -> None:
+def test_text_that_only_resembles_a_time_stamp_is_kept(printed: str) -> None:
     assert readable(printed, stamp=False) == printed
 
 

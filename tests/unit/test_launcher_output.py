@@ -53,8 +53,8 @@ def test_a_transient_line_is_overwritten() -> None:
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
-def test_what_a_stream_cannot_encode_is_escaped(encoding: str) -> None:
-    """A service's emoji, or a path that is no UTF-8, ends no command."""
+def test_characters_that_a_stream_cannot_encode_are_escaped(encoding: str) -> None:
+    """A service's emoji, or a path that is not UTF-8, does not end a command."""
     raw = io.BytesIO()
     stream = io.TextIOWrapper(raw, encoding=encoding)
     terminal_of(stream, {}).line("\N{ROBOT FACE} \udcff")
@@ -65,7 +65,7 @@ def test_what_a_stream_cannot_encode_is_escaped(encoding: str) -> None:
     ("seconds", "said"),
     [(0, "0s"), (-5, "0s"), (5.9, "5s"), (123, "2m 3s"), (3840, "1h 4m"), (183600, "2d 3h"), (86400, "1d 0h")],
 )
-def test_durations_are_said_as_people_say_them(seconds: float, said: str) -> None:
+def test_durations_are_shown_in_their_two_largest_units(seconds: float, said: str) -> None:
     assert duration(seconds) == said
 
 
@@ -140,7 +140,7 @@ def test_a_supervisor_that_vanishes_is_a_failure() -> None:
         follow(service("a", "starting"))
 
 
-def test_in_the_foreground_later_crashes_are_told_too() -> None:
+def test_in_the_foreground_later_crashes_are_shown_too() -> None:
     said = follow(RUNS, service("a", "pausing", "killed by SIGKILL"), service("b", "failed", "exited"))
     assert said == "a killed by SIGKILL; restarting it\nb exited\n"
 

@@ -91,19 +91,19 @@ def test_a_frozen_launcher_is_found_by_its_process(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("variable", ["STIGMER_HOME", "HOME"])
-def test_a_home_that_is_no_text_is_refused(variable: str) -> None:
+def test_a_home_that_is_not_utf_8_is_refused(variable: str) -> None:
     with pytest.raises(HomeError, match=r"not UTF-8 text: /caf\\xe9"):
         find_places({variable: os.fsdecode(b"/caf\xe9")})
 
 
-def test_a_checkout_takes_the_keg_that_is_named_and_says_how_to_name_one() -> None:
+def test_a_checkout_uses_the_keg_of_a_variable_and_names_a_missing_one() -> None:
     assert installed_libexec({"STIGMER_PAYLOAD": "/keg/libexec"}) == "/keg/libexec"
     with pytest.raises(KegError) as caught:
         installed_libexec({})
     assert "STIGMER_PAYLOAD" in caught.value.remedy
 
 
-def test_a_home_that_does_not_exist_below_a_directory_of_somebody_else_is_made_by_the_remedy(
+def test_the_remedy_creates_a_home_below_a_directory_of_another_user(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home = tmp_path / "x y" / "home"
@@ -116,7 +116,7 @@ def test_a_home_that_does_not_exist_below_a_directory_of_somebody_else_is_made_b
     assert home.is_dir()
 
 
-def test_a_home_that_does_not_exist_below_a_directory_that_its_owner_closed_is_allowed_by_the_remedy(
+def test_the_remedy_allows_a_home_below_a_directory_that_its_owner_closed(
     tmp_path: Path,
 ) -> None:
     above = tmp_path / "x y"
@@ -126,7 +126,7 @@ def test_a_home_that_does_not_exist_below_a_directory_that_its_owner_closed_is_a
     assert above.stat().st_mode & 0o777 == 0o700
 
 
-def test_a_file_that_another_process_renames_meanwhile_is_no_unwritable_file(
+def test_a_file_that_is_renamed_meanwhile_is_not_reported_as_unwritable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The state file is written beside its place, and renamed."""

@@ -86,7 +86,7 @@ def test_a_connection_that_has_ended_does_not_keep_a_port() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="needs root on Linux to be another user")
-def test_a_port_of_another_user_is_said_to_be_so() -> None:
+def test_a_port_of_another_user_is_reported_with_the_users_name() -> None:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
@@ -112,7 +112,7 @@ def test_a_port_of_another_user_is_said_to_be_so() -> None:
         ("7f00::1", False),
     ],
 )
-def test_loopback_is_told_from_addresses_of_the_network(address: str, *, loopback: bool) -> None:
+def test_loopback_is_distinguished_from_addresses_of_the_network(address: str, *, loopback: bool) -> None:
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     assert ports.is_loopback(socket.inet_pton(family, address)) is loopback
 
@@ -127,8 +127,8 @@ ctypes.CDLL(None).syscall({"x86_64": 60, "aarch64": 93}[platform.machine()], 0)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a thread's end is asked of the kernel by number")
-def test_a_port_that_an_ended_process_still_holds_is_waited_for() -> None:
-    """Nobody can be named who has it."""
+def test_a_start_waits_for_a_port_that_an_ended_process_still_holds() -> None:
+    """The port then has no owner that could be named."""
     command, pauses = [sys.executable, "-c", HOLDS_ON], []
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as ended:
         assert ended.stdin is not None
@@ -144,6 +144,6 @@ def test_a_port_that_an_ended_process_still_holds_is_waited_for() -> None:
     assert pauses
 
 
-def test_a_port_of_somebody_else_is_refused_at_once() -> None:
+def test_a_port_of_another_program_is_refused_at_once() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener, pytest.raises(PortError, match=f"process {os.getpid()}"):
         ports.await_free({"server": listener.getsockname()[1]}, lambda _: pytest.fail("waited"))

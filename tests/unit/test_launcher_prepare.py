@@ -57,10 +57,10 @@ def test_every_service_carries_the_token_of_its_own_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("environ", "user"), [({}, pwd.getpwuid(os.geteuid()).pw_name), ({"USER": "ada"}, "ada")])
-def test_services_are_told_the_user_also_where_the_environment_is_not(
+def test_services_get_a_user_even_if_the_environment_has_none(
     tmp_path: Path, environ: Mapping[str, str], user: str
 ) -> None:
-    """A container has no USER, and a user whom /etc/passwd may not have; Temporal does not start without either."""
+    """A container has no USER, and /etc/passwd may lack the user; Temporal does not start without either."""
     services = prepared(tmp_path, environ=environ).services.values()
     assert {service.environment["USER"] for service in services} == {user}
 
@@ -88,7 +88,7 @@ def test_a_search_path_that_begins_in_the_home_makes_no_directory(tmp_path: Path
     assert not [path.name for path in home.iterdir() if path.name.startswith("bin:")]
 
 
-def test_an_external_temporal_takes_ours_out(tmp_path: Path) -> None:
+def test_an_external_temporal_replaces_ours(tmp_path: Path) -> None:
     """Its ports are not ours to check, and the namespace may be theirs."""
     launch = prepared(tmp_path, environ={"TEMPORAL_SERVICE_ADDRESS": "[::1]:9999", "TEMPORAL_NAMESPACE": "theirs"})
     temporal, server, *runners = launch.services.values()
@@ -124,7 +124,9 @@ def test_a_taken_port_is_refused_before_anything_is_made(tmp_path: Path) -> None
         ({"STIGMER_PAYLOAD": "/nonexistent"}, KegError, "/nonexistent"),
     ],
 )
-def test_what_is_missing_is_refused(tmp_path: Path, environ: dict[str, str], error: type[Exception], text: str) -> None:
+def test_a_missing_requirement_is_refused(
+    tmp_path: Path, environ: dict[str, str], error: type[Exception], text: str
+) -> None:
     with pytest.raises(error, match=text):
         prepared(tmp_path, environ=environ)
     assert not (tmp_path / "home").exists()

@@ -147,7 +147,7 @@ def test_every_queue_must_have_a_poller_of_ours_of_either_kind() -> None:
     assert check.judge((None, None, poller("1@other"), None)) == "no worker polls the queue a, b"
 
 
-def test_a_probe_survives_answers_that_make_no_sense() -> None:
+def test_a_probe_survives_invalid_answers() -> None:
     """An external Temporal that sends no protobuf is not ready; that must not end the supervisor."""
 
     class Nonsense(FakeTemporal):

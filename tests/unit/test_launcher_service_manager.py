@@ -13,7 +13,7 @@ BREW = f"0::{USERS}/homebrew.stigmer.service\n"
 
 
 @pytest.mark.parametrize("kind", ["file", "abstract"])
-def test_the_socket_that_was_named_gets_the_message(tmp_path: Path, kind: str) -> None:
+def test_the_notify_socket_gets_the_message(tmp_path: Path, kind: str) -> None:
     if kind == "abstract" and not Path("/proc/net/unix").exists():
         pytest.skip("only Linux has abstract sockets")
     name = str(tmp_path / "notify") if kind == "file" else f"@stigmer-test-{os.getpid()}"

@@ -42,12 +42,12 @@ def test_a_command_that_prints_without_end_is_killed_at_its_limit() -> None:
         shell("exec yes", 0.5)
 
 
-def test_what_a_command_leaves_in_the_background_is_ended() -> None:
+def test_background_processes_of_a_command_are_killed() -> None:
     pid = int(shell("sleep 600 & echo $!")[1])
     eventually(lambda: not is_running(pid), "the end of what was left")
 
 
-def test_of_an_endless_output_the_end_is_kept() -> None:
+def test_the_end_of_an_endless_output_is_kept() -> None:
     """A megabyte is enough for anybody's regular expression."""
     _, output = shell("head -c 3000000 /dev/zero | tr '\\0' x; echo; echo the end")
     assert len(output) <= 1024 * 1024
@@ -71,7 +71,7 @@ def test_a_command_is_judged_by_its_exit_code_and_its_output(
 
 
 @pytest.mark.parametrize(("way", "shown"), [(["server", "agent"], "server -> agent"), (7, ""), (None, "")])
-def test_the_way_of_a_request_is_shown_if_the_answer_has_one(
+def test_the_path_of_a_request_is_shown_if_the_answer_has_one(
     monkeypatch: pytest.MonkeyPatch, way: object, shown: str
 ) -> None:
     reply = grpc.encode({1: json.dumps({"path": way, "message": "hello"})})

@@ -67,14 +67,14 @@ SERVER.times["spawned"] = 0.1
 RUNNING = compose_snapshot(Snapshot(os.getpid(), started=1.0, began=99.0), after(STARTED), {"server": SERVER})
 
 
-def test_a_running_service_is_written_down_with_who_it_is() -> None:
-    """Enough to stop it, and it alone, when nobody else is left to do it."""
+def test_a_running_service_is_saved_with_its_identity() -> None:
+    """Enough to stop it, and nothing else, when its supervisor has been killed."""
     assert RUNNING.state == phases.RUNNING
     assert RUNNING.processes == [SERVER.snapshot._replace(state=phases.RUNNING, since=100.0)]
     assert RUNNING.timeline == {"server": {"spawned": 0.1}}
 
 
-def test_a_run_is_written_down_before_anything_runs_and_without_a_secret(tmp_path: Path) -> None:
+def test_a_run_is_saved_before_anything_runs_and_without_a_secret(tmp_path: Path) -> None:
     """The version in use must not be removed."""
     places = find_places({"STIGMER_HOME": str(tmp_path)})
     launch = LAUNCH._replace(places=places, asked_ports={"server": 7234}, job="local.stigmer")
@@ -104,7 +104,7 @@ def test_a_stack_that_lacks_a_service_is_degraded() -> None:
     assert composed.processes == []
 
 
-def test_news_of_a_failure_bring_the_last_lines_and_of_a_degraded_service_what_it_lacks(tmp_path: Path) -> None:
+def test_the_event_of_a_failure_has_the_last_lines_and_that_of_a_degraded_service_the_reason(tmp_path: Path) -> None:
     launch = LAUNCH._replace(places=find_places({"STIGMER_HOME": str(tmp_path)}))
     server = ServiceProcess(launch, launch.services["server"], 0.0)
     server.log.write(b"one\n\xff\n")
@@ -128,8 +128,8 @@ def place(tmp_path: Path) -> Iterator[Instance]:
         yield made
 
 
-def test_the_state_is_read_back_and_believed_only_from_the_one_who_holds_the_lock(place: Instance) -> None:
-    """A file left by another process says nothing about the living."""
+def test_the_state_is_read_back_and_trusted_only_if_its_writer_holds_the_lock(place: Instance) -> None:
+    """A file that another process left says nothing about the living one."""
     write_snapshot(place, RUNNING)
     assert living_snapshot(place) == read_snapshot(place) == RUNNING
     write_snapshot(place, left := RUNNING._replace(supervisor_pid=os.getpid() + 1))
@@ -148,7 +148,7 @@ def test_a_state_file_counts_where_it_was_written_or_moved_to_and_not_in_a_copy(
     assert read_snapshot(Instance(str(moved))) == RUNNING
 
 
-def test_without_a_lock_nobody_runs(tmp_path: Path) -> None:
+def test_without_a_lock_no_server_runs(tmp_path: Path) -> None:
     place = Instance(str(tmp_path / "run"))
     assert (supervisor_pid(place), cleaning_pid(place)) == (0, 0)
     assert living_snapshot(place) == read_snapshot(place) == Snapshot()
@@ -174,7 +174,7 @@ def test_the_state_file_is_private_and_replaced_whole(place: Instance) -> None:
     assert list(Path(place.run).glob("*.new")) == []
 
 
-def test_uptimes_are_told_only_of_what_runs() -> None:
+def test_only_what_runs_has_an_uptime() -> None:
     running = describe(RUNNING, "running", 5, 160.0)["services"][0]
     assert (running["state"], running["pid"], running["uptime"]) == ("running", 77, 60.0)
     stopped = describe(RUNNING, "stopped", 0, 160.0)["services"][0]
@@ -182,8 +182,8 @@ def test_uptimes_are_told_only_of_what_runs() -> None:
     assert describe(Snapshot(), "stopped", 0, 160.0)["services"] == []
 
 
-def test_while_a_watchdog_cleans_up_the_services_that_still_run_are_told() -> None:
-    """Once all of them were said to be stopped."""
+def test_services_that_still_run_while_a_watchdog_cleans_up_are_reported() -> None:
+    """All of them were reported as stopped."""
     for identity, told in ((process.identity(os.getpid()), (phases.CLEANING, os.getpid())), ("gone", ("stopped", 0))):
         services = (RUNNING.services[0]._replace(pid=os.getpid(), identity=identity),)
         (found,) = describe(RUNNING._replace(services=services), phases.CLEANING, 0, 160.0)["services"]

@@ -13,7 +13,7 @@ from stigmer_launcher.system.service_manager import command_for
 SERVER = ("server", "localhost:7234")
 
 
-def test_every_port_has_an_address_and_so_has_a_temporal_of_somebody_else() -> None:
+def test_every_port_has_an_address_and_so_has_an_external_temporal() -> None:
     ours = Snapshot(ports={"temporal": 7233, "temporal-ui": 8233, "server": 7234}, temporal="127.0.0.1:7233")
     temporal = (("temporal", "localhost:7233"), ("temporal-ui", "http://localhost:8233"))
     assert tuple(addresses(ours)) == (*temporal, SERVER)

@@ -65,10 +65,8 @@ def test_a_signal_does_not_cut_off_a_long_event(monkeypatch: pytest.MonkeyPatch,
     assert received == events
 
 
-def test_a_machine_without_a_null_device_is_told_before_the_fork(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The supervisor could tell nobody: it has left the terminal, and has no log yet."""
+def test_a_missing_null_device_is_reported_before_the_fork(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The supervisor could not report it: it has left the terminal, and has no log yet."""
     monkeypatch.setattr(os, "devnull", str(tmp_path / "null"))
     with pytest.raises(FileNotFoundError, match=str(tmp_path / "null")):
         daemon.check_system(launch_of(str(tmp_path)))
@@ -113,8 +111,8 @@ def test_a_limit_of_processes_is_named_with_what_to_raise(processes: int) -> Non
         assert not log.exists() or "Traceback" not in log.read_text(encoding="utf-8")
 
 
-def test_a_number_that_was_given_to_another_meanwhile_gets_no_signal(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those of a lower stop order are told to stop only after the graces of the others."""
+def test_a_pid_that_is_reused_meanwhile_gets_no_signal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Services of a lower stop order are signalled only after the grace periods of the others."""
     first = ServiceSnapshot(pid=4_194_001, identity="boot:1", stop_order=2, grace=1.0)
     second = ServiceSnapshot(pid=4_194_002, identity="boot:2", stop_order=1, grace=1.0)
     told: list[tuple[int, int]] = []
@@ -125,7 +123,7 @@ def test_a_number_that_was_given_to_another_meanwhile_gets_no_signal(monkeypatch
     assert (second.pid, signal.SIGTERM) not in told
 
 
-def test_escaped_processes_are_ended_before_the_state_says_that_all_is_stopped(
+def test_escaped_processes_are_killed_before_the_state_is_stopped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The next start does not look for processes of a run that has stopped, should supervisor and watchdog be killed."""

@@ -174,8 +174,8 @@ def test_a_message_cut_in_two_is_still_understood(tmp_path: Path) -> None:
         assert somebody.wait(10) == -signal.SIGTERM
 
 
-def test_a_stale_pid_and_a_dead_member_are_no_work() -> None:
-    """A number may belong to somebody else by now: upstream trusted it, and killed strangers."""
+def test_stale_pids_and_ended_services_are_ignored() -> None:
+    """A pid may have been reused: upstream trusted it, and killed other processes."""
     with service("sleep 60") as stranger, service("exit 0") as ended:
         eventually(lambda: not identity(ended.pid), "a zombie")
         assert (
@@ -187,7 +187,7 @@ def test_a_stale_pid_and_a_dead_member_are_no_work() -> None:
         assert stranger.poll() is None
 
 
-def test_what_a_leader_leaves_in_its_group_goes_with_it(tmp_path: Path) -> None:
+def test_the_rest_of_a_group_is_killed_with_its_leader(tmp_path: Path) -> None:
     note = tmp_path / "inner"
     script = f"(trap '' TERM; sleep 60) & echo $! >{note}; trap 'exit 0' TERM; while :; do sleep 0.02; done"
     with service(script) as leader:
@@ -197,7 +197,7 @@ def test_what_a_leader_leaves_in_its_group_goes_with_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="environments of processes are read from /proc")
-def test_what_escaped_into_another_session_is_found_by_its_token(
+def test_a_process_that_escaped_into_another_session_is_found_by_its_token(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Only the processes of this very run, and never by their numbers alone, which may be another process's by then.
