@@ -25,7 +25,7 @@ def keg(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def launcher(tmp_path: Path, keg: Path) -> Iterator[Stigmer]:
-    """Give a launcher with a home whose name means something in a URI."""
+    """Return a launcher with a home whose name means something in a URI."""
     with Stigmer(keg, tmp_path / "home #1") as made:
         yield made
 

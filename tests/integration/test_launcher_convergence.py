@@ -1,4 +1,4 @@
-"""Whatever `stigmer server` and `stigmer server stop` meet, they wait for it: then everything runs, or nothing does."""
+"""`stigmer server` and `stigmer server stop` wait for whatever they meet; then everything runs, or nothing does."""
 
 import os
 import resource

@@ -1,4 +1,4 @@
-"""`stigmer server --foreground`: what stops it does so cleanly, and what should not stop it does not."""
+"""`stigmer server --foreground`: it stops cleanly when it should, and goes on when it should not stop."""
 
 import contextlib
 import os
@@ -72,7 +72,7 @@ def test_a_foreground_server_whose_reader_goes_keeps_serving(launcher: Stigmer) 
 
 
 def on_closed_terminal(launcher: Stigmer, **more: Any) -> subprocess.Popen[str]:
-    """Give a server that was started in the foreground of a terminal, which is closed when everything runs."""
+    """Return a server that was started in the foreground of a terminal, which is closed when everything runs."""
     controller, terminal = os.openpty()
     foreground = in_foreground(launcher, stdin=terminal, stdout=terminal, stderr=terminal, **more)
     os.close(terminal)

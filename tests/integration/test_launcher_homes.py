@@ -1,4 +1,4 @@
-"""Any home will do, and a version replaced under the running server changes nothing until a restart."""
+"""Any home works, and a version replaced under a running server changes nothing until a restart."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""Homes whose paths mean something to other programs, and shells whose variables do: two starts in each, nothing outside."""
+"""Homes and shells whose paths and variables have a meaning to other programs: two starts in each, no file outside."""
 
 import contextlib
 import os

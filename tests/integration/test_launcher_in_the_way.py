@@ -1,4 +1,4 @@
-"""Others at the same time, and others on our ports: one server comes of it, or an error that names them."""
+"""Starts at the same time, and other programs on our ports: they end in one server, or in an error that names them."""
 
 import os
 import socket

@@ -38,7 +38,7 @@ def start_on(keg: Path, disk: Path, options: str, *, then: str = "") -> dict[str
 
 
 def once(keg: Path, disk: Path) -> str:
-    """Give the line of sh that starts once, without a word."""
+    """Return the line of sh that starts once, without output."""
     return f"{shlex.join(command(keg, disk / 'home', 'copy'))} < /dev/null > /dev/null 2>&1"
 
 
@@ -110,7 +110,7 @@ def test_where_the_file_system_can_clone_a_component_is_a_file_of_its_own_withou
 
 @pytest.fixture(name="public")
 def _public() -> Iterator[Path]:
-    """Give a directory that every user can reach, unlike pytest's, with a folder of the user nobody."""
+    """Return a directory that every user can reach, unlike pytest's, with a folder of the user nobody."""
     with tempfile.TemporaryDirectory() as place:
         Path(place).chmod(0o755)
         Path(place, "user").mkdir()

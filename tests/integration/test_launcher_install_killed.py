@@ -1,4 +1,4 @@
-"""A start that is killed with -9 at any point of its work is put right by the next one."""
+"""The next start repairs what a start killed with -9 at any point has left."""
 
 import re
 import subprocess
@@ -18,7 +18,7 @@ def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
 
 
 def kill_everywhere(scenario: str, method: str, grain: str, directory: Path) -> int:
-    """Give the number of points at which a start was killed; fail when the next one was not right."""
+    """Return the number of points at which a start was killed; fail when the next one did not repair it."""
     ended = run(scenario, method, grain, str(directory))
     assert ended.returncode == 0, ended.stderr
     return int(ended.stdout)

@@ -1,4 +1,4 @@
-"""Many first starts at once do the work once, whatever happens to the one that does it."""
+"""Many first starts at once install once, whatever happens to the one that installs."""
 
 import os
 import signal
@@ -39,7 +39,7 @@ def _keg(tmp_path: Path) -> Path:
 
 
 def assert_only(keg: Path, home: Path) -> None:
-    """See that the home has the components of a keg, whole, and no others."""
+    """Assert that the home has all components of a keg, and no others."""
     places = find_places({"STIGMER_HOME": str(home)})
     assert_whole(keg, places)
     assert names_in(places.versions) == [payload.read_keg(str(keg)).id]

@@ -1,4 +1,4 @@
-"""Whatever is killed with -9, nothing is left behind, nothing is lost, and the next `stigmer server` works."""
+"""After a kill -9 of any process, nothing is left behind or lost, and the next `stigmer server` works."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The supervisor's long life: what it may not need any more once everything runs, and what it costs to keep it."""
+"""A long-running supervisor: what it no longer needs once everything runs, and what it costs."""
 
 import json
 import os
@@ -73,7 +73,7 @@ def test_a_clock_that_jumps_changes_nothing(launcher: Stigmer, tmp_path: Path, j
 
 
 def memory(pid: int) -> int:
-    """Give a process's proportional share of memory, in KiB (proc(5), smaps_rollup)."""
+    """Return a process's proportional share of memory, in KiB (proc(5), smaps_rollup)."""
     text = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="utf-8")
     return next(int(line.split()[1]) for line in text.splitlines() if line.startswith("Pss:"))
 

@@ -1,4 +1,4 @@
-"""A service that hangs is seen and restarted; those that need it prove that they work again, and are left alone if so."""
+"""A service that hangs is noticed and restarted; services that need it are probed again, and left alone if they work."""
 
 import os
 import signal
@@ -76,7 +76,7 @@ def test_a_temporal_that_ends_or_hangs_is_restarted_and_no_other_service(running
 
 
 def assert_proving(launcher: Stigmer, pids: dict[str, int]) -> None:
-    """See that all that need Temporal have proved themselves, each as the process that it was."""
+    """Assert that all services that need Temporal have been probed again, each as the same process."""
     for name in NAMES[1:]:
         assert f"{name}: proving as process {pids[name]}" in launcher.log("supervisor")
 

@@ -1,4 +1,4 @@
-"""`stigmer server logs` over a service that prints colours, emoji and bytes that are no text, where no locale helps."""
+"""`stigmer server logs` of a service that prints colours, emoji and bytes that are not UTF-8, in the C locale."""
 
 import pytest
 

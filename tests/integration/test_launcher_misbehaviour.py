@@ -1,4 +1,4 @@
-"""Services that fork, flood, exit or crash: what the supervisor makes of them."""
+"""Services that fork, flood, exit or crash, and how the supervisor handles them."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The supervisor signals a process group only while its number cannot have another owner: before its leader is reaped."""
+"""The supervisor signals a process group only while its id cannot be reused: before its leader is reaped."""
 
 import sys
 from pathlib import Path

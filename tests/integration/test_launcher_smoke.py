@@ -1,4 +1,4 @@
-"""`stigmer smoke` over stacks that are tried by a command, or by nothing but their readiness."""
+"""`stigmer smoke` on stacks that are tested by a command, or by their readiness alone."""
 
 import json
 import os

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(bool(PLAIN) and not shutil.which("setpriv"), rea
 
 @pytest.fixture(name="used")
 def _used(running: Stigmer) -> Stigmer:
-    """Give a launcher of a user who may not write everything; its server has run, so everything is in the home."""
+    """Return a launcher of a user who may not write everything; its server has run, so everything is in the home."""
     assert running("server", "stop").code == 0
     running.program[:0] = PLAIN
     return running

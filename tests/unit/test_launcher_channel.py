@@ -1,4 +1,4 @@
-"""A connection is made to whichever address of a host answers."""
+"""A channel connects to the first address of a host that answers."""
 
 import contextlib
 import select
@@ -19,7 +19,7 @@ STREAM = (socket.AF_INET, socket.SOCK_STREAM, 6, "")
 
 
 def resolver(monkeypatch: pytest.MonkeyPatch, *places: tuple[str, int]) -> None:
-    """Let every name stand for these addresses."""
+    """Resolve every name to these addresses."""
 
     def resolved(*_: Any, **__: Any) -> list[Any]:
         return [(*STREAM, place) for place in places]

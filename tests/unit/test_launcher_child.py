@@ -1,4 +1,4 @@
-"""Running a service: its own session and group, its output through one pipe, and nothing of the launcher's in it."""
+"""Running a service: its own session and group, one pipe for its output, and nothing inherited from the launcher."""
 
 import os
 import signal

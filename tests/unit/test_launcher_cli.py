@@ -256,7 +256,7 @@ def test_completions_are_valid_for_their_shell(shell: str) -> None:
 
 
 def complete(*words: str) -> list[str]:
-    """Ask bash what it would complete the last word to."""
+    """Return how bash completes the last word."""
     script = completion.render("bash", NAMES) + (
         'COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _stigmer; printf "%s\\n" "${COMPREPLY[@]}"'
     )

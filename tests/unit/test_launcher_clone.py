@@ -1,4 +1,4 @@
-"""A file is reproduced whole or not at all, by the best method that works where it is."""
+"""A file is reproduced whole or not at all, by the best method that its file system supports."""
 
 import ctypes
 import errno

@@ -1,4 +1,4 @@
-"""config.yaml and `stigmer config`: what the file says, or the line of its error; edits lose nothing; secrets stay hidden."""
+"""config.yaml and `stigmer config`: values or errors with their lines; edits lose nothing; secrets stay hidden."""
 
 import io
 import os
@@ -367,7 +367,7 @@ def test_an_editor_that_fails_is_named(places: Places, editor: str) -> None:
 
 
 def effective(places: Places, **environ: str) -> dict[str, tuple[str, str]]:
-    """Give each key's value in effect and its origin."""
+    """Return each key's value in effect and its origin."""
     read = effective_values(config_file.read_config(places.config), environ)
     return {key.removeprefix("backend.local."): found for key, found in read.items()}
 

@@ -1,4 +1,4 @@
-"""Which ports are used, and whose Temporal: the command line, the environment, the file, the default, in this order."""
+"""Ports and Temporal's address come from the command line, the environment, the file and the default, in this order."""
 
 import pytest
 
@@ -16,7 +16,7 @@ PAYLOAD = Payload("stigmer", "1", "linux-amd64", (), Smoke("none"), (TEMPORAL, S
 
 
 def filed(**settings: str | int) -> Config:
-    """Give a configuration that says this, `port` and the like of Temporal, or `ports_server` of `ports.server`."""
+    """Return a configuration with these settings: `port` is Temporal's, `ports_server` is `ports.server`."""
     names = {"ports_server": "ports.server", "ports_temporal": "ports.temporal", "ports_ui": "ports.temporal-ui"}
     keys = {names.get(name, f"backend.local.temporal.{name}"): value for name, value in settings.items()}
     return Config("config.yaml", {key: Setting(str(value), 3) for key, value in keys.items()})

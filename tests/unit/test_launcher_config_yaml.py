@@ -1,4 +1,4 @@
-"""The subset of YAML: what it accepts means what YAML says, what it refuses is named with its line, edits keep the rest."""
+"""The subset of YAML: it reads as YAML does, names the lines that it refuses, and keeps the rest in an edit."""
 
 import contextlib
 from typing import Any

@@ -29,7 +29,7 @@ def database(path: Path, *statements: str) -> Path:
 
 @pytest.fixture
 def whole(tmp_path: Path) -> Path:
-    """Give a database in which a workflow has run."""
+    """Return a database in which a workflow has run."""
     table = "CREATE TABLE history_node (id INTEGER, data TEXT, PRIMARY KEY (id))"
     return database(tmp_path / "t.db", table, *["INSERT INTO history_node (data) VALUES ('event')"] * 3)
 
@@ -91,7 +91,7 @@ def killed_in(transaction: Iterable[str], made: Path) -> Iterator[Path]:
 
 
 def tables(path: Path) -> int:
-    """Count what SQLite itself finds in a database, after it has taken an interrupted transaction back."""
+    """Count the tables that SQLite finds in a database after it has rolled back an interrupted transaction."""
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         return int(connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])

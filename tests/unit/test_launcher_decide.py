@@ -1,4 +1,4 @@
-"""Histories replayed against the pure decision: how a stack starts, and what becomes of a service that crashes."""
+"""Histories replayed against the pure decision: how a stack starts, and how crashed services are restarted."""
 
 import pytest
 

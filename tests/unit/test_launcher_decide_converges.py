@@ -1,4 +1,4 @@
-"""Histories replayed against the pure decision: whatever happened, the stack comes to run, or to rest with a reason."""
+"""Random histories replayed against the pure decision: in the end the stack runs, or has stopped with a reason."""
 
 from itertools import pairwise
 
@@ -27,7 +27,7 @@ Step = tuple[float, tuple[str, tuple[Event, ...]]]
 
 
 def befalls(name: str) -> tuple[tuple[Event, ...], ...]:
-    """Give what may happen to a service; the last three are commands."""
+    """Return the events that may happen to a service; the last three are commands."""
     return (
         (Ready(name),),
         (NotReady(name, "nothing listens"),),

@@ -1,4 +1,4 @@
-"""Histories replayed against the pure decision: services that do not answer, and what those do that need them."""
+"""Histories replayed against the pure decision: services that do not answer, and the services that need them."""
 
 import pytest
 
@@ -25,14 +25,14 @@ PROVED_NOT = f"did not work again within 60 s of the return of temporal: {LACKS}
 
 
 def only(*, managed: bool = True) -> History:
-    """Give a stack of one service, which has run since 100 seconds."""
+    """Return a stack of one service, which has run since 100 seconds."""
     history = History((WATCHED[0]._replace(managed=managed),))
     history.at(100.0, Ready("temporal"))
     return history
 
 
 def not_answering(*, managed: bool = True) -> History:
-    """Give a stack whose only service has not answered for the first time, at 135 seconds."""
+    """Return a stack whose only service has not answered for the first time, at 135 seconds."""
     history = only(managed=managed)
     history.at(130.0)
     assert history.at(135.0, NotReady("temporal", "no answer")) == ()
@@ -40,7 +40,7 @@ def not_answering(*, managed: bool = True) -> History:
 
 
 def temporal_killed(history: History, now: float) -> History:
-    """Let Temporal be killed, and its next process be spawned half a second later."""
+    """Kill Temporal, and spawn its next process half a second later."""
     assert history.at(now, killed("temporal")) == ()
     assert history.at(now + 0.5) == (spawn("temporal"),)
     return history

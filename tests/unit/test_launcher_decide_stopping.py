@@ -92,7 +92,7 @@ def test_a_passed_deadline_is_handled_once(grace: float) -> None:
 
 
 def stopped(*names: str) -> History:
-    """Give a stack that ran, and in which these services were stopped by commands."""
+    """Return a stack that ran, and in which these services were stopped by commands."""
     history = History().started()
     for name in names:
         assert history.at(200.0, Requested(name, STOP)) == (terminate(name),)

@@ -1,4 +1,4 @@
-"""Doctor sees what is wrong, says what to do, tells no secret and changes nothing; programs read it as JSON."""
+"""Doctor finds problems, names remedies, shows no secret and changes nothing; programs read it as JSON."""
 
 import io
 import json

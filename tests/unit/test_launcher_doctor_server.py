@@ -1,4 +1,4 @@
-"""Doctor looks at the ports and at the server that runs, or ran, and tells ours from everybody else's."""
+"""Doctor checks the ports and the server, and distinguishes our processes from other programs."""
 
 import os
 import socket
@@ -24,7 +24,7 @@ from support.launcher_services import free_ports
 
 @pytest.fixture(name="port")
 def _port() -> Iterator[int]:
-    """Listen on a port, as a service or as somebody else."""
+    """Listen on a port, as a service or as another program."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         yield listener.getsockname()[1]
 
@@ -41,7 +41,7 @@ FAILED = {"state": "failed", "pid": 0, "identity": ""}
 
 
 def about_port(report: Report, port: int) -> list[Finding]:
-    """Pick what is told of a port that other machines can reach."""
+    """Pick the findings about ports that other machines can reach."""
     return [each for each in every(report) if f"port {port} " in each.text]
 
 

@@ -1,4 +1,4 @@
-"""A service gets exactly the arguments and variables its component names, and what the payload lets through."""
+"""A service gets exactly its component's arguments and variables, and the variables that the payload names."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -94,7 +94,7 @@ FROZEN = (
 
 
 def inherited(environ: dict[str, str], names: Sequence[str]) -> dict[str, str]:
-    """Give what a service without variables of its own gets of the user's environment."""
+    """Return the variables that a service without its own inherits from the user's environment."""
     return environment.command_of(part("one").component, "/v/1", VALUES, names, environ).env
 
 

@@ -1,4 +1,4 @@
-"""The client's half of gRPC, as bytes: what it sends, what it makes of every answer; protobuf underneath."""
+"""The client side of gRPC and protobuf, as bytes: what it sends, and how it handles every answer."""
 
 import struct
 
@@ -30,7 +30,7 @@ def framed(message: bytes) -> bytes:
 
 
 def greeted() -> Client:
-    """Give a client whose server has spoken, with nothing left to send."""
+    """Return a client whose server has spoken, with nothing left to send."""
     client = Client("127.0.0.1:1")
     client.receive(frame(SETTINGS, 0, 0))
     client.outgoing.clear()

@@ -1,4 +1,4 @@
-"""Signals reach only processes that are proved to be ours, and a lock whose holder cannot be seen is an answer of its own."""
+"""Signals reach only processes that are proved to be ours, and a lock with a hidden holder has its own error."""
 
 import errno
 import fcntl

@@ -1,4 +1,4 @@
-"""The home holds the keg's components whole, wherever it is, and a second start touches nothing."""
+"""The home gets all of the keg's components, wherever it is, and a second start changes nothing."""
 
 import errno
 import hashlib

@@ -186,7 +186,7 @@ def test_a_version_file_that_was_removed_or_changed_comes_back(keg: Path, places
 
 
 def relocated(keg: Path, name: str, prefix: str) -> None:
-    """Do to a file what Homebrew before 5.1.15 does when it pours: another loader, another size."""
+    """Change a file as Homebrew before 5.1.15 does when it pours: another loader, another size."""
     (keg / "components" / name).write_bytes(b"\x7fELF" + bytes(60) + f"{prefix}/lib/ld.so\0".encode())
 
 

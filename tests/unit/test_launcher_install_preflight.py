@@ -1,4 +1,4 @@
-"""What cannot work is refused before work begins, with the directory and the remedy."""
+"""Checks before an installation name the directory and the remedy."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""One version follows another: what runs stays, what nobody needs goes, what is not ours is kept."""
+"""One version follows another: those in use stay, outdated ones are removed, and files that are not ours are kept."""
 
 import os
 from pathlib import Path

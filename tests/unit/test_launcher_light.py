@@ -1,4 +1,4 @@
-"""What the launcher loads: little, and nothing after the services run, because the keg may be gone by then."""
+"""The launcher loads few modules, and none after the services run, because the keg may be gone by then."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Liveness: which of the proofs is asked again, and what makes a worker hung."""
+"""Liveness: which proof is repeated, and when a worker counts as hung."""
 
 import os
 import signal
@@ -25,7 +25,7 @@ class Seen:
         self.worker = Worker(77, 3.0, lambda: self.now, lambda _: self.used)
 
     def judged(self, now: float) -> str:
-        """Judge what Temporal and the system tell of it."""
+        """Judge the answers of Temporal and of the system."""
         self.now = now
         poller = grpc.encode({1: grpc.encode({1: self.polled}), 2: "77@host"})
         return self.worker.judge_liveness((grpc.encode({1: poller}), None))

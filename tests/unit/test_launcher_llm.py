@@ -1,4 +1,4 @@
-"""The model is what the environment, then the file, then the defaults say; its key is found, asked for, or an error."""
+"""The model comes from the environment, the file or the defaults; its key is found, asked for, or an error."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""Locks hold between processes, tell who holds them, and end with their process."""
+"""Locks hold between processes, name their holder, and end with its process."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""The log of a service: stamped, rotated, without secrets, and whole whatever others do to the file meanwhile."""
+"""The log of a service: stamped, rotated, without secrets, and complete whatever other programs do to the file."""
 
 import os
 import shutil
@@ -18,12 +18,12 @@ KEY = "sk-ant-0123456789"
 
 
 def plain(path: Path) -> list[str]:
-    """Give a log's lines without their stamps."""
+    """Return a log's lines without their stamps."""
     return [line[STAMP_SIZE:] for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def log(tmp_path: Path, *secrets: str, max_bytes: int = 10_000) -> LogFile:
-    """Give a log that stands still in time."""
+    """Return a log that stands still in time."""
     made = LogFile(str(tmp_path / "a.log"), secrets, clock=lambda: NOW)
     made.max_bytes, made.count = max_bytes, 3
     return made

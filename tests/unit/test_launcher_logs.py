@@ -1,4 +1,4 @@
-"""`stigmer server logs`: the last lines of the services, merged by time, and those that follow, through every rotation."""
+"""`stigmer server logs`: the last lines of the services, merged by time, then new ones, across every rotation."""
 
 import contextlib
 import functools
@@ -370,7 +370,7 @@ class Reader(io.StringIO):
     """A stream whose reader goes away after its first line."""
 
     def write(self, text: str) -> int:
-        """Take the first line; there is nobody for a second one."""
+        """Take the first line; there is no reader for a second one."""
         if self.getvalue():
             raise BrokenPipeError
         return super().write(text)

@@ -1,4 +1,4 @@
-"""Lines of a log as people see them, in the shapes that real services print."""
+"""Lines of a log made readable, in the formats that real services print."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""What reaches the user: the same facts everywhere, colour and marks only where they can be shown."""
+"""Output for users: the same facts everywhere, colours and marks only where the terminal supports them."""
 
 import io
 import os

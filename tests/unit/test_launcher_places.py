@@ -1,4 +1,4 @@
-"""The home and the keg are found from the environment alone, and what is wrong is said."""
+"""The home and the keg are found from the environment alone, and errors name a remedy."""
 
 import contextlib
 import os

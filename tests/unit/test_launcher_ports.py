@@ -1,4 +1,4 @@
-"""A taken port is seen on whatever address it is taken, and its owner is named."""
+"""A taken port is found on any address, and its owner is named."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""What macOS tells is read at the places its headers give; the layouts are made here as they stand there."""
+"""Answers of macOS are read by the layouts of its headers; the tests build the same structs."""
 
 import ctypes
 import struct
@@ -65,7 +65,7 @@ def sockets(kind: int = TCP, state: int = LISTEN, port: int = 7234, flags: int =
 
 @pytest.fixture
 def answers(monkeypatch: pytest.MonkeyPatch) -> Answers:
-    """Let libSystem answer what is put here."""
+    """Make libSystem return these answers."""
     filled: Answers = {}
     monkeypatch.setattr(darwin, "_SYSTEM", FakeSystem(filled))
     return filled
@@ -73,7 +73,7 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> Answers:
 
 @pytest.fixture
 def listening(answers: Answers) -> Listening:
-    """Ask where process 77 listens, of whose descriptors 4 and 9 are sockets; 9 is the one that is told of."""
+    """Return where process 77 listens; its descriptors 4 and 9 are sockets, and the answer is about 9."""
 
     def ask(info: bytes) -> list[tuple[int, bytes]]:
         answers["proc_pidinfo", 77, 1, 0] = struct.pack("=iIiIiIxx", 3, 1, 4, 2, 9, 2)

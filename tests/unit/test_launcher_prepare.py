@@ -1,4 +1,4 @@
-"""What is found out before anything starts, and what is refused then."""
+"""A launch is prepared and checked before anything starts."""
 
 import os
 import pwd

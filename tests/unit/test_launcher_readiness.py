@@ -1,4 +1,4 @@
-"""Readiness: what counts as proof, and a probe that asks a real server over a real socket until it has it."""
+"""Readiness: what counts as a proof, and a probe that asks a real server over a real socket until it gets one."""
 
 import os
 import select
@@ -27,7 +27,7 @@ SERVING, NOT_SERVING = b"\x08\x01", b"\x08\x02"
 
 @contextmanager
 def serving(service: FakeService) -> Iterator[str]:
-    """Let a fake service answer in a thread of its own."""
+    """Run a fake service in a thread."""
     thread = threading.Thread(target=service.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
@@ -39,7 +39,7 @@ def serving(service: FakeService) -> Iterator[str]:
 
 
 def drive(probe: Probe, until: Callable[[], bool] = lambda: False, seconds: float = 10.0) -> bool:
-    """Turn a probe as the supervisor's loop does, until it has its proof or `until` holds."""
+    """Advance a probe as the supervisor's loop does, until it passes or `until` holds."""
     deadline = time.monotonic() + seconds
     try:
         while not probe.advance(time.monotonic()):
@@ -56,7 +56,7 @@ def drive(probe: Probe, until: Callable[[], bool] = lambda: False, seconds: floa
 
 
 def pollers(*queues: str) -> Check:
-    """Give the check of a worker of ours."""
+    """Return the check of a worker of ours."""
     return readiness.check_for(readiness.ResolvedProof("pollers", "", "default", queues), *OURS)
 
 
@@ -216,7 +216,7 @@ def test_an_unanswered_round_is_given_up_and_begun_again(listener: socket.socket
 
 
 def refused(elapsed: float, stirred: float = 0.0) -> Probe:
-    """Give a probe that was refused when so many seconds had gone, its service having printed something at `stirred`."""
+    """Return a probe that was refused when so many seconds had gone, its service having printed something at `stirred`."""
     probe = Probe([(f"127.0.0.1:{free_ports(1)[0]}", readiness.HANDSHAKE)], 0.0)
     if stirred:
         probe.nudge(stirred)
@@ -226,7 +226,7 @@ def refused(elapsed: float, stirred: float = 0.0) -> Probe:
 
 
 def unready(elapsed: float) -> Probe:
-    """Give a probe that was answered, without a proof, when so many seconds had gone."""
+    """Return a probe that was answered, without a proof, when so many seconds had gone."""
     with serving(FakeServer(0)) as address:
         probe = Probe([(address, readiness.Check((), lambda _: "not yet"))], 0.0)
         while probe.not_ready_reason == "has not been asked yet":

@@ -1,4 +1,4 @@
-"""systemd and launchd: told that the server is ready, recognised as what runs it, and named to restart it."""
+"""systemd and launchd: they are notified that the server is ready, recognised, and named in the commands that restart it."""
 
 import os
 import socket

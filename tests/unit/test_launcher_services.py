@@ -1,4 +1,4 @@
-"""`stigmer server restart SERVICE`: what it says while it waits, and how it ends when the service does not come back."""
+"""`stigmer server restart SERVICE`: its messages while it waits, and its end when the service does not come back."""
 
 import io
 import os
@@ -24,7 +24,7 @@ DOWN = SERVICE._replace(state=phases.BACKOFF, since=2.0, last_error="exited with
 
 @pytest.fixture
 def instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Instance]:
-    """Give a server whose supervisor is this process, and which is waited for a moment only."""
+    """Return a server whose supervisor is this process, and which is waited for a moment only."""
     monkeypatch.setattr(services, "_TIMEOUT", 0.1)
     (tmp_path / "run").mkdir()
     instance = Instance(str(tmp_path / "run"))

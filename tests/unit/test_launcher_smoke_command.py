@@ -1,4 +1,4 @@
-"""The smoke call, judged by its answer, and the smoke command: run to its end or to its limit, with nothing left of it, and judged by what it did."""
+"""The smoke call, judged by its answer, and the smoke command, run to its end or time limit and judged by its output."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The instance's state: what is written down, by whom it is believed, and how it is told to programs."""
+"""The state of an instance: what is saved, when it is trusted, and how programs read it."""
 
 import os
 import shutil
@@ -53,7 +53,7 @@ LAUNCH = Launch(
 
 
 def after(*rounds: tuple[Event, ...]) -> State:
-    """Let these events come at 100 seconds, round by round."""
+    """Apply these events at 100 seconds, round by round."""
     state = State({name: Service(service.plan) for name, service in LAUNCH.services.items()})
     for events in ((), *rounds):
         state, _ = decide(state, events, 100.0)
@@ -120,7 +120,7 @@ def test_the_event_of_a_failure_has_the_last_lines_and_that_of_a_degraded_servic
 
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[Instance]:
-    """Give an instance whose supervisor is this process."""
+    """Return an instance whose supervisor is this process."""
     made = Instance(str(tmp_path))
     lock = locks.try_acquire(made.lock)
     assert lock is not None

@@ -1,4 +1,4 @@
-"""What `stigmer server status` and `stop` tell from the state: addresses, commands, and which service took long."""
+"""What `stigmer server status` and `stop` show of the state: addresses, commands, and services that stopped slowly."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""The supervisor's beginning and end: an interrupt of its start, and when its state says that everything is stopped."""
+"""The supervisor's start and end: interrupts, missing resources, long events, and when its state becomes stopped."""
 
 import json
 import os

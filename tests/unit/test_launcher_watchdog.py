@@ -1,4 +1,4 @@
-"""The watchdog and the leftovers: who ends the services when nobody is left to do it, and who is never touched."""
+"""The watchdog and the leftovers: how the services of a killed supervisor are stopped, and no other process."""
 
 import json
 import os
@@ -40,7 +40,7 @@ def member(process: subprocess.Popen[bytes], order: int = 1, grace: float = 5.0)
 
 
 def noted(notes: Path, count: int) -> list[str]:
-    """Give the words in a file once there are so many."""
+    """Return the words in a file once there are so many."""
     eventually(lambda: notes.exists() and len(notes.read_text().split()) >= count, f"{count} words")
     return notes.read_text().split()
 
