@@ -42,6 +42,31 @@ def test_a_port_of_another_stigmer_is_named(tmp_path: Path) -> None:
         assert one("smoke").code == 0
 
 
+def test_a_restart_with_a_port_of_another_program_leaves_the_running_server_alone(running: Stigmer) -> None:
+    """It stopped the server first, and then failed; its own ports are free only after that."""
+    before = running.pids()
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        refused = running("server", "restart", "--port", f"server={port}")
+    assert refused.code == 1
+    assert f"port {port} (server) is taken by " in refused.err
+    assert running.pids() == before
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_start_after_a_kill_names_the_port_of_another_program(launcher: Stigmer, *, killed: bool) -> None:
+    launcher.started()
+    if killed:
+        launcher.kill_supervisor()
+    else:
+        assert launcher("server", "stop").code == 0
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        refused = launcher("server", "--port", f"server={port}")
+    assert refused.code == 1
+    assert f"port {port} (server) is taken by " in refused.err
+
+
 @pytest.mark.stack(stigmer_server="slow=1")
 def test_a_port_taken_at_the_last_moment_fails_the_start_and_is_named(launcher: Stigmer) -> None:
     """Once the error was whatever the service printed that came too late."""

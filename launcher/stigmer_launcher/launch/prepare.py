@@ -4,7 +4,7 @@ What can fail fails here, before anything runs and while the user may still be a
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 from stigmer_launcher.config.file import Config, create_config, read_config
 from stigmer_launcher.config.llm import Llm, ask_terminal, find_llm, require_key
@@ -30,12 +30,12 @@ def prepare(
     *,
     in_use: Callable[[], Iterable[str]] = tuple,
     installing: Callable[[], None] = lambda: None,
-    leftovers: bool = False,
+    held_ports: Collection[int] = (),
 ) -> tuple[Launch, bool]:
     """Check everything; return the launch, and whether components were installed. Any LauncherError: then nothing runs.
 
-    `in_use` returns the versions to keep; `installing` is called before the installation, after the last prompt. With
-    `leftovers` of a killed server, the ports are checked later, when its processes have ended. Unknown `kept_ports` are ignored.
+    `in_use` returns the versions to keep; `installing` is called before the installation, after the last prompt. The
+    `held_ports` of a running or killed server are checked later, when it has ended. Unknown `kept_ports` are ignored.
     """
     places = find_places(environ)
     config = read_config(places.config)
@@ -44,8 +44,7 @@ def prepare(
     known = {name for part in keg.payload.components for name, _ in part.ports}
     asked = {**{name: port for name, port in kept_ports.items() if name in known}, **chosen_ports}
     launch = _compose(keg, config, llm, asked, places, environ)
-    if not leftovers:
-        require_free(launch.ports)
+    require_free({name: port for name, port in launch.ports.items() if port not in held_ports})
     installing()
     installed = install(keg, places, report, in_use=in_use)
     if create_config(places):

@@ -40,7 +40,7 @@ def restart(invocation: Invocation, context: Context) -> int:
     before = state.read_snapshot(instance)
     kept = {} if before.is_clean else before.asked_ports
     ports = _read_ports(invocation)
-    launch = _prepare(ports, kept, context) if state.supervisor_pid(instance) else None
+    launch = _prepare(ports, kept, before, context) if state.supervisor_pid(instance) else None
     if launch:
         stop.stop_server(instance, context.out)
     return _start(ports, kept, invocation, context, launch)
@@ -56,17 +56,18 @@ def _start(ports: Ports, kept: Ports, invocation: Invocation, context: Context, 
             _show(running, context, "Stigmer is running already")
             services.require_running(running.services)
             return 0
+        before = state.read_snapshot(instance)
         try:
-            launch = _prepare(ports, kept, context)
+            launch = _prepare(ports, kept, before, context)
         except PortError:
-            if state.supervisor_pid(instance) or not state.read_snapshot(instance).is_clean:
+            if state.read_snapshot(instance) != before:
                 continue  # it is Stigmer's own, started meanwhile
             raise
         code = _run(launch, invocation, context)
     return code
 
 
-def _prepare(ports: Ports, kept: Ports, context: Context) -> Launch:
+def _prepare(ports: Ports, kept: Ports, before: state.Snapshot, context: Context) -> Launch:
     instance, out = state.Instance(find_places(context.environ).run), context.out
     launch, installed = prepare(
         context.environ,
@@ -75,7 +76,7 @@ def _prepare(ports: Ports, kept: Ports, context: Context) -> Launch:
         out.line,
         installing=lambda: out.transient("Extracting binaries..."),
         in_use=lambda: [state.living_snapshot(instance).installed],
-        leftovers=not state.read_snapshot(instance).is_clean,
+        held_ports=() if before.is_clean else before.ports.values(),
     )
     if installed:
         out.done("Extracting binaries")
