@@ -202,6 +202,17 @@ def test_a_start_given_up_leaves_nothing_behind(launcher: Stigmer, number: int) 
     assert launcher.processes() == []
 
 
+@pytest.mark.stack(agent_runner="term=ignore", workflow_runner="unready=1", grace=100)
+def test_a_second_interrupt_of_a_start_kills_the_services_at_once(launcher: Stigmer) -> None:
+    process = launcher.popen("server")
+    eventually(lambda: "agent-runner: running" in launcher.log("supervisor"), "a running service")
+    process.send_signal(signal.SIGINT)
+    eventually(lambda: "agent-runner: ending" in launcher.log("supervisor"), "the first interrupt")
+    process.send_signal(signal.SIGINT)
+    assert finished(process).code == 130
+    assert launcher.processes() == []
+
+
 @pytest.mark.stack(agent_runner="unready=1")
 def test_a_stop_during_the_start_ends_the_start(launcher: Stigmer) -> None:
     process = launcher.popen("server")

@@ -4,7 +4,6 @@ import gc
 import json
 import os
 import select
-import signal
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
@@ -63,7 +62,7 @@ def supervise(launch: Launch, emit: Callable[[ProgressEvent], None]) -> int:
 def supervise_detached(launch: Launch) -> Iterator[ProgressEvent]:
     """Run the supervisor in a daemon process; yield its events until all services run or it ends.
 
-    Forwards stop signals to it, so that an interrupted start leaves nothing behind.
+    Forwards stop signals to it, so that an interrupted start leaves nothing behind, and a second Ctrl-C kills at once.
     """
     reader, writer = os.pipe()
     pending = b""
@@ -75,10 +74,10 @@ def supervise_detached(launch: Launch) -> Iterator[ProgressEvent]:
         poller.register(signals.fileno(), select.POLLIN)
         while True:
             ready = {descriptor for descriptor, _ in poller.poll()}
-            if signals.fileno() in ready and set(signals.read()).intersection(STOP_SIGNALS):
+            if signals.fileno() in ready and (received := set(signals.read()).intersection(STOP_SIGNALS)):
                 yield {"event": "interrupted"}
                 with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGTERM)
+                    os.kill(pid, max(received))
             if reader in ready:
                 if not (data := stream.read(65536)):
                     return
