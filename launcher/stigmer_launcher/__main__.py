@@ -23,9 +23,12 @@ def run(arguments: list[str]) -> int:
 
     gc.disable()  # most commands end before there is anything worth collecting; the supervisor enables it again
 
-    from stigmer_launcher.cli.main import main
+    try:
+        from stigmer_launcher.cli.main import main
 
-    return main(arguments, os.environ, sys.stdout, sys.stderr)
+        return main(arguments, os.environ, sys.stdout, sys.stderr)
+    except KeyboardInterrupt:  # while the modules are imported; `main` handles a later one
+        return 130
 
 
 if __name__ == "__main__":

@@ -39,6 +39,28 @@ def test_the_version_is_answered_before_anything_is_imported(tmp_path: Path, arg
     assert loaded_by(tmp_path / "home", argument) == {"stigmer_launcher", "stigmer_launcher.version"}
 
 
+def test_an_interrupt_while_modules_are_imported_leaves_no_traceback() -> None:
+    """A frozen program printed one, and crashed."""
+    program = (
+        "import sys\n"
+        "class Interrupt:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'stigmer_launcher.cli.main':\n"
+        "            raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupt())\n"
+        "from stigmer_launcher.__main__ import run\n"
+        "sys.exit(run(['doctor']))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={"PYTHONPATH": str(ROOT / "launcher")},
+        check=False,
+        capture_output=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr) == (130, b"")
+
+
 @pytest.mark.parametrize(
     ("arguments", "unwanted"),
     [

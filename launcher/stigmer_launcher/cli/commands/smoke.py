@@ -24,7 +24,6 @@ from stigmer_launcher.system import process
 from stigmer_launcher.system.places import find_places, installed_libexec
 
 _POLL_INTERVAL = 0.01  # seconds
-_CHUNK = 65536
 _LARGEST = 1024 * 1024  # bytes kept of the output's end
 
 Outcome = tuple[dict[str, Any], list[str]]  # the report for programs, and the lines for people
@@ -141,7 +140,7 @@ def run(command: ServiceCommand, seconds: float) -> tuple[int, str]:
             while not os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
                 if time.monotonic() > deadline:
                     raise TimeoutError(f"did not end within {seconds:g} s")
-                if data := stream.read(_CHUNK):
+                if data := stream.read(_LARGEST):
                     output.extend(data)
                 else:
                     time.sleep(_POLL_INTERVAL)

@@ -16,7 +16,6 @@ from stigmer_launcher.system import service_manager
 from stigmer_launcher.system.places import find_places
 from stigmer_launcher.system.ports import require_free
 
-_INTERRUPTED = 130
 Ports = Mapping[str, int]  # by their names
 _IN_DOUBT = (phases.PROVING, phases.DEGRADED)
 
@@ -100,7 +99,7 @@ def _run(launch: Launch, invocation: Invocation, context: Context) -> int | None
     else:
         for event in daemon.supervise_detached(launch):
             emit(event)
-        code = _INTERRUPTED if progress.interrupted else 0
+        code = 130 if progress.interrupted else 0
     progress.require_started(launch.ports)
     if not (in_foreground or progress.superseded or progress.interrupted):
         _show(state.living_snapshot(state.Instance(launch.places.run)), context, "All services running")
