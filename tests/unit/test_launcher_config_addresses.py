@@ -42,7 +42,8 @@ def test_a_port_comes_from_the_command_line_then_the_file_then_the_payload(
 def test_two_ports_that_are_equal_are_refused_before_anything_starts() -> None:
     with pytest.raises(ConfigError, match="the ports temporal and server are both 7233") as caught:
         ports_of(PAYLOAD, filed(), {"server": 7233})
-    assert "ports.server" in caught.value.remedy
+    assert "`--port server=NUMBER`" in caught.value.remedy, "a setting would not override the command line"
+    assert "`stigmer config set ports.server NUMBER`" in caught.value.remedy
 
 
 def test_a_port_that_does_not_exist_is_a_usage_error_that_names_those_that_do() -> None:

@@ -47,7 +47,7 @@ def ports_of(payload: Payload, config: Config, chosen: Mapping[str, int]) -> dic
         filed = config.find(f"ports.{name}")
         number = chosen.get(name) or (int(filed.value) if filed else default)
         if taken := next((other for other, used in ports.items() if used == number), ""):
-            remedy = f"choose another one: `stigmer config set ports.{name} NUMBER`"
+            remedy = f"choose another one: `--port {name}=NUMBER`, or for good `stigmer config set ports.{name} NUMBER`"
             raise ConfigError(f"the ports {taken} and {name} are both {number}", remedy)
         ports[name] = number
     return ports
