@@ -132,8 +132,8 @@ def test_a_start_whose_version_another_start_has_removed_installs_it_again(
         assert first.wait(timeout=30) == 0
 
 
-def test_a_start_that_waits_for_another_version_to_be_made_can_be_stopped(launcher: Stigmer) -> None:
-    """Nothing runs yet, so there is nothing to bring to an end first."""
+def test_a_start_that_waits_for_another_installation_can_be_stopped(launcher: Stigmer) -> None:
+    """No service runs yet that would have to be stopped first."""
     with starting(launcher) as first:
         with hold(launcher.home / "run" / LOCK) as other:
             assert read_line(other) == "held\n"

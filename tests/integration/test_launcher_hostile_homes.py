@@ -147,7 +147,7 @@ def test_a_home_named_in_another_way_is_the_same_home(tmp_path: Path, fake: Path
 
 
 @pytest.mark.parametrize("kind", PROCESSES)
-def test_a_process_made_in_any_way_starts_twice(tmp_path: Path, fake: Path, kind: str) -> None:
+def test_a_process_created_in_any_way_starts_twice(tmp_path: Path, fake: Path, kind: str) -> None:
     with Stigmer(fake, tmp_path / "home") as launcher:
         launcher.process |= PROCESSES[kind]
         starts_twice(launcher, tmp_path)
@@ -155,7 +155,7 @@ def test_a_process_made_in_any_way_starts_twice(tmp_path: Path, fake: Path, kind
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS, ids=",".join)
 def test_a_shell_of_any_kind_starts_twice(tmp_path: Path, fake: Path, environment: dict[str, str]) -> None:
-    """What other programs are told does not reach the managed stack."""
+    """Settings of other programs do not reach the managed stack."""
     with Stigmer(fake, tmp_path / "home", environment=environment) as launcher:
         starts_twice(launcher, tmp_path)
 

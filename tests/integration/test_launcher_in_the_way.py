@@ -25,7 +25,7 @@ def test_twenty_starts_at_once_make_one_server(launcher: Stigmer) -> None:
 
 
 @pytest.mark.stack(workflow_runner="exit=1")
-def test_starts_at_once_of_what_cannot_start_all_fail(launcher: Stigmer) -> None:
+def test_simultaneous_starts_of_a_broken_stack_all_fail(launcher: Stigmer) -> None:
     for done in starts_at_once(launcher, 5):
         assert done.code == 1
         assert "workflow-runner exited with status 1" in done.err

@@ -25,7 +25,7 @@ def degraded(launcher: Stigmer, name: str) -> None:
 
 @pytest.mark.stack(grace=0.5, liveness=SOON)
 def test_a_service_that_hangs_is_degraded_and_then_restarted(running: Stigmer) -> None:
-    """It does not go when it is told to, being stopped; so it is killed after its grace."""
+    """It ignores SIGTERM, because it is suspended; so it is killed after its grace."""
     before = all_run(running)
     os.kill(before["stigmer-server"], signal.SIGSTOP)
     degraded(running, "stigmer-server")

@@ -29,7 +29,7 @@ def in_pipe(launcher: Stigmer, *options: str) -> str:
     return done.out
 
 
-def test_a_log_is_shown_as_it_was_meant_whatever_the_locale(printed: Stigmer) -> None:
+def test_a_log_is_readable_in_any_locale(printed: Stigmer) -> None:
     """In the file as printed; in a pipe as text; on a terminal with the service's colours and nothing else of it."""
     text = "INF \N{ROBOT FACE} ready\n100%\nhalf \\xf0\\x9f and \\xff\n"
     assert all(line in (printed.home / "logs" / "agent-runner.log").read_bytes() for line in PRINTED.splitlines())

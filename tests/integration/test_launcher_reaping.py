@@ -27,10 +27,10 @@ sys.exit(run(["server", "--foreground"]))
 """
 
 
-def test_what_is_left_of_a_group_is_killed_before_its_leader_is_reaped_and_never_after(
+def test_the_rest_of_a_group_is_killed_before_its_leader_is_reaped_and_never_after(
     launcher: Stigmer, tmp_path: Path
 ) -> None:
-    """After a crash, and at the stop; a number that was reaped may be another program's a moment later."""
+    """After a crash, and at the stop; a pid that was reaped may be reused a moment later."""
     record = tmp_path / "record"
     server = launcher.spawn(sys.executable, "-S", "-c", RECORDED, str(record))
     all_run(launcher)

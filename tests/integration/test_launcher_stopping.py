@@ -22,8 +22,8 @@ signal.pause()
 """
 
 
-def test_stopping_returns_when_the_process_is_gone_and_not_only_its_lock(launcher: Stigmer) -> None:
-    """Whoever deletes the home, or counts processes, right after it must find nobody there."""
+def test_a_stop_returns_when_the_process_has_ended_and_not_only_released_its_lock(launcher: Stigmer) -> None:
+    """Whoever then deletes the home, or counts processes, must find none."""
     lock = launcher.home / "run" / "supervisor.lock"
     lock.parent.mkdir(parents=True)
     with launcher.spawn(sys.executable, "-S", "-c", LINGERING_SUPERVISOR, str(lock), "0.5") as supervisor:

@@ -29,7 +29,7 @@ def _used(running: Stigmer) -> Stigmer:
 
 
 @pytest.mark.parametrize("name", ["run", "logs"])
-def test_a_missing_directory_is_made_anew(used: Stigmer, name: str) -> None:
+def test_a_missing_directory_is_created_again(used: Stigmer, name: str) -> None:
     shutil.rmtree(used.home / name)
     used.started()
     assert "everything: running" in used.log("supervisor")

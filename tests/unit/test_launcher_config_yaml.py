@@ -164,7 +164,7 @@ WORDS = st.sampled_from([*MARKS, *SPACED])
 
 
 @given(st.lists(WORDS, max_size=12).map("".join))
-def test_whatever_is_accepted_means_what_a_complete_parser_reads(text: str) -> None:
+def test_accepted_files_mean_what_a_complete_parser_reads(text: str) -> None:
     """The subset may refuse more than YAML does; it never reads something else."""
     try:
         lines = yaml_subset.parse(text)

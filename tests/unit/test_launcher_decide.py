@@ -21,7 +21,7 @@ def test_a_service_starts_as_soon_as_what_it_needs_is_ready() -> None:
 
 
 def test_a_crash_during_the_start_stops_everything_and_names_the_service() -> None:
-    """No second try while somebody waits for the answer; it stays `failed`, so that its error can be read afterwards."""
+    """There is no second try while a command waits; it stays `failed`, so that its error can be read afterwards."""
     history = History()
     history.at(100.4, Ready("temporal"))
     assert history.at(100.6, crashed("agents")) == (terminate("flows"),)

@@ -19,8 +19,8 @@ from support.histories import EXTERNAL, PLANS, History, crashed, ended, kill, ki
 # --- everything --------------------------------------------------------------------------------------------------------
 
 
-def test_stopping_goes_by_the_stop_order_and_waits_for_each() -> None:
-    """Temporal last, and nobody before those above it are gone."""
+def test_stopping_follows_the_stop_order_and_waits_for_each() -> None:
+    """Temporal comes last, after all services above it have ended."""
     history = History().started()
     history.at(200.0, StopRequested())
     for count, name in enumerate(("flows", "agents", "server", "temporal"), 1):

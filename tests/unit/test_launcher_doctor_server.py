@@ -69,7 +69,7 @@ def test_a_port_of_another_program_is_a_problem_that_names_its_owner_and_a_free_
     assert found(report, "Ports", "temporal").text == f"{free}: free"
 
 
-def test_a_running_servers_ports_are_ours_and_one_nobody_listens_on_is_a_warning(
+def test_a_running_servers_ports_are_ours_and_one_without_a_listener_is_a_warning(
     keg: Path, places: Places, port: int, supervised: None
 ) -> None:
     written(places, ports={"server": port, "temporal": free_ports(1)[0]})

@@ -50,7 +50,7 @@ def test_the_old_keg_is_not_needed_once_the_components_are_there(keg: Path, plac
 
 
 def test_a_home_may_be_a_link_and_may_be_moved(keg: Path, tmp_path: Path) -> None:
-    """`bin` leads to its version by a relative way."""
+    """`bin` is a relative link to its version."""
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to("real")
     put(keg, find_places({"STIGMER_HOME": str(tmp_path / "link")}))

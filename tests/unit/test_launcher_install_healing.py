@@ -155,8 +155,8 @@ def test_a_damaged_file_of_the_old_version_is_not_taken_over(keg: Path, places: 
         *(f'{{"%s": {files}}}' for files in ("[]", '[".version"]', "null", "{}")),
     ],
 )
-def test_a_stamp_that_cannot_be_read_means_that_nothing_is_trusted(keg: Path, places: Places, content: str) -> None:
-    """A power cut or a hand may leave any of these."""
+def test_without_a_readable_manifest_no_file_is_trusted(keg: Path, places: Places, content: str) -> None:
+    """A power failure or a user may leave any of these."""
     put(keg, places, methods=COPY)
     damage_by_writing(Path(places.bin, "temporal"))
     Path(places.bin, ".stamp").write_text(content.replace("%s", Path(places.bin).resolve().name))
@@ -165,8 +165,8 @@ def test_a_stamp_that_cannot_be_read_means_that_nothing_is_trusted(keg: Path, pl
 
 
 @pytest.mark.parametrize("kept", range(8))
-def test_a_stamp_cut_after_any_line_is_made_again(keg: Path, places: Places, kept: int) -> None:
-    """What a power cut leaves of it must not pass for all of it."""
+def test_a_truncated_manifest_is_written_again(keg: Path, places: Places, kept: int) -> None:
+    """After a power failure, a part of it must not be taken for all of it."""
     put(keg, places)
     stamp = Path(places.bin, ".stamp")
     whole = stamp.read_text(encoding="utf-8")

@@ -99,7 +99,7 @@ def test_a_directory_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("use", [locks.try_acquire, locks.holder])
-def test_a_lock_that_cannot_be_opened_is_explained_by_what_the_system_says(
+def test_a_lock_that_cannot_be_opened_is_explained_by_the_system_error(
     tmp_path: Path, use: Callable[[str], object]
 ) -> None:
     """Whoever asked for its holder was once told that it may not be written."""

@@ -89,7 +89,7 @@ def test_a_line_that_never_ends_is_cut_and_not_in_the_middle_of_a_key(tmp_path: 
 
 
 def test_a_key_that_is_not_utf_8_is_redacted_too(tmp_path: Path) -> None:
-    """The environment holds bytes, and Python those that are no text as surrogates."""
+    """The environment holds bytes; Python represents those that are not UTF-8 as surrogates."""
     key = b"\xff\xfe" + KEY.encode()
     log(tmp_path, os.fsdecode(key)).write(b"the key is " + key + b"\n")
     assert plain(tmp_path / "a.log") == ["the key is [redacted]"]

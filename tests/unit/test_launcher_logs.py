@@ -149,7 +149,7 @@ def test_the_last_lines_reach_back_into_rotated_files(tmp_path: Path) -> None:
     assert shown(tmp_path, "--since", "1970-01-01T00:00:20Z", "-n", "2").split() == NUMBERS[98:]
 
 
-def test_a_rotated_file_that_somebody_removed_hides_neither_what_came_before_nor_after(tmp_path: Path) -> None:
+def test_a_rotated_file_that_was_removed_hides_no_other_lines(tmp_path: Path) -> None:
     write_log(tmp_path, "a", NUMBERS, max_bytes=1000)
     kept = [file.read_text().split()[1::2] for file in (tmp_path / "logs/a.log.2", tmp_path / "logs/a.log")]
     (tmp_path / "logs/a.log.1").unlink()
@@ -275,7 +275,7 @@ def test_following_misses_no_line_that_is_written_just_before_a_rotation(
     assert came == lines
 
 
-def test_following_shows_whole_lines_and_begins_again_when_somebody_empties_a_file(tmp_path: Path) -> None:
+def test_following_shows_whole_lines_and_begins_again_when_a_file_is_truncated(tmp_path: Path) -> None:
     path = tmp_path / "a.log"
     path.write_text("whole\nhal", encoding="utf-8")
     tail = Tail("a", str(tmp_path))

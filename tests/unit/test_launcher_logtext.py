@@ -78,7 +78,7 @@ def test_colours_are_kept_on_request_and_end_with_the_line() -> None:
 def test_a_line_is_shown_as_a_terminal_leaves_it_without_its_control_sequences(
     printed: str | bytes, shown: str
 ) -> None:
-    """Of a progress line the last state; bytes that are no text are escaped. Also where colours are kept."""
+    """Only the last state of a progress line; bytes that are not UTF-8 are escaped. Also where colours are kept."""
     assert readable(printed) == shown
     assert readable(printed, colours=True) == shown
 

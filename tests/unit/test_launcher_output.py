@@ -27,7 +27,9 @@ UTF8 = {"TERM": "xterm-256color", "LANG": "en_US.UTF-8"}
         ({"LANG": "en_US.UTF-8"}, False, False, False),
     ],
 )
-def test_a_terminal_shows_what_it_can(environ: dict[str, str], *, live: bool, colour: bool, unicode: bool) -> None:
+def test_output_uses_what_the_terminal_supports(
+    environ: dict[str, str], *, live: bool, colour: bool, unicode: bool
+) -> None:
     """And what its user wants: NO_COLOR, a dumb terminal, a locale without UTF-8."""
     controller, descriptor = pty.openpty()
     with os.fdopen(descriptor, "w", encoding="utf-8") as screen:

@@ -92,7 +92,7 @@ def test_a_process_is_identified_by_its_start_to_the_microsecond(answers: Answer
     assert darwin.start_time(78) == "", "nothing is filled in for a number nobody has, or only a zombie has"
 
 
-def test_the_processor_time_is_told_in_two_fields(answers: Answers) -> None:
+def test_the_processor_time_is_the_sum_of_two_fields(answers: Answers) -> None:
     """Source: struct proc_taskinfo of <sys/proc_info.h>."""
     answers["proc_pidinfo", 77, 4, 0] = struct.pack("=4Q64x", 1, 2, 30, 400)
     assert darwin.processor_time(77) == 430.0

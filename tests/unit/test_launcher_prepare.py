@@ -65,7 +65,7 @@ def test_services_get_a_user_even_if_the_environment_has_none(
     assert {service.environment["USER"] for service in services} == {user}
 
 
-def test_a_preparation_makes_the_settings_file_and_the_directories_that_services_write_to(tmp_path: Path) -> None:
+def test_a_preparation_creates_config_yaml_and_the_directories_that_services_write_to(tmp_path: Path) -> None:
     """Temporal opens a file in a directory that must be there."""
     told = part(
         "one",
@@ -80,7 +80,7 @@ def test_a_preparation_makes_the_settings_file_and_the_directories_that_services
     assert not (tmp_path / "homeish").exists()
 
 
-def test_a_search_path_that_begins_in_the_home_makes_no_directory(tmp_path: Path) -> None:
+def test_a_search_path_that_begins_in_the_home_creates_no_directory(tmp_path: Path) -> None:
     """Services see the user's PATH, which names no file: `bin:/usr` was made once."""
     home = tmp_path / "home"
     launch = prepared(tmp_path, environ={"PATH": f"{home}/bin:/usr/bin:/bin"})

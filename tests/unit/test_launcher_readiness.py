@@ -74,7 +74,7 @@ def address_of(listener: socket.socket) -> str:
     return f"127.0.0.1:{listener.getsockname()[1]}"
 
 
-def test_a_port_that_is_only_open_is_no_proof_of_a_server(listener: socket.socket) -> None:
+def test_an_open_port_alone_does_not_prove_a_server(listener: socket.socket) -> None:
     """Upstream took a TCP connection for readiness, and met connection errors on slow machines."""
     probe = Probe([(address_of(listener), readiness.HANDSHAKE)], time.monotonic())
     turns = iter(range(20))
@@ -296,7 +296,7 @@ def test_calls_that_are_made_once_are_waited_for() -> None:
         assert refusal is None
 
 
-def test_calls_are_given_up_when_nobody_answers_or_listens(listener: socket.socket) -> None:
+def test_calls_fail_when_a_server_does_not_answer_or_listen(listener: socket.socket) -> None:
     with pytest.raises(TimeoutError, match=rf"{address_of(listener)} did not answer within 0\.05 s"):
         ask(address_of(listener), (("/x.Y/Run", b""),), 0.05)
     with pytest.raises(OSError, match="connect"):

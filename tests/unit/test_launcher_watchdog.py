@@ -97,7 +97,7 @@ def test_the_watchdog_holds_its_lock_until_it_has_finished(tmp_path: Path) -> No
 
 
 def test_a_watchdog_that_is_stopped_ends_no_service(tmp_path: Path) -> None:
-    """The supervisor has stopped its services itself; a pid may be somebody else's by now."""
+    """The supervisor has stopped its services itself, and their pids may have been reused."""
     with service("sleep 60") as somebody:
         end_of_supervisor(tmp_path / "lock", member(somebody), how="watchdog.stop()")
         assert locks.holder(str(tmp_path / "lock")) == 0
@@ -141,14 +141,14 @@ def test_a_service_taken_from_the_watch_is_not_ended(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_watchdog_does_its_work_whatever_signals_there_were(tmp_path: Path, meanwhile: str) -> None:
+def test_a_watchdog_survives_stop_signals(tmp_path: Path, meanwhile: str) -> None:
     with service("sleep 60") as somebody:
         end_of_supervisor(tmp_path / "lock", member(somebody), how=f"{meanwhile}; {KILLED}")
         assert somebody.wait(10) == -signal.SIGTERM
 
 
 def test_the_watchdog_keeps_no_pipe_of_the_supervisor_open(tmp_path: Path) -> None:
-    """Otherwise a service would never learn that nobody reads its output any more."""
+    """Otherwise a service would not notice that its output is no longer read."""
     how = "reader, writer = os.pipe(); watchdog.start(); print(watchdog.pid, flush=True); time.sleep(60)"
     with supervisor(tmp_path / "lock", how=how) as process:
         read_line(process)
