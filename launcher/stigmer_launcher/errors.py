@@ -68,7 +68,7 @@ class ConfigError(LauncherError):
 
 
 class PortError(LauncherError):
-    """Another process listens on a port."""
+    """Another process listens on a port, or this user has no permission to do so."""
 
     remedy = "stop the process that owns it, or move ours with `--port` or `stigmer config set ports.NAME NUMBER`"
 

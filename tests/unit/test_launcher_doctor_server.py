@@ -63,10 +63,23 @@ def test_a_port_of_another_program_is_a_problem_that_names_its_owner_and_a_free_
     report = look(build_libexec(tmp_path, (part("a", ports=(("server", port), ("temporal", free))),)), places)
     finding = found(report, "Ports", "server")
     assert finding.level == PROBLEM
-    assert finding.text.startswith(f"{port}: ")
-    assert f"(pid {os.getpid()}), not ours" in finding.text
+    assert finding.text.startswith(f"port {port} (server) is taken by ")
+    assert f"(process {os.getpid()})" in finding.text
     assert "stigmer config set ports.server" in finding.remedy
     assert found(report, "Ports", "temporal").text == f"{free}: free"
+
+
+def test_a_port_that_is_taken_without_a_listener_is_a_problem_with_the_commands_that_choose_another(
+    tmp_path: Path, places: Places
+) -> None:
+    """An outgoing connection may have it."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        number = taken.getsockname()[1]
+        report = look(build_libexec(tmp_path, (part("a", ports=(("server", number),)),)), places)
+    finding = found(report, "Ports", "server")
+    assert (finding.level, finding.text) == (PROBLEM, f"port {number} (server) is taken")
+    assert "`stigmer config set ports.server NUMBER`" in finding.remedy
 
 
 def test_a_running_servers_ports_are_ours_and_one_without_a_listener_is_a_warning(
@@ -107,13 +120,13 @@ def test_ports_that_cannot_be_read_are_reported_as_not_checked(
 
 
 def test_a_port_of_another_user_is_not_taken_for_that_of_a_service_that_failed(
-    keg: Path, places: Places, supervised: None, monkeypatch: pytest.MonkeyPatch
+    keg: Path, places: Places, port: int, supervised: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither has a pid that we could know."""
-    monkeypatch.setattr(ports, "port_owner", lambda _: ports.Listener(0, 7233, b""))
-    written(places, FAILED, ports={"server": 7234})
+    monkeypatch.setattr(ports, "port_owner", lambda _: ports.Listener(0, port, b""))
+    written(places, FAILED, ports={"server": port})
     finding = found(look(keg, places), "Ports", "server")
-    assert (finding.level, finding.text) == (PROBLEM, "7234: a process of user root, not ours")
+    assert (finding.level, finding.text) == (PROBLEM, f"port {port} (server) is taken by a process of user root")
 
 
 # --- the server ------------------------------------------------------------------------------------------------------------

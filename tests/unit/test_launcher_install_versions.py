@@ -76,14 +76,14 @@ def test_the_bin_of_an_earlier_stigmer_is_moved_aside_and_kept(keg: Path, places
     Path(places.bin).mkdir(parents=True)
     Path(places.bin, "temporal").write_text("downloaded")
     installed = put(keg, places)
-    assert Path(f"{places.bin}.before-{installed.id}", "temporal").read_text() == "downloaded"
+    assert Path(f"{places.bin}.before-{installed.id}-1", "temporal").read_text() == "downloaded"
 
 
 @pytest.mark.parametrize("link", ["/elsewhere", "nowhere/x"])
 def test_a_link_at_bin_that_is_not_ours_is_moved_aside_and_kept(keg: Path, places: Places, link: str) -> None:
     Path(places.home).mkdir()
     Path(places.bin).symlink_to(link)
-    for name in ("", "-2"):
+    for name in ("-1", "-2"):
         installed = put(keg, places)
         assert str(Path(f"{places.bin}.before-{installed.id}{name}").readlink()) == link
         Path(places.bin).unlink()

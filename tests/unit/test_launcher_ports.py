@@ -102,6 +102,24 @@ def test_a_port_of_another_user_is_reported_with_the_users_name() -> None:
         assert shown == "0 a process of user root\n"
 
 
+@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="needs root on Linux to be another user")
+def test_a_port_that_only_root_may_listen_on_is_refused_with_the_command_that_chooses_another() -> None:
+    if Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text() == "0\n":
+        pytest.skip("every user may listen on every port")
+    program = (
+        f"import os, sys; sys.path.insert(0, {str(Path(ports.__file__).parents[2])!r})\n"
+        "from stigmer_launcher.system import ports\n"
+        "ports.port_owner(1); ports.is_free(1); import glob, pwd  # what lies in the tester's home is loaded before it is out of reach\n"
+        "os.setuid(65534)\n"
+        "try:\n    ports.require_free({'server': 1})\n"
+        "except ports.PortError as error:\n    print(error, error.remedy, sep='\\n')\n"
+    )
+    shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    problem, remedy = shown.splitlines()
+    assert problem == "no permission to listen on port 1 (server)"
+    assert remedy.startswith("use another port: `stigmer server --port server=NUMBER`")
+
+
 @pytest.mark.parametrize(
     ("address", "loopback"),
     [

@@ -6,7 +6,8 @@ import time
 from collections.abc import Iterator
 from ipaddress import ip_address
 
-from stigmer_launcher.doctor.findings import NOTE, OK, PROBLEM, WARNING, DoctorContext, Finding
+from stigmer_launcher.doctor.findings import NOTE, OK, PROBLEM, WARNING, DoctorContext, Finding, problem
+from stigmer_launcher.errors import PortError
 from stigmer_launcher.launch import database, environment
 from stigmer_launcher.readiness import channel, checks
 from stigmer_launcher.supervise import leftovers, logfile, phases, state
@@ -119,17 +120,16 @@ def _service(context: DoctorContext, service: state.ServiceSnapshot) -> Iterator
 
 
 def _port(context: DoctorContext, name: str, number: int) -> Finding:
-    if (owner := ports.port_owner(number)) is None:
-        if not ports.is_free(number):
-            return Finding(name, PROBLEM, f"{number}: taken, owner unknown")
-        if context.supervisor_pid and context.snapshot.state == phases.RUNNING:
-            return Finding(name, WARNING, f"{number}: no listener, although the server runs")
-        return Finding(name, OK, f"{number}: free")
-    whose = f"{number}: {owner.name}" + (f" (pid {owner.pid})" if owner.pid else "")
-    if _service_of(context, owner.pid):
-        return Finding(name, OK, f"{whose}, ours" + ("" if context.supervisor_pid else ", left by a killed server"))
-    remedy = f"stop it, or move ours: `stigmer config set ports.{name} NUMBER`"
-    return Finding(name, PROBLEM, f"{whose}, not ours", remedy)
+    if (owner := ports.port_owner(number)) and _service_of(context, owner.pid):
+        whose = "ours" if context.supervisor_pid else "ours, left by a killed server"
+        return Finding(name, OK, f"{number}: {owner.name} (pid {owner.pid}), {whose}")
+    try:
+        ports.require_free({name: number})
+    except PortError as error:
+        return problem(name, error)
+    if context.supervisor_pid and context.snapshot.state == phases.RUNNING:
+        return Finding(name, WARNING, f"{number}: no listener, although the server runs")
+    return Finding(name, OK, f"{number}: free")
 
 
 def _service_of(context: DoctorContext, pid: int) -> str:

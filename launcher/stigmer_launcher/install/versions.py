@@ -3,13 +3,12 @@
 Names that begin with a dot are unfinished installations or removals; the holder of the install lock may delete them.
 """
 
-import itertools
 import os
 from collections.abc import Iterable
 from contextlib import suppress
 
 from stigmer_launcher.install.manifest import VERSION_FILE
-from stigmer_launcher.system.places import Places
+from stigmer_launcher.system.places import Places, free_name
 
 
 def directory_of(places: Places, version_id: str) -> str:
@@ -27,13 +26,10 @@ def current(places: Places) -> str:
 
 def switch(places: Places, version_id: str) -> None:
     """Link `bin` to a version, by one rename. A `bin` of an earlier Stigmer is moved aside, not removed."""
-    replaced = current(places)
-    if replaced == version_id:
+    if (replaced := current(places)) == version_id:
         return
     if os.path.lexists(places.bin) and not replaced:
-        kept = f"{places.bin}.before-{version_id}"
-        names = (kept if number == 1 else f"{kept}-{number}" for number in itertools.count(1))
-        os.rename(places.bin, next(name for name in names if not os.path.lexists(name)))
+        os.rename(places.bin, free_name(f"{places.bin}.before-{version_id}"))
     os.symlink(os.path.join(os.path.basename(places.versions), version_id), f"{places.bin}.new")
     os.rename(f"{places.bin}.new", places.bin)
 

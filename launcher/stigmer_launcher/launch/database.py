@@ -13,10 +13,10 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from enum import Enum
-from itertools import count, islice, pairwise
+from itertools import islice, pairwise
 
 from stigmer_launcher.errors import HomeError, LauncherError
-from stigmer_launcher.system.places import explain
+from stigmer_launcher.system.places import explain, free_name
 
 _OPTION = "--db-filename"
 _SIDE_FILES = ("-shm", "-wal", "-journal", "")
@@ -75,7 +75,7 @@ def require_usable(path: str, report: Callable[[str], None]) -> None:
 def remedy_for(path: str) -> str:
     """Return the remedy for a damaged database; it moves the whole directory, since the journal belongs to the database."""
     folder = os.path.dirname(path)
-    command = shlex.join(("mv", folder, _free_name(f"{folder}.damaged")))
+    command = shlex.join(("mv", folder, free_name(f"{folder}.damaged")))
     return f"restore it from a backup, or set it aside and start with an empty history: `{command}`"
 
 
@@ -171,7 +171,7 @@ def _journal_pages(journal: bytes, sector: int, size: int) -> Iterator[tuple[int
 
 def _set_aside(path: str) -> str:
     """Rename a database and the files SQLite keeps beside it; return its new path."""
-    kept = _free_name(f"{path}.unfinished")
+    kept = free_name(f"{path}.unfinished")
     try:
         for side in _SIDE_FILES:
             if os.path.lexists(path + side):
@@ -179,7 +179,3 @@ def _set_aside(path: str) -> str:
     except OSError as error:
         raise explain(error, os.path.dirname(path)) from error
     return kept
-
-
-def _free_name(wanted: str) -> str:
-    return next(name for number in count(1) if not os.path.lexists(name := f"{wanted}-{number}"))

@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from itertools import count
 from typing import NamedTuple
 
 from stigmer_launcher.errors import HomeError, KegError
@@ -136,6 +137,11 @@ def unwritable(path: str, home: str, *, read_only: bool = False) -> HomeError:
         return HomeError(text, f"run `{command}`, {ANOTHER_DISK}")
     command = f'{"chown -R" if has_home else "install -d -o"} "$(id -un)" {shlex.quote(home)}'
     return HomeError(f"{text}: it belongs to user {user_name(owner)}", f"run `sudo {command}`, {ANOTHER_DISK}")
+
+
+def free_name(wanted: str) -> str:
+    """Return the path with the first number for which nothing exists there."""
+    return next(name for number in count(1) if not os.path.lexists(name := f"{wanted}-{number}"))
 
 
 def user_name(uid: int) -> str:

@@ -13,8 +13,9 @@ from stigmer_launcher.system import process
 from stigmer_launcher.system.places import user_name
 
 _LISTEN = "0A"  # TCP_LISTEN in /proc/net/tcp
-# Only bound. On Linux a wildcard conflicts with a listener on any address, on macOS only with another wildcard.
-_ADDRESSES = ("127.0.0.1", "0.0.0.0", "::1", "::")  # noqa: S104
+# Only bound. A wildcard conflicts with listeners on any address on Linux, on macOS with wildcards alone and needs no privilege.
+_IN_USE = (errno.EADDRINUSE,)  # with an error that is not listed, this machine has no such family or address
+_OBSTACLES = {"0.0.0.0": (*_IN_USE, errno.EACCES), "127.0.0.1": _IN_USE, "::1": _IN_USE, "::": _IN_USE}  # noqa: S104
 _MAPPED = bytes(10) + b"\xff\xff"  # the prefix of IPv4-mapped IPv6 addresses
 _IPV6_LOOPBACK = bytes(15) + b"\1"
 _POLL_INTERVAL = 0.01  # seconds
@@ -47,10 +48,10 @@ class Listener(NamedTuple):
 
 def is_free(port: int) -> bool:
     """Return whether a service could listen on `port`, and `localhost` would lead to no other listener."""
-    return not any(_is_taken(address, port) for address in _ADDRESSES)
+    return not any(_bind_error(address, port) for address in _OBSTACLES)
 
 
-def _is_taken(address: str, port: int) -> bool:
+def _bind_error(address: str, port: int) -> int | None:
     import socket
 
     is_ipv6 = ":" in address
@@ -61,20 +62,21 @@ def _is_taken(address: str, port: int) -> bool:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((address, port))
     except OSError as error:
-        return error.errno == errno.EADDRINUSE  # otherwise this machine has no such family or address
-    return False
+        return error.errno if error.errno in _OBSTACLES[address] else None
+    return None
 
 
 def require_free(ports: Mapping[str, int]) -> None:
-    """Raise PortError when a process listens on one of these ports; the error names it."""
+    """Raise PortError when one of these ports is taken, by a process that the error names, or needs a privilege."""
     for name, number in ports.items():
         if is_free(number):
             continue
         owner = port_owner(number)
         by = f" by {owner.name}" + (f" (process {owner.pid})" if owner.pid else "") if owner else ""
-        remedy = f"stop that process, or use another port: `stigmer server --port {name}=NUMBER`, for good with "
-        remedy += f"`stigmer config set ports.{name} NUMBER`"
-        raise PortError(f"port {number} ({name}) is taken{by}", remedy)
+        remedy = f"use another port: `stigmer server --port {name}=NUMBER`, for good with `stigmer config set ports.{name} NUMBER`"
+        if errno.EACCES in {_bind_error(address, number) for address in _OBSTACLES}:
+            raise PortError(f"no permission to listen on port {number} ({name})", remedy)
+        raise PortError(f"port {number} ({name}) is taken{by}", f"stop that process, or {remedy}")
 
 
 def await_free(ports: Mapping[str, int], pause: Callable[[float], object] = time.sleep) -> None:
