@@ -127,4 +127,4 @@ def test_a_first_start_on_a_full_disk_says_so(tmp_path: Path) -> None:
     made.program[:0] = mount_command("size=3m", disk)
     done = made("server")
     assert done.code == 1
-    assert f"there is no space left in {made.home}" in done.err
+    assert f"{made.home} has 2 MB free, and databases and logs need 4 MB" in done.err

@@ -119,7 +119,8 @@ class _Installer(NamedTuple):
         kept: Collection[FileEntry] = ()
         if methods[0] is filecopy.copy:
             kept = {entry for entry in files if not manifest.flaw(f"{previous}/{entry.path}", entry)}
-            preflight.require_space(self.places.versions, sum(entry.size for entry in files if entry not in kept))
+            size = sum(entry.size for entry in files if entry not in kept)
+            preflight.require_space(self.places.versions, size, "the components")
         fingerprints: dict[str, int] = {}
         folders = {""}
         with _open_directory(self.keg.libexec) as libexec, _open_directory(self._staging) as target:

@@ -9,8 +9,7 @@ from stigmer_launcher.system.machine import binary_target, this_target
 from stigmer_launcher.system.places import ANOTHER_DISK
 
 _RESERVE = 1 << 20  # bytes for directories and the manifest
-_START_SPACE = 4 << 20  # bytes for the databases and logs of a first start
-_FREE_SOME = f"free some space there, {ANOTHER_DISK}"
+START_SPACE = 3 << 20  # bytes for the databases and logs of a first start
 
 
 def require_exec(directory: str) -> None:
@@ -26,19 +25,12 @@ def require_exec(directory: str) -> None:
         raise HomeError(f"{directory} is on a file system mounted noexec: programs there cannot be started", remedy)
 
 
-def require_space(directory: str, needed: int) -> None:
-    """Raise HomeError when fewer than `needed` bytes are free for this user."""
+def require_space(directory: str, needed: int, purpose: str) -> None:
+    """Raise HomeError when fewer bytes are free for this user than are `needed` for a `purpose`, and a reserve."""
     free, needed = free_space(directory), needed + _RESERVE
     if free < needed:
-        text = f"{directory} has {free >> 20} MB free, and the components need {-(-needed >> 20)} MB"
-        raise HomeError(text, _FREE_SOME)
-
-
-def require_start_space(directory: str) -> None:
-    """Raise HomeError when there is no space for the databases and logs that services create at a start."""
-    if (free := free_space(directory)) < _START_SPACE:
-        text = f"there is no space left in {directory}: {free >> 10} kB free, and a start needs {_START_SPACE >> 20} MB"
-        raise HomeError(text, _FREE_SOME)
+        text = f"{directory} has {free >> 20} MB free, and {purpose} need {-(-needed >> 20)} MB"
+        raise HomeError(text, f"free some space there, {ANOTHER_DISK}")
 
 
 def free_space(directory: str) -> int:

@@ -11,7 +11,7 @@ from stigmer_launcher.config.llm import Llm, ask_terminal, find_llm, require_key
 from stigmer_launcher.install import versions
 from stigmer_launcher.install.install import install
 from stigmer_launcher.install.payload import Component, Keg, Payload, Proof, read_keg
-from stigmer_launcher.install.preflight import require_start_space
+from stigmer_launcher.install.preflight import START_SPACE, require_space
 from stigmer_launcher.launch import environment
 from stigmer_launcher.launch.database import named_database
 from stigmer_launcher.launch.environment import ServiceCommand
@@ -51,7 +51,7 @@ def prepare(
         report(f"Created {places.config}")
     directories = (directory for service in launch.services.values() for directory in service.directories)
     prepare_home(places.home, places.logs, *directories)
-    require_start_space(places.home)
+    require_space(places.home, START_SPACE, "databases and logs")
     return launch, installed
 
 
