@@ -1,5 +1,7 @@
 """The launcher's errors. `main` prints `Error: …` and `Hint: …` on stderr and exits with the code (see `grammar`)."""
 
+EXTERNAL = "start that Temporal, or correct TEMPORAL_NAMESPACE or its address, which `stigmer config list` shows"
+
 
 class LauncherError(Exception):
     """A failure: the message says what happened, `remedy` what the user can do about it."""

@@ -251,6 +251,44 @@ def test_an_external_temporal_that_does_not_answer_is_a_problem(keg: Path, place
     assert finding.text.startswith(f"at {address}, not ours: ")
 
 
+@pytest.mark.parametrize(
+    ("ports_of_ours", "environ", "text", "remedy"),
+    [
+        ({"temporal": 7233}, {"TEMPORAL_SERVICE_ADDRESS": "there:1"}, "at {}: ", "`stigmer server restart temporal`"),
+        ({"server": 7234}, {}, "at {}, not ours: ", "start that Temporal"),
+    ],
+    ids=["ours", "external"],
+)
+@pytest.mark.usefixtures("supervised")
+def test_whose_temporal_a_running_server_uses_is_its_own_affair_and_not_that_of_this_shell(
+    keg: Path,
+    places: Places,
+    ports_of_ours: Mapping[str, int],
+    environ: Mapping[str, str],
+    text: str,
+    remedy: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(server, "_TIMEOUT", 0.0)
+    address = f"127.0.0.1:{free_ports(1)[0]}"
+    written(places, ports=ports_of_ours, temporal=address)
+    finding = found(look(keg, places, environ), "Temporal", "server")
+    assert finding.text.startswith(text.format(address))
+    assert remedy in finding.remedy
+
+
+@pytest.mark.parametrize("namespace", ["theirs", "\ud800"])
+def test_an_external_temporal_is_asked_about_the_namespace_that_a_start_would_use(
+    keg: Path, places: Places, monkeypatch: pytest.MonkeyPatch, namespace: str
+) -> None:
+    monkeypatch.setattr(server, "_TIMEOUT", 0.0)
+    monkeypatch.setattr(channel, "ask", lambda *_: [grpc.encode({1: 1}), None])
+    environ = {"TEMPORAL_SERVICE_ADDRESS": "there:1", "TEMPORAL_NAMESPACE": namespace}
+    finding = found(look(keg, places, environ), "Temporal", "server")
+    assert finding.level == PROBLEM
+    assert "namespace 'theirs' cannot be used yet" in finding.text or "surrogates not allowed" in finding.text
+
+
 def test_a_temporal_that_is_starting_is_asked_again(keg: Path, places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
     serving = grpc.encode({1: 1})
     outcomes = iter([ConnectionRefusedError(111, "cannot connect"), [None, b""], [serving, None], [serving, b""]])
@@ -282,7 +320,8 @@ def test_an_invalid_address_in_the_state_file_is_a_problem(
     places_run = Path(places.run)
     places_run.mkdir(parents=True)
     with locks.acquire(str(places_run / "supervisor.lock"), 1.0):
-        write_state(places, {"format": 1, "supervisor_pid": os.getpid(), "state": "running", "temporal": address})
+        state = {"format": 1, "supervisor_pid": os.getpid(), "state": "running", "ports": {"temporal": 7233}}
+        write_state(places, {**state, "temporal": address})
         finding = found(look(keg, places), "Temporal", "server")
     assert finding.level == PROBLEM
     assert "`stigmer server restart temporal`" in finding.remedy  # what helps when it is ours

@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
+from stigmer_launcher.cli.commands.services import require_running
 from stigmer_launcher.cli.commands.start import Progress
 from stigmer_launcher.cli.terminal import Terminal, duration, terminal_of
-from stigmer_launcher.errors import LauncherError, StartError
+from stigmer_launcher.errors import EXTERNAL, DegradedError, LauncherError, StartError
 from stigmer_launcher.supervise import phases
+from stigmer_launcher.supervise.state import ServiceSnapshot
 
 UTF8 = {"TERM": "xterm-256color", "LANG": "en_US.UTF-8"}
 
@@ -120,6 +122,20 @@ def test_a_failed_start_names_the_service_its_last_lines_and_the_remedy(lines: t
     assert str(caught.value) == f"b exited with status 1{shown}"
     assert caught.value.exit_code == 1
     assert "stigmer server logs" in caught.value.remedy
+
+
+def test_an_external_service_that_fails_a_start_has_no_log_to_read() -> None:
+    with pytest.raises(StartError) as caught:
+        follow(service("b", "failed", "was not ready within 60 s") | {"log": ""})
+    assert (str(caught.value), caught.value.remedy) == ("b was not ready within 60 s", EXTERNAL)
+
+
+@pytest.mark.parametrize(("managed", "remedy"), [(False, EXTERNAL), (True, "`stigmer server restart a`")])
+def test_only_a_service_of_our_own_is_to_be_restarted(*, managed: bool, remedy: str) -> None:
+    with pytest.raises(DegradedError) as caught:
+        require_running([ServiceSnapshot("a", phases.DEGRADED, managed=managed, lacking="no answer")])
+    assert str(caught.value) == "a is degraded: no answer"
+    assert remedy in caught.value.remedy
 
 
 @pytest.mark.parametrize("before", [(), (RUNS,)], ids=["while it starts", "in the foreground"])

@@ -115,7 +115,9 @@ def test_the_event_of_a_failure_has_the_last_lines_and_that_of_a_degraded_servic
         (failed._replace(error=""), "", []),
     ):
         change = describe_change(service, server)
-        assert (change["error"], change["lines"]) == (error, lines)
+        assert (change["error"], change["lines"], change["log"]) == (error, lines, server.log.path)
+    external = failed._replace(plan=failed.plan._replace(managed=False))
+    assert describe_change(external, server)["log"] == ""
 
 
 @pytest.fixture

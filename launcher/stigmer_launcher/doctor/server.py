@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from ipaddress import ip_address
 
 from stigmer_launcher.doctor.findings import NOTE, OK, PROBLEM, WARNING, DoctorContext, Finding, problem
-from stigmer_launcher.errors import PortError
+from stigmer_launcher.errors import EXTERNAL, PortError
 from stigmer_launcher.launch import database, environment
 from stigmer_launcher.readiness import channel, checks
 from stigmer_launcher.supervise import leftovers, logfile, phases, state
@@ -70,15 +70,16 @@ def check_exposure(context: DoctorContext) -> Iterator[Finding]:
 
 
 def check_temporal(context: DoctorContext) -> Iterator[Finding]:
-    """Check that Temporal serves: the running one, or the external one that is configured."""
-    components = context.keg.payload.components if context.keg else ()
+    """Check that Temporal serves: that of the running server, or the external one that a start would use."""
+    running, components = context.supervisor_pid, context.keg.payload.components if context.keg else ()
     external = environment.external_address(components, context.config, context.environ)
-    running = context.snapshot.temporal if context.supervisor_pid else ""
-    whose = f"at {running or external}" + (", not ours" if external else "")
-    if not (running or external):
+    address = context.snapshot.temporal if running else external
+    is_ours = "temporal" in context.snapshot.ports if running else not external
+    whose = f"at {address}" + ("" if is_ours else ", not ours")
+    if not address:
         yield Finding("server", OK, "ours, started with the server")
-    elif reason := _why_not_serving(running or external):
-        remedy = "restart ours: `stigmer server restart temporal`; start another one, or correct its address"
+    elif reason := _why_not_serving(address, "" if is_ours else context.environ.get("TEMPORAL_NAMESPACE", "")):
+        remedy = "run `stigmer server restart temporal`" if is_ours else EXTERNAL
         yield Finding("server", PROBLEM, f"{whose}: {reason}", remedy)
     else:
         yield Finding("server", OK, f"{whose}, serves")
@@ -142,14 +143,14 @@ def _service_of(context: DoctorContext, pid: int) -> str:
     return next((each.name for each in candidates if each.pid in (pid, group)), "")
 
 
-def _why_not_serving(address: str) -> str:
+def _why_not_serving(address: str, namespace: str) -> str:
     """Say why Temporal does not serve, empty when it does; it is asked repeatedly, since it may be starting."""
-    check = checks.temporal("default", "doctor")
     deadline = time.monotonic() + _TIMEOUT
     while True:
         try:
+            check = checks.temporal(namespace or "default", "doctor")
             reason = check.judge(channel.ask(address, check.questions, _TIMEOUT))
-        except (OSError, ValueError) as error:  # the state file may hold any text
+        except (OSError, ValueError) as error:  # the state file or the variable may hold any text
             reason = getattr(error, "strerror", None) or str(error)
         if not reason or time.monotonic() > deadline:
             return reason

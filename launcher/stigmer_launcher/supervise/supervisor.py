@@ -234,5 +234,5 @@ def describe_change(service: lifecycle.Service, running: ServiceProcess) -> dict
         "pid": running.snapshot.pid,
         "error": f"does not answer: {service.not_ready_reason}" if hangs else service.error,
         "lines": lines,
-        "log": running.log.path,
+        "log": running.log.path if service.plan.managed else "",
     }

@@ -8,7 +8,7 @@ from stigmer_launcher.cli.commands import services, status, stop, version
 from stigmer_launcher.cli.parse import Invocation
 from stigmer_launcher.cli.terminal import Context, Terminal, columns
 from stigmer_launcher.config.schema import is_port
-from stigmer_launcher.errors import LauncherError, PortError, StartError, UsageError
+from stigmer_launcher.errors import EXTERNAL, LauncherError, PortError, StartError, UsageError
 from stigmer_launcher.launch.plan import Launch
 from stigmer_launcher.launch.prepare import prepare
 from stigmer_launcher.supervise import daemon, phases, state
@@ -202,6 +202,8 @@ class Progress:
         from stigmer_launcher.cli.logtext import readable  # its regular expressions cost a start that succeeds
 
         event = self._failure
+        if not event["log"]:
+            raise StartError(f"{event['service']} {event['error']}", EXTERNAL)
         lines = "".join(f"\n    {readable(line)}" for line in event["lines"])
         said = f"the end of {event['log']}:{lines}" if lines else f"it printed nothing to {event['log']}"
         raise StartError(f"{event['service']} {event['error']}\n  {said}")
