@@ -65,6 +65,19 @@ def test_services_get_a_user_even_if_the_environment_has_none(
     assert {service.environment["USER"] for service in services} == {user}
 
 
+@pytest.mark.parametrize(("uid", "home"), [(os.geteuid(), None), (54321, "home")])
+def test_services_get_a_home_where_neither_the_environment_nor_the_password_database_has_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uid: int, home: str | None
+) -> None:
+    """Temporal does not start without one."""
+    environ = dict(launcher_environment(build_libexec(tmp_path / "keg", fake_stack()), tmp_path / "home"))
+    del environ["HOME"]
+    monkeypatch.setattr(os, "geteuid", lambda: uid)
+    launch, _ = prepare(environ, {}, {}, lambda _: None)
+    found = {service.environment.get("HOME") for service in launch.services.values()}
+    assert found == {str(tmp_path / home) if home else None}
+
+
 def test_a_preparation_creates_config_yaml_and_the_directories_that_services_write_to(tmp_path: Path) -> None:
     """Temporal opens a file in a directory that must be there."""
     told = part(
