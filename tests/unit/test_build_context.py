@@ -43,6 +43,13 @@ def test_a_frozen_service_is_tried_in_its_own_environment_without_a_key(tmp_path
     assert not {"STIGMER_LLM_API_KEY", "STIGMER_LLM_MODEL"} & set(probe.environment), "empty variables are not set"
 
 
+def test_the_agent_runner_asks_no_proxy_for_the_server_of_this_machine() -> None:
+    """The core of gRPC takes the user's http_proxy also for localhost; Go's proxies never apply to it."""
+    environment = PARTS["agent-runner"].run.environment
+    host, _, _ = environment["STIGMER_BACKEND_ENDPOINT"].partition(":")
+    assert host in environment["no_grpc_proxy"].split(",")
+
+
 def test_a_service_that_neither_needs_temporal_nor_is_ready_by_it_is_tried_without(tmp_path: Path) -> None:
     part = PARTS["agent-runner"]
     run = dataclasses.replace(
