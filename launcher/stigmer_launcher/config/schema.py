@@ -35,7 +35,8 @@ def is_port(value: str) -> bool:
 
 def _is_address(value: str) -> bool:
     host, _, end = value.rpartition(":")
-    return host.isprintable() and bool(host) and not {"/", " "} & set(host) and is_port(end)
+    is_ipv6 = host[:1] + host[-1:] == "[]"
+    return host.isprintable() and bool(host) and not {*"/ "} & set(host) and is_ipv6 == (":" in host) and is_port(end)
 
 
 def _reader(expected: str, accepts: Callable[[str], bool], normalize: Callable[[str], str] = str) -> Reader:
@@ -56,7 +57,7 @@ read_text = _reader("UTF-8 text of printable characters", is_printable)
 read_flag = _reader("true or false", lambda value: value.lower() in ("true", "false"), str.lower)
 read_number = _reader("a whole number", is_number, lambda value: str(int(value)))
 read_port = _reader("1-65535", is_port, lambda value: str(int(value)))
-read_address = _reader("host:port, without a scheme", _is_address)
+read_address = _reader("host:port, without a scheme, an IPv6 address in brackets", _is_address)
 read_provider = _one_of("ollama", "anthropic", "openai")
 _LOCAL, _CLOUD = "backend.local", "backend.cloud"
 _SHIPPED = "the version is the one Stigmer ships; use `backend.local.temporal.address` for a Temporal of your own"

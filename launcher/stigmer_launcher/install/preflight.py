@@ -27,8 +27,7 @@ def require_exec(directory: str) -> None:
 
 def require_space(directory: str, needed: int, purpose: str) -> None:
     """Raise HomeError when fewer bytes are free for this user than are `needed` for a `purpose`, and a reserve."""
-    free, needed = free_space(directory), needed + _RESERVE
-    if free < needed:
+    if (free := free_space(directory)) < (needed := needed + _RESERVE):
         text = f"{directory} has {free >> 20} MB free, and {purpose} need {-(-needed >> 20)} MB"
         raise HomeError(text, f"free some space there, {ANOTHER_DISK}")
 
