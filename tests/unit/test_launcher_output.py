@@ -138,6 +138,12 @@ def test_only_a_service_of_our_own_is_to_be_restarted(*, managed: bool, remedy: 
     assert remedy in caught.value.remedy
 
 
+def test_a_start_that_is_interrupted_before_anything_runs_is_no_failure() -> None:
+    """As with an external Temporal that does not answer: there is nothing to stop."""
+    out = follow(service("a", "starting"), {"event": phases.STOPPED, "failed": ""})
+    assert out.endswith("Stopping server... ✓\n")
+
+
 @pytest.mark.parametrize("before", [(), (RUNS,)], ids=["while it starts", "in the foreground"])
 def test_a_stop_ends_with_a_line_of_its_own(before: tuple[dict[str, Any], ...]) -> None:
     """The shell's prompt once came right behind `Stopping...`, or behind the start of a service that was given up."""

@@ -168,6 +168,7 @@ class Progress:
                 self.interrupted = not self._started and not event["failed"]
                 self._out.transient("Stopping...")
             case phases.STOPPED if not event["failed"]:
+                self.interrupted = not self._started  # where nothing ran, there was no STOPPING
                 self._out.done("Stopping server")
 
     def _show_service(self, event: daemon.ProgressEvent) -> None:
