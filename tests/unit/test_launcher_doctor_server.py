@@ -289,6 +289,19 @@ def test_an_external_temporal_is_asked_about_the_namespace_that_a_start_would_us
     assert "namespace 'theirs' cannot be used yet" in finding.text or "surrogates not allowed" in finding.text
 
 
+@pytest.mark.usefixtures("supervised")
+def test_the_namespace_of_a_running_server_is_not_known_to_this_shell(
+    keg: Path, places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its state says whether it can be used; an external Temporal may lack the default one."""
+    monkeypatch.setattr(server, "_TIMEOUT", 0.0)
+    monkeypatch.setattr(channel, "ask", lambda *_: [grpc.encode({1: 1}), None])
+    written(places, {"managed": False, "last_error": "no answer"}, ports={"server": 7234}, temporal="there:1")
+    report = look(keg, places)
+    assert found(report, "Temporal", "server").text == "at there:1, not ours, serves"
+    assert not [each.name for each in report["Server"] if "last end" in each.name], "it has no log"
+
+
 def test_a_temporal_that_is_starting_is_asked_again(keg: Path, places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
     serving = grpc.encode({1: 1})
     outcomes = iter([ConnectionRefusedError(111, "cannot connect"), [None, b""], [serving, None], [serving, b""]])

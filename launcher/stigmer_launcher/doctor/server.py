@@ -78,7 +78,7 @@ def check_temporal(context: DoctorContext) -> Iterator[Finding]:
     whose = f"at {address}" + ("" if is_ours else ", not ours")
     if not address:
         yield Finding("server", OK, "ours, started with the server")
-    elif reason := _why_not_serving(address, "" if is_ours else context.environ.get("TEMPORAL_NAMESPACE", "")):
+    elif reason := _why_not_serving(address, "" if running else context.environ.get("TEMPORAL_NAMESPACE") or "default"):
         remedy = "run `stigmer server restart temporal`" if is_ours else EXTERNAL
         yield Finding("server", PROBLEM, f"{whose}: {reason}", remedy)
     else:
@@ -115,7 +115,7 @@ def _service(context: DoctorContext, service: state.ServiceSnapshot) -> Iterator
         how = "" if context.watchdog_pid else " without its supervisor"
         level, remedy = (PROBLEM, _ENDS_LEFTOVERS) if how else (NOTE, "")
         yield Finding(service.name, level, f"pid {service.pid} still runs{how}", remedy)
-    if service.last_error:
+    if service.managed and service.last_error:
         log = logfile.log_path(context.places.logs, service.name)
         yield Finding(f"{service.name}, last end", NOTE, f"{service.last_error}; its log is {log}")
 
@@ -148,7 +148,7 @@ def _why_not_serving(address: str, namespace: str) -> str:
     deadline = time.monotonic() + _TIMEOUT
     while True:
         try:
-            check = checks.temporal(namespace or "default", "doctor")
+            check = checks.temporal(namespace, "doctor")
             reason = check.judge(channel.ask(address, check.questions, _TIMEOUT))
         except (OSError, ValueError) as error:  # the state file or the variable may hold any text
             reason = getattr(error, "strerror", None) or str(error)

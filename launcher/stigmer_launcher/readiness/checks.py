@@ -52,13 +52,13 @@ HANDSHAKE = Check((), lambda _: "")
 
 
 def temporal(namespace: str, queue: str) -> Check:
-    """Ask for Temporal's health, and for a task queue, which exists only in a namespace that can be used."""
+    """Ask for Temporal's health and, unless `namespace` is empty, for a task queue in it: it may not be usable yet."""
 
     def judge(answers: Answers) -> str:
         health, described = answers
         if health is None or grpc.integer(health, 1) != _SERVING:
             return "Temporal answers, but does not serve yet"
-        return f"namespace {namespace!r} cannot be used yet" if described is None else ""
+        return f"namespace {namespace!r} cannot be used yet" if namespace and described is None else ""
 
     return Check(((_HEALTH, grpc.encode({1: _TEMPORAL})), _describe(namespace, queue, _WORKFLOW)), judge)
 
