@@ -65,17 +65,29 @@ def test_services_get_a_user_even_if_the_environment_has_none(
     assert {service.environment["USER"] for service in services} == {user}
 
 
-@pytest.mark.parametrize(("uid", "home"), [(os.geteuid(), None), (54321, "home")])
-def test_services_get_a_home_where_neither_the_environment_nor_the_password_database_has_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uid: int, home: str | None
+ACCOUNT = pwd.getpwuid(os.geteuid())
+
+
+@pytest.mark.parametrize(
+    ("uid", "environ", "user", "home"),
+    [
+        (ACCOUNT.pw_uid, {}, ACCOUNT.pw_name, ACCOUNT.pw_dir),
+        (ACCOUNT.pw_uid, {"HOME": "", "USER": ""}, ACCOUNT.pw_name, ACCOUNT.pw_dir),
+        (54321, {}, "54321", ""),
+        (54321, {"HOME": "", "USER": ""}, "54321", ""),
+        (54321, {"HOME": "relative", "USER": "ada"}, "ada", ""),
+    ],
+)
+def test_services_get_a_user_and_a_home_where_the_environment_has_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uid: int, environ: Mapping[str, str], user: str, home: str
 ) -> None:
-    """Temporal does not start without one."""
-    environ = dict(launcher_environment(build_libexec(tmp_path / "keg", fake_stack()), tmp_path / "home"))
-    del environ["HOME"]
+    """Temporal reads /etc/passwd alone, and does not start when neither has them; the last resort is Stigmer's home."""
+    given = dict(launcher_environment(build_libexec(tmp_path / "keg", fake_stack()), tmp_path / "home"))
+    del given["HOME"]
     monkeypatch.setattr(os, "geteuid", lambda: uid)
-    launch, _ = prepare(environ, {}, {}, lambda _: None)
-    found = {service.environment.get("HOME") for service in launch.services.values()}
-    assert found == {str(tmp_path / home) if home else None}
+    launch, _ = prepare({**given, **environ}, {}, {}, lambda _: None)
+    told = launch.services["temporal"].environment
+    assert (told["USER"], told["HOME"]) == (user, home or str(tmp_path / "home"))
 
 
 def test_a_preparation_creates_config_yaml_and_the_directories_that_services_write_to(tmp_path: Path) -> None:

@@ -59,9 +59,9 @@ def _compose(
     keg: Keg, config: Config, llm: Llm, asked_ports: Mapping[str, int], places: Places, environ: Mapping[str, str]
 ) -> Launch:
     """Compose the launch of a keg's components, with the values of every variable filled in."""
-    if not environ.keys() >= {"HOME", "USER"}:  # Temporal needs both where /etc/passwd does not have the user
-        user = user_name(os.geteuid())
-        environ = {**({"HOME": places.home} if user.isdigit() else {}), "USER": user, **environ}
+    user = environ.get("USER") or user_name(os.geteuid())  # /etc/passwd, where Temporal looks, may not have the user
+    home = environ.get("HOME") or os.path.expanduser(f"~{user}")
+    environ = {**environ, "USER": user, "HOME": home if os.path.isabs(home) else places.home}
     payload, token = keg.payload, os.urandom(16).hex()
     external = environment.external_address(payload.components, config, environ)
     ports = environment.ports_of(payload, config, asked_ports)
