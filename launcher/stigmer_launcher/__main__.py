@@ -19,6 +19,10 @@ def run(arguments: list[str]) -> int:
     for name in ("stdin", "stdout", "stderr"):  # in the order of their numbers: a file gets the lowest free one
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w", encoding="utf-8"))  # noqa: SIM115 - never closed
+    if os.getpid() == 1:  # of a container: the kernel discards a signal without a handler
+        import signal
+
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     import gc
 
     gc.disable()  # most commands end before there is anything worth collecting; the supervisor enables it again

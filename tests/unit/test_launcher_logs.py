@@ -22,6 +22,7 @@ from stigmer_launcher.cli.terminal import Context, Terminal
 from stigmer_launcher.errors import UsageError
 from stigmer_launcher.supervise.logfile import LogFile, log_path
 from support.launcher_services import read_line
+from support.mounts import can_mount
 
 ROOT = Path(__file__).parents[2]
 NUMBERS = [str(number) for number in range(100)]
@@ -287,10 +288,11 @@ def test_following_shows_whole_lines_and_begins_again_when_a_file_is_truncated(t
     assert texts(tail.more()) == ["new"]
 
 
-def following(home: Path, *arguments: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-S", "-m", "stigmer_launcher", "server", "logs", "-f", *arguments]
-    environment = {"PYTHONPATH": str(ROOT / "launcher"), "STIGMER_HOME": str(home)}
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def following(home: Path, *arguments: str, container: tuple[str, ...] = ()) -> subprocess.Popen[str]:
+    command = [*container, sys.executable, "-S", "-m", "stigmer_launcher", "server", "logs", "-f", *arguments]
+    environment = {"PATH": os.defpath, "PYTHONPATH": str(ROOT / "launcher"), "STIGMER_HOME": str(home)}
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
 
 
 def test_following_ends_with_an_interrupt(home: Path) -> None:
@@ -301,6 +303,22 @@ def test_following_ends_with_an_interrupt(home: Path) -> None:
         assert read_line(process) == "4\n"
         process.send_signal(signal.SIGINT)
         assert process.communicate(timeout=30) == ("", "")
+    assert process.returncode == 0
+
+
+def test_in_a_container_following_ends_with_sigterm(home: Path) -> None:
+    """The kernel discards a signal to process 1 without a handler, and `docker stop` waits ten seconds."""
+    if not can_mount():
+        pytest.skip("this machine does not let us create a namespace (unshare)")
+    user = () if os.geteuid() == 0 else ("--map-root-user",)
+    unshare = ("unshare", *user, "--pid", "--fork", "--kill-child")
+    container = (*unshare, "sh", "-c", 'exec 3<&0; (read _ <&3; kill 1) & exec "$@"', "sh")
+    with following(home, "one", container=container) as process:
+        assert [read_line(process) for _ in range(3)] == ["1\n", "2\n", "3\n"]
+        try:
+            assert process.communicate("now\n", timeout=30) == ("", "")
+        finally:
+            process.kill()
     assert process.returncode == 0
 
 

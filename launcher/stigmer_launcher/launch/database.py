@@ -18,7 +18,6 @@ from itertools import islice, pairwise
 from stigmer_launcher.errors import HomeError, LauncherError
 from stigmer_launcher.system.places import explain, free_name
 
-_OPTION = "--db-filename"
 _SIDE_FILES = ("-shm", "-wal", "-journal", "")
 _LONGEST_PATH = 512 - len("-journal")  # bytes
 _SHORTER = "set STIGMER_HOME to a directory with a shorter path: `export STIGMER_HOME=/path/to/directory`"
@@ -50,7 +49,7 @@ class Content(Enum):
 
 def named_database(arguments: tuple[str, ...], directory: str) -> str:
     """Return the path of the database that a service's arguments name, relative to `directory`; empty when they name none."""
-    named = dict(pairwise(arguments)).get(_OPTION)
+    named = dict(pairwise(arguments)).get("--db-filename")
     return os.path.normpath(os.path.join(directory, named)) if named else ""
 
 
