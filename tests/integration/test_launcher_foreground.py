@@ -1,6 +1,7 @@
 """`stigmer server --foreground`: it stops cleanly when it should, and goes on when it should not stop."""
 
 import contextlib
+import fcntl
 import os
 import signal
 import subprocess
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from support.launcher_checks import in_foreground, serves_and_stops, stop_by
+from support.launcher_checks import all_run, in_foreground, serves_and_stops, stop_by
 from support.launcher_services import Stigmer, eventually, finished, is_running
 
 HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
@@ -119,6 +120,22 @@ def test_a_foreground_server_on_a_paused_terminal_keeps_serving(launcher: Stigme
     foreground = in_foreground(launcher, stdout=terminal, stderr=subprocess.DEVNULL)
     termios.tcflow(terminal, termios.TCOOFF)
     serves_and_stops(launcher, foreground)
+    os.close(terminal)
+    os.close(controller)
+
+
+def test_a_server_in_the_background_of_a_terminal_with_tostop_keeps_serving(launcher: Stigmer) -> None:
+    """After `stty tostop`, a write suspends a program that ignores no SIGTTOU."""
+    controller, terminal = os.openpty()
+    job = ("sh", "-mc", '"$@" & wait', "sh", *launcher.program, "server", "--foreground")
+    own = partial(fcntl.ioctl, terminal, termios.TIOCSCTTY, 0)
+    streams: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), terminal)
+    shell = launcher.spawn(*job, **streams, start_new_session=True, preexec_fn=own)
+    all_run(launcher)
+    attributes = termios.tcgetattr(terminal)
+    attributes[3] |= termios.TOSTOP
+    termios.tcsetattr(terminal, termios.TCSANOW, attributes)
+    serves_and_stops(launcher, shell)
     os.close(terminal)
     os.close(controller)
 

@@ -59,16 +59,18 @@ def test_a_service_inherits_no_descriptor() -> None:
 
 def test_a_service_starts_with_default_and_unblocked_signals() -> None:
     """Whatever the launcher or its parent ignores or blocks."""
-    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    ignored = (signal.SIGTERM, signal.SIGTTOU)
+    before = [signal.signal(signum, signal.SIG_IGN) for signum in ignored]
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])
     try:
         text = run("/bin/grep", "-E", "SigIgn|SigBlk", "/proc/self/status")[0]
     finally:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGHUP])
-        signal.signal(signal.SIGTERM, before)
+        for signum, handler in zip(ignored, before, strict=True):
+            signal.signal(signum, handler)
     masks = [int(line.split()[1], 16) for line in text.splitlines()]
-    wanted = (signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD, signal.SIGPIPE)
-    assert [mask >> number - 1 & 1 for mask in masks for number in wanted] == [0] * 8
+    wanted = (*ignored, signal.SIGHUP, signal.SIGCHLD, signal.SIGPIPE)
+    assert [mask >> number - 1 & 1 for mask in masks for number in wanted] == [0] * 10
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ from stigmer_launcher.supervise.signals import HANDLED
 
 _APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT
 _MAX_DESCRIPTORS = 1024  # more than programs that start us leave open
-# Signals that we handle, and those that Python ignores to raise an error instead.
-_DEFAULTS = (*HANDLED, signal.SIGPIPE, signal.SIGXFSZ)
+# Signals that we handle or ignore, and those that Python ignores to raise an error instead.
+_DEFAULTS = (*HANDLED, signal.SIGTTOU, signal.SIGPIPE, signal.SIGXFSZ)
 _MORE_PROCESSES = "raise the limit: `ulimit -u`, `TasksMax=` in the systemd unit, or that of the container"
 
 

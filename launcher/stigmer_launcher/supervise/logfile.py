@@ -10,7 +10,6 @@ LAST_LINES = 20
 STAMP_SIZE = len(b"2026-11-22T18:01:02.345Z ")
 _LONGEST_LINE = 64 * 1024
 _SHORTEST_SECRET = 8  # bytes; redacting a shorter text could hide much of the log
-_REDACTED = b"[redacted]"
 
 
 class LogFile:
@@ -30,7 +29,7 @@ class LogFile:
         """Add output; a line is written when it is complete or very long."""
         data = self._partial + data
         for secret in self._secrets:
-            data = data.replace(secret, _REDACTED)
+            data = data.replace(secret, b"[redacted]")
         cut = data.rfind(b"\n") + 1
         if not cut and len(data) > _LONGEST_LINE:
             cut = len(data) - max(map(len, self._secrets), default=0)

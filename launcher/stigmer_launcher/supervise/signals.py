@@ -25,6 +25,7 @@ class SignalPipe:
         # A handler must exist for the wakeup descriptor to be written to.
         handled = [each for each in HANDLED if (each, signal.getsignal(each)) != (signal.SIGHUP, signal.SIG_IGN)]
         self._handlers = {signum: signal.signal(signum, lambda *_: None) for signum in handled}
+        self._handlers[signal.SIGTTOU] = signal.signal(signal.SIGTTOU, signal.SIG_IGN)  # else `stty tostop` suspends us
         self._mask = signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
         return self
 
