@@ -315,6 +315,8 @@ def test_in_a_container_following_ends_with_sigterm(home: Path) -> None:
     container = (*unshare, "sh", "-c", 'exec 3<&0; (read _ <&3; kill 1) & exec "$@"', "sh")
     with following(home, "one", container=container) as process:
         assert [read_line(process) for _ in range(3)] == ["1\n", "2\n", "3\n"]
+        write_log(home, "one", ["4"])
+        assert read_line(process) == "4\n"
         try:
             assert process.communicate("now\n", timeout=30) == ("", "")
         finally:

@@ -133,7 +133,7 @@ def test_an_external_service_that_fails_a_start_has_no_log_to_read() -> None:
 @pytest.mark.parametrize(("managed", "remedy"), [(False, EXTERNAL), (True, "`stigmer server restart a`")])
 def test_only_a_service_of_our_own_is_to_be_restarted(*, managed: bool, remedy: str) -> None:
     with pytest.raises(DegradedError) as caught:
-        require_running([ServiceSnapshot("a", phases.DEGRADED, managed=managed, lacking="no answer")])
+        require_running([ServiceSnapshot("a", phases.DEGRADED, managed=managed, not_ready_reason="no answer")])
     assert str(caught.value) == "a is degraded: no answer"
     assert remedy in caught.value.remedy
 

@@ -46,8 +46,12 @@ def test_an_interrupt_right_after_the_fork_reaches_the_supervisor(monkeypatch: p
 
 def test_a_signal_does_not_cut_off_a_long_event(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The last lines of a service may be longer than a pipe, and a signal interrupts the write to a full one."""
-    note, interrupted = {"event": "note"}, tmp_path / "interrupted"
-    events = [note, {"event": "service", "lines": ["x" * 200_000]}, {"event": phases.RUNNING}]
+    interrupted = tmp_path / "interrupted"
+    events: list[daemon.ProgressEvent] = [
+        {"event": "note"},
+        {"event": "service", "lines": ["x" * 200_000]},
+        {"event": phases.RUNNING},
+    ]
 
     def supervise(_: Launch, emit: Callable[[daemon.ProgressEvent], None]) -> int:
         signal.signal(signal.SIGALRM, lambda *_: interrupted.touch())

@@ -44,8 +44,7 @@ def find_places(environ: Mapping[str, str]) -> Places:
             f"the path of the home is not UTF-8 text: {shown}",
             "set STIGMER_HOME to another directory: `export STIGMER_HOME=/path/to/directory`",
         ) from None
-    names = ("bin", "versions", "run", "logs", "config.yaml")
-    return Places(home, *(os.path.join(home, name) for name in names))
+    return Places(home, *(os.path.join(home, name) for name in ("bin", "versions", "run", "logs", "config.yaml")))
 
 
 def _user_home(environ: Mapping[str, str]) -> str:

@@ -13,9 +13,8 @@ from stigmer_launcher.system import process
 from stigmer_launcher.system.places import user_name
 
 _LISTEN = "0A"  # TCP_LISTEN in /proc/net/tcp
-# Only bound. A wildcard conflicts with listeners on any address on Linux, on macOS with wildcards alone and needs no privilege.
-_IN_USE = (errno.EADDRINUSE,)  # with an error that is not listed, this machine has no such family or address
-_OBSTACLES = {"0.0.0.0": (*_IN_USE, errno.EACCES), "127.0.0.1": _IN_USE, "::1": _IN_USE, "::": _IN_USE}  # noqa: S104
+_WILDCARD = "0.0.0.0"  # noqa: S104 - only bound; on macOS it needs no privilege, and conflicts with other wildcards alone
+_ADDRESSES = (_WILDCARD, "127.0.0.1", "::1", "::")
 _MAPPED = bytes(10) + b"\xff\xff"  # the prefix of IPv4-mapped IPv6 addresses
 _IPV6_LOOPBACK = bytes(15) + b"\1"
 _POLL_INTERVAL = 0.01  # seconds
@@ -48,7 +47,7 @@ class Listener(NamedTuple):
 
 def is_free(port: int) -> bool:
     """Return whether a service could listen on `port`, and `localhost` would lead to no other listener."""
-    return not any(_bind_error(address, port) for address in _OBSTACLES)
+    return not any(_bind_error(address, port) for address in _ADDRESSES)
 
 
 def _bind_error(address: str, port: int) -> int | None:
@@ -62,7 +61,8 @@ def _bind_error(address: str, port: int) -> int | None:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((address, port))
     except OSError as error:
-        return error.errno if error.errno in _OBSTACLES[address] else None
+        is_obstacle = error.errno == errno.EADDRINUSE or (error.errno == errno.EACCES and address == _WILDCARD)
+        return error.errno if is_obstacle else None  # otherwise this machine has no such family or address
     return None
 
 
@@ -74,7 +74,7 @@ def require_free(ports: Mapping[str, int]) -> None:
         owner = port_owner(number)
         by = f" by {owner.name}" + (f" (process {owner.pid})" if owner.pid else "") if owner else ""
         remedy = f"use another port: `stigmer server --port {name}=NUMBER`, for good with `stigmer config set ports.{name} NUMBER`"
-        if errno.EACCES in {_bind_error(address, number) for address in _OBSTACLES}:
+        if errno.EACCES in {_bind_error(address, number) for address in _ADDRESSES}:
             raise PortError(f"no permission to listen on port {number} ({name})", remedy)
         raise PortError(f"port {number} ({name}) is taken{by}", f"stop that process, or {remedy}")
 
