@@ -82,6 +82,16 @@ def test_the_keg_is_found_from_the_frozen_executable_through_every_link(
     assert installed_libexec({"STIGMER_PAYLOAD": "/elsewhere"}) == str(tmp_path / "Cellar/stigmer/2.0.0/libexec")
 
 
+@pytest.mark.skipif(sys.platform == "darwin", reason="macOS has no /proc")
+def test_a_missing_proc_is_told_with_what_mounts_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a chroot: the identity of no process can be read there."""
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    monkeypatch.setattr(os.path, "exists", lambda path: not path.startswith("/proc"))
+    with pytest.raises(KegError, match="/proc is not mounted") as caught:
+        installed_libexec({})
+    assert "`mount -t proc proc /proc`" in caught.value.remedy
+
+
 def test_a_frozen_launcher_is_found_by_its_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """PYTHONEXECUTABLE and __PYVENV_LAUNCHER__ once moved the keg to beside the path they name."""
     monkeypatch.setattr(sys, "frozen", True, raising=False)

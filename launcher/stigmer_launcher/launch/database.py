@@ -18,7 +18,6 @@ from itertools import islice, pairwise
 from stigmer_launcher.errors import HomeError, LauncherError
 from stigmer_launcher.system.places import explain, free_name
 
-_SIDE_FILES = ("-shm", "-wal", "-journal", "")
 _LONGEST_PATH = 512 - len("-journal")  # bytes
 _SHORTER = "set STIGMER_HOME to a directory with a shorter path: `export STIGMER_HOME=/path/to/directory`"
 _MAGIC = b"SQLite format 3\0"
@@ -172,7 +171,7 @@ def _set_aside(path: str) -> str:
     """Rename a database and the files SQLite keeps beside it; return its new path."""
     kept = free_name(f"{path}.unfinished")
     try:
-        for side in _SIDE_FILES:
+        for side in ("-shm", "-wal", "-journal", ""):
             if os.path.lexists(path + side):
                 os.rename(path + side, kept + side)
     except OSError as error:

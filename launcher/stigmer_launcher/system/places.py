@@ -69,8 +69,10 @@ def installed_libexec(environ: Mapping[str, str]) -> str:
             from stigmer_launcher.system import darwin
 
             program = darwin.program(os.getpid()) or sys.executable
-        else:
+        elif os.path.exists("/proc/self/exe"):
             program = os.readlink("/proc/self/exe")
+        else:
+            raise KegError("/proc is not mounted", "run `mount -t proc proc /proc` as root in this chroot or container")
         return os.path.dirname(os.path.dirname(os.path.realpath(program)))  # an upgrade changes the links to it
     if not (libexec := environ.get("STIGMER_PAYLOAD", "")):
         raise KegError(

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import NamedTuple
 
-_LAUNCHD_PID = 1
 _USER_MANAGER, _SYSTEM_MANAGER = "systemctl --user", "sudo systemctl"
 _LAUNCHCTL = {"stop": "bootout", "restart": "kickstart -k"}
 
@@ -34,7 +33,7 @@ class Unit(NamedTuple):
 def launchd_job(environ: Mapping[str, str], parent: int) -> str:
     """Return the label of the launchd job whose program is this process, empty when launchd is not its parent."""
     label = environ.get("XPC_SERVICE_NAME", "0")
-    return "" if parent != _LAUNCHD_PID or label == "0" or label.startswith(("application.", "com.apple.")) else label
+    return "" if parent != 1 or label == "0" or label.startswith(("application.", "com.apple.")) else label
 
 
 def command_for(verb: str, pid: int, job: str) -> str:
