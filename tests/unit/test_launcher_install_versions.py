@@ -1,15 +1,18 @@
 """One version follows another: those in use stay, outdated ones are removed, and files that are not ours are kept."""
 
+import errno
 import os
 from pathlib import Path
 
 import pytest
 
-from stigmer_launcher.install.install import LOCK
+from stigmer_launcher.install.install import LOCK, install
+from stigmer_launcher.install.payload import read_keg
 from stigmer_launcher.system import locks
 from stigmer_launcher.system.places import Places
 from support.installing import COPY, LINK, names_in, put, snapshot
 from support.launcher_payloads import build_libexec, stigmer_parts
+from support.launcher_services import failing
 
 
 @pytest.fixture(name="newer")
@@ -44,6 +47,21 @@ def test_versions_in_use_are_read_while_no_process_can_begin_to_use_one(keg: Pat
     put(newer, places, in_use=in_use)
     assert names_in(places.versions) == [new.id]
     assert holders == [os.getpid(), 0, os.getpid()], "the second is a first look: does anything have to go at all?"
+
+
+def test_an_old_version_that_cannot_be_removed_is_left_until_it_can(
+    tmp_path: Path, keg: Path, newer: Path, places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NFS keeps a file that a program still uses, and its directory; the first start after an upgrade failed."""
+    old = put(keg, places)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rmdir", failing(errno.ENOTEMPTY))
+        install(read_keg(str(newer)), places, lambda _: None)
+        assert f".gone-{old.id}" in names_in(places.versions)
+        newest = build_libexec(tmp_path / "newest", stigmer_parts(temporal="exit 8"), version="1.2.0")
+        install(read_keg(str(newest)), places, lambda _: None)
+    put(newest, places)
+    assert len(names_in(places.versions)) == 1
 
 
 def test_a_downgrade_to_a_version_that_is_still_there_only_switches(keg: Path, newer: Path, places: Places) -> None:

@@ -15,7 +15,7 @@ import pytest
 from stigmer_launcher.supervise import leftovers
 from stigmer_launcher.supervise.state import ServiceSnapshot
 from stigmer_launcher.supervise.watchdog import Watchdog
-from stigmer_launcher.system import locks
+from stigmer_launcher.system import locks, process
 from stigmer_launcher.system.process import RUN_TOKEN, identity
 from support.launcher_services import eventually, is_running, read_line
 
@@ -215,6 +215,14 @@ def test_a_process_that_escaped_into_another_session_is_found_by_its_token(
         assert not is_running(hidden)
         assert stranger.poll() is None
         assert list(leftovers.find_escaped("")) == [], "a state file without a token must not match everything"
+
+
+def test_a_process_that_takes_long_to_die_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`Ended 3 processes of a killed server` counted every look at them."""
+    looks = iter([[(7, "a")], [(7, "a"), (8, "b")], []])
+    monkeypatch.setattr(leftovers, "find_escaped", lambda _: next(looks))
+    monkeypatch.setattr(process, "send_signal", lambda *_: None)
+    assert leftovers.kill_escaped("token") == 2
 
 
 def test_a_command_in_an_environment_with_the_token_does_not_kill_itself() -> None:

@@ -98,8 +98,7 @@ class _Installer(NamedTuple):
             versions.switch(places, self.keg.id)
             versions.prune(places, (self.keg.id, *in_use()))
         except BaseException as error:
-            with suppress(OSError):
-                versions.remove_unfinished(places)
+            versions.remove_unfinished(places)
             if isinstance(error, OSError):
                 raise explain(error, places.versions) from error
             raise

@@ -42,11 +42,11 @@ def outdated(places: Places, keep: Iterable[str]) -> list[str]:
 
 
 def prune(places: Places, keep: Iterable[str]) -> None:
-    """Remove the outdated versions; a rename hides each before its files are removed."""
+    """Remove the outdated versions, if possible; a rename hides each before its files are removed."""
     for name in outdated(places, keep):
-        gone = directory_of(places, f".gone-{name}")
-        os.rename(directory_of(places, name), gone)
-        remove_tree(gone)
+        with suppress(OSError):  # NFS keeps the files that a program still uses
+            os.rename(directory_of(places, name), gone := directory_of(places, f".gone-{name}"))
+            remove_tree(gone)
 
 
 def unfinished(places: Places) -> list[str]:
@@ -55,10 +55,11 @@ def unfinished(places: Places) -> list[str]:
 
 
 def remove_unfinished(places: Places) -> None:
-    """Remove the unfinished work of a killed process; the caller holds the install lock."""
+    """Remove the unfinished work of a killed process, if possible; the caller holds the install lock."""
     for name in unfinished(places):
-        remove_tree(directory_of(places, name))
-    with suppress(FileNotFoundError):
+        with suppress(OSError):
+            remove_tree(directory_of(places, name))
+    with suppress(OSError):
         os.unlink(f"{places.bin}.new")
 
 

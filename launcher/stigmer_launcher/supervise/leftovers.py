@@ -33,14 +33,14 @@ def stop_services(services: Iterable[ServiceSnapshot], token: str) -> int:
 
 def kill_escaped(token: str) -> int:
     """Kill every process whose environment contains the token, until none is left; return how many there were."""
-    killed = 0
-    while found := list(find_escaped(token)):
-        killed += len(found)
+    killed: set[tuple[int, str]] = set()
+    while found := set(find_escaped(token)):
+        killed |= found
         for pid, known in found:
             with suppress(PermissionError):
                 process.send_signal(pid, known, signal.SIGKILL)
         time.sleep(_POLL_INTERVAL)
-    return killed
+    return len(killed)
 
 
 def find_escaped(token: str) -> Iterator[tuple[int, str]]:
