@@ -1,5 +1,6 @@
 """TCP on this machine alone: ports for programs that are tried out, and a folder served over HTTP to those that download."""
 
+import atexit
 import contextlib
 import errno
 import functools
@@ -28,6 +29,7 @@ def _block() -> tuple[socket.socket, Iterator[int]]:
         holder = socket.socket()
         with contextlib.suppress(OSError):
             holder.bind(("", first))
+            atexit.register(holder.close)
             return holder, itertools.cycle(range(first + 1, first + _BLOCKS.step))
         holder.close()
     raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
