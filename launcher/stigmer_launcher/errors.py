@@ -1,6 +1,6 @@
 """The launcher's errors. `main` prints `Error: …` and `Hint: …` on stderr and exits with the code (see `grammar`)."""
 
-EXTERNAL = "start that Temporal, or correct TEMPORAL_NAMESPACE or its address, which `stigmer config list` shows"
+EXTERNAL_REMEDY = "start that Temporal, or correct TEMPORAL_NAMESPACE or its address, which `stigmer config list` shows"
 
 
 class LauncherError(Exception):

@@ -4,6 +4,8 @@ import json
 import os
 import signal
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -125,6 +127,27 @@ def test_a_killed_command_does_not_take_the_services_with_it(launcher: Stigmer) 
     assert done.code == 0, done.err
     assert f"Another `stigmer server` (pid {launcher.status()['supervisor_pid']}) is starting; waiting" in done.out
     all_run(launcher)
+
+
+@pytest.mark.stack(agent_runner="slow=1")
+@pytest.mark.skipif(sys.platform != "linux", reason="open files are listed in /proc")
+def test_the_supervisor_of_a_killed_command_keeps_no_pipe_to_it(launcher: Stigmer) -> None:
+    """It would write every later event to it in vain."""
+    process = launcher.popen("server")
+    eventually(lambda: "agent-runner: starting" in launcher.log("supervisor"), "the runner's start")
+    process.kill()
+    process.communicate()
+    launcher.started()
+    killed = open_pipes(launcher)
+    assert launcher("server", "stop").code == 0
+    launcher.started()
+    assert killed == open_pipes(launcher)
+
+
+def open_pipes(launcher: Stigmer) -> int:
+    """Count the supervisor's ends of pipes."""
+    folder = Path(f"/proc/{launcher.status()['supervisor_pid']}/fd")
+    return sum(str(path.readlink()).startswith("pipe:") for path in folder.iterdir())
 
 
 def test_a_state_that_could_not_be_written_is_written_later(running: Stigmer) -> None:

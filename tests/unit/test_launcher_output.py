@@ -10,7 +10,7 @@ import pytest
 from stigmer_launcher.cli.commands.services import require_running
 from stigmer_launcher.cli.commands.start import Progress
 from stigmer_launcher.cli.terminal import Terminal, duration, terminal_of
-from stigmer_launcher.errors import EXTERNAL, DegradedError, LauncherError, StartError
+from stigmer_launcher.errors import EXTERNAL_REMEDY, DegradedError, LauncherError, StartError
 from stigmer_launcher.supervise import phases
 from stigmer_launcher.supervise.state import ServiceSnapshot
 
@@ -127,10 +127,10 @@ def test_a_failed_start_names_the_service_its_last_lines_and_the_remedy(lines: t
 def test_an_external_service_that_fails_a_start_has_no_log_to_read() -> None:
     with pytest.raises(StartError) as caught:
         follow(service("b", "failed", "was not ready within 60 s") | {"log": ""})
-    assert (str(caught.value), caught.value.remedy) == ("b was not ready within 60 s", EXTERNAL)
+    assert (str(caught.value), caught.value.remedy) == ("b was not ready within 60 s", EXTERNAL_REMEDY)
 
 
-@pytest.mark.parametrize(("managed", "remedy"), [(False, EXTERNAL), (True, "`stigmer server restart a`")])
+@pytest.mark.parametrize(("managed", "remedy"), [(False, EXTERNAL_REMEDY), (True, "`stigmer server restart a`")])
 def test_only_a_service_of_our_own_is_to_be_restarted(*, managed: bool, remedy: str) -> None:
     with pytest.raises(DegradedError) as caught:
         require_running([ServiceSnapshot("a", phases.DEGRADED, managed=managed, not_ready_reason="no answer")])

@@ -35,8 +35,9 @@ def is_port(value: str) -> bool:
 
 def _is_address(value: str) -> bool:
     host, _, end = value.rpartition(":")
-    is_ipv6 = host[:1] + host[-1:] == "[]"
-    return host.isprintable() and bool(host) and not {*"/ "} & set(host) and is_ipv6 == (":" in host) and is_port(end)
+    has_brackets = host.startswith("[") and host.endswith("]")
+    is_host = bool(host) and host.isprintable() and not set("/ ") & set(host) and has_brackets == (":" in host)
+    return is_host and is_port(end)
 
 
 def _reader(expected: str, accepts: Callable[[str], bool], normalize: Callable[[str], str] = str) -> Reader:

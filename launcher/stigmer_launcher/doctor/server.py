@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from ipaddress import ip_address
 
 from stigmer_launcher.doctor.findings import NOTE, OK, PROBLEM, WARNING, DoctorContext, Finding, problem
-from stigmer_launcher.errors import EXTERNAL, PortError
+from stigmer_launcher.errors import EXTERNAL_REMEDY, PortError
 from stigmer_launcher.launch import database, environment
 from stigmer_launcher.readiness import channel, checks
 from stigmer_launcher.supervise import leftovers, logfile, phases, state
@@ -79,7 +79,7 @@ def check_temporal(context: DoctorContext) -> Iterator[Finding]:
     if not address:
         yield Finding("server", OK, "ours, started with the server")
     elif reason := _why_not_serving(address, "" if running else context.environ.get("TEMPORAL_NAMESPACE") or "default"):
-        remedy = "run `stigmer server restart temporal`" if is_ours else EXTERNAL
+        remedy = "run `stigmer server restart temporal`" if is_ours else EXTERNAL_REMEDY
         yield Finding("server", PROBLEM, f"{whose}: {reason}", remedy)
     else:
         yield Finding("server", OK, f"{whose}, serves")

@@ -117,9 +117,8 @@ def _run_detached(launch: Launch, writer: int) -> int:
         with suppress(OSError):  # the command that started us has ended; the services must go on
             if not stream.closed:
                 stream.write(json.dumps(event).encode() + b"\n")
-                stream.flush()
-            if event["event"] == phases.RUNNING:
-                stream.close()
+                finish = stream.close if event["event"] == phases.RUNNING else stream.flush
+                finish()
 
     return supervise(launch, emit)
 

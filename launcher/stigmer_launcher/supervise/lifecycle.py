@@ -195,7 +195,7 @@ class _Decision:
         """Handle the exit of a process: expected, a failed start, or a retry with backoff.
 
         Once the stack has run, every service has been healthy, so each is retried forever. During the start only a service
-        that was killed from outside or told to go is retried: a program that exits by itself would exit again.
+        that was killed from outside or terminated is retried: a program that exits by itself would exit again.
         """
         ended = service.cleared()
         self.block_dependents(ended, has_ended=True)

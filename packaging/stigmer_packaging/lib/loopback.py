@@ -2,10 +2,8 @@
 
 import atexit
 import contextlib
-import errno
 import functools
 import itertools
-import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -18,7 +16,7 @@ _BLOCKS = range(10_000, 32_000, 500)
 
 
 def free_port() -> int:
-    """Give a port on which nobody listens; neither the system nor another process that asks here gives it out meanwhile."""
+    """Give a port on which nobody listens; neither the system nor another caller gives it out meanwhile."""
     return next(filter(_is_free, _block()[1]))
 
 
@@ -32,7 +30,7 @@ def _block() -> tuple[socket.socket, Iterator[int]]:
             atexit.register(holder.close)
             return holder, itertools.cycle(range(first + 1, first + _BLOCKS.step))
         holder.close()
-    raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+    raise OSError(f"all ports between {_BLOCKS.start} and {_BLOCKS.stop} are taken")
 
 
 def _is_free(port: int) -> bool:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 
 from stigmer_launcher.cli.terminal import Context, Terminal
-from stigmer_launcher.errors import EXTERNAL, BusyError, DegradedError, StoppedError, UsageError
+from stigmer_launcher.errors import EXTERNAL_REMEDY, BusyError, DegradedError, StoppedError, UsageError
 from stigmer_launcher.supervise import control, leftovers, lifecycle, phases, state
 from stigmer_launcher.system.places import find_places
 
@@ -41,8 +41,8 @@ def require_running(services: Iterable[state.ServiceSnapshot]) -> None:
     if missing := [each for each in services if each.state != phases.RUNNING]:
         said = "; ".join(f"{each.name} is {each.state}: {each.not_ready_reason or each.last_error}" for each in missing)
         names = " ".join(each.name for each in missing if each.managed)
-        remedy = f"run `stigmer server logs {names}`, then `stigmer server restart {names}`" if names else EXTERNAL
-        raise DegradedError(said, remedy)
+        remedy = f"run `stigmer server logs {names}`, then `stigmer server restart {names}`"
+        raise DegradedError(said, remedy if names else EXTERNAL_REMEDY)
 
 
 def await_running(instance: state.Instance, out: Terminal, *, start_stopped: bool = True) -> state.Snapshot | None:

@@ -8,7 +8,7 @@ from stigmer_launcher.cli.commands import services, status, stop, version
 from stigmer_launcher.cli.parse import Invocation
 from stigmer_launcher.cli.terminal import Context, Terminal, columns
 from stigmer_launcher.config.schema import is_port
-from stigmer_launcher.errors import EXTERNAL, LauncherError, PortError, StartError, UsageError
+from stigmer_launcher.errors import EXTERNAL_REMEDY, LauncherError, PortError, StartError, UsageError
 from stigmer_launcher.launch.plan import Launch
 from stigmer_launcher.launch.prepare import prepare
 from stigmer_launcher.supervise import daemon, phases, state
@@ -16,7 +16,7 @@ from stigmer_launcher.system import service_manager
 from stigmer_launcher.system.places import find_places
 from stigmer_launcher.system.ports import require_free
 
-Ports = Mapping[str, int]  # by their names
+Ports = Mapping[str, int]  # numbers by name
 _IN_DOUBT = (phases.PROVING, phases.DEGRADED)
 
 
@@ -59,7 +59,7 @@ def _start(ports: Ports, kept: Ports, invocation: Invocation, context: Context, 
         try:
             launch = _prepare(ports, kept, before, context)
         except PortError:
-            if state.read_snapshot(instance) != before:
+            if state.supervisor_pid(instance) or state.read_snapshot(instance) != before:
                 continue  # it is Stigmer's own, started meanwhile
             raise
         code = _run(launch, invocation, context)
@@ -204,7 +204,7 @@ class Progress:
 
         event = self._failure
         if not event["log"]:
-            raise StartError(f"{event['service']} {event['error']}", EXTERNAL)
+            raise StartError(f"{event['service']} {event['error']}", EXTERNAL_REMEDY)
         lines = "".join(f"\n    {readable(line)}" for line in event["lines"])
         said = f"the end of {event['log']}:{lines}" if lines else f"it printed nothing to {event['log']}"
         raise StartError(f"{event['service']} {event['error']}\n  {said}")
