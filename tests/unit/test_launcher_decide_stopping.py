@@ -14,6 +14,7 @@ from stigmer_launcher.supervise.lifecycle import (
     Requested,
     StopRequested,
 )
+from stigmer_launcher.system.process import KILL_TIMEOUT
 from support.histories import EXTERNAL, PLANS, History, crashed, ended, kill, killed, prove, spawn, terminate
 
 # --- everything --------------------------------------------------------------------------------------------------------
@@ -38,16 +39,18 @@ def test_services_of_the_same_stop_order_stop_together() -> None:
 
 
 def test_a_service_that_ignores_the_signal_is_killed_when_its_grace_is_over() -> None:
-    """Once; then its exit is waited for. Two `stop` commands at once do not take the services' grace away."""
+    """Its exit is waited for, for a limited time. Two `stop` commands at once do not take the services' grace away."""
     history = History().started()
     history.at(200.0, StopRequested())
     assert history.at(200.1, StopRequested()) == ()
     assert history.due == 205.0
     assert history.at(204.9) == ()
     assert history.at(205.0) == (kill("flows"),)
-    assert history.due == NEVER
+    assert history.due == 205.0 + KILL_TIMEOUT
     assert history.at(206.0) == ()
     assert history.at(206.1, killed("flows")) == (terminate("agents"),)
+    assert history.at(212.0) == (kill("agents"),)
+    assert history.at(212.0 + KILL_TIMEOUT) == (kill("agents"),)
 
 
 def test_a_second_request_to_stop_skips_all_grace_periods() -> None:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_launcher.launch.plan import Launch
-from stigmer_launcher.supervise import child, daemon, leftovers, phases
+from stigmer_launcher.launch.plan import Launch, ServiceLaunch, ServicePlan
+from stigmer_launcher.supervise import child, daemon, leftovers, lifecycle, phases
 from stigmer_launcher.supervise.signals import SignalPipe
 from stigmer_launcher.supervise.state import Instance, ServiceSnapshot, read_snapshot
 from stigmer_launcher.supervise.supervisor import Supervisor
@@ -147,3 +147,26 @@ def test_escaped_processes_are_killed_before_the_state_is_stopped(
         assert Supervisor(launch, signals, lambda _: None).run()
     assert seen == [phases.RUNNING]
     assert read_snapshot(Instance(run)).state == phases.STOPPED
+
+
+def test_a_killed_service_that_does_not_end_does_not_keep_the_supervisor_from_ending(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thread that waits for a hung network drive keeps its process from ending, and waitpid(2) from returning."""
+    monkeypatch.setattr(lifecycle, "KILL_TIMEOUT", 0.1)
+    monkeypatch.setattr(process, "signal_group", lambda *_: None)
+    service = ServiceLaunch(ServicePlan("stuck", grace=0.1), "2.0.0", ("/bin/sleep", "60"), {}, 0, ())
+    launch = launch_of(str(tmp_path))._replace(services={"stuck": service})
+    instance = Instance(launch.places.run)
+    events: list[daemon.ProgressEvent] = []
+    (tmp_path / "run").mkdir()
+    (tmp_path / "logs").mkdir()
+    with locks.acquire(instance.lock, 1), SignalPipe() as signals:
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert Supervisor(launch, signals, events.append).run()
+    pid = next(event["pid"] for event in events if event.get("pid"))
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    told = f"stuck was killed and has not ended: see `ps -o stat,wchan,args {pid}`"
+    assert {"event": "note", "text": told} in events
+    assert read_snapshot(instance).state == phases.STOPPED

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from stigmer_launcher.errors import BusyError
 from stigmer_launcher.supervise import leftovers
 from stigmer_launcher.supervise.state import ServiceSnapshot
 from stigmer_launcher.supervise.watchdog import Watchdog
@@ -223,6 +224,20 @@ def test_a_process_that_takes_long_to_die_counts_once(monkeypatch: pytest.Monkey
     monkeypatch.setattr(leftovers, "find_escaped", lambda _: next(looks))
     monkeypatch.setattr(process, "send_signal", lambda *_: None)
     assert leftovers.kill_escaped("token") == 2
+
+
+def test_a_process_that_the_kernel_does_not_end_is_reported_and_not_awaited_forever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A process that waits for a hung network drive ignores SIGKILL."""
+    monkeypatch.setattr(process, "KILL_TIMEOUT", 0.1)
+    for name in ("send_signal", "signal_group"):
+        monkeypatch.setattr(process, name, lambda *_: None)
+    token = os.urandom(16).hex()
+    with service("sleep 60", token) as somebody:
+        for services in ([member(somebody)._replace(grace=0.1)], []):
+            with pytest.raises(BusyError, match=f"^process {somebody.pid} was killed and has not ended$"):
+                leftovers.stop_services(services, token)
 
 
 def test_a_command_in_an_environment_with_the_token_does_not_kill_itself() -> None:

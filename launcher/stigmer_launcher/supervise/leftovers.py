@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
+from stigmer_launcher.errors import BusyError
 from stigmer_launcher.supervise.state import ServiceSnapshot
 from stigmer_launcher.system import process
 
@@ -33,12 +34,13 @@ def stop_services(services: Iterable[ServiceSnapshot], token: str) -> int:
 
 def kill_escaped(token: str) -> int:
     """Kill every process whose environment contains the token, until none is left; return how many there were."""
-    killed: set[tuple[int, str]] = set()
+    killed, deadline = set[tuple[int, str]](), time.monotonic() + process.KILL_TIMEOUT
     while found := set(find_escaped(token)):
         killed |= found
         for pid, known in found:
             with suppress(PermissionError):
                 process.send_signal(pid, known, signal.SIGKILL)
+        _require_end(min(found)[0], deadline)
         time.sleep(_POLL_INTERVAL)
     return len(killed)
 
@@ -73,4 +75,11 @@ def _stop_together(services: list[ServiceSnapshot]) -> None:
                     process.signal_group(service.pid, signal.SIGKILL)
             elif elapsed > service.grace:
                 process.signal_group(service.pid, signal.SIGKILL)
+                _require_end(service.pid, began + service.grace + process.KILL_TIMEOUT)
         time.sleep(_POLL_INTERVAL)
+
+
+def _require_end(pid: int, deadline: float) -> None:
+    """Raise BusyError if a killed process still runs after the deadline."""
+    if time.monotonic() > deadline:
+        raise BusyError(f"process {pid} was killed and has not ended", f"see `ps -o stat,wchan,args {pid}`")

@@ -17,6 +17,7 @@ from typing import NamedTuple
 from stigmer_launcher.install.payload import Restart
 from stigmer_launcher.launch.plan import ServicePlan
 from stigmer_launcher.supervise import phases
+from stigmer_launcher.system.process import KILL_TIMEOUT
 
 NEVER = float("inf")
 START, STOP, RESTART = "start", "stop", "restart"  # of one service, by a command
@@ -28,7 +29,8 @@ _UP = (phases.STARTING, phases.RUNNING)  # stages of a stack that is not being s
 SPAWN = "spawn"  # start the service's process and probe its readiness; an external service is only probed
 PROVE = "prove"  # probe the readiness of a running service again
 CHECK = "check"  # probe the liveness of a ready service
-TERMINATE, KILL = "terminate", "kill"  # send a signal to the service's process group
+TERMINATE = "terminate"  # send SIGTERM to the service's process group
+KILL = "kill"  # send SIGKILL to it; the second time, forget a process that has not ended
 
 
 class Service(NamedTuple):
@@ -235,7 +237,7 @@ class _Decision:
             if service.phase == phases.BACKOFF:
                 self.put(service._replace(phase=phases.WAITING, deadline=NEVER))
             elif service.phase == phases.TERMINATING:
-                self.put(service._replace(deadline=NEVER), KILL)
+                self.put(service._replace(deadline=self.now + KILL_TIMEOUT), KILL)
             elif service.phase in (phases.RUNNING, phases.DEGRADED):
                 self.check_liveness(service)
             elif self.stage == phases.STARTING and service.phase != phases.PROVING:

@@ -88,13 +88,18 @@ class ServiceProcess:
         name, pid = self.snapshot.name, self.snapshot.pid
         process.signal_group(pid, SIGKILL)  # before waitpid(2), after which the pid may be reused
         _, status = os.waitpid(pid, 0)
+        self._record("ended")
+        self.abandon()
+        return Exited(name, process.describe_exit(status), killed=process.is_killed(status))
+
+    def abandon(self) -> Exited:
+        """Forget the process; the supervisor reaps it if it ends later."""
         self.snapshot = self.snapshot._replace(pid=0, identity="")
         self._drop_probe()
-        self._record("ended")
         if self.output >= 0:
             self._read_output()
         self._close_output()
-        return Exited(name, process.describe_exit(status), killed=process.is_killed(status))
+        return Exited(self.snapshot.name, "was killed and has not ended")
 
     def _read_output(self) -> None:
         """Copy available output to the log, limited so that one service does not block the event loop."""

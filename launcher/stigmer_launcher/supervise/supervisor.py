@@ -86,6 +86,12 @@ class Supervisor:
                 self._start(service)
             case lifecycle.TERMINATE:
                 service.signal(SIGTERM, "told")
+            case lifecycle.KILL if "killed" in service.times:
+                self._note(
+                    f"{action.name} was killed and has not ended: see `ps -o stat,wchan,args {service.snapshot.pid}`"
+                )
+                self._events.append(service.abandon())
+                self._update_watchdog()
             case lifecycle.KILL:
                 service.signal(SIGKILL, "killed")
                 waited = round(service.times["killed"] - service.times["told"], 1)

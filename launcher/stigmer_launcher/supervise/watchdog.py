@@ -12,6 +12,7 @@ import socket
 from collections.abc import Iterable
 from contextlib import suppress
 
+from stigmer_launcher.errors import BusyError
 from stigmer_launcher.supervise import child, leftovers, signals
 from stigmer_launcher.supervise.state import ServiceSnapshot
 from stigmer_launcher.system import locks
@@ -76,7 +77,8 @@ def _run_watchdog(connection: socket.socket, lock: str, token: str) -> int:
     locks.try_acquire(lock)  # until this process ends
     with suppress(OSError):  # the supervisor was killed already
         connection.send(b"!")
-    leftovers.stop_services(_last_services(connection), token)
+    with suppress(BusyError):  # the next command says so
+        leftovers.stop_services(_last_services(connection), token)
     return 0
 
 

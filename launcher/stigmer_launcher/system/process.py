@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from stigmer_launcher.errors import LimitError
 
 RUN_TOKEN = "STIGMER_RUN"  # noqa: S105 - the variable that marks every process of a run
+KILL_TIMEOUT = 10.0  # seconds; SIGKILL takes longer only while a process waits in the kernel, as for a network drive
 _KILL_SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 _BOOT = "/proc/sys/kernel/random/boot_id"
 _WANTED_FILES = 10240  # the most that macOS accepts, even below a higher hard limit (OPEN_MAX, setrlimit(2))

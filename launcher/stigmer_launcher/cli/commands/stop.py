@@ -77,7 +77,8 @@ def slow_stops(snapshot: state.Snapshot, since: float) -> Iterator[str]:
         if (told := times.get("told")) is None or snapshot.began + told < since:
             continue
         if "killed" in times:
-            yield f"{name} did not stop within {round(times['killed'] - told, 1):g} s and was killed"
+            ended = "" if "ended" in times else ", but has not ended"
+            yield f"{name} did not stop within {round(times['killed'] - told, 1):g} s and was killed{ended}"
         elif (elapsed := times.get("ended", told) - told) >= _SLOW:
             yield f"{name} took {round(elapsed, 1):g} s to stop"
 
