@@ -120,6 +120,20 @@ def test_a_watchdog_that_is_stopped_does_not_stop_its_supervisor(tmp_path: Path,
                 os.kill(watchdog, signal.SIGKILL)
 
 
+def test_a_watchdog_that_is_stopped_before_it_is_ready_does_not_stop_its_supervisor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stigmer_launcher.supervise.watchdog._READY_TIMEOUT", 0.1)
+    monkeypatch.setattr(locks, "try_acquire", lambda _: os.kill(os.getpid(), signal.SIGSTOP))
+    watchdog = Watchdog(str(tmp_path / "lock"), "")
+    watchdog.start()
+    signal.signal(signal.SIGALRM, lambda *_: os.kill(watchdog.pid, signal.SIGKILL))
+    signal.alarm(20)
+    watchdog.wait_until_ready()
+    assert signal.alarm(0), "it waited until the watchdog was killed"
+    watchdog.stop()
+
+
 def test_a_service_taken_from_the_watch_is_not_ended(tmp_path: Path) -> None:
     with service("sleep 60") as first, service("sleep 60") as second:
         how = f"watchdog.watch(members[1:]); time.sleep(0.1); {KILLED}"

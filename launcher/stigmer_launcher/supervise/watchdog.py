@@ -17,6 +17,8 @@ from stigmer_launcher.supervise import child, leftovers, signals
 from stigmer_launcher.supervise.state import ServiceSnapshot
 from stigmer_launcher.system import locks
 
+_READY_TIMEOUT = 5.0  # seconds
+
 
 class Watchdog:
     """The supervisor's end. `start` also replaces a watchdog that was killed, and sends the list to the new one."""
@@ -36,9 +38,11 @@ class Watchdog:
         self._send()
 
     def wait_until_ready(self) -> None:
-        """Wait until the watchdog holds its lock, for which the next start waits."""
+        """Wait until the watchdog holds its lock, for which the next start waits; not for one that a signal has stopped."""
+        self._socket.settimeout(_READY_TIMEOUT)
         with suppress(OSError):  # as in `_send`
             self._socket.recv(1)
+        self._socket.settimeout(None)
 
     def watch(self, services: Iterable[ServiceSnapshot]) -> None:
         """Watch the processes of these services, and of no other."""
