@@ -1,5 +1,6 @@
 """Doctor finds problems, names remedies, shows no secret and changes nothing; programs read it as JSON."""
 
+import errno
 import io
 import json
 import os
@@ -150,6 +151,17 @@ def test_a_home_that_is_not_a_directory_is_a_problem(keg: Path, places: Places, 
 
 
 # --- configuration -------------------------------------------------------------------------------------------------------
+
+
+def test_a_home_on_a_file_system_without_symbolic_links_is_a_problem(
+    keg: Path, places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr(os, "symlink", refuse)
+    configured(places, "")
+    assert found(look(keg, places), "Home", "mount").level == PROBLEM
 
 
 @pytest.mark.parametrize(

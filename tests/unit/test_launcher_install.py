@@ -82,6 +82,22 @@ def test_a_disk_that_fills_up_meanwhile_is_reported_and_nothing_is_left(keg: Pat
     put(keg, places)
 
 
+@pytest.mark.parametrize("call", ["fchmod", "symlink"])
+def test_a_file_system_without_permissions_and_symbolic_links_is_named(
+    keg: Path, places: Places, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    """FAT and exFAT have neither; the hint was to change the permissions of the home."""
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    for name in {call, "symlink"}:
+        monkeypatch.setattr(os, name, refuse)
+    with pytest.raises(HomeError, match=f"^{places.versions} is on a file system without symbolic links$"):
+        put(keg, places, methods=COPY)
+    assert [name for name in names_in(places.versions) if name.startswith(".")] == []
+
+
 def test_a_home_without_room_for_copies_is_refused_before_the_first_one(
     keg: Path, places: Places, monkeypatch: pytest.MonkeyPatch
 ) -> None:

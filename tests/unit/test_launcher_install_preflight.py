@@ -30,6 +30,22 @@ def test_a_file_where_the_home_should_be_is_named(tmp_path: Path) -> None:
         assert "STIGMER_HOME" in caught.value.remedy
 
 
+@pytest.mark.parametrize("number", [errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_a_file_system_without_symbolic_links_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """As FAT and exFAT: the hint was to change permissions, which these do not have either."""
+    preflight.require_symlinks(str(tmp_path))
+    assert list(tmp_path.iterdir()) == []
+
+    def symlink(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "symlink", symlink)
+    with pytest.raises(HomeError, match=f"^{tmp_path} is on a file system without symbolic links$"):
+        preflight.require_symlinks(str(tmp_path))
+
+
 @pytest.mark.parametrize(
     ("number", "words"),
     [

@@ -139,6 +139,14 @@ def test_the_state_is_read_back_and_trusted_only_if_its_writer_holds_the_lock(pl
     assert read_snapshot(place) == left
 
 
+def test_the_state_of_a_living_server_is_read_again_when_its_file_is_missing_for_a_moment(place: Instance) -> None:
+    """rename(2) does not replace a file at once on FUSE file systems and NFS; commands said that the server had stopped."""
+    write_snapshot(place, RUNNING)
+    hidden = Path(place.state).rename(f"{place.state}.hidden")
+    threading.Timer(0.05, hidden.rename, (place.state,)).start()
+    assert living_snapshot(place) == RUNNING
+
+
 def test_a_state_file_counts_where_it_was_written_or_moved_to_and_not_in_a_copy(tmp_path: Path) -> None:
     """A copied home lists the processes of the first one, which its commands must not stop."""
     first = tmp_path / "first"

@@ -11,7 +11,7 @@ from stigmer_launcher.doctor import components, server
 from stigmer_launcher.doctor.findings import NOTE, OK, PROBLEM, WARNING, DoctorContext, Finding, problem
 from stigmer_launcher.errors import LauncherError
 from stigmer_launcher.install import payload, preflight
-from stigmer_launcher.supervise.state import Instance, cleaning_pid, read_snapshot, supervisor_pid
+from stigmer_launcher.supervise.state import Instance, cleaning_pid, living_snapshot, read_snapshot, supervisor_pid
 from stigmer_launcher.system.places import ANOTHER_DISK, find_places, installed_libexec, unwritable, unwritable_files
 from stigmer_launcher.version import NAME, VERSION
 
@@ -38,7 +38,8 @@ def diagnose(environ: Mapping[str, str], *, deep: bool) -> dict[str, list[Findin
         report["Configuration"].extend(check_config(config))
     with _noting(report["Server"], "lock"):
         pids = (supervisor_pid(running), cleaning_pid(running))
-    context = DoctorContext(places, environ, keg, config, read_snapshot(running), *pids, deep)
+    snapshot = living_snapshot(running) if pids[0] else read_snapshot(running)
+    context = DoctorContext(places, environ, keg, config, snapshot, *pids, deep)
     for section, checks in _CHECKS.items():
         for check in checks:
             with _noting(report[section], "a check failed"):
@@ -86,6 +87,8 @@ def check_home(context: DoctorContext) -> Iterator[Finding]:
         yield problem("files", error)
     try:
         preflight.require_exec(home)
+        if is_usable and not os.path.lexists(context.places.bin):
+            preflight.require_symlinks(home)
     except LauncherError as error:
         yield problem("mount", error)
     free = preflight.free_space(home)

@@ -100,6 +100,7 @@ class _Installer(NamedTuple):
         except BaseException as error:
             versions.remove_unfinished(places)
             if isinstance(error, OSError):
+                preflight.require_symlinks(places.versions)
                 raise explain(error, places.versions) from error
             raise
 

@@ -1,5 +1,6 @@
 """Checks before an installation. Each error names the directory or file, and the remedy."""
 
+import errno
 import os
 import sys
 from collections.abc import Iterable
@@ -23,6 +24,17 @@ def require_exec(directory: str) -> None:
     if forbidden:
         remedy = f"mount it without noexec, {ANOTHER_DISK}"
         raise HomeError(f"{directory} is on a file system mounted noexec: programs there cannot be started", remedy)
+
+
+def require_symlinks(directory: str) -> None:
+    """Raise HomeError when the file system of `directory` has no symbolic links, like FAT and exFAT."""
+    try:
+        os.symlink("target", link := f"{directory}/.link-{os.getpid()}")
+        os.unlink(link)
+    except OSError as error:
+        if error.errno in (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP):
+            remedy = "set STIGMER_HOME to a directory on another file system, such as ext4 or APFS"
+            raise HomeError(f"{directory} is on a file system without symbolic links", remedy) from error
 
 
 def require_space(directory: str, needed: int, purpose: str) -> None:

@@ -5,6 +5,7 @@ A supervisor runs while its lock is held. If it was killed, the file lists the p
 """
 
 import os
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, NamedTuple
@@ -13,6 +14,7 @@ from stigmer_launcher.supervise.phases import STOPPED
 from stigmer_launcher.system import locks
 
 _FORMAT = 1
+_REPLACE_TIME, _POLL_INTERVAL = 0.2, 0.005  # seconds
 STOP_MARGIN = 15.0  # seconds to wait for a stop beyond the grace periods
 WATCHDOG_SECONDS = 60.0  # timeout for a watchdog, which waits for the grace periods of one stop order after the other
 
@@ -109,10 +111,18 @@ def read_snapshot(instance: Instance) -> Snapshot:
 
 
 def living_snapshot(instance: Instance) -> Snapshot:
-    """Read the snapshot of the running supervisor; an empty one when none runs or it has not written one yet."""
-    pid = supervisor_pid(instance)
-    snapshot = read_snapshot(instance) if pid else Snapshot()
-    return snapshot if snapshot.supervisor_pid == pid else Snapshot()
+    """Read the snapshot of the running supervisor; an empty one when none runs, or it has written none.
+
+    It is read again for a moment, since a file that is being replaced may be missing on FUSE file systems and NFS.
+    """
+    deadline = time.monotonic() + _REPLACE_TIME
+    while pid := supervisor_pid(instance):
+        if (snapshot := read_snapshot(instance)).supervisor_pid == pid:
+            return snapshot
+        if time.monotonic() > deadline:
+            break
+        time.sleep(_POLL_INTERVAL)
+    return Snapshot()
 
 
 def write_snapshot(instance: Instance, snapshot: Snapshot) -> None:
