@@ -158,6 +158,18 @@ def test_a_state_file_counts_where_it_was_written_or_moved_to_and_not_in_a_copy(
     assert read_snapshot(Instance(str(moved))) == RUNNING
 
 
+def test_a_state_file_counts_in_its_directory_when_that_gets_another_inode(tmp_path: Path) -> None:
+    """As it does on some FUSE file systems; services of a killed server were found by no command then."""
+    run = tmp_path / "run"
+    run.mkdir()
+    write_snapshot(Instance(str(run)), RUNNING)
+    inode = run.stat().st_ino
+    shutil.copytree(run.rename(tmp_path / "before"), run)
+    assert run.stat().st_ino != inode
+    (tmp_path / "link").symlink_to(tmp_path)
+    assert read_snapshot(Instance(str(tmp_path / "link" / "run"))) == RUNNING
+
+
 def test_without_a_lock_no_server_runs(tmp_path: Path) -> None:
     place = Instance(str(tmp_path / "run"))
     assert (supervisor_pid(place), cleaning_pid(place)) == (0, 0)

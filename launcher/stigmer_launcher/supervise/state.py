@@ -104,8 +104,8 @@ def read_snapshot(instance: Instance) -> Snapshot:
     with suppress(OSError, ValueError, RecursionError), open(instance.state, encoding="utf-8") as stream:
         import json  # costs `status` a fifth of its time; without a file it is not needed
 
-        document, run = json.load(stream), _run_id(instance)
-        if isinstance(document, dict) and document.get("format") == _FORMAT and document.get("run", run) == run:
+        document = json.load(stream)
+        if isinstance(document, dict) and document.get("format") == _FORMAT and not _is_copy(document, instance):
             return Snapshot(**_parts(document, _SAMPLE._asdict()))
     return Snapshot()
 
@@ -130,7 +130,7 @@ def write_snapshot(instance: Instance, snapshot: Snapshot) -> None:
     import json
 
     services = [each._asdict() for each in snapshot.services]
-    text = json.dumps({"format": _FORMAT, "run": _run_id(instance), **snapshot._asdict(), "services": services})
+    text = json.dumps({"format": _FORMAT, **_place(instance), **snapshot._asdict(), "services": services})
     temporary = f"{instance.state}.new"
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
     with open(os.open(temporary, flags, 0o600), "w", encoding="utf-8") as stream:
@@ -138,10 +138,17 @@ def write_snapshot(instance: Instance, snapshot: Snapshot) -> None:
     os.replace(temporary, instance.state)
 
 
-def _run_id(instance: Instance) -> list[int]:
-    """Return inode and device of `run`. A copy has others, and the processes in its state file are not its own."""
+def _is_copy(document: Mapping[str, Any], instance: Instance) -> bool:
+    """Return whether `run` is a copy, with another inode and another path: the processes in its state file are not its own.
+
+    A directory that was moved has another path, and on some FUSE file systems one that was not has another inode.
+    """
+    return "run" in document and all(document.get(name) != value for name, value in _place(instance).items())
+
+
+def _place(instance: Instance) -> dict[str, Any]:
     status = os.stat(instance.run)
-    return [status.st_ino, status.st_dev]
+    return {"run": [status.st_ino, status.st_dev], "path": os.path.realpath(instance.run)}
 
 
 # A sample of each value in the file. A number in it is the maximum, with a minimum of 1; 0 means that there is no limit.
