@@ -1,6 +1,7 @@
 """Doctor checks the ports and the server, and distinguishes our processes from other programs."""
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -92,6 +93,28 @@ def test_a_running_servers_ports_are_ours_and_one_without_a_listener_is_a_warnin
     assert found(report, "Ports", "temporal").level == WARNING
     assert found(report, "Server", "supervisor").text == f"running, pid {os.getpid()}, version 1.0.0"
     assert not about_port(report, port), "only this machine can reach it"
+
+
+def without_network(*command: str) -> subprocess.CompletedProcess[str]:
+    """Run a command in a network namespace of its own, whose loopback interface is down."""
+    unshare = ["unshare", "--net"] if os.geteuid() == 0 else ["unshare", "--net", "--map-root-user"]
+    return subprocess.run([*unshare, *command], capture_output=True, text=True, check=False, timeout=60)
+
+
+@pytest.mark.skipif(
+    not shutil.which("unshare") or without_network("true").returncode != 0, reason="needs unshare --net"
+)
+def test_a_loopback_interface_that_is_down_is_a_problem(keg: Path, places: Places) -> None:
+    """The start failed with the stack of Temporal, and doctor found nothing."""
+    assert found(look(keg, places), "Ports", "loopback").level == OK
+    program = (
+        f"import sys; sys.path.insert(0, {str(Path(server.__file__).parents[2])!r})\n"
+        "from stigmer_launcher.doctor import server\n"
+        "(finding,) = server.check_loopback(None)\n"
+        "print(finding.level, finding.text)\n"
+    )
+    done = without_network(sys.executable, "-B", "-c", program)
+    assert done.stdout == f"{PROBLEM} cannot connect to 127.0.0.1: Network is unreachable\n", done.stderr
 
 
 def test_a_service_that_other_machines_can_reach_is_a_warning(keg: Path, places: Places, supervised: None) -> None:

@@ -108,6 +108,18 @@ def test_the_last_lines_are_kept_for_error_messages(tmp_path: Path) -> None:
     assert written.last == [*(str(number).encode() for number in range(100 - LAST_LINES + 1, 100)), b"the end"]
 
 
+@pytest.mark.parametrize("reason", [b"panic: nil map", b"fatal error: all goroutines are asleep - deadlock!"])
+def test_the_reason_of_a_panic_is_kept_though_its_stack_is_long(tmp_path: Path, reason: bytes) -> None:
+    """Whatever chunks the pipe gives; the reason stands above the stacks, of which the first one is the failing one's."""
+    stack = [b"\t/src/file.go:%d" % number for number in range(3 * LAST_LINES)]
+    for size in (7, 300, 10_000):
+        written = log(tmp_path)
+        text = b"\n".join([*[b"before"] * 30, b"no panic: here", reason, b"", b"goroutine 1 [running]:", *stack, b""])
+        for start in range(0, len(text), size):
+            written.write(text[start : start + size])
+        assert written.last == [reason, b"", b"goroutine 1 [running]:", *stack[: LAST_LINES - 3]]
+
+
 def test_a_full_disk_loses_lines_and_not_the_service(tmp_path: Path) -> None:
     for path in ("/dev/full", str(tmp_path / "missing" / "logs" / "a.log")):
         written = LogFile(path)

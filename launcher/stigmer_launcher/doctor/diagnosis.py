@@ -121,7 +121,7 @@ _CHECKS: dict[str, tuple[Callable[[DoctorContext], Iterator[Finding]], ...]] = {
     "Home": (check_home,),
     "Components": (components.check_components,),
     "Server": (server.check_server, server.check_databases),
-    "Ports": (server.check_ports, server.check_exposure),
+    "Ports": (server.check_loopback, server.check_ports, server.check_exposure),
     "Temporal": (server.check_temporal,),
     "Model": (check_model,),
 }

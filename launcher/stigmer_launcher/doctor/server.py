@@ -1,6 +1,7 @@
 """Checks of the server: its state, leftovers of a killed one, its databases, its ports, and Temporal."""
 
 import os
+import socket
 import sys
 import time
 from collections.abc import Iterator
@@ -67,6 +68,16 @@ def check_exposure(context: DoctorContext) -> Iterator[Finding]:
         block = settings if sys.platform == "darwin" else f"`sudo ufw deny {port}/tcp`"
         text = f"port {port} (pid {pid}) listens on {where}, not on localhost alone: other machines can reach it"
         yield Finding(_service_of(context, pid), WARNING, text, f"block it where you do not trust the network: {block}")
+
+
+def check_loopback(_: DoctorContext) -> Iterator[Finding]:
+    """Check that processes of this machine can connect to each other."""
+    try:
+        with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname(), _TIMEOUT):
+            yield Finding("loopback", OK, "127.0.0.1 can be connected to")
+    except OSError as error:
+        remedy = "run `ip link set lo up` as root, or let the firewall accept connections from 127.0.0.1"
+        yield Finding("loopback", PROBLEM, f"cannot connect to 127.0.0.1: {error.strerror or error}", remedy)
 
 
 def check_temporal(context: DoctorContext) -> Iterator[Finding]:

@@ -9,6 +9,7 @@ COUNT = 5  # files kept of one service, the current one among them
 LAST_LINES = 20
 STAMP_SIZE = len(b"2026-11-22T18:01:02.345Z ")
 _LONGEST_LINE = 64 * 1024
+_PANICS = (b"panic: ", b"fatal error: ")  # the first words of a Go program that ends with its stack
 _SHORTEST_SECRET = 8  # bytes; redacting a shorter text could hide much of the log
 
 
@@ -19,7 +20,7 @@ class LogFile:
 
     def __init__(self, path: str, secrets: Sequence[str] = (), *, clock: Callable[[], float] = time.time) -> None:
         self.path = path
-        self.last: list[bytes] = []  # the last lines, without their stamps
+        self.last: list[bytes] = []  # the last lines, or those of a panic, without their stamps
         self._secrets = [os.fsencode(secret) for secret in secrets if len(secret) >= _SHORTEST_SECRET]
         self._clock = clock
         self._partial = b""
@@ -44,10 +45,19 @@ class LogFile:
         self._partial = b""
 
     def _write_lines(self, lines: bytes) -> None:
-        self.last = [*self.last, *lines.rsplit(b"\n", LAST_LINES)[-LAST_LINES:]][-LAST_LINES:]
+        self._keep(lines)
         stamp = timestamp(self._clock())
         with suppress(OSError):
             self._append(stamp + lines.replace(b"\n", b"\n" + stamp) + b"\n")
+
+    def _keep(self, lines: bytes) -> None:
+        """Keep the last lines; those that begin with a panic, since its stack is longer than what is kept."""
+        start = max((b"\n" + lines).rfind(b"\n" + panic) for panic in _PANICS)
+        kept = [] if start >= 0 else self.last
+        if start >= 0 or (kept and kept[0].startswith(_PANICS)):
+            self.last = [*kept, *lines[max(start, 0) :].split(b"\n", LAST_LINES)][:LAST_LINES]
+        else:
+            self.last = [*kept, *lines.rsplit(b"\n", LAST_LINES)[-LAST_LINES:]][-LAST_LINES:]
 
     def _append(self, data: bytes) -> None:
         with suppress(FileNotFoundError):
