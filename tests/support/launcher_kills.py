@@ -16,7 +16,7 @@ from types import FrameType
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
-sys.path[:0] = [str(ROOT / "launcher"), str(ROOT / "tests")]
+sys.path[:0] = [str(ROOT / name) for name in ("launcher", "packaging", "tests")]
 
 from stigmer_launcher.install import manifest, payload, versions  # noqa: E402 - the path comes first
 from stigmer_launcher.system.places import Places, find_places  # noqa: E402

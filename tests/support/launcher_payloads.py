@@ -13,8 +13,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from stigmer_launcher.install.payload import Component, FileEntry, Payload, Proof, Readiness, Smoke, render_payload
+from stigmer_launcher.install.payload import Component, FileEntry, Payload, Proof, Readiness, Smoke
 from stigmer_launcher.system.machine import this_target
+from stigmer_packaging.bottle.index import render_index
 
 SLEEP_UNTIL_STOPPED = "trap 'exit 0' TERM INT\nwhile :; do sleep 0.05; done"
 INHERIT = ("HOME", "PATH", "USER", "LANG", "TMPDIR")
@@ -94,7 +95,7 @@ def build_libexec(
         smoke=Smoke("grpc", 10.0, "/test.Service/Run", "server"),
         components=tuple(each.component for each in chosen),
     )
-    (libexec / "payload.json").write_text(render_payload(payload._replace(**fields)), encoding="utf-8")
+    (libexec / "payload.json").write_text(render_index(payload._replace(**fields)), encoding="utf-8")
     return libexec
 
 

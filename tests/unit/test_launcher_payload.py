@@ -14,8 +14,8 @@ from stigmer_launcher.install.payload import (
     files_of,
     parse_payload,
     read_keg,
-    render_payload,
 )
+from stigmer_packaging.bottle.index import render_index
 from support.launcher_payloads import build_libexec, part, stigmer_parts
 
 
@@ -29,7 +29,7 @@ def example() -> Payload:
     return Payload("stigmer", "1.0", "linux-amd64", ("HOME",), smoke, (one, two), Restart(1, 2, 3, 4))
 
 
-WHOLE = render_payload(example())
+WHOLE = render_index(example())
 
 
 def test_an_index_reads_back_as_it_was_written() -> None:

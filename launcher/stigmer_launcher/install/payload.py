@@ -1,6 +1,6 @@
 """The payload of a keg: its components, their files, and how each is run, as its index `libexec/payload.json` lists them.
 
-Packaging writes the index and the launcher reads it; they share nothing else.
+Packaging writes the index (`bottle.index`) from the types of this module.
 """
 
 import hashlib
@@ -155,11 +155,6 @@ def files_of(payload: Payload) -> tuple[FileEntry, ...]:
     return tuple({entry.path: entry for component in payload.components for entry in component.files}.values())
 
 
-def render_payload(payload: Payload) -> str:
-    """Return the index as JSON text, the same for equal payloads."""
-    return json.dumps({"format": FORMAT, **_to_plain(payload)}, indent=1, sort_keys=True) + "\n"
-
-
 def parse_payload(text: str) -> Payload:
     """Parse the index; ValueError when it has another format or is incomplete."""
     plain = json.loads(text)
@@ -182,12 +177,3 @@ def _from_plain(kind: Any, plain: Any) -> Any:
         return kind(**plain | {name: _from_plain(field, plain[name]) for name, field in kind.__annotations__.items()})
     item = kind.__args__[0]
     return tuple(plain if item is str else [_from_plain(item, each) for each in plain])
-
-
-def _to_plain(value: Any) -> Any:
-    """Convert records to plain JSON: a FileEntry to a row, because there are many, other records to objects."""
-    if isinstance(value, tuple) and not isinstance(value, FileEntry):
-        if hasattr(value, "_asdict"):
-            return {name: _to_plain(each) for name, each in value._asdict().items()}
-        return [_to_plain(each) for each in value]
-    return value

@@ -2,12 +2,13 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from stigmer_launcher.cli import completion
 from stigmer_launcher.cli.help import render_help
-from stigmer_launcher.install import payload
+from stigmer_launcher.install.payload import Payload
+from stigmer_packaging.bottle.index import make_index, render_index
 from stigmer_packaging.bottle.keg_tree import CHECKSUMS, COMPLETIONS, COMPONENTS, HELP, INDEX, LAUNCHER, KegTree
 from stigmer_packaging.formula.receipt import render_receipt
 from stigmer_packaging.formula.service_files import render_service
@@ -16,7 +17,7 @@ from stigmer_packaging.lib import digest
 from stigmer_packaging.lib.errors import KegError
 from stigmer_packaging.lib.target import Target
 from stigmer_packaging.licensing.notices import render_notices
-from stigmer_packaging.manifest.model import Component, Manifest
+from stigmer_packaging.manifest.model import Manifest
 from stigmer_packaging.manifest.naming import notices_path, sbom_path, service_path
 from stigmer_packaging.manifest.rename import rename_words
 from stigmer_packaging.records.model import BuiltPart, Credits, FileRecord, Keg, ReleaseFile
@@ -49,9 +50,9 @@ def assemble_keg(
     """
     made = {service.component: service for service in parts.services}
     chosen = [made[component.name] for component in manifest.components]
-    product, index = manifest.product, _index(manifest, target, chosen)
+    product, index = manifest.product, make_index(manifest, target, chosen)
     notices = render_notices(product, str(target), parts.credits)
-    texts = {INDEX: payload.render_payload(index), **_answers(index), notices_path(product.name): notices}
+    texts = {INDEX: render_index(index), **_answers(index), notices_path(product.name): notices}
     with workspace.staging() as staged:
         tree = KegTree(staged / "keg")
         _add_parts(tree, product.name, parts, chosen, workspace)
@@ -91,7 +92,7 @@ def _add_service(tree: KegTree, service: BuiltPart, workspace: Workspace) -> Non
         raise KegError(f"{service.component}: {service.entry} is not executable")
 
 
-def _answers(index: payload.Payload) -> dict[str, str]:
+def _answers(index: Payload) -> dict[str, str]:
     """Give help and completions by their paths, word for word what the launcher of this keg would print."""
     name, names = index.name, completion.names_in(index)
     answers = {
@@ -99,43 +100,6 @@ def _answers(index: payload.Payload) -> dict[str, str]:
         for shell, place in COMPLETIONS.items()
     }
     return {HELP: rename_words(render_help(()), name), **answers}
-
-
-def _index(manifest: Manifest, target: Target, services: Sequence[BuiltPart]) -> payload.Payload:
-    return payload.Payload(
-        name=manifest.product.name,
-        version=manifest.product.version,
-        target=str(target),
-        inherit=manifest.inherit,
-        smoke=payload.Smoke(**asdict(manifest.smoke)),
-        components=tuple(map(_indexed, manifest.components, services)),
-        restart=payload.Restart(**asdict(manifest.restart)),
-    )
-
-
-def _indexed(component: Component, service: BuiltPart) -> payload.Component:
-    run, ready = component.run, component.run.readiness
-    proofs = tuple(payload.Proof(each.kind, each.port, each.queues) for each in ready.proofs)
-    return payload.Component(
-        name=component.name,
-        version=service.version,
-        entry=service.entry,
-        arguments=run.arguments,
-        environment=tuple(run.environment.items()),
-        ports=tuple(run.ports.items()),
-        needs=run.needs,
-        readiness=payload.Readiness(ready.seconds, proofs),
-        stop_order=run.stop_order,
-        grace=run.grace,
-        override=run.override,
-        external=run.external,
-        liveness=payload.Liveness(**asdict(run.liveness)),
-        files=tuple(map(_entry, service.files)),
-    )
-
-
-def _entry(file: FileRecord) -> payload.FileEntry:
-    return payload.FileEntry(file.path, file.size, file.sha256, 0o755 if file.mode & 0o100 else 0o644)
 
 
 def _paths(files: tuple[FileRecord, ...]) -> tuple[str, ...]:

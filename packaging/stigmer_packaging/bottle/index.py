@@ -1,0 +1,63 @@
+"""The index of a keg, `libexec/payload.json`. The launcher, which reads it, defines its types."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from stigmer_launcher.install import payload
+from stigmer_packaging.lib.target import Target
+from stigmer_packaging.manifest.model import Component, Manifest
+from stigmer_packaging.records.model import BuiltPart, FileRecord
+
+
+def make_index(manifest: Manifest, target: Target, services: Sequence[BuiltPart]) -> payload.Payload:
+    """Make the index of a keg: how the launcher runs these services, and their files."""
+    return payload.Payload(
+        name=manifest.product.name,
+        version=manifest.product.version,
+        target=str(target),
+        inherit=manifest.inherit,
+        smoke=payload.Smoke(**asdict(manifest.smoke)),
+        components=tuple(map(_indexed, manifest.components, services)),
+        restart=payload.Restart(**asdict(manifest.restart)),
+    )
+
+
+def _indexed(component: Component, service: BuiltPart) -> payload.Component:
+    run, ready = component.run, component.run.readiness
+    proofs = tuple(payload.Proof(each.kind, each.port, each.queues) for each in ready.proofs)
+    return payload.Component(
+        name=component.name,
+        version=service.version,
+        entry=service.entry,
+        arguments=run.arguments,
+        environment=tuple(run.environment.items()),
+        ports=tuple(run.ports.items()),
+        needs=run.needs,
+        readiness=payload.Readiness(ready.seconds, proofs),
+        stop_order=run.stop_order,
+        grace=run.grace,
+        override=run.override,
+        external=run.external,
+        liveness=payload.Liveness(**asdict(run.liveness)),
+        files=tuple(map(_entry, service.files)),
+    )
+
+
+def _entry(file: FileRecord) -> payload.FileEntry:
+    return payload.FileEntry(file.path, file.size, file.sha256, 0o755 if file.mode & 0o100 else 0o644)
+
+
+def render_index(index: payload.Payload) -> str:
+    """Return the index as JSON text, the same for equal ones."""
+    return json.dumps({"format": payload.FORMAT, **_to_plain(index)}, indent=1, sort_keys=True) + "\n"
+
+
+def _to_plain(value: Any) -> Any:
+    """Convert records to plain JSON: a FileEntry to a row, because there are many, other records to objects."""
+    if isinstance(value, tuple) and not isinstance(value, payload.FileEntry):
+        if hasattr(value, "_asdict"):
+            return {name: _to_plain(each) for name, each in value._asdict().items()}
+        return [_to_plain(each) for each in value]
+    return value
