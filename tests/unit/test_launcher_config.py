@@ -2,6 +2,7 @@
 
 import io
 import os
+import signal
 import stat
 import subprocess
 import sys
@@ -326,6 +327,15 @@ def test_edit_opens_the_file_with_the_users_editor(places: Places) -> None:
     """With its options; the first edit begins with the explained file."""
     assert config(places, "edit", VISUAL="sed -i 's/managed: true/managed: false/'", EDITOR="false") == (0, "", "")
     assert Path(places.config).read_text() == TEMPLATE.replace("managed: true", "managed: false")
+
+
+def test_edit_waits_for_the_editor_though_the_caller_ignores_the_end_of_children(places: Places) -> None:
+    """An ignored SIGCHLD is inherited, as after `trap '' CHLD`, and the kernel then keeps no exit status."""
+    ignored = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        assert config(places, "edit", EDITOR="true") == (0, "", "")
+    finally:
+        signal.signal(signal.SIGCHLD, ignored)
 
 
 def test_the_editor_does_not_load_the_launchers_libraries(places: Places, tmp_path: Path) -> None:

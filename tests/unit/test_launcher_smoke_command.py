@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import time
 
 import pytest
@@ -27,6 +28,15 @@ def test_a_command_runs_with_its_own_environment_and_both_its_outputs_are_taken(
 
 def test_a_command_that_closes_its_output_is_waited_for() -> None:
     assert os.waitstatus_to_exitcode(shell("exec >&- 2>&-; sleep 0.2; exit 5")[0]) == 5
+
+
+def test_a_command_has_an_exit_code_though_the_caller_ignores_the_end_of_children() -> None:
+    """An ignored SIGCHLD is inherited, as after `trap '' CHLD`, and the kernel then keeps no exit status."""
+    ignored = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        assert os.waitstatus_to_exitcode(shell("exit 5")[0]) == 5
+    finally:
+        signal.signal(signal.SIGCHLD, ignored)
 
 
 def test_a_command_that_takes_too_long_is_killed_with_all_that_it_started() -> None:

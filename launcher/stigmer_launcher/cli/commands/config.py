@@ -101,6 +101,7 @@ def _run_editor(editor: str, target: str, context: Context) -> int:
     command = ["sh", "-c", f'{editor} "$@"', editor, target]
     # The bootloader of PyInstaller puts our libraries first, which an editor must not load.
     environ = {**context.environ, "LD_LIBRARY_PATH": context.environ.get("LD_LIBRARY_PATH_ORIG", "")}
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # if ignored, as after `trap '' CHLD`, there is no status to wait for
     previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         pid = os.posix_spawn("/bin/sh", command, environ, setsigdef=[signal.SIGINT])

@@ -4,9 +4,8 @@ import json
 import os
 import re
 import time
-from collections import deque
 from collections.abc import Mapping
-from signal import SIGKILL
+from signal import SIG_DFL, SIGCHLD, SIGKILL, signal
 from typing import Any
 
 from stigmer_launcher.cli.logtext import readable
@@ -131,9 +130,10 @@ def judge(test: Smoke, status: int, output: str) -> str:
 
 def run(command: ServiceCommand, seconds: float) -> tuple[int, str]:
     """Run a program and kill the rest of its group; return `waitpid`'s status and the output. TimeoutError after `seconds`."""
+    signal(SIGCHLD, SIG_DFL)  # if ignored, as after `trap '' CHLD`, there is no status to wait for
     deadline = time.monotonic() + seconds
     pid, pipe = child.spawn(command.argv, command.env)
-    output: deque[int] = deque(maxlen=_LARGEST)
+    output = b""
     with open(pipe, "rb", buffering=0) as stream:  # a read returns None while there is nothing yet
         try:
             # WNOWAIT: the process keeps its pid, and so its group, until the group has been killed.
@@ -141,11 +141,11 @@ def run(command: ServiceCommand, seconds: float) -> tuple[int, str]:
                 if time.monotonic() > deadline:
                     raise TimeoutError(f"did not end within {seconds:g} s")
                 if data := stream.read(_LARGEST):
-                    output.extend(data)
+                    output = (output + data)[-_LARGEST:]
                 else:
                     time.sleep(_POLL_INTERVAL)
         finally:
             process.signal_group(pid, SIGKILL)
             _, status = os.waitpid(pid, 0)
-        output.extend(stream.read(_LARGEST) or b"")  # not to the end: a process that left the group may go on printing
-    return status, bytes(output).decode(errors="replace").strip()
+        output += stream.read(_LARGEST) or b""  # not to the end: a process that left the group may go on printing
+    return status, output[-_LARGEST:].decode(errors="replace").strip()
