@@ -84,7 +84,7 @@ def test_a_keg_without_an_index_or_with_a_damaged_one_says_how_to_repair_it(tmp_
     with pytest.raises(KegError, match=r"cannot read .*payload\.json: No such file") as caught:
         read_keg(str(tmp_path))
     assert "brew reinstall stigmer" in caught.value.remedy
-    for content in (b"", b"\xff", b"{}"):
+    for content in (b"", b"\xff", b"{}", b"[" * 100_000):
         (tmp_path / "payload.json").write_bytes(content)
         with pytest.raises(KegError, match=r"payload\.json is damaged"):
             read_keg(str(tmp_path))

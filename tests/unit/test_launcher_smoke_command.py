@@ -96,6 +96,7 @@ def test_the_path_of_a_request_is_shown_if_the_answer_has_one(
         (None, "the server refused the request"),
         (b"\xff", "the server's answer is not JSON"),
         (grpc.encode({1: "{"}), "the server's answer is not JSON"),
+        (grpc.encode({1: "[" * 100_000}), "the server's answer is not JSON"),
         (grpc.encode({1: '{"message": "hello"}'.encode("utf-32-be")}), "the server's answer is not JSON"),
         (grpc.encode({1: "[1]"}), "the server's answer is not a JSON object"),
     ],

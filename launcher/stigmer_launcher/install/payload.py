@@ -145,7 +145,7 @@ def read_keg(libexec: str) -> Keg:
         payload = parse_payload(content.decode())
     except OSError as error:
         raise KegError(f"cannot read {path}: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise KegError(f"{path} is damaged: {error}") from error
     return Keg(libexec, f"{payload.version}-{hashlib.sha256(content).hexdigest()[:12]}", payload)
 

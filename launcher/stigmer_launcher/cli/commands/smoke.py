@@ -80,7 +80,7 @@ def send_request(test: Smoke, snapshot: state.Snapshot, message: str) -> Outcome
         raise SmokeError("the server refused the request")
     try:
         answer = json.loads(b"".join(grpc.byte_strings(reply, 1)).decode())
-    except (ValueError, grpc.ProtocolError) as error:
+    except (ValueError, RecursionError, grpc.ProtocolError) as error:
         raise SmokeError(f"the server's answer is not JSON: {error}") from error
     if not isinstance(answer, dict):
         raise SmokeError("the server's answer is not a JSON object")
