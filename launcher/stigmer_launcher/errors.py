@@ -1,5 +1,6 @@
 """The launcher's errors. `main` prints `Error: …` and `Hint: …` on stderr and exits with the code (see `grammar`)."""
 
+INTERRUPTED = 130  # exit code after Ctrl-C, as a shell reports it: 128 and the number of SIGINT
 EXTERNAL_REMEDY = "start that Temporal, or correct TEMPORAL_NAMESPACE or its address, which `stigmer config list` shows"
 
 

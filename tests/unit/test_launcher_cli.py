@@ -227,7 +227,7 @@ def test_the_help_names_every_command_and_every_exit_code() -> None:
     for command in COMMANDS:
         assert command.summary in text
     for code, meaning in EXIT_CODES:
-        assert f"{code}  {meaning}" in text
+        assert f"  {code:<3}  {meaning}" in text
     assert max(map(len, text.splitlines())) <= 120, "it fits a terminal"
     assert {find(command.words[:1]).words for command in COMMANDS} == {command.words[:1] for command in COMMANDS}
 

@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from stigmer_launcher.errors import INTERRUPTED
+
 
 class Option(NamedTuple):
     """One option. `metavar` names its value in the help; without it, the option is a switch. `short` is one letter."""
@@ -128,6 +130,7 @@ EXIT_CODES = (
     (2, "the command line was wrong"),
     (3, "the server is stopped"),
     (4, "the server runs, but a service does not"),
+    (INTERRUPTED, "interrupted by Ctrl-C, or by SIGTERM during a start in the background"),
 )
 
 VARIABLES = (

@@ -6,7 +6,7 @@ from typing import TextIO
 
 from stigmer_launcher.cli.parse import parse
 from stigmer_launcher.cli.terminal import Context, Terminal, terminal_of
-from stigmer_launcher.errors import LauncherError
+from stigmer_launcher.errors import INTERRUPTED, LauncherError
 
 
 def main(arguments: Sequence[str], environ: Mapping[str, str], out: TextIO, err: TextIO) -> int:
@@ -20,7 +20,7 @@ def main(arguments: Sequence[str], environ: Mapping[str, str], out: TextIO, err:
         code = _fail(context.err, error)
     except KeyboardInterrupt:
         context.err.line()
-        code = 130
+        code = INTERRUPTED
     except OSError as error:
         prefix = f"{error.filename}: " if error.filename else ""
         code = _fail(context.err, LauncherError(f"{prefix}{error.strerror or error}"))

@@ -8,7 +8,7 @@ from stigmer_launcher.cli.commands import services, status, stop, version
 from stigmer_launcher.cli.parse import Invocation
 from stigmer_launcher.cli.terminal import Context, Terminal, columns
 from stigmer_launcher.config.schema import is_port
-from stigmer_launcher.errors import EXTERNAL_REMEDY, LauncherError, PortError, StartError, UsageError
+from stigmer_launcher.errors import EXTERNAL_REMEDY, INTERRUPTED, LauncherError, PortError, StartError, UsageError
 from stigmer_launcher.launch.plan import Launch
 from stigmer_launcher.launch.prepare import prepare
 from stigmer_launcher.supervise import daemon, phases, state
@@ -99,7 +99,7 @@ def _run(launch: Launch, invocation: Invocation, context: Context) -> int | None
     else:
         for event in daemon.supervise_detached(launch):
             emit(event)
-        code = 130 if progress.interrupted else 0
+        code = INTERRUPTED if progress.interrupted else 0
     progress.require_started(launch.ports)
     if not (in_foreground or progress.superseded or progress.interrupted):
         _show(state.living_snapshot(state.Instance(launch.places.run)), context, "All services running")
