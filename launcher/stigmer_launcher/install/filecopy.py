@@ -14,6 +14,7 @@ from errno import EACCES, EINVAL, EMLINK, ENOSYS, ENOTSUP, ENOTTY, EOPNOTSUPP, E
 from typing import BinaryIO
 
 _FICLONE = 0x40049409
+_CHUNK = 1 << 20  # bytes
 
 # Errors after which the next method is tried. EPERM: fs.protected_hardlinks, and exFAT.
 _UNSUPPORTED = {EXDEV, EPERM, EACCES, EMLINK, EOPNOTSUPP, ENOTSUP, ENOTTY, EINVAL, ENOSYS, ETXTBSY}
@@ -41,7 +42,7 @@ def link(source: str, target: str, mode: int) -> None:  # noqa: ARG001 - the ino
 def copy(source: str, target: str, mode: int) -> None:
     """Make `target` a file of its own, and flush it to disk."""
     with _opened(source, target, mode) as (reader, writer):
-        while chunk := reader.read(1 << 20):
+        while chunk := reader.read(_CHUNK):
             writer.write(chunk)
         writer.flush()
         os.fsync(writer.fileno())

@@ -13,6 +13,8 @@ from typing import Any
 
 from stigmer_launcher.readiness.grpc import Answers, Client, ProtocolError, Question
 
+_CHUNK = 65536  # bytes per recv(2)
+
 
 class Channel:
     """A connection to `host:port`. The caller waits until the descriptor is ready for `wanted`, then calls `advance`."""
@@ -42,7 +44,7 @@ class Channel:
         if not http2:
             return []
         with suppress(BlockingIOError):
-            while data := self._socket.recv(65536):
+            while data := self._socket.recv(_CHUNK):
                 self.client.receive(data)
             raise ProtocolError("the connection was closed")
         with suppress(BlockingIOError):

@@ -10,6 +10,7 @@ from contextlib import suppress
 
 from stigmer_launcher.errors import LauncherError
 from stigmer_launcher.supervise import lifecycle, state
+from stigmer_launcher.system.process import PIPE_SIZE
 
 
 class Control:
@@ -34,7 +35,7 @@ class Control:
     def read_requests(self, services: Container[str]) -> Iterator[lifecycle.Requested]:
         """Read and yield the requests for these services; none is partial, since short writes to a FIFO are atomic."""
         with suppress(BlockingIOError):  # another program has read them
-            for line in os.read(self._reader, 65536).decode(errors="replace").splitlines():
+            for line in os.read(self._reader, PIPE_SIZE).decode(errors="replace").splitlines():
                 verb, _, name = line.partition(" ")
                 if name in services:
                     yield lifecycle.Requested(name, verb)

@@ -74,12 +74,12 @@ def supervise_detached(launch: Launch) -> Iterator[ProgressEvent]:
         poller.register(signals.fileno(), select.POLLIN)
         while True:
             ready = {descriptor for descriptor, _ in poller.poll()}
-            if signals.fileno() in ready and (received := set(signals.read()).intersection(STOP_SIGNALS)):
-                yield {"event": "interrupted"}
-                with suppress(ProcessLookupError):
-                    os.kill(pid, max(received))
+            if signals.fileno() in ready:
+                for signum in filter(STOP_SIGNALS.__contains__, signals.read()):
+                    yield {"event": "interrupted"}
+                    os.kill(pid, signum)
             if reader in ready:
-                if not (data := stream.read(65536)):
+                if not (data := stream.read(process.PIPE_SIZE)):
                     return
                 *lines, pending = (pending + data).split(b"\n")
                 yield from map(json.loads, lines)

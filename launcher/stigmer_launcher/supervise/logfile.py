@@ -7,6 +7,7 @@ from contextlib import suppress
 
 COUNT = 5  # files kept of one service, the current one among them
 LAST_LINES = 20
+REDACTED = "[redacted]"  # in place of a secret
 STAMP_SIZE = len(b"2026-11-22T18:01:02.345Z ")
 _LONGEST_LINE = 64 * 1024
 _PANICS = (b"panic: ", b"fatal error: ")  # the first words of a Go program that ends with its stack
@@ -30,7 +31,7 @@ class LogFile:
         """Add output; a line is written when it is complete or very long."""
         data = self._partial + data
         for secret in self._secrets:
-            data = data.replace(secret, b"[redacted]")
+            data = data.replace(secret, REDACTED.encode())
         cut = data.rfind(b"\n") + 1
         if not cut and len(data) > _LONGEST_LINE:
             cut = len(data) - max(map(len, self._secrets), default=0)

@@ -14,7 +14,7 @@ from stigmer_launcher.supervise import child, logfile, state
 from stigmer_launcher.supervise.lifecycle import CHECK, PROVE, Event, Exited, NotReady, Ready
 from stigmer_launcher.system import process
 
-_CHUNK, _CHUNKS = 65536, 16  # bytes per read, and reads per round of the event loop
+_READS = 16  # of a full pipe in one round of the event loop
 
 
 class ServiceProcess:
@@ -104,8 +104,8 @@ class ServiceProcess:
     def _read_output(self) -> None:
         """Copy available output to the log, limited so that one service does not block the event loop."""
         with suppress(BlockingIOError):
-            for _ in range(_CHUNKS):
-                if not (data := os.read(self.output, _CHUNK)):
+            for _ in range(_READS):
+                if not (data := os.read(self.output, process.PIPE_SIZE)):
                     self._close_output()
                     break
                 self.log.write(data)

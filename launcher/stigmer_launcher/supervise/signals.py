@@ -5,6 +5,8 @@ import signal
 from contextlib import suppress
 from typing import Self
 
+from stigmer_launcher.system.process import PIPE_SIZE
+
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 HANDLED = (*STOP_SIGNALS, signal.SIGCHLD)
 
@@ -44,5 +46,5 @@ class SignalPipe:
     def read(self) -> bytes:
         """Return the signal numbers received since the last call, one per byte; empty when there were none."""
         with suppress(BlockingIOError):
-            return os.read(self._reader, 4096)
+            return os.read(self._reader, PIPE_SIZE)
         return b""

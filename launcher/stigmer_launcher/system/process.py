@@ -1,4 +1,4 @@
-"""Processes: identity, liveness, signals to a group, description of an exit, limit of open files."""
+"""Processes: identity, processor time, signals, description of an exit, limit of open files."""
 
 import os
 import signal
@@ -11,6 +11,7 @@ from stigmer_launcher.errors import LimitError
 
 RUN_TOKEN = "STIGMER_RUN"  # noqa: S105 - the variable that marks every process of a run
 KILL_TIMEOUT = 10.0  # seconds; SIGKILL takes longer only while a process waits in the kernel, as for a network drive
+PIPE_SIZE = 65536  # bytes that a pipe holds on Linux, so that one read(2) can empty it: pipe(7)
 _KILL_SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 _BOOT = "/proc/sys/kernel/random/boot_id"
 _WANTED_FILES = 10240  # the most that macOS accepts, even below a higher hard limit (OPEN_MAX, setrlimit(2))

@@ -18,7 +18,7 @@ from stigmer_launcher.install.payload import Payload, Proof, Smoke, read_keg
 from stigmer_launcher.launch import environment
 from stigmer_launcher.launch.environment import ServiceCommand
 from stigmer_launcher.readiness import channel, grpc
-from stigmer_launcher.supervise import child, phases, state
+from stigmer_launcher.supervise import child, logfile, phases, state
 from stigmer_launcher.system import process
 from stigmer_launcher.system.places import find_places, installed_libexec
 
@@ -100,7 +100,7 @@ def _run_command(payload: Payload, snapshot: state.Snapshot, environ: Mapping[st
     except OSError as error:
         raise SmokeError(f"{shown} failed: {error.strerror or error}") from error
     if secret:
-        output = output.replace(secret, "[redacted]")
+        output = output.replace(secret, logfile.REDACTED)
     last = output.rpartition("\n")[2]
     if problem := judge(test, status, output):
         raise SmokeError(f"{shown} {problem}; its last line: {readable(last)}")
