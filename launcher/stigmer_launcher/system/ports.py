@@ -51,6 +51,7 @@ def is_free(port: int) -> bool:
 
 
 def _bind_error(address: str, port: int) -> int | None:
+    """Return why this user cannot bind the port of an address; None also where the machine has no such address."""
     import socket
 
     is_ipv6 = ":" in address
@@ -62,21 +63,23 @@ def _bind_error(address: str, port: int) -> int | None:
             probe.bind((address, port))
     except OSError as error:
         is_obstacle = error.errno == errno.EADDRINUSE or (error.errno == errno.EACCES and address == _WILDCARD)
-        return error.errno if is_obstacle else None  # otherwise this machine has no such family or address
+        return error.errno if is_obstacle else None
     return None
 
 
 def require_free(ports: Mapping[str, int]) -> None:
     """Raise PortError when one of these ports is taken, by a process that the error names, or needs a privilege."""
     for name, number in ports.items():
-        if is_free(number):
+        errors = {_bind_error(address, number) for address in _ADDRESSES}
+        if errors == {None}:
             continue
-        owner = port_owner(number)
-        by = f" by {owner.name}" + (f" (process {owner.pid})" if owner.pid else "") if owner else ""
         remedy = f"use another port: `stigmer server --port {name}=NUMBER`, for good with `stigmer config set ports.{name} NUMBER`"
-        if errno.EACCES in {_bind_error(address, number) for address in _ADDRESSES}:
+        if errno.EACCES in errors:
             raise PortError(f"no permission to listen on port {number} ({name})", remedy)
-        raise PortError(f"port {number} ({name}) is taken{by}", f"stop that process, or {remedy}")
+        owner = port_owner(number)
+        by = f" by {owner.name}" if owner else ""
+        pid = f" (process {owner.pid})" if owner and owner.pid else ""
+        raise PortError(f"port {number} ({name}) is taken{by}{pid}", f"stop that process, or {remedy}")
 
 
 def await_free(ports: Mapping[str, int], pause: Callable[[float], object] = time.sleep) -> None:
@@ -111,23 +114,28 @@ def is_loopback(address: bytes) -> bool:
 
 
 def _listeners(port: int = 0) -> Iterator[Listener]:
-    """Yield the listeners on a port, or on any; on Linux then each socket again with pid 0: those of other users are hidden."""
+    """Yield the listeners on a port, or on any."""
     if sys.platform == "darwin":
         from stigmer_launcher.system import darwin
 
         found = (Listener(pid, *each) for pid in darwin.pids() for each in darwin.listening(pid))
-        yield from (each for each in found if port in (0, each.port))
-    elif sockets := {link: each for link, each in _sockets() if port in (0, each.port)}:
-        import glob
-
-        for descriptor in glob.iglob("/proc/[0-9]*/fd/*"):
-            with suppress(OSError):  # closed since it was listed
-                if listener := sockets.get(os.readlink(descriptor)):
-                    yield listener._replace(pid=int(descriptor.split("/")[2]))
-        yield from sockets.values()
+        return (each for each in found if port in (0, each.port))
+    return _linux_listeners(port)
 
 
-def _sockets() -> Iterator[tuple[str, Listener]]:
+def _linux_listeners(port: int) -> Iterator[Listener]:
+    """Yield the processes of each socket, then each socket again with pid 0: the processes of other users are hidden."""
+    import glob
+
+    sockets = {link: each for link, each in _linux_sockets() if port in (0, each.port)}
+    for descriptor in glob.iglob("/proc/[0-9]*/fd/*") if sockets else ():
+        with suppress(OSError):  # closed since it was listed
+            if listener := sockets.get(os.readlink(descriptor)):
+                yield listener._replace(pid=int(descriptor.split("/")[2]))
+    yield from sockets.values()
+
+
+def _linux_sockets() -> Iterator[tuple[str, Listener]]:
     """Yield each listening TCP socket in Linux's tables, after the target of the links to it in /proc/PID/fd."""
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         with suppress(OSError), open(table, encoding="ascii") as lines:
