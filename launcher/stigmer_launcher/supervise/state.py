@@ -45,7 +45,6 @@ class Snapshot(NamedTuple):
     began: float = 0.0
     state: str = ""
     version: str = ""
-    failed: str = ""  # the service that ended the start
     installed: str = ""  # the id of the components' version that it uses
     token: str = ""
     temporal: str = ""

@@ -223,7 +223,6 @@ def compose_snapshot(
     )
     return previous._replace(
         state=phases.DEGRADED if stack.is_degraded else stack.stage,
-        failed=stack.failed,
         timeline={name: dict(service.times) for name, service in services.items() if service.times},
         services=tuple(snapshots),
     )
