@@ -120,10 +120,8 @@ def _unusable(path: str, error: OSError) -> HomeError:
     """Return the error for a lock file in the home's `run` that cannot be opened or, when `error` names no file, locked."""
     directory = os.path.dirname(path)
     if error.filename is None:
-        return HomeError(
-            f"the file system of {directory} does not support locks: {error.strerror}",
-            "set STIGMER_HOME to a directory on a local disk",
-        )
+        problem = f"the file system of {directory} does not support locks: {error.strerror}"
+        return HomeError(problem, "set STIGMER_HOME to a directory on a local disk")
     if isinstance(error, PermissionError):
         return unwritable(path, os.path.dirname(directory))
     return explain(error, directory)

@@ -40,10 +40,8 @@ def find_places(environ: Mapping[str, str]) -> Places:
         home.encode()  # logs and JSON cannot hold another path
     except UnicodeEncodeError:
         shown = os.fsencode(home).decode(errors="backslashreplace")
-        raise HomeError(
-            f"the path of the home is not UTF-8 text: {shown}",
-            "set STIGMER_HOME to another directory: `export STIGMER_HOME=/path/to/directory`",
-        ) from None
+        remedy = "set STIGMER_HOME to another directory: `export STIGMER_HOME=/path/to/directory`"
+        raise HomeError(f"the path of the home is not UTF-8 text: {shown}", remedy) from None
     return Places(home, *(os.path.join(home, name) for name in ("bin", "versions", "run", "logs", "config.yaml")))
 
 
@@ -56,10 +54,8 @@ def _user_home(environ: Mapping[str, str]) -> str:
     try:
         return pwd.getpwuid(os.getuid()).pw_dir
     except KeyError:
-        raise HomeError(
-            f"there is no HOME, and user {os.getuid()} is not in the password database",
-            "set STIGMER_HOME to an absolute directory",
-        ) from None
+        problem = f"there is no HOME, and user {os.getuid()} is not in the password database"
+        raise HomeError(problem, "set STIGMER_HOME to an absolute directory") from None
 
 
 def installed_libexec(environ: Mapping[str, str]) -> str:
@@ -75,10 +71,8 @@ def installed_libexec(environ: Mapping[str, str]) -> str:
             raise KegError("/proc is not mounted", "run `mount -t proc proc /proc` as root in this chroot or container")
         return os.path.dirname(os.path.dirname(os.path.realpath(program)))  # an upgrade changes the links to it
     if not (libexec := environ.get("STIGMER_PAYLOAD", "")):
-        raise KegError(
-            "this launcher runs from a checkout, without a keg",
-            "set STIGMER_PAYLOAD to a libexec directory (one that holds payload.json and components/)",
-        )
+        remedy = "set STIGMER_PAYLOAD to a libexec directory (one that holds payload.json and components/)"
+        raise KegError("this launcher runs from a checkout, without a keg", remedy)
     return os.path.realpath(libexec)
 
 
@@ -89,10 +83,8 @@ def prepare_home(home: str, *directories: str) -> None:
         existing = os.path.dirname(existing)
     if os.geteuid() == 0 and (owner := os.stat(existing).st_uid):  # this user could not write files of root
         name = user_name(owner)
-        raise HomeError(
-            f"{home} belongs to user {name}, and this is root",
-            f"run the command as {name}, without sudo, or set STIGMER_HOME to a directory of root",
-        )
+        remedy = f"run the command as {name}, without sudo, or set STIGMER_HOME to a directory of root"
+        raise HomeError(f"{home} belongs to user {name}, and this is root", remedy)
     for directory in (home, *directories):
         try:
             os.makedirs(directory, 0o700, exist_ok=True)

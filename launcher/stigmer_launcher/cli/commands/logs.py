@@ -66,10 +66,8 @@ def _chosen(named: Sequence[str], context: Context, directory: str, *, follows: 
 
         known.update(names_of(context.environ).get("SERVICE", ()))
     if unknown := [name for name in named if name not in known]:
-        raise UsageError(
-            f"there is no log of {unknown[0]} in {directory}; there are {', '.join(sorted(known)) or 'none'}",
-            "run `stigmer server logs`, which shows all of them",
-        )
+        problem = f"there is no log of {unknown[0]} in {directory}; there are {', '.join(sorted(known)) or 'none'}"
+        raise UsageError(problem, "run `stigmer server logs`, which shows all of them")
     return named or sorted(known)
 
 
@@ -179,7 +177,6 @@ def _since(text: str) -> bytes:
     try:
         return timestamp(datetime.fromisoformat(text).timestamp())
     except (ValueError, OverflowError, OSError):
-        raise UsageError(
-            f"invalid value {text!r} for --since: expected a duration (30s, 10m, 2h, 1d) or a time (2026-11-28T10:00)",
-            "run `stigmer server logs --since 10m`",
-        ) from None
+        expected = "a duration (30s, 10m, 2h, 1d) or a time (2026-11-28T10:00)"
+        problem = f"invalid value {text!r} for --since: expected {expected}"
+        raise UsageError(problem, "run `stigmer server logs --since 10m`") from None

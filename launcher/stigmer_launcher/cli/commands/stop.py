@@ -55,10 +55,8 @@ def _stop_supervisor(instance: state.Instance, out: Terminal) -> int:
     deadline = time.monotonic() + state.living_snapshot(instance).grace + state.STOP_MARGIN
     while state.supervisor_pid(instance) == pid or process.is_same_process(pid, identity):  # the lock is released first
         if time.monotonic() > deadline:
-            raise BusyError(
-                f"the supervisor, process {pid}, did not stop in time",
-                f"run `stigmer server status`; after `kill -9 {pid}`, its watchdog stops the services",
-            )
+            remedy = f"run `stigmer server status`; after `kill -9 {pid}`, its watchdog stops the services"
+            raise BusyError(f"the supervisor, process {pid}, did not stop in time", remedy)
         if out.live and (text := _describe_stop(instance)) != shown:
             out.transient(text)
             shown = text
