@@ -10,6 +10,7 @@ from typing import NamedTuple, TextIO
 
 _CODES = {"green": "32", "red": "31", "yellow": "33", "bold": "1", "dim": "2"}
 PALETTE = ("36", "33", "32", "35", "34", "31")
+_ERASE_LINE = "\r\033[K"  # to its first column, then EL ("erase in line") of ECMA-48
 _MARKS = {"done": ("✓", "ok"), "failed": ("✗", "failed")}
 
 
@@ -28,7 +29,7 @@ class Terminal:
 
     def line(self, text: str = "") -> None:
         """Print a line and flush it."""
-        self.write(("\r\033[K" if self.live else "") + text + "\n")
+        self.write((_ERASE_LINE if self.live else "") + text + "\n")
 
     def write(self, text: str) -> None:
         """Write a text as it is, and flush it."""
@@ -41,15 +42,16 @@ class Terminal:
 
     def write_error(self) -> OSError | None:
         """Return the error of the first failed write; None if its reader or terminal was closed."""
-        if (error := self.failure) is None or isinstance(error, BrokenPipeError):
+        error = self.failure
+        if error is None or isinstance(error, BrokenPipeError):
             return None
-        hung_up = error.errno in (errno.EIO, errno.ENXIO)
-        return None if hung_up and stat.S_ISCHR(os.fstat(self.stream.fileno()).st_mode) else error
+        is_terminal = stat.S_ISCHR(os.fstat(self.stream.fileno()).st_mode)
+        return None if is_terminal and error.errno in (errno.EIO, errno.ENXIO) else error
 
     def transient(self, text: str) -> None:
         """Show a line that the next one overwrites; print nothing where that is not possible."""
         if self.live:
-            self.write(f"\r\033[K{text}")
+            self.write(_ERASE_LINE + text)
 
     def done(self, text: str) -> None:
         """Print that a step has succeeded, in place of a transient line."""
@@ -93,7 +95,7 @@ def columns(rows: Iterable[Sequence[str]]) -> list[str]:
     """Align rows of texts in columns, and return the lines."""
     table = list(rows)
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    return [("".join(f"  {text:<{width}}" for text, width in zip(row, widths, strict=True))).rstrip() for row in table]
+    return ["".join(f"  {text:<{width}}" for text, width in zip(row, widths, strict=True)).rstrip() for row in table]
 
 
 class Context(NamedTuple):

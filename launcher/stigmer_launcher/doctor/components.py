@@ -68,7 +68,8 @@ def _overrides(context: DoctorContext, keg: payload.Keg) -> Iterator[Finding]:
 
 
 def _versions(context: DoctorContext, keg: payload.Keg) -> Iterator[Finding]:
-    if (current := versions.current(context.places)) and current != keg.id:
+    current = versions.current(context.places)
+    if current not in ("", keg.id):
         yield Finding("bin", NOTE, f"bin holds {current}; the next start switches to {keg.id}")
     if os.path.lexists(context.places.bin) and not current:
         yield Finding("bin", NOTE, "bin is not ours; the next start moves it aside and keeps it")

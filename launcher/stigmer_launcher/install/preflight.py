@@ -1,4 +1,4 @@
-"""Checks before an installation. Each error names the directory or file, and the remedy."""
+"""Checks before an installation and a start: the machine, the keg's programs, and the file system of the home."""
 
 import errno
 import os
@@ -39,7 +39,8 @@ def require_symlinks(directory: str) -> None:
 
 def require_space(directory: str, needed: int, purpose: str) -> None:
     """Raise HomeError when fewer bytes are free for this user than are `needed` for a `purpose`, and a reserve."""
-    if (free := free_space(directory)) < (needed := needed + _RESERVE):
+    free, needed = free_space(directory), needed + _RESERVE
+    if free < needed:
         text = f"{directory} has {free >> 20} MB free, and {purpose} need {-(-needed >> 20)} MB"
         raise HomeError(text, f"free some space there, {ANOTHER_DISK}")
 

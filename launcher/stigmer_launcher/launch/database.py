@@ -21,6 +21,7 @@ from stigmer_launcher.system.places import explain, free_name
 _LONGEST_PATH = 512 - len("-journal")  # bytes
 _SHORTER = "set STIGMER_HOME to a directory with a shorter path: `export STIGMER_HOME=/path/to/directory`"
 _MAGIC = b"SQLite format 3\0"
+_FILE_HEADER = 100  # bytes, at the beginning of page 1
 _PAGE_HEADER = ">BxxH"  # its kind, and the number of its cells
 _INNER_TABLE, _LEAF_TABLE, _LEAF_INDEX = 0x05, 0x0D, 0x0A
 _HEADER_SIZES = {_INNER_TABLE: 12, _LEAF_TABLE: 8}  # bytes, by the kinds of pages in a schema
@@ -107,7 +108,7 @@ class _Pages:
     """
 
     def __init__(self, descriptor: int, length: int, originals: dict[int, bytes]) -> None:
-        header = originals.get(1) or os.pread(descriptor, 100, 0)
+        header = originals.get(1) or os.pread(descriptor, _FILE_HEADER, 0)
         magic, short, changed, pages, valid_for = struct.unpack_from(">16sH6xII60xI", header)
         if magic != _MAGIC:
             raise ValueError("not a database")
@@ -125,7 +126,7 @@ class _Pages:
         """Yield the number of the first page of each history table, from the schema, which begins on page 1."""
         numbers = [1]
         for number in islice(numbers, _MOST_PAGES):
-            page, start = self.read(number), 100 if number == 1 else 0
+            page, start = self.read(number), _FILE_HEADER if number == 1 else 0
             kind, rows = struct.unpack_from(_PAGE_HEADER, page, start)
             cells = struct.unpack_from(f">{rows}H", page, start + _HEADER_SIZES[kind])
             if kind == _INNER_TABLE:

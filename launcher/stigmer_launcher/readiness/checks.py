@@ -84,7 +84,8 @@ def pid_in_group(identity: str, last_access: float, group: int, spawned: float) 
     An identity without a pid is taken for the group's leader if it polled since that was `spawned`.
     """
     found = re.match(r"([0-9]{1,19})@", identity)
-    if not (pid := int(found[1]) if found else 0):
+    pid = int(found[1]) if found else 0
+    if not pid:
         return group if last_access >= spawned else 0
     try:
         return pid if pid == group or os.getpgid(pid) == group else 0

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _DATA, _HEADERS, _RST_STREAM, _SETTINGS, _PING, _GOAWAY, _WINDOW_UPDATE = 0, 1, 3, 4, 6, 7, 8
 _END_STREAM, _END_HEADERS, _PADDED, _ACK = 1, 4, 8, 1
-_LARGEST_FRAME = 16384
+_HEADER_SIZE, _LARGEST_FRAME = 9, 16384  # bytes, of a frame: RFC 9113, 4.1 and 4.2
 # :method POST, :scheme http; then :path, :authority, content-type by index; te by name.
 _FIXED_FIELDS = b"\x83\x86"
 _CONTENT_TYPE = b"\x0f\x10\x10application/grpc"
@@ -66,15 +66,16 @@ class Client:
     def receive(self, data: bytes) -> None:
         """Handle bytes from the server; ProtocolError ends the connection."""
         self._incoming += data
-        while len(self._incoming) >= 9:
+        while len(self._incoming) >= _HEADER_SIZE:
             size = int.from_bytes(self._incoming[:3], "big")
             kind, flags, stream = struct.unpack_from(">BBI", self._incoming, 3)
             if not self.greeted and kind != _SETTINGS:
                 raise ProtocolError("something that is not a gRPC server answers there")
-            if len(self._incoming) < 9 + size:
+            end = _HEADER_SIZE + size
+            if len(self._incoming) < end:
                 break
-            body = bytes(self._incoming[9 : 9 + size])
-            del self._incoming[: 9 + size]
+            body = bytes(self._incoming[_HEADER_SIZE:end])
+            del self._incoming[:end]
             self._handle_frame(kind, flags, stream & 0x7FFFFFFF, body)
 
     def _handle_frame(self, kind: int, flags: int, stream: int, body: bytes) -> None:

@@ -45,7 +45,8 @@ def edit(_: Invocation, context: Context) -> int:
     """Open the file in the user's editor, and check what was saved."""
     places = find_places(context.environ)
     file.create_config(places)
-    editor = next((named for name in ("VISUAL", "EDITOR") if (named := context.environ.get(name, "").strip())), "vi")
+    named = (context.environ.get(name, "").strip() for name in ("VISUAL", "EDITOR"))
+    editor = next(filter(None, named), "vi")
     if status := _run_editor(editor, places.config, context):
         remedy = f"set EDITOR to an editor, or change {places.config} yourself"
         raise LauncherError(f"the editor `{editor}` {process.describe_exit(status)}", remedy)

@@ -32,9 +32,10 @@ def stop_server(instance: state.Instance, out: Terminal) -> bool:
     began = time.monotonic()
     stopped = _stop_supervisor(instance, out)
     cleaned = _await_watchdog(instance, out)
-    snapshot, ended = state.read_snapshot(instance), 0
+    snapshot = state.read_snapshot(instance)
     for line in slow_stops(snapshot, began) if snapshot.supervisor_pid == stopped else ():
         out.line(line)
+    ended = 0
     if not (snapshot.is_clean or state.supervisor_pid(instance)):  # it was killed together with its watchdog
         ended = leftovers.stop_services(snapshot.processes, snapshot.token)
     if ended:
@@ -72,7 +73,8 @@ def _describe_stop(instance: state.Instance) -> str:
 def slow_stops(snapshot: state.Snapshot, since: float) -> Iterator[str]:
     """Describe each service that took long to stop after `since` (monotonic seconds), or was killed for it."""
     for name, times in snapshot.timeline.items():
-        if (told := times.get("told")) is None or snapshot.began + told < since:
+        told = times.get("told")
+        if told is None or snapshot.began + told < since:
             continue
         if "killed" in times:
             ended = "" if "ended" in times else ", but has not ended"
