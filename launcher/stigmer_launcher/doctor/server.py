@@ -51,8 +51,8 @@ def check_ports(context: DoctorContext) -> Iterator[Finding]:
     """Check every port: free, ours, or taken by another program."""
     if context.keg:
         running = context.snapshot.ports if context.supervisor_pid else {}
-        chosen = running or environment.ports_of(context.keg.payload, context.config, {})
-        yield from (_port(context, name, number) for name, number in chosen.items())
+        used = running or environment.ports_of(context.keg.payload, context.config, {})
+        yield from (_port(context, name, number) for name, number in used.items())
 
 
 def check_exposure(context: DoctorContext) -> Iterator[Finding]:

@@ -37,15 +37,15 @@ class ServiceCommand(NamedTuple):
         return f"ServiceCommand({' '.join(self.argv)}, with {len(self.env)} variables)"
 
 
-def ports_of(payload: Payload, config: Config, chosen: Mapping[str, int]) -> dict[str, int]:
-    """Return the ports, the `chosen` ones of the command line first. ConfigError for equal ones, UsageError for unknown ones."""
+def ports_of(payload: Payload, config: Config, asked: Mapping[str, int]) -> dict[str, int]:
+    """Return the ports, the `asked` ones of the command line first. ConfigError for equal ones, UsageError for unknown ones."""
     defaults = {name: default for component in payload.components for name, default in component.ports}
-    if unknown := [name for name in chosen if name not in defaults]:
+    if unknown := [name for name in asked if name not in defaults]:
         raise UsageError(f"there is no port {unknown[0]}; there are {', '.join(defaults)}")
     ports: dict[str, int] = {}
     for name, default in defaults.items():
         filed = config.find(f"ports.{name}")
-        number = chosen.get(name) or (int(filed.value) if filed else default)
+        number = asked.get(name) or (int(filed.value) if filed else default)
         if taken := next((other for other, used in ports.items() if used == number), ""):
             remedy = f"choose another one: `--port {name}=NUMBER`, or for good `stigmer config set ports.{name} NUMBER`"
             raise ConfigError(f"the ports {taken} and {name} are both {number}", remedy)

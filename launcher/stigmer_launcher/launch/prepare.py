@@ -24,7 +24,7 @@ from stigmer_launcher.system.process import RUN_TOKEN
 
 def prepare(
     environ: Mapping[str, str],
-    chosen_ports: Mapping[str, int],
+    asked_ports: Mapping[str, int],
     kept_ports: Mapping[str, int],
     report: Callable[[str], None],
     *,
@@ -32,18 +32,19 @@ def prepare(
     installing: Callable[[], None] = lambda: None,
     held_ports: Collection[int] = (),
 ) -> tuple[Launch, bool]:
-    """Check everything; return the launch, and whether components were installed. Any LauncherError: then nothing runs.
+    """Check everything; return the launch, and whether components were installed. LauncherError when it cannot start.
 
     `in_use` returns the versions to keep; `installing` is called before the installation, after the last prompt. The
-    `held_ports` of a running or killed server are checked later, when it has ended. Unknown `kept_ports` are ignored.
+    `held_ports` of a running or killed server are checked later, when it has ended. The `asked_ports` of the command line
+    override the `kept_ports` of an earlier one; those of `kept_ports` that the keg does not have are ignored.
     """
     places = find_places(environ)
     config = read_config(places.config)
     llm = require_key(find_llm(environ, config), ask_terminal)
     keg = read_keg(installed_libexec(environ))
     known = {name for part in keg.payload.components for name, _ in part.ports}
-    asked = {**{name: port for name, port in kept_ports.items() if name in known}, **chosen_ports}
-    launch = _compose(keg, config, llm, asked, places, environ)
+    kept = {name: port for name, port in kept_ports.items() if name in known}
+    launch = _compose(keg, config, llm, {**kept, **asked_ports}, places, environ)
     require_free({name: port for name, port in launch.ports.items() if port not in held_ports})
     installing()
     installed = install(keg, places, report, in_use=in_use)

@@ -28,7 +28,8 @@ def start(invocation: Invocation, context: Context) -> int:
 def restart(invocation: Invocation, context: Context) -> int:
     """Stop the running server and start the installed version; errors that can be foreseen leave the old one running.
 
-    Ports chosen for the old one are kept if the installed version has them. With names, only those services are restarted.
+    The --port options of the old one still count for ports that the installed version has. With names, only those
+    services are restarted.
     """
     if invocation.arguments:
         if invocation.options:
