@@ -9,7 +9,7 @@ import pytest
 
 from support import launcher_kills
 
-SCENARIOS = ("first", "former", "upgrade", "upgrade-in-use", "heal", "stampless")
+SCENARIOS = ("first", "former", "upgrade", "upgrade-in-use", "heal", "no-manifest")
 
 
 def run(*arguments: str) -> "subprocess.CompletedProcess[str]":

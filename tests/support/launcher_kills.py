@@ -52,9 +52,9 @@ class Scene:
             self.start(self.new)
             Path(self.places.bin, "temporal").unlink()
             Path(self.places.bin, "agent-runner.lib/one.so").unlink()
-        if self.scenario == "stampless":
+        if self.scenario == "no-manifest":
             self.start(self.new)
-            Path(self.places.bin, ".stamp").unlink()
+            Path(self.places.bin, ".manifest").unlink()
             Path(self.places.bin, "temporal").unlink()
 
     def start(self, keg: Path) -> Installed:

@@ -1,5 +1,6 @@
 """Damaged files in the home are replaced from the keg, and a damaged keg is reported."""
 
+import json
 import os
 from collections.abc import Callable
 from functools import partial
@@ -56,7 +57,7 @@ def test_a_damaged_file_is_healed_from_the_keg_and_no_other_is_touched(
     assert name in told[0]
     after = snapshot(places.versions)
     changed = {Path(path).name for path in after if after[path] != before.get(path)}
-    assert changed - {".stamp", ".version"} == {Path(name).name}
+    assert changed - {".manifest", ".version"} == {Path(name).name}
     assert not put(keg, places).made
 
 
@@ -159,7 +160,7 @@ def test_without_a_readable_manifest_no_file_is_trusted(keg: Path, places: Place
     """A power failure or a user may leave any of these."""
     put(keg, places, methods=COPY)
     damage_by_writing(Path(places.bin, "temporal"))
-    Path(places.bin, ".stamp").write_text(content.replace("%s", Path(places.bin).resolve().name))
+    Path(places.bin, ".manifest").write_text(content.replace("%s", Path(places.bin).resolve().name))
     assert put(keg, places, methods=COPY).made
     assert not put(keg, places, methods=COPY).made
 
@@ -168,16 +169,16 @@ def test_without_a_readable_manifest_no_file_is_trusted(keg: Path, places: Place
 def test_a_truncated_manifest_is_written_again(keg: Path, places: Places, kept: int) -> None:
     """After a power failure, a part of it must not be taken for all of it."""
     put(keg, places)
-    stamp = Path(places.bin, ".stamp")
-    whole = stamp.read_text(encoding="utf-8")
-    lines = whole.splitlines(keepends=True)
-    stamp.write_text("".join(lines[: min(kept, len(lines) - 1)]), encoding="utf-8")
+    manifest = Path(places.bin, ".manifest")
+    whole = manifest.read_text(encoding="utf-8")
+    manifest.write_text(whole[: len(whole) * kept // 8], encoding="utf-8")
     Path(places.bin, "temporal").unlink()
     put(keg, places)
-    assert len(stamp.read_text(encoding="utf-8").splitlines()) == len(lines)
+    (listed,), (expected,) = json.loads(manifest.read_text(encoding="utf-8")).values(), json.loads(whole).values()
+    assert listed.keys() == expected.keys()
 
 
-@pytest.mark.parametrize("name", [".version", ".stamp"])
+@pytest.mark.parametrize("name", [".version", ".manifest"])
 def test_a_version_file_that_was_removed_or_changed_comes_back(keg: Path, places: Places, name: str) -> None:
     put(keg, places)
     for damage in (Path.unlink, lambda path: path.write_text("9.9.9\n")):

@@ -10,7 +10,7 @@ from contextlib import suppress
 from stigmer_launcher.install.payload import FileEntry, Keg
 
 VERSION_FILE = ".version"
-MANIFEST_FILE = ".stamp"
+MANIFEST_FILE = ".manifest"
 
 
 def fingerprint(path: str) -> int | None:
