@@ -68,14 +68,11 @@ class Component(NamedTuple):
     """One service: its files, and how it is started, judged ready and stopped.
 
     `entry` is the executable's path in the components directory. `ports` maps a port's name to its default number.
-    `arguments` and `environment` may hold `{home}`, `{home.relative}` (the home from the directory services run in, for
-    arguments that are parsed as a URI), `{port.NAME}`, `{temporal.address}`, `{temporal.namespace}`,
-    `{llm.provider}`, `{llm.model}`, `{llm.base_url}`, `{llm.api_key}`, and `{execution.mode}`, `{execution.sandbox_image}`,
-    `{execution.auto_pull}`, `{execution.cleanup}`, `{execution.ttl}`, empty unless config.yaml sets them; an environment
-    variable with an empty value is not set.
-    `needs` names the components that must be ready before this one starts. `override` is the environment variable that
-    names another executable; `external`, the one with the address of an external service, for which this component is
-    not started. Components stop from the highest `stop_order` down; `grace` is in seconds.
+    `arguments` and `environment` may hold variables such as `{home}`, which `launch.environment.variables` lists; an
+    environment variable with an empty value is not set. `needs` names the components that must be ready before this one
+    starts. `override` is the environment variable that names another executable; `external`, the one with the address of
+    an external service, for which this component is not started. Components stop from the highest `stop_order` down;
+    `grace` is in seconds.
     """
 
     name: str

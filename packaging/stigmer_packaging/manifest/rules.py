@@ -28,7 +28,7 @@ VARIABLES = (
     "execution.cleanup",
     "execution.ttl",
 )
-"""What the launcher knows to fill in, besides ports. Source: launcher/stigmer_launcher/install/payload.py."""
+"""What the launcher knows to fill in, besides ports. Source: launcher/stigmer_launcher/launch/environment.py."""
 # Options whose value Temporal hands to SQLite as a URI: `#`, `?` and `%` of an absolute path would be read as its parts.
 _READ_AS_URI = ("--db-filename",)
 _BRACES = re.compile(r"\{([^{}]*)\}")
