@@ -47,8 +47,9 @@ def outdated(places: Places, keep: Iterable[str]) -> list[str]:
 def prune(places: Places, keep: Iterable[str]) -> None:
     """Remove the outdated versions, if possible; a rename hides each before its files are removed."""
     for name in outdated(places, keep):
+        gone = directory_of(places, f".gone-{name}")
         with suppress(OSError):  # NFS keeps the files that a program still uses
-            os.rename(directory_of(places, name), gone := directory_of(places, f".gone-{name}"))
+            os.rename(directory_of(places, name), gone)
             remove_tree(gone)
 
 

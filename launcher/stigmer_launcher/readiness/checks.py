@@ -69,7 +69,8 @@ def check_for(proof: ResolvedProof, group: int, spawned: float, *, was_ready: bo
     For a group that `was_ready` it checks liveness, and must be used for all rounds: a worker's remembers the last one.
     """
     if proof.kind == "pollers":
-        worker, kinds = Worker(group, spawned), (_WORKFLOW, _ACTIVITY)
+        worker = Worker(group, spawned)
+        kinds = (_WORKFLOW, _ACTIVITY)
         questions = (_describe(proof.namespace, queue, kind) for queue in proof.queues for kind in kinds)
         judge = worker.judge_liveness if was_ready else partial(worker.judge_readiness, proof.queues)
         return Check(tuple(questions), judge)

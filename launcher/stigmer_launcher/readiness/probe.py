@@ -51,7 +51,8 @@ class Probe:
     def _prove(self, checks: Iterable[tuple[str, Check]], began: float) -> Iterator[bool]:
         """Run the checks; yield False whenever the caller must wait."""
         for address, check in checks:
-            self.not_ready_reason, pause = _UNASKED, 0.0
+            self.not_ready_reason = _UNASKED
+            pause = 0.0
             while self.not_ready_reason:
                 try:
                     yield from self._wait(pause)

@@ -122,9 +122,10 @@ def unwritable(path: str, home: str, *, read_only: bool = False) -> HomeError:
 
     while not os.path.exists(path):  # or this user may not see it
         path = os.path.dirname(path)
-    owner, has_home, text = os.stat(path).st_uid, os.path.exists(home), f"no permission to write {path}"
     if read_only or os.statvfs(path).f_flag & os.ST_RDONLY:
         return HomeError(f"{home} is on a read-only file system", f"mount it writable, {ANOTHER_DISK}")
+    text, has_home = f"no permission to write {path}", os.path.exists(home)
+    owner = os.stat(path).st_uid
     if owner == os.geteuid():
         command = f"chmod -R u+rwX {shlex.quote(home)}" if has_home else f"chmod u+rwx {shlex.quote(path)}"
         return HomeError(text, f"run `{command}`, {ANOTHER_DISK}")

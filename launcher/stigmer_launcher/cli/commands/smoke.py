@@ -38,13 +38,14 @@ def smoke(invocation: Invocation, context: Context) -> int:
     if not snapshot.supervisor_pid:
         raise StoppedError("the server is stopped")
     began = time.monotonic()
-    if test.kind == "none":
-        report, lines = _report_readiness(payload, snapshot)
-    else:
-        if test.kind == "command":
+    match test.kind:
+        case "none":
+            report, lines = _report_readiness(payload, snapshot)
+        case "command":
             report, lines = _run_command(payload, snapshot, context.environ)
-        else:
+        case _:
             report, lines = send_request(test, snapshot, message)
+    if test.kind != "none":
         report["seconds"] = seconds = round(time.monotonic() - began, 3)
         lines[0] = f"{context.out.paint(context.out.mark('done'), 'green')} {lines[0]} in {seconds:g} s"
     for line in [json.dumps(report)] if invocation.has("json") else lines:

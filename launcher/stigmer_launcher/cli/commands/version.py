@@ -15,7 +15,8 @@ from stigmer_launcher.version import NAME, VERSION
 def version(invocation: Invocation, context: Context) -> int:
     """Print the version of Stigmer, of each component, and of the running server if it is another."""
     snapshot = state.living_snapshot(state.Instance(find_places(context.environ).run))
-    installed, components = installed_version(context.environ), _read_keg(context.environ)[1]
+    installed = installed_version(context.environ)
+    _, components = _read_keg(context.environ)
     if invocation.has("json"):
         import json
 
