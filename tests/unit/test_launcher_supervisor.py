@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from stigmer_launcher.errors import HomeError
 from stigmer_launcher.launch.plan import Launch, ServiceLaunch, ServicePlan
 from stigmer_launcher.supervise import child, daemon, leftovers, lifecycle, phases
 from stigmer_launcher.supervise.signals import SignalPipe
@@ -73,6 +74,14 @@ def test_a_missing_null_device_is_reported_before_the_fork(tmp_path: Path, monke
     """The supervisor could not report it: it has left the terminal, and has no log yet."""
     monkeypatch.setattr(os, "devnull", str(tmp_path / "null"))
     with pytest.raises(FileNotFoundError, match=str(tmp_path / "null")):
+        daemon.check_system(launch_of(str(tmp_path)))
+
+
+def test_a_directory_in_the_place_of_the_log_is_reported_before_the_fork(tmp_path: Path) -> None:
+    """As a container's runtime makes one to mount a file that is missing. The start showed a traceback."""
+    log = tmp_path / "logs/supervisor.log"
+    log.mkdir(parents=True)
+    with pytest.raises(HomeError, match=f"{log} is in the way: it is a directory"):
         daemon.check_system(launch_of(str(tmp_path)))
 
 

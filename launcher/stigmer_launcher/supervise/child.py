@@ -9,7 +9,7 @@ from contextlib import suppress
 from stigmer_launcher.errors import LimitError
 from stigmer_launcher.supervise.signals import HANDLED
 
-_APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT
 _MAX_DESCRIPTORS = 1024  # more than programs that start us leave open
 # Signals that we handle or ignore, and those that Python ignores to raise an error instead.
 _DEFAULTS = (*HANDLED, signal.SIGTTOU, signal.SIGPIPE, signal.SIGXFSZ)
@@ -77,7 +77,7 @@ def daemonize(output: str, *kept: int) -> None:
         if descriptor not in kept:
             with suppress(OSError):
                 os.close(descriptor)
-    for path, flags, targets in ((os.devnull, os.O_RDONLY, (0,)), (output, _APPEND, (1, 2))):
+    for path, flags, targets in ((os.devnull, os.O_RDONLY, (0,)), (output, APPEND, (1, 2))):
         descriptor = os.open(path, flags, 0o600)
         for target in targets:
             os.dup2(descriptor, target)

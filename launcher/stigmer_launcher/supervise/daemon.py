@@ -90,6 +90,10 @@ def check_system(launch: Launch) -> None:
     places.prepare_home(launch.places.home, launch.places.run, launch.places.logs)
     for error in places.unwritable_files(launch.places.home, launch.places.run, launch.places.logs):
         raise error
+    try:
+        os.close(os.open(logfile.log_path(launch.places.logs, _LOG_NAME), child.APPEND, 0o600))
+    except OSError as error:
+        raise places.explain(error, launch.places.logs) from error
     process.raise_open_files()
     os.close(os.open(os.devnull, os.O_RDONLY))  # a container may lack it
 

@@ -110,9 +110,10 @@ def explain(error: OSError, directory: str) -> HomeError:
         return HomeError(f"there is no space left in {directory}", f"free some space there, {ANOTHER_DISK}")
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return unwritable(directory, directory, read_only=error.errno == errno.EROFS)
-    if error.errno in (errno.EEXIST, errno.ENOTDIR):
+    if error.errno in (errno.EEXIST, errno.ENOTDIR, errno.EISDIR):
         path = error.filename2 or error.filename or directory
-        return HomeError(f"{path} is in the way: it is not a directory", f"move it away, {ANOTHER_DISK}")
+        kind = "a directory" if error.errno == errno.EISDIR else "not a directory"
+        return HomeError(f"{path} is in the way: it is {kind}", f"move it away, {ANOTHER_DISK}")
     return HomeError(f"cannot work in {directory}: {error.strerror}", f"check that directory, {ANOTHER_DISK}")
 
 

@@ -1,4 +1,4 @@
-"""Checks whether ports are free and which process listens on them, from the kernel's tables."""
+"""Finds out whether ports are free, by binding them, and who listens on them, from the tables of the kernel."""
 
 import errno
 import os
