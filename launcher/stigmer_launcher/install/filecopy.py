@@ -62,20 +62,6 @@ def reproduce(source: str, target: str, mode: int, methods: Methods) -> Methods:
     return methods
 
 
-def supported(descriptor: int, methods: Methods) -> Methods:
-    """Return the methods without `clone` if the file system of an open file does not support it.
-
-    The test clones the file onto itself, which changes nothing: a file system with clones accepts it or refuses the overlap.
-    """
-    if sys.platform != "darwin" and methods[0] is clone:
-        try:
-            fcntl.ioctl(descriptor, _FICLONE, descriptor)
-        except OSError as error:
-            if error.errno in (EOPNOTSUPP, ENOTTY):
-                return methods[1:]
-    return methods
-
-
 @contextmanager
 def _opened(source: str, target: str, mode: int) -> Iterator[tuple[BinaryIO, BinaryIO]]:
     """Open `source` for reading and a new `target` for writing; remove the target when the block raises."""

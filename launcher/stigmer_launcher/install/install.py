@@ -48,10 +48,10 @@ def install(
     preflight.require_target(keg.payload.target)
     prepare_home(places.home, places.versions, places.run)
     preflight.require_exec(places.versions)
-    with install_lock(places.run, report) as lock:
+    with install_lock(places.run, report):
         if _is_current(keg, places):
             return False
-        _Installer(keg, places, filecopy.supported(lock.descriptor, methods), report).install(in_use)
+        _Installer(keg, places, methods, report).install(in_use)
     return True
 
 

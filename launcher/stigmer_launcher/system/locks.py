@@ -25,17 +25,17 @@ _POLL_INTERVAL = 0.01  # seconds
 
 
 class Lock(AbstractContextManager["Lock"]):
-    """An exclusive lock, held until `release` or the end of the process; `descriptor` is open for reading and writing."""
+    """An exclusive lock, held until `release` or the end of the process; `status` is that of its file."""
 
     def __init__(self, descriptor: int) -> None:
-        self.descriptor, self.status = descriptor, os.fstat(descriptor)
+        self._descriptor, self.status = descriptor, os.fstat(descriptor)
         _held.add(self)
 
     def release(self) -> None:
         """Release the lock; repeated calls do nothing."""
         if self in _held:
             _held.remove(self)
-            os.close(self.descriptor)
+            os.close(self._descriptor)
 
     def __exit__(self, *_: object) -> None:
         self.release()
