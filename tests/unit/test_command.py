@@ -75,6 +75,22 @@ def test_an_observer_hears_a_line_while_the_program_runs(tmp_path: Path) -> None
     assert heard.exists()
 
 
+@pytest.mark.parametrize("reason", [OSError("no space left on device"), SystemExit(1)])
+def test_what_an_observer_raises_ends_the_step_and_not_the_program(reason: BaseException, tmp_path: Path) -> None:
+    """A log on a full disk, or a terminal that is gone: the program must not be cut short, nor taken for successful."""
+
+    def fail(line: str) -> None:
+        if not line.startswith("+"):
+            raise reason
+
+    whole = tmp_path / "whole"
+    words = ["sh", "-c", f"seq 20000 && echo error >&2 && touch {whole}"]
+    with command.observed(fail), pytest.raises(type(reason)) as caught:
+        command.run(words, seconds=60)
+    assert caught.value is reason
+    assert whole.exists()
+
+
 def test_a_program_that_does_not_read_its_input_holds_nothing_up() -> None:
     assert command.run(["true"], stdin="x" * 1_000_000, seconds=60).code == 0
 

@@ -80,7 +80,8 @@ def run(
     """Run a program to its end. On failure (with `check`) or after `seconds`, raise CommandError with its last lines.
 
     The program gets a process group of its own, which is killed whole when the time is over or we are interrupted.
-    The observer is told of each line when it is printed. Output of processes that outlive the program is not waited for.
+    The observer is told of each line when it is printed; what it raises is raised when the program has ended. Output of
+    processes that outlive the program is not waited for.
     """
     words = [str(word) for word in command]
     remark("+ " + " ".join(words))
@@ -99,25 +100,38 @@ def run(
     finally:
         _children.discard(child)
     stdout, stderr = output.read()
+    if output.failure:
+        raise output.failure
     if check and child.returncode != 0:
         raise CommandError(words, f"failed with exit code {child.returncode}", stdout + stderr)
     return Completed(child.returncode, stdout, stderr)
 
 
 class _Output:
-    """What a program prints, read by a thread for each stream and passed on to the observer line by line."""
+    """What a program prints, read by a thread for each stream and passed on to the observer line by line.
+
+    `failure` is what the observer raised, as it does when its log's disk is full. It is not asked again, and all the rest
+    is read: a program whose output nobody reads would stop, or go on with half of its work.
+    """
 
     def __init__(self, child: subprocess.Popen[str]) -> None:
         self._lines: tuple[list[str], list[str]] = ([], [])
+        self.failure: BaseException | None = None
         observer, lock = _observer.get(), threading.Lock()
+
+        def tell(line: str) -> None:
+            with lock:
+                if observer and not self.failure:
+                    try:
+                        observer(line.removesuffix("\n"))
+                    except BaseException as error:  # noqa: BLE001 - it is raised in the thread that waits
+                        self.failure = error
 
         def read(stream: IO[str], lines: list[str]) -> None:
             with stream:
                 for line in stream:
                     lines.append(line)
-                    if observer:
-                        with lock:
-                            observer(line.removesuffix("\n"))
+                    tell(line)
 
         streams = (stream for stream in (child.stdout, child.stderr) if stream)
         self._threads = [
