@@ -101,6 +101,32 @@ def test_an_interruption_kills_the_programs_of_every_step(tmp_path: Path) -> Non
     os.close(program)
 
 
+def test_after_an_interruption_no_step_starts_another_program(tmp_path: Path) -> None:
+    """It would outlive us: a step that looks at exit codes goes on when its program was killed."""
+    fifo, another = tmp_path / "fifo", tmp_path / "another"
+    os.mkfifo(fifo)
+    refused: list[type] = []
+
+    def work(each: Step) -> None:
+        if each.name == "obtain/short":
+            assert fifo.read_text(encoding="ascii") == "begun\n"
+            return
+        command.run(["sh", "-c", f"echo begun >{fifo}; exec sleep 600"], check=False)
+        try:
+            command.run(["touch", another])
+        except BaseException as error:
+            refused.append(type(error))
+            raise
+
+    results = carry_out([step("obtain/long"), step("obtain/short")], work, at_once=2)
+    next(results)
+    with pytest.raises(KeyboardInterrupt):
+        results.throw(KeyboardInterrupt)
+    assert (refused, another.exists()) == ([KeyboardInterrupt], False)
+    command.run(["touch", another])
+    assert another.exists(), "the next run starts programs again"
+
+
 def test_the_steps_of_a_plan_are_begun_in_its_order() -> None:
     steps = [step("obtain/one"), step("obtain/two"), step("bottle")]
     assert [done for done, _ in carry_out(steps, lambda _: None, at_once=1)] == steps

@@ -22,6 +22,7 @@ _QUIET = 2  # such pauses after which no more is waited for; in one of them we m
 _observer: ContextVar[Callable[[str], None] | None] = ContextVar("observer", default=None)
 _children: set[subprocess.Popen[str]] = set()
 _starting = threading.Lock()  # a program that has begun is among the children, whatever thread looks
+_refusing = threading.Event()  # set while no program may begin
 
 
 @dataclass(frozen=True)
@@ -59,13 +60,22 @@ def failing_as(kind: type[PackagingError], what: str, remedy: str = "") -> Itera
         raise kind(f"{what}: {error}", remedy) from error
 
 
-def kill_all() -> None:
-    """Kill every program that runs now, in whatever thread it was started, with its process group."""
+@contextlib.contextmanager
+def all_killed() -> Iterator[None]:
+    """Kill every program that runs now, in whatever thread it was started, with its process group; within, start none.
+
+    A thread that goes on after its program was killed would start the next one, which would outlive us.
+    """
     with _starting:
+        _refusing.set()
         children = tuple(_children)
     for child in children:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)
+    try:
+        yield
+    finally:
+        _refusing.clear()
 
 
 def run(
@@ -210,6 +220,8 @@ def _start(
 ) -> subprocess.Popen[str]:
     try:
         with _starting:
+            if _refusing.is_set():
+                raise KeyboardInterrupt
             child = subprocess.Popen(
                 words, cwd=cwd, env=env, **streams, text=True, errors="replace", start_new_session=True
             )

@@ -41,9 +41,9 @@ def carry_out(
             if not error:
                 yield done, result
     except BaseException:
-        command.kill_all()
-        for thread in threads:
-            thread.join(GRACE)
+        with command.all_killed():
+            for thread in threads:
+                thread.join(GRACE)
         raise
     if failure:
         raise failure
