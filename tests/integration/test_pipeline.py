@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from stigmer_packaging.lib import command
-from stigmer_packaging.lib.errors import BusyError, PackagingError
+from stigmer_packaging.lib.errors import BusyError, CommandError, PackagingError
 from stigmer_packaging.records.workspace import Workspace
 from support.fake_stages import FakeRelease, fake_release, two_parts_and_a_bottle
 
@@ -174,6 +175,62 @@ def test_two_releases_never_share_a_workspace_and_the_second_says_who_has_it(
         assert not list((root / "staging").iterdir())
     finally:
         kill_sleeper(root)
+
+
+COMMAND_THAT_SLEEPS = """
+import sys
+from pathlib import Path
+from stigmer_packaging.cli import main
+from stigmer_packaging.lib import command
+
+def tell(line):
+    if line.isdigit():
+        Path(sys.argv[1]).write_text(line)
+
+@main.main.command("sleep")
+def sleep():
+    with command.observed(tell):
+        command.run(["sh", "-c", "echo $$; exec sleep 600"])
+
+sys.exit(main.run(["sleep"]))
+"""
+
+
+def interrupt_sleeping_command(fifo: Path, number: int, *, nohup: bool = False) -> tuple[int, int]:
+    """Send a signal to a command that waits for a program; give its exit code, and a pidfd of the program."""
+    os.mkfifo(fifo)
+    words = [
+        *(["nohup"] if nohup else ["env", "--default-signal"]),
+        sys.executable,
+        "-c",
+        COMMAND_THAT_SLEEPS,
+        str(fifo),
+    ]
+    env = {"PYTHONPATH": PYTHONPATH, "PATH": os.environ["PATH"]}
+    begun = subprocess.Popen(words, env=env, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
+    program = os.pidfd_open(int(fifo.read_text(encoding="ascii")))
+    begun.send_signal(number)
+    if nohup:
+        signal.pidfd_send_signal(program, signal.SIGTERM)
+    begun.communicate(timeout=100)
+    return begun.returncode, program
+
+
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="a process is waited for by its pidfd")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_command_that_is_ended_ends_its_programs(number: signal.Signals, tmp_path: Path) -> None:
+    """SIGHUP is what a closed terminal sends; the programs are in sessions of their own and get none."""
+    code, program = interrupt_sleeping_command(tmp_path / "fifo", number)
+    assert code == 130
+    assert select.select([program], [], [], 30)[0]
+    os.close(program)
+
+
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="a process is waited for by its pidfd")
+def test_under_nohup_a_command_outlives_its_terminal(tmp_path: Path) -> None:
+    code, program = interrupt_sleeping_command(tmp_path / "fifo", signal.SIGHUP, nohup=True)
+    assert code == CommandError.exit_code, "it is its program that was ended"
+    os.close(program)
 
 
 def test_the_lock_names_its_last_holder_only_while_it_is_held(tmp_path: Path) -> None:

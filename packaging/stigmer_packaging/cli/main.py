@@ -20,7 +20,7 @@ from stigmer_packaging.cli.python import python_command
 from stigmer_packaging.cli.rehearse import rehearse_command
 from stigmer_packaging.cli.verify import verify_command
 from stigmer_packaging.freeze.pythons import PINNED
-from stigmer_packaging.lib import debian, environment
+from stigmer_packaging.lib import command, debian, environment
 from stigmer_packaging.lib.errors import ForeignTargetError, PackagingError
 from stigmer_packaging.lib.target import Target, is_runnable
 from stigmer_packaging.manifest.reader import load_manifest
@@ -62,13 +62,15 @@ class BuildOptions:
 
 def run(arguments: Sequence[str]) -> int:
     """Run a command and give its exit code: 0, 2 for wrong usage, or that of the error, which is printed."""
-    signal.signal(signal.SIGTERM, _terminate)
+    _end_as_on_interrupt()
     try:
         main.main(list(arguments), prog_name="scripts/packaging", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
+        with command.all_killed():  # one that had just begun when we were interrupted is waited for by nobody
+            pass
         sys.stderr.write("Error: interrupted\nHint: run it again; it resumes\n")
         return INTERRUPTED
     except PackagingError as error:
@@ -203,6 +205,15 @@ def _dist(wanted: BuildOptions) -> Path:
     return (wanted.workspace / "delivered") if wanted.workspace else options.ROOT / "dist"
 
 
+def _end_as_on_interrupt() -> None:
+    """End as on ^C when we are told to, and when the terminal is closed: programs we started would not end with us.
+
+    Under nohup the terminal may be closed.
+    """
+    signal.signal(signal.SIGTERM, _terminate)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, _terminate)
+
+
 def _terminate(_number: int, _frame: FrameType | None) -> None:
-    """End as on ^C, so that programs we started end with us."""
     raise KeyboardInterrupt
