@@ -7,10 +7,13 @@ import sys
 from pathlib import Path
 from typing import cast
 
+import pytest
+
 from stigmer_packaging.freeze.python.provide import digest_of
 from stigmer_packaging.freeze.python.recipe import read_recipe
 from stigmer_packaging.lib import command
 from stigmer_packaging.lib.environment import build_environment
+from stigmer_packaging.lib.errors import SourceError
 from stigmer_packaging.lib.interpreter import plain_environment
 from stigmer_packaging.lib.target import Target
 from stigmer_packaging.manifest.model import Proof, Readiness
@@ -82,6 +85,20 @@ def test_the_source_archive_holds_what_git_tracks_and_without_git_what_does_not_
     command.run(["git", "-C", root, "init", "-q"])
     command.run(["git", "-C", root, "add", "LICENSE", "launcher/main.py"])
     assert sorted(build_context(tmp_path, root=root).sources) == wanted[:2]
+
+
+def test_in_a_repository_that_git_refuses_nothing_that_lies_about_gets_into_the_source_archive(
+    tmp_path: Path,
+) -> None:
+    """As root in a container with somebody's checkout: git lists nothing, and there may be keys beside the code."""
+    root = tmp_path / "checkout"
+    (root / "launcher").mkdir(parents=True)
+    (root / "launcher/secret.env").touch()
+    command.run(["git", "-C", root, "init", "-q"])
+    context = build_context(tmp_path, root=root)
+    another_users = {**context.env, "GIT_TEST_ASSUME_DIFFERENT_OWNER": "1", "HOME": str(tmp_path)}
+    with pytest.raises(SourceError, match="dubious ownership"):
+        _ = dataclasses.replace(context, env=another_users).sources
 
 
 def test_a_source_file_that_becomes_a_program_or_a_link_changes_the_source_archive(tmp_path: Path) -> None:

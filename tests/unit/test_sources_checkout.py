@@ -66,6 +66,21 @@ def test_a_path_is_the_tree_as_it_lies_there_and_a_ref_as_it_was_committed(
     assert command.run(["git", "-C", repository, "status", "--short"]).stdout == " M cmd/main.go\n"
 
 
+@pytest.mark.parametrize("setting", ["autocrlf=true", "symlinks=false", "attributesFile={}/attributes"])
+def test_a_committed_tree_does_not_depend_on_the_users_settings_of_git(
+    setting: str, repository: Path, workspace: Workspace, tmp_path: Path
+) -> None:
+    """They would change line ends and links, and with them every byte that is built from the tree."""
+    (repository / "link").symlink_to("cmd")
+    for words in (["add", "link"], ["commit", "-qm", "link"]):
+        command.run([*GIT, "-C", repository, *words])
+    plain = open_tree(f"{repository}@HEAD", workspace, env={**ENV, "HOME": "/nonexistent"})
+    (tmp_path / ".gitconfig").write_text(f"[core]\n{setting.format(tmp_path)}\n", encoding="ascii")
+    (tmp_path / "attributes").write_text("* text eol=crlf\n", encoding="ascii")
+    elsewhere = Workspace(tmp_path / "elsewhere", tmp_path / "cache")
+    assert open_tree(f"{repository}@HEAD", elsewhere, env={**ENV, "HOME": str(tmp_path)}).sha256 == plain.sha256
+
+
 @pytest.mark.parametrize(
     ("given", "reason"),
     [
