@@ -62,8 +62,7 @@ def lay_release(
         tuple(_proof_of(one) for one in bottles),
     )
     (folder / NAME).write_text(render_record(release), encoding="utf-8")
-    sums = digest.render_sums((one.name, one.sha256) for one in release.artefacts)
-    (folder / CHECKSUMS).write_text(sums, encoding="ascii")
+    (folder / CHECKSUMS).write_text(release.checksums(), encoding="ascii")
     return release
 
 
@@ -108,6 +107,7 @@ def plan_for(folder: Path, commit: str, *, pull_request: bool = False) -> Public
         commit,
         tuple(bottle.target for bottle in bottles),
         {bottle.sha256: version for bottle in bottles},
+        (folder / CHECKSUMS).read_text(encoding="ascii"),
         pull_request=pull_request,
     )
     return plan_publication(release, files, request)

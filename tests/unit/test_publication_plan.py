@@ -27,7 +27,7 @@ class Case:
         said = {one.sha256: version for one in self.release.of_kind("bottle")}
         formula = (folder / PATH).read_text(encoding="utf-8")
         self.request = PublicationRequest(
-            manifest_of(version), formula, f"- What {version} brings.", COMMIT, TARGETS, said
+            manifest_of(version), formula, f"- What {version} brings.", COMMIT, TARGETS, said, self.release.checksums()
         )
 
     def plan(self) -> PublicationPlan:
@@ -179,6 +179,10 @@ AN_ERROR = Finding("error", "size", "", "", "", "")
         (lambda case: case.request_with(commit="main"), "the commit that v2.0.0 is to name is not known"),
         (lambda case: case.request_with(notes=""), "CHANGELOG.md has no section '## 2.0.0'"),
         (lambda case: case.request_with(manifest=manifest_of("2.0.1")), "this one describes stigmer 2.0.1"),
+        (
+            lambda case: case.request_with(checksums=case.request.checksums.replace("  ", "0  ")),
+            "SHA256SUMS is not of these files",
+        ),
         (_formula_of_other_bytes, f"with sha256 {'f' * 64}"),
         (_formula_without_a_bottle, "the formula does not name https://github.com/"),
         (lambda case: case.request_with(formula=""), "the formula does not name https://github.com/"),

@@ -98,6 +98,7 @@ def _plan(manifest: Manifest, folder: Path, given: Mapping[str, Any]) -> publica
         commit=ci_environment.commit(),
         targets=tuple(map(str, options.read_targets(given["targets"] or [options.ALL], manifest.targets))),
         versions=_versions(release, folder),
+        checksums=_read_checksums(folder),
         tag=ci_environment.tag(),
         branch=given["tap_branch"],
         pull_request=given["pull_request"],
@@ -109,6 +110,10 @@ def _plan(manifest: Manifest, folder: Path, given: Mapping[str, Any]) -> publica
 def _describe(folder: Path, name: str) -> Artefact:
     path = folder / name
     return Artefact("description", name, path.stat().st_size, digest.sha256_of(path))
+
+
+def _read_checksums(folder: Path) -> str:
+    return (folder / CHECKSUMS).read_text(encoding="utf-8", errors="replace")
 
 
 def _versions(release: Release, folder: Path) -> dict[str, str]:

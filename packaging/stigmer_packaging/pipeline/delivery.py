@@ -1,12 +1,14 @@
 """Puts a release's results where people look for them: bottles, their bills of materials, source archive, formula, `release.json`, checksums."""
 
+import contextlib
+import fcntl
+import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from stigmer_packaging.lib import digest
 from stigmer_packaging.lib.cache import write_whole
 from stigmer_packaging.lib.errors import RecordError
 from stigmer_packaging.manifest.model import Product
@@ -19,29 +21,30 @@ CHECKSUMS = "SHA256SUMS"
 
 
 def deliver(records: Mapping[str, Any], product: Product, workspace: Workspace, folder: Path) -> Release:
-    """Copy what is released into `folder`, each file whole or not at all; `release.json` and `SHA256SUMS` come last.
+    """Copy what is released into `folder`, each file whole or not at all; `release.json`, which tells them, comes last.
 
     `records` are by their names. Files of the release that was there before are removed, unless they belong to this one
-    too.
+    too. RecordError when a file in the workspace is not what its record says.
     """
-    before = _artefact_names(folder)
     reports = {name: record for name, record in records.items() if isinstance(record, VerificationReport)}
-    artefacts = []
-    for record in (one for one in records.values() if isinstance(one, ReleaseFile)):
-        name, about = record.path.removeprefix("dist/"), (record.target, record.tag, record.rebuild)
-        artefacts.append(Artefact(record.kind, name, record.size, record.sha256, *about))
-        _copy(workspace.path(record.path), folder / name)
-    _copy_evidence(reports, workspace, folder)
-    ordered = tuple(sorted(artefacts, key=lambda artefact: artefact.name))
+    files = {one.path.removeprefix("dist/"): one for one in records.values() if isinstance(one, ReleaseFile)}
+    artefacts = tuple(
+        Artefact(one.kind, name, one.size, one.sha256, one.target, one.tag, one.rebuild)
+        for name, one in sorted(files.items())
+    )
     audits = tuple(record for record in records.values() if isinstance(record, AuditReport))
     parts = (record for record in records.values() if isinstance(record, BuiltPart) and record.left_out)
     left_out = {f"{part.target}/{part.component}": part.left_out for part in parts}
-    written = _write(Release(product, ordered, audits, tuple(reports.values()), left_out), folder)
-    sums = digest.render_sums((artefact.name, artefact.sha256) for artefact in written.artefacts)
-    write_whole(folder / CHECKSUMS, sums)
-    for name in before - {artefact.name for artefact in written.artefacts}:
-        (folder / name).unlink(missing_ok=True)
-    return written
+    release = Release(product, artefacts, audits, tuple(reports.values()), left_out)
+    folder.mkdir(parents=True, exist_ok=True)
+    with _alone_in(folder):
+        for name in _artefact_names(folder) - files.keys():
+            (folder / name).unlink(missing_ok=True)
+        for name, file in files.items():
+            _copy(workspace.whole(file), folder / name)
+        _copy_evidence(reports, workspace, folder)
+        write_whole(folder / CHECKSUMS, release.checksums())
+        return _write(release, folder)
 
 
 def _artefact_names(folder: Path) -> set[str]:
@@ -59,9 +62,10 @@ def deliver_verifications(reports: Mapping[str, VerificationReport], workspace: 
 
     Their logs, records as JSON and JUnit XML are copied into `verification/`. RecordError as read_release.
     """
-    release = read_release(folder)
-    _copy_evidence(reports, workspace, folder)
-    return _add(reports.values(), release, folder)
+    with _alone_in(folder):
+        release = read_release(folder)
+        _copy_evidence(reports, workspace, folder)
+        return _add(reports.values(), release, folder)
 
 
 def _copy_evidence(names: Iterable[str], workspace: Workspace, folder: Path) -> None:
@@ -78,12 +82,24 @@ def add_verifications(copy: Path, folder: Path) -> Release:
 
     RecordError when it is a copy of another release, and as read_release.
     """
-    release, verified = read_release(folder), parse_release((copy / NAME).read_text(encoding="utf-8"))
-    if {one.sha256 for one in verified.of_programs()} != {one.sha256 for one in release.of_programs()}:
-        raise RecordError(f"{copy / NAME} is of another release than {folder / NAME}", "verify the same files")
-    for file in sorted((copy / "verification").glob("*")):
-        _copy(file, folder / "verification" / file.name)
-    return _add(verified.verifications, release, folder)
+    with _alone_in(folder):
+        release, verified = read_release(folder), parse_release((copy / NAME).read_text(encoding="utf-8"))
+        if {one.sha256 for one in verified.of_programs()} != {one.sha256 for one in release.of_programs()}:
+            raise RecordError(f"{copy / NAME} is of another release than {folder / NAME}", "verify the same files")
+        for file in sorted((copy / "verification").glob("*")):
+            _copy(file, folder / "verification" / file.name)
+        return _add(verified.verifications, release, folder)
+
+
+@contextlib.contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Have a release's folder to ourselves: whoever adds to its `release.json` must have read the last one."""
+    held = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(held)
 
 
 def _add(reports: Iterable[VerificationReport], release: Release, folder: Path) -> Release:

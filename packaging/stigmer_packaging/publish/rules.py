@@ -22,7 +22,7 @@ class PublicationRequest:
     """What a release is held against, and how somebody wants to publish it: for which targets, and how the tap is changed.
 
     `notes` are what the changelog says of the version; `commit` is what the tag is to name; `versions` are what the bottles
-    themselves say, by sha256; `tag` is the tag that started this run, empty where none did; `not_run` are the targets that
+    themselves say, by sha256; `checksums` is the text of `SHA256SUMS`; `tag` is the tag that started this run, empty where none did; `not_run` are the targets that
     may be published although no machine of their kind has run them.
     """
 
@@ -32,6 +32,7 @@ class PublicationRequest:
     commit: str
     targets: tuple[str, ...]
     versions: Mapping[str, str]
+    checksums: str
     tag: str = ""
     branch: str = "main"
     pull_request: bool = False
@@ -143,6 +144,11 @@ def _the_formula_names_these_bytes(release: Release, request: PublicationRequest
         yield f"there is no {source_archive_name(product.name, product.version)}"
 
 
+def _the_checksums_are_of_these_bytes(release: Release, request: PublicationRequest) -> Iterator[str]:
+    if request.checksums != release.checksums():
+        yield "SHA256SUMS is not of these files; make it again: scripts/release"
+
+
 _RULES: tuple[Callable[[Release, PublicationRequest], Iterator[str]], ...] = (
     _the_manifest_agrees,
     _the_version_can_be_ordered,
@@ -152,6 +158,7 @@ _RULES: tuple[Callable[[Release, PublicationRequest], Iterator[str]], ...] = (
     _every_bottle_runs_where_promised,
     _every_bottle_says_the_version,
     _the_formula_names_these_bytes,
+    _the_checksums_are_of_these_bytes,
 )
 
 

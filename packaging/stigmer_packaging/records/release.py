@@ -79,6 +79,10 @@ class Release:
         """List the verifications of an artefact's very bytes."""
         return tuple(report for report in self.verifications if report.bottle_sha256 == artefact.sha256)
 
+    def checksums(self) -> str:
+        """Give the text of the `SHA256SUMS` beside it."""
+        return digest.render_sums((artefact.name, artefact.sha256) for artefact in self.artefacts)
+
     def is_proved(self, artefact: Artefact) -> bool:
         """Whether a machine of its kind ran these very bytes, and no machine reported a failure."""
         reports = self.reports_on(artefact)
