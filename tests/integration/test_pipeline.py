@@ -177,6 +177,12 @@ def test_two_releases_never_share_a_workspace_and_the_second_says_who_has_it(
         kill_sleeper(root)
 
 
+def test_nobody_changes_what_was_made_before_it_is_delivered(release: FakeRelease) -> None:
+    """The second release would replace the files that the first one is copying."""
+    with release.pipeline().carried_out(STEPS), pytest.raises(BusyError, match="in use by process"):
+        fake_release(release.workspace.root).run(STEPS)
+
+
 COMMAND_THAT_SLEEPS = """
 import sys
 from pathlib import Path

@@ -141,8 +141,8 @@ def _carry_out(command: str, wanted: BuildOptions) -> None:
         if wanted.dry_run:
             show = partial(_show_plan, wanted, pipeline.preview(steps))
         else:
-            results = pipeline.run(steps)
-            delivered = _deliver(wanted, results, context) if command == "release" else ()
+            with pipeline.carried_out(steps) as results:
+                delivered = _deliver(wanted, results, context) if command == "release" else ()
             show = partial(_show_results, wanted, results, delivered)
     show()
 

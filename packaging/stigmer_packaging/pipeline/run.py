@@ -1,6 +1,7 @@
 """Carries out a plan: takes what is current from the workspace, makes the rest, and says what came of each step."""
 
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -77,6 +78,12 @@ class Pipeline:
 
     def run(self, steps: Sequence[Step]) -> tuple[StepResult, ...]:
         """Carry out the steps; the first failure ends the run, and the next run goes on from there."""
+        with self.carried_out(steps) as results:
+            return results
+
+    @contextlib.contextmanager
+    def carried_out(self, steps: Sequence[Step]) -> Iterator[tuple[StepResult, ...]]:
+        """Carry out the steps, and keep others from changing what they made until it has been used."""
         results: dict[str, StepResult] = {}
 
         def work(step: Step) -> StepResult:
@@ -86,7 +93,7 @@ class Pipeline:
             for step, result in schedule.carry_out(steps, work, at_once=self.at_once):
                 results[step.name] = result
                 self.progress.end(result)
-        return tuple(results[step.name] for step in steps)
+            yield tuple(results[step.name] for step in steps)
 
     def _carry_out(self, step: Step, needs: Mapping[str, Any]) -> StepResult:
         began = self.clock()
