@@ -15,12 +15,15 @@ def sha256_of(path: Path) -> str:
 
 
 def sha256_of_tree(root: Path, *, ignored: tuple[str, ...] = ()) -> str:
-    """Give one sha256 for names, executable bits, link targets and contents of all below `root`, in sorted order."""
+    """Give one sha256 for names, executable bits, link targets and contents of all below `root`, in sorted order.
+
+    What is neither a file nor a link, such as a socket, has no content.
+    """
     total = hashlib.sha256()
     for path in sorted(_walk(root, ignored)):
         kind = "link" if path.is_symlink() else "x" if os.access(path, os.X_OK) else "-"
-        content = str(path.readlink()) if path.is_symlink() else sha256_of(path)
-        total.update(f"{path.relative_to(root).as_posix()}\0{kind}\0{content}\n".encode())
+        content = str(path.readlink()) if path.is_symlink() else sha256_of(path) if path.is_file() else "no file"
+        total.update(os.fsencode(f"{path.relative_to(root).as_posix()}\0{kind}\0{content}\n"))
     return total.hexdigest()
 
 
@@ -45,5 +48,6 @@ def _walk(root: Path, ignored: tuple[str, ...]) -> list[Path]:
     found: list[Path] = []
     for folder, folders, names in os.walk(root):
         folders[:] = [name for name in folders if name not in ignored]
-        found += [Path(folder) / name for name in names if name not in ignored]
+        links = (name for name in folders if (Path(folder) / name).is_symlink())
+        found += [Path(folder) / name for name in (*names, *links) if name not in ignored]
     return found
