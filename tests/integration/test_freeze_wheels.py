@@ -66,6 +66,13 @@ def test_made_once_it_is_taken_without_pip(tmp_path: Path) -> None:
     assert provide([known], LINUX, tmp_path) == first
 
 
+def test_one_that_was_damaged_in_the_cache_is_made_anew(tmp_path: Path) -> None:
+    """What lies there is frozen into bottles as it is."""
+    known = pin(make_wheel(tmp_path, "linux-arm64", {"tool.py": b"whole"}))
+    (provide([known], LINUX, tmp_path).folder / "tool.py").write_bytes(b"")
+    assert (provide([known], LINUX, tmp_path).folder / "tool.py").read_bytes() == b"whole"
+
+
 def test_modules_beside_the_metadata_come_to_the_top_and_scripts_do_not(tmp_path: Path) -> None:
     """RECORD then names the files as they lie."""
     wheel = tmp_path / "tool-1.0-py3-none-any.whl"

@@ -56,6 +56,13 @@ def test_a_damaged_python_is_made_anew(tmp_path: Path) -> None:
     assert provide(tmp_path).executable.read_text(encoding="utf-8") == "bin/python3.13"
 
 
+@pytest.mark.parametrize("record", [b"", bytes(9), b"{}", b"\xff"])
+def test_a_python_whose_record_is_damaged_is_made_anew(record: bytes, tmp_path: Path) -> None:
+    """A machine that lost power leaves such files."""
+    (provide(tmp_path).prefix.parent / "tree.json").write_bytes(record)
+    assert provide(tmp_path).builtins == ("zlib",)
+
+
 def test_a_build_that_fails_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(GateError):
         provide(tmp_path, failing_make)

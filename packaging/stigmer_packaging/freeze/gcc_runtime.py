@@ -49,4 +49,6 @@ def provide_runtime(packages: tuple[Package, ...], folder: Path, archives: Calla
 
     key = digest.sha256_of_value([package.sha256 for package in packages])[:20]
     names = (PurePosixPath(package.path).name.split("_") for package in packages)
-    return Runtime(make_once(folder / f"gcc-runtime-{key}", make), {name: version for name, version, _ in names})
+    return Runtime(
+        make_once(folder / f"gcc-runtime-{key}", make, checked=True), {name: version for name, version, _ in names}
+    )

@@ -135,7 +135,7 @@ def provide_site(
         (made / _LEFT_OUT).write_text(text, encoding="utf-8")
         return made
 
-    place = make_once(cache / "sites" / key, make)
+    place = make_once(cache / "sites" / key, make, checked=True)
     left_out = json.loads((place / _LEFT_OUT).read_text(encoding="utf-8"))
     return Site(place / "site-packages", tuple(LeftOut(**each) for each in left_out))
 

@@ -1,6 +1,5 @@
 """The frozen CPython of a target, from the cache or made: once for a recipe, whole or not at all, the same on any machine."""
 
-import json
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -16,6 +15,7 @@ from stigmer_packaging.lib.cache import alone, make_once
 from stigmer_packaging.lib.debian import Archives
 from stigmer_packaging.lib.errors import MissingToolError, RecordError
 from stigmer_packaging.lib.target import Target
+from stigmer_packaging.records.text import parse_record, render_record
 from stigmer_packaging.sources import wheel
 
 FOLDER = "freeze-python"
@@ -52,6 +52,15 @@ class BuildSettings:
     def folder(self) -> Path:
         """The folder in the cache."""
         return self.cache / FOLDER
+
+
+@dataclass(frozen=True)
+class _Made:
+    """What was measured of a finished Python, and the sha256 of its files."""
+
+    floor: str
+    builtins: tuple[str, ...]
+    sha256: str
 
 
 def provide_python(recipe: Recipe, maker: BuildSettings, *, make: Callable[..., None] | None = None) -> PythonTree:
@@ -103,12 +112,13 @@ def place_of(recipe: Recipe, cache: Path) -> Path:
 def read_tree(recipe: Recipe, place: Path, key: str) -> PythonTree | None:
     """Give the Python in a folder of the cache if every byte of it is what it was when it was made."""
     record, prefix = place / _RECORD, place / "prefix"
-    if not record.is_file():
+    try:
+        said = parse_record(record.read_bytes(), _Made, str(record))
+    except (FileNotFoundError, RecordError):
         return None
-    said = json.loads(record.read_text(encoding="utf-8"))
-    if digest.sha256_of_tree(prefix) != said["sha256"]:
+    if digest.sha256_of_tree(prefix) != said.sha256:
         return None
-    return PythonTree(recipe, prefix, said["floor"], tuple(said["builtins"]), said["sha256"], key)
+    return PythonTree(recipe, prefix, said.floor, said.builtins, said.sha256, key)
 
 
 def make_tree(recipe: Recipe, maker: BuildSettings, work: Path) -> None:
@@ -131,9 +141,9 @@ def make_tree(recipe: Recipe, maker: BuildSettings, work: Path) -> None:
 
 def record_tree(prefix: Path, floor: str, builtins: list[str], tree: Path) -> None:
     """Move what was made to a folder, with what was measured of it beside it."""
-    said = {"floor": floor, "builtins": builtins, "sha256": digest.sha256_of_tree(prefix)}
+    said = _Made(floor, tuple(builtins), digest.sha256_of_tree(prefix))
     tree.mkdir()
-    (tree / _RECORD).write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
+    (tree / _RECORD).write_text(render_record(said), encoding="utf-8")
     prefix.rename(tree / "prefix")
 
 
