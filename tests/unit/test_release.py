@@ -63,9 +63,11 @@ def test_a_folder_without_a_release_is_told_apart_from_a_damaged_one(tmp_path: P
 
 
 @pytest.mark.parametrize(
-    "text", ["{", "[]", "{}", '{"format": 2}', render_record(RELEASE).replace("artefacts", "other")]
+    "text",
+    ["{", "[]", "{}", '{"format": 2}', render_record(RELEASE).replace("artefacts", "other"), b"\xff", "[" * 100_000],
+    ids=range(7),
 )
-def test_anything_else_is_damaged(text: str) -> None:
+def test_anything_else_is_damaged(text: str | bytes) -> None:
     with pytest.raises(RecordError, match="damaged"):
         parse_release(text)
 

@@ -60,9 +60,10 @@ def test_a_file_that_changed_is_not_whole(workspace: Workspace) -> None:
     assert not workspace.is_whole(record)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"name": "one"}', "null"])
-def test_a_damaged_record_is_an_error_to_read(workspace: Workspace, keg: Keg, text: str) -> None:
-    workspace.path("records/assemble/one.json").write_text(text, encoding="ascii")
+@pytest.mark.parametrize("text", [b"", b"{", b"[]", b'{"name": "one"}', b"null", bytes(9), b"\xff\xfe", b"[" * 100_000])
+def test_a_damaged_record_is_an_error_to_read(workspace: Workspace, keg: Keg, text: bytes) -> None:
+    """A machine that lost power leaves zeros or anything else in a file that was renamed into place."""
+    workspace.path("records/assemble/one.json").write_bytes(text)
     with pytest.raises(RecordError, match="assemble/one is damaged"):
         workspace.read_record("assemble/one", Keg)
 

@@ -204,7 +204,7 @@ def rollback_command(**given: Any) -> None:
 @click.option("--previous", type=options.FILE, help="The release.json of the release to compare sizes with.")
 def report_command(what: Path | None, previous: Path | None) -> None:
     """Draw a release's folder as one page, report.html; default: the one in dist/."""
-    earlier = parse_release(previous.read_text(encoding="utf-8")) if previous else None
+    earlier = parse_release(previous.read_bytes()) if previous else None
     sys.stdout.write(f"{write_report(what or options.ROOT / 'dist', earlier)}\n")
 
 

@@ -13,7 +13,7 @@ from stigmer_packaging.lib.cache import write_whole
 from stigmer_packaging.lib.errors import RecordError
 from stigmer_packaging.manifest.model import Product
 from stigmer_packaging.records.model import AuditReport, BuiltPart, ReleaseFile, VerificationReport
-from stigmer_packaging.records.release import NAME, Artefact, Release, parse_release, read_release, with_levels
+from stigmer_packaging.records.release import NAME, Artefact, Release, read_description, read_release, with_levels
 from stigmer_packaging.records.text import render_record
 from stigmer_packaging.records.workspace import Workspace
 
@@ -50,8 +50,8 @@ def deliver(records: Mapping[str, Any], product: Product, workspace: Workspace, 
 def _artefact_names(folder: Path) -> set[str]:
     """Name the files of the release in a folder, none where there is none that can be read."""
     try:
-        found = parse_release((folder / NAME).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecordError):
+        found = read_description(folder)
+    except (OSError, RecordError):
         return set()
     paths = (PurePosixPath(artefact.name) for artefact in found.artefacts)
     return {str(path) for path in paths if not path.is_absolute() and ".." not in path.parts}
@@ -83,7 +83,7 @@ def add_verifications(copy: Path, folder: Path) -> Release:
     RecordError when it is a copy of another release, and as read_release.
     """
     with _alone_in(folder):
-        release, verified = read_release(folder), parse_release((copy / NAME).read_text(encoding="utf-8"))
+        release, verified = read_release(folder), read_description(copy)
         if {one.sha256 for one in verified.of_programs()} != {one.sha256 for one in release.of_programs()}:
             raise RecordError(f"{copy / NAME} is of another release than {folder / NAME}", "verify the same files")
         for file in sorted((copy / "verification").glob("*")):

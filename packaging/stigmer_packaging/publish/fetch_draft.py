@@ -8,7 +8,7 @@ from stigmer_packaging.manifest.model import Product
 from stigmer_packaging.manifest.naming import release_tag
 from stigmer_packaging.publish.github import GitHub, HostedAsset, HostedRelease
 from stigmer_packaging.publish.plan import digest_of_files, mark_of
-from stigmer_packaging.records.release import NAME, Release, parse_release, read_release
+from stigmer_packaging.records.release import Release, read_description, read_release
 
 
 def fetch_draft(product: Product, folder: Path, github: GitHub, *, report: Callable[[str], None]) -> Release:
@@ -23,7 +23,7 @@ def fetch_draft(product: Product, folder: Path, github: GitHub, *, report: Calla
     digests = {name: _fetch(asset, folder, github, report) for name, asset in assets.items()}
     if mark_of(product, digest_of_files(digests.values())) not in (hosted.body or ""):
         raise PublicationError(f"the files of {hosted.html_url} are not those it was made of")
-    for artefact in parse_release((folder / NAME).read_text(encoding="utf-8")).artefacts:
+    for artefact in read_description(folder).artefacts:
         place = folder / artefact.name
         place.parent.mkdir(exist_ok=True)
         (folder / artefact.asset).rename(place)

@@ -110,11 +110,11 @@ def with_levels(release: Release) -> Release:
     return replace(release, artefacts=tuple(marked))
 
 
-def parse_release(text: str) -> Release:
+def parse_release(text: str | bytes) -> Release:
     """Read the text of `release.json`; RecordError when it has another format or is damaged."""
     try:
         named = json.loads(text)["format"]  # before anything else of it: another format may have other keys
-    except (ValueError, LookupError, TypeError):
+    except (ValueError, LookupError, TypeError, RecursionError):
         named = FORMAT
     if named != FORMAT:
         remedy = "make the release again: scripts/release"
@@ -122,12 +122,17 @@ def parse_release(text: str) -> Release:
     return parse_record(text, Release, NAME)
 
 
-def read_release(folder: Path) -> Release:
-    """Read a folder's release; RecordError when there is none, or a file is missing or not what the release says."""
+def read_description(folder: Path) -> Release:
+    """Read a folder's `release.json` alone; RecordError when there is none, or as parse_release."""
     try:
-        release = parse_release((folder / NAME).read_text(encoding="utf-8"))
+        return parse_release((folder / NAME).read_bytes())
     except FileNotFoundError:
         raise RecordError(f"there is no {NAME} in {folder}", "make a release first: scripts/release") from None
+
+
+def read_release(folder: Path) -> Release:
+    """Read a folder's release; RecordError when there is none, or a file is missing or not what the release says."""
+    release = read_description(folder)
     wrong = [artefact.name for artefact in release.artefacts if not _is_there(folder / artefact.name, artefact)]
     if wrong:
         raise RecordError(f"{folder} does not hold what its {NAME} says: {', '.join(wrong)}")

@@ -16,9 +16,9 @@ def render_record(record: object) -> str:
     return json.dumps(_CONVERTER.unstructure(record), indent=2, sort_keys=True) + "\n"
 
 
-def parse_record(text: str, kind: type[Record], name: str) -> Record:
+def parse_record(text: str | bytes, kind: type[Record], name: str) -> Record:
     """Read what render_record wrote; RecordError, which says the record's name, when it is anything else."""
     try:
         return _CONVERTER.structure(json.loads(text), kind)
-    except (ValueError, TypeError, AttributeError, cattrs.BaseValidationError) as error:
+    except (ValueError, TypeError, AttributeError, RecursionError, cattrs.BaseValidationError) as error:
         raise RecordError(f"{name} is damaged: {error}") from error

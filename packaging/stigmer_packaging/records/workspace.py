@@ -92,7 +92,7 @@ class Workspace:
     def read_record(self, name: str, kind: type[Record]) -> Record:
         """Read a record; RecordError when it is missing or not of that kind."""
         try:
-            text = self.path(f"records/{name}.json").read_text(encoding="utf-8")
+            text = self.path(f"records/{name}.json").read_bytes()
         except FileNotFoundError:
             raise RecordError(f"there is no record {name}") from None
         return parse_record(text, kind, f"the record {name}")
