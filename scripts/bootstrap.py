@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 ROOT = Path(__file__).resolve().parents[1]
 EXIT = 3  # as for everything that only an administrator can install
@@ -18,8 +19,12 @@ EXIT = 3  # as for everything that only an administrator can install
 
 def cache_root() -> Path:
     """Give the folder for what any checkout may share. Source: the XDG base directory specification."""
-    named = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(named) if named.startswith("/") else Path.home() / ".cache") / "stigmer-packaging"
+    named, home = os.environ.get("XDG_CACHE_HOME", ""), os.environ.get("HOME", "")
+    if named.startswith("/"):
+        return Path(named) / "stigmer-packaging"
+    if not home.startswith("/"):
+        fail(f"HOME is {home or 'empty'}, and no folder", "set HOME to a folder that can be written")
+    return Path(home) / ".cache" / "stigmer-packaging"
 
 
 def key_of(lock: bytes) -> str:
@@ -81,7 +86,7 @@ def tell(text: str) -> None:
         sys.stderr.write(f"{text}\n")
 
 
-def fail(what: str, remedy: str) -> None:
+def fail(what: str, remedy: str) -> NoReturn:
     """End with an error in packaging's own form."""
     sys.stderr.write(f"Error: {what}\nHint: {remedy}\n")
     sys.exit(EXIT)
@@ -89,4 +94,10 @@ def fail(what: str, remedy: str) -> None:
 
 if __name__ == "__main__":
     named = ROOT / (sys.argv[1] if len(sys.argv) > 1 else "requirements.lock")
-    sys.stdout.write(f"{provide(cache_root() / 'python' / key_of(named.read_bytes()), named)}\n")
+    try:
+        sys.stdout.write(f"{provide(cache_root() / 'python' / key_of(named.read_bytes()), named)}\n")
+    except OSError as error:
+        fail(
+            str(error),
+            "free space or correct the permissions of the file it names, or set XDG_CACHE_HOME to another folder",
+        )

@@ -4,6 +4,7 @@ import hashlib
 import importlib
 import os
 import platform
+import pwd
 import shutil
 import subprocess
 import sys
@@ -77,6 +78,35 @@ def test_an_install_that_fails_leaves_nothing_that_is_taken_for_an_environment(c
     assert "\nHint: " in done.stderr
     made = (checkout.parent / "cache/stigmer-packaging/python").iterdir()
     assert {path.suffix for path in made} == {".lock", ".part"}
+
+
+@pytest.mark.parametrize("home", ["", "relative"])
+def test_where_home_is_no_folder_it_is_the_one_of_the_password_database(home: str, checkout: Path) -> None:
+    """As for a timer of systemd: Go and pip keep their caches there."""
+    print_home = PRINT_PYTHON.replace("$python", "$HOME")
+    words = ["sh", "-euc", print_home, str(checkout / "scripts" / "release")]
+    env = surroundings(checkout, HOME=home)
+    done = subprocess.run(words, env=env, capture_output=True, text=True, check=False, timeout=100)
+    assert (done.stdout.strip(), done.stderr) == (pwd.getpwuid(os.getuid()).pw_dir, "")
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"HOME": ""}, "Error: HOME is empty, and no folder\nHint: set HOME"),
+        ({"HOME": "relative"}, "Error: HOME is relative, and no folder\nHint: set HOME"),
+        ({"XDG_CACHE_HOME": "/proc"}, "Hint: free space or correct the permissions"),
+    ],
+)
+def test_a_cache_that_cannot_be_had_is_told_without_a_traceback(
+    variables: dict[str, str], said: str, checkout: Path
+) -> None:
+    words = [sys.executable, "-I", str(checkout / "scripts/bootstrap.py")]
+    done = subprocess.run(words, env=variables, cwd=checkout, capture_output=True, text=True, check=False, timeout=100)
+    assert done.returncode == 3
+    assert done.stderr.startswith("Error: ")
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_another_lock_gets_its_own_environment_when_it_is_named(checkout: Path, bootstrap: ModuleType) -> None:

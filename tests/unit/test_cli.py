@@ -188,6 +188,27 @@ def test_wrong_usage_is_exit_code_2_with_a_hint(
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("named", ["abc", "1.5", "-5", "99999999999", "\u0661"])
+def test_a_time_that_is_none_is_refused_before_anything_is_made(
+    named: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", named)
+    assert cli.run(["bottle", "--dry-run"]) == 2
+    assert f"SOURCE_DATE_EPOCH is '{named}': seconds since 1970 are expected" in capsys.readouterr().err
+
+
+def test_an_empty_time_is_the_usual_one(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "")
+    assert cli.run(["bottle", "--dry-run", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["plan"]
+
+
+def test_a_file_that_is_no_text_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "formula.rb").write_bytes(b"\xff")
+    assert cli.run(["tap-init", str(tmp_path / "tap"), "--formula", str(tmp_path / "formula.rb")]) == 2
+    assert f"{tmp_path}/formula.rb is no text in UTF-8" in capsys.readouterr().err
+
+
 def test_a_bad_manifest_is_exit_code_2_with_every_problem(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     manifest = tmp_path / "manifest.yaml"
     manifest.write_text(text_with(("  tap: self", "  tup: self"), ("grace: 10", "grase: 10")), encoding="utf-8")

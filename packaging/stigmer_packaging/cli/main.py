@@ -1,6 +1,7 @@
 """The command line: one command for a whole release, one for each stage; the only place that sees clock, environment and terminal."""
 
 import os
+import re
 import signal
 import sys
 import time
@@ -37,6 +38,9 @@ RELEASE = "From sources to a verified bottle and its formula, copied to dist/ (o
 STAGES = {"release": RELEASE, **{name: purpose for name, purpose in plan.STAGES.items() if name != plan.RELEASE}}
 EPOCH = 1767225600
 """The time all files in artefacts have, 2026-01-01, unless SOURCE_DATE_EPOCH says another: commits do not change bytes."""
+
+EPOCHS = range(1 << 32)
+"""Times that every archive's header holds, in seconds since 1970."""
 
 AT_ONCE = 2
 """How many steps are at work at the same time: half of one waits for a disk, a lock, or a single thread that packs."""
@@ -128,7 +132,7 @@ def _carry_out(command: str, wanted: BuildOptions) -> None:
             host,
             wanted.checkout or str(options.ROOT / manifest.checkout),
             environment.build_environment(os.environ),
-            int(os.environ.get("SOURCE_DATE_EPOCH", EPOCH)),
+            _source_date_epoch(os.environ.get("SOURCE_DATE_EPOCH", "")),
             progress.say,
             python=wanted.python,
             debian=wanted.debian,
@@ -145,6 +149,15 @@ def _carry_out(command: str, wanted: BuildOptions) -> None:
                 delivered = _deliver(wanted, results, context) if command == "release" else ()
             show = partial(_show_results, wanted, results, delivered)
     show()
+
+
+def _source_date_epoch(named: str) -> int:
+    """Read the variable; UsageError for anything but a time that an archive can hold."""
+    if not named:
+        return EPOCH
+    if not re.fullmatch("[0-9]{1,10}", named) or int(named) not in EPOCHS:
+        raise click.UsageError(f"SOURCE_DATE_EPOCH is {named!r}: seconds since 1970 are expected, such as {EPOCH}")
+    return int(named)
 
 
 def _refuse_foreign_python(python: str, stages: Sequence[str], targets: Sequence[Target], host: Target) -> None:

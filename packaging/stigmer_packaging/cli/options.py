@@ -32,6 +32,14 @@ verbose_option = click.option(
 )
 
 
+def read_text(path: Path) -> str:
+    """Give the text of a file that the user named; UsageError when it is no text."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise click.UsageError(f"{path} is no text in UTF-8: {error}") from error
+
+
 class Commands(click.Group):
     """A group that lists each command with its whole help, which click would cut to the terminal's width."""
 

@@ -93,7 +93,7 @@ def _plan(manifest: Manifest, folder: Path, given: Mapping[str, Any]) -> publica
         manifest=manifest,
         formula=(folder / formula).read_text(encoding="utf-8") if formula else "",
         notes=publication.section_of(
-            (given["changelog"] or options.ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), release.product.version
+            options.read_text(given["changelog"] or options.ROOT / "CHANGELOG.md"), release.product.version
         ),
         commit=ci_environment.commit(),
         targets=tuple(map(str, options.read_targets(given["targets"] or [options.ALL], manifest.targets))),

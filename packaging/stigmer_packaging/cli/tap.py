@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from stigmer_packaging.cli.options import FILE, FOLDER, ROOT, manifest_option
+from stigmer_packaging.cli.options import FILE, FOLDER, ROOT, manifest_option, read_text
 from stigmer_packaging.formula.tap_files import refresh_formula, render_tap
 from stigmer_packaging.lib import environment, git
 from stigmer_packaging.lib.errors import RecordError
@@ -30,7 +30,7 @@ def refresh_command() -> None:
 def init_command(folder: Path, formula: Path | None, manifest: Path) -> None:
     """Make a complete tap repository at FOLDER, for those who keep the tap apart (`tap: owner/homebrew-name`)."""
     product = (said := load_manifest(manifest)).product
-    text = (formula or ROOT / "Formula" / f"{product.name}.rb").read_text(encoding="utf-8")
+    text = read_text(formula or ROOT / "Formula" / f"{product.name}.rb")
     licence = (ROOT / "LICENSE").read_text(encoding="utf-8")
     _write(folder, render_tap(said, text, licence, ROOT / "packaging"))
     env = environment.build_environment(os.environ)
