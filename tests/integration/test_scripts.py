@@ -80,6 +80,14 @@ def test_an_install_that_fails_leaves_nothing_that_is_taken_for_an_environment(c
     assert {path.suffix for path in made} == {".lock", ".part"}
 
 
+def test_a_checkout_whose_path_would_be_read_as_two_is_refused(checkout: Path) -> None:
+    odd = checkout.rename(checkout.with_name("a:b"))
+    done = find_python(odd)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert f"Error: {odd} holds a colon" in done.stderr
+    assert "\nHint: move the checkout" in done.stderr
+
+
 @pytest.mark.parametrize("home", ["", "relative"])
 def test_where_home_is_no_folder_it_is_the_one_of_the_password_database(home: str, checkout: Path) -> None:
     """As for a timer of systemd: Go and pip keep their caches there."""
