@@ -123,6 +123,34 @@ def test_a_build_depends_on_the_tree_and_not_on_where_it_lies_or_the_builders_ow
 
 
 @pytest.mark.skipif(not shutil.which("go"), reason="there is no Go on PATH")
+def test_what_somebody_told_go_to_remember_does_not_reach_the_bytes(
+    repository: Path, workspace: Workspace, tmp_path: Path
+) -> None:
+    """`go env -w` writes it to a file in the home, which no variable of ours overrides."""
+    cache = command.run(["go", "env", "GOCACHE"], env=ENV).stdout.strip()
+    env = {**ENV, "HOME": str(tmp_path), "GOCACHE": cache}
+    built_by(str(repository), workspace, tmp_path / "one", env)
+    command.run(["go", "env", "-w", "GOFIPS140=latest", "GOFLAGS=-race", "GOPROXY=https://proxy.invalid"], env=env)
+    built_by(str(repository), workspace, tmp_path / "two", env)
+    assert (tmp_path / "two").read_bytes() == (tmp_path / "one").read_bytes()
+
+
+@pytest.mark.skipif(not shutil.which("go"), reason="there is no Go on PATH")
+def test_the_proxy_that_somebody_told_go_to_remember_is_asked(
+    repository: Path, workspace: Workspace, tmp_path: Path
+) -> None:
+    env = {**ENV, "HOME": str(tmp_path), "GOPROXY": "", "GOSUMDB": "off"}
+    command.run(["go", "env", "-w", f"GOPROXY=file://{tmp_path}/proxy"], env=env)
+    (repository / "cmd" / "main.go").write_text('package main\n\nimport _ "a.example/one"\n\nfunc main() {}\n')
+    (repository / "go.mod").write_text("module example.invalid/product\n\ngo 1.21\n\nrequire a.example/one v1.0.0\n")
+    (repository / "go.sum").write_text(
+        "".join(f"a.example/one v1.0.0{part} h1:{'A' * 43}=\n" for part in ("", "/go.mod"))
+    )
+    with pytest.raises(CommandError, match=f"{tmp_path}/proxy"):
+        built_by(str(repository), workspace, tmp_path / "one", env)
+
+
+@pytest.mark.skipif(not shutil.which("go"), reason="there is no Go on PATH")
 def test_a_tree_that_does_not_build_fails_with_the_compilers_words(
     repository: Path, workspace: Workspace, tmp_path: Path
 ) -> None:

