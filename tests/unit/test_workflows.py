@@ -69,6 +69,42 @@ def test_a_workflow_that_says_something_else_than_the_manifest_is_found(change: 
     assert any(problem in one for one in found), found
 
 
+TRIED = "        run: scripts/verify dist --level "
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (
+            ("    timeout-minutes: 90\n    perm", "    timeout-minutes: 90\n    continue-on-error: true\n    perm"),
+            "build: may",
+        ),
+        (
+            ("    needs: [collect]\n", "    needs: [collect]\n    if: ${{ always() }}\n"),
+            "attest: is run when what it needs",
+        ),
+        (("    needs: [draft]\n", "    needs: [draft]\n    if: '!cancelled()'\n"), "verify-draft: is run when"),
+        ((TRIED, f"        continue-on-error: true\n{TRIED}"), "verify: goes on when this fails"),
+        ((TRIED, f"        if: failure()\n{TRIED}"), "verify: goes on when this fails"),
+        (
+            ("run: scripts/publish dist --draft", "run: scripts/publish dist --draft || true"),
+            "draft: goes on when this",
+        ),
+        (("run: scripts/packaging agree", "run: scripts/packaging agree | cat"), "build: goes on when this fails"),
+        (
+            ("run: scripts/verify drafted", "run: scripts/packaging announce drafted"),
+            "verify-draft: does not verify at",
+        ),
+        ((TRIED, f"        if: runner.os == 'macOS'\n{TRIED}"), "verify: does not verify at the level of its leg"),
+        (("LEVEL: ${{ matrix.level }}", "LEVEL: sandbox"), "verify: does not verify at the level of its leg"),
+        (("cancel-in-progress: false", "cancel-in-progress: true"), "publish: is cancelled by the next run"),
+    ],
+)
+def test_a_workflow_that_would_go_on_after_a_failure_is_found(change: tuple[str, str], problem: str) -> None:
+    found = problems_of(release=change)
+    assert any(f"release.yml: {problem}" in one for one in found), found
+
+
 def test_another_manifest_asks_for_other_workflows() -> None:
     """A target less, and a tap of its own, whose key the two jobs need that may change it."""
     fewer = replace(MANIFEST, targets={name: MANIFEST.targets[name] for name in ("linux-amd64", "darwin-arm64")})

@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 class WorkflowStep:
     """One step: `run` is a shell line, or `uses` an action with its inputs; each may hold expressions.
 
-    `condition` says when it is taken; empty: always.
+    `condition` says when it is taken; empty: always. `tolerated` says that its failure is none of the job's.
     """
 
     name: str
@@ -21,11 +21,15 @@ class WorkflowStep:
     inputs: Mapping[str, str]
     env: Mapping[str, str]
     condition: str
+    tolerated: bool
 
 
 @dataclass(frozen=True)
 class WorkflowJob:
-    """One job: `legs` are the values of its matrix, a single empty one when it has none."""
+    """One job: `legs` are the values of its matrix, a single empty one when it has none.
+
+    `condition` says when it is run; empty: when all that it needs has succeeded. `tolerated` is as a step's.
+    """
 
     name: str
     needs: tuple[str, ...]
@@ -35,6 +39,8 @@ class WorkflowJob:
     minutes: int
     legs: tuple[Mapping[str, str], ...]
     steps: tuple[WorkflowStep, ...]
+    condition: str
+    tolerated: bool
 
 
 @dataclass(frozen=True)
@@ -67,10 +73,16 @@ def _job(name: str, job: Mapping[str, Any]) -> WorkflowJob:
         minutes=job.get("timeout-minutes", 0),
         legs=tuple(job.get("strategy", {}).get("matrix", {}).get("include", [{}])),
         steps=tuple(map(_step, job["steps"])),
+        condition=str(job.get("if", "")),
+        tolerated=_is_tolerated(job),
     )
 
 
 def _step(step: Mapping[str, Any]) -> WorkflowStep:
     inputs, env = ({name: str(value) for name, value in step.get(key, {}).items()} for key in ("with", "env"))
-    name, run, uses, condition = (step.get(key, "") for key in ("name", "run", "uses", "if"))
-    return WorkflowStep(name, run, uses, inputs, env, condition)
+    name, run, uses, condition = (str(step.get(key, "")) for key in ("name", "run", "uses", "if"))
+    return WorkflowStep(name, run, uses, inputs, env, condition, _is_tolerated(step))
+
+
+def _is_tolerated(part: Mapping[str, Any]) -> bool:
+    return part.get("continue-on-error", False) is not False  # an expression may be true

@@ -1,13 +1,15 @@
 """What is wrong with .github/workflows: where they contradict the manifest, and what actionlint and zizmor say of them.
 
-They repeat of the manifest: targets, their hosted machines, bottle tags, the formula.
+They repeat of the manifest: targets, their hosted machines, bottle tags, the formula. And they must stop at a failure,
+which a linter does not ask of them.
 """
 
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from stigmer_packaging.ci.workflow_file import Workflow, WorkflowJob, parse_workflow
+from stigmer_packaging.ci.workflow_file import Workflow, WorkflowJob, WorkflowStep, parse_workflow
 from stigmer_packaging.formula.receipt import tap_name
 from stigmer_packaging.formula.tap_files import RUNNERS
 from stigmer_packaging.lib import command
@@ -26,6 +28,10 @@ LEVELS = {
 _TAP_SECRET = "TAP_DEPLOY_KEY"  # noqa: S105 - a name, not a secret
 _CHANGES_THE_TAP = "scripts/publish "
 _INSTALLS = "scripts/verify-documented "
+_VERIFIES = "scripts/verify "
+_AFTER_FAILURE = re.compile(r"\b(?:always|cancelled|failure)\(\)")
+_EXIT_CODE_LOST = re.compile(r"[|;]|(?<!&)&(?!&)")
+"""What lets a shell line succeed though its first command failed."""
 
 
 def read_workflows(folder: Path) -> dict[str, Workflow]:
@@ -34,12 +40,12 @@ def read_workflows(folder: Path) -> dict[str, Workflow]:
 
 
 def find_disagreements(workflows: Mapping[str, Workflow], manifest: Manifest) -> tuple[str, ...]:
-    """List where the workflows say something else than the manifest, each with the file and the job."""
+    """List where the workflows say something else than the manifest or go on after a failure, with file and job."""
     return tuple(
         f"{name}.yml: {job.name}: {problem}"
         for name, workflow in workflows.items()
         for job in workflow.jobs
-        for problem in _problems(job, manifest)
+        for problem in (*_problems(job, manifest), *_failures_passed_over(job), *_interruptions(job, workflow))
     )
 
 
@@ -81,6 +87,29 @@ def _wrong_secret(job: WorkflowJob, *, own_tap: bool) -> Iterator[str]:
     if own_tap == has and any(step.run.startswith(_CHANGES_THE_TAP) for step in job.steps):
         problem = f"lacks {_TAP_SECRET}, which the tap needs"
         yield f"needs no {_TAP_SECRET}: the tap is this repository" if has else problem
+
+
+def _failures_passed_over(job: WorkflowJob) -> Iterator[str]:
+    """Demand that a failure ends the job and all that need it, but for a job that asks how they ended."""
+    told = any("needs." in value for step in job.steps for value in step.env.values())
+    if job.tolerated:
+        yield "may fail and counts as passed"
+    if _AFTER_FAILURE.search(job.condition) and not told:
+        yield f"is run when what it needs has failed: {job.condition}"
+    for step in job.steps:
+        if step.tolerated or _AFTER_FAILURE.search(step.condition) or _EXIT_CODE_LOST.search(step.run):
+            yield f"goes on when this fails, or after a failure: {step.name}"
+    if any("level" in leg for leg in job.legs) and not any(map(_verifies, job.steps)):
+        yield "does not verify at the level of its leg"
+
+
+def _verifies(step: WorkflowStep) -> bool:
+    return step.run.startswith(_VERIFIES) and step.env.get("LEVEL") == "${{ matrix.level }}" and not step.condition
+
+
+def _interruptions(job: WorkflowJob, workflow: Workflow) -> Iterator[str]:
+    if job.environment and workflow.concurrency.get("cancel-in-progress", False) is not False:
+        yield "is cancelled by the next run in the middle of publishing"
 
 
 def lint_with_actionlint(folder: Path, module: Path, go: Path, *, env: Mapping[str, str]) -> list[str]:
