@@ -239,6 +239,26 @@ def test_links_that_cannot_be_followed_are_not_copied(tmp_path: Path) -> None:
     assert not {"gone", "loop", "above"} & {path.name for path in copy.iterdir()}
 
 
+@pytest.mark.parametrize("linked", ["shared", "shared/rules.py"])
+def test_what_links_lead_to_is_part_of_the_digest(linked: str, tmp_path: Path) -> None:
+    """It is copied and frozen; a service that links to its neighbour's code was taken for current when that changed."""
+    project, rules = tmp_path / "project", tmp_path / "shared" / "rules.py"
+    for folder in (project, rules.parent):
+        folder.mkdir()
+    rules.write_text("ONE = 1\n", encoding="ascii")
+    (project / "main.py").touch()
+    (project / "requirements.lock").write_text("one==1.0 --hash=sha256:0\n", encoding="ascii")
+    (project / "link.py").symlink_to(tmp_path / linked)
+    source = read_service_source(project)
+    before = source.sha256
+    rules.write_text("ONE = 2\n", encoding="ascii")
+    assert source.sha256 != before
+    after = source.sha256
+    (project / "__pycache__").mkdir()
+    (project / "__pycache__" / "main.pyc").touch()
+    assert source.sha256 == after
+
+
 def test_a_folder_that_the_lock_names_is_searched_for_modules_and_is_part_of_the_digest(tmp_path: Path) -> None:
     """The product's stubs are such a folder; with `src` in it, the modules lie there."""
     project = copy_sample("freeze-service", tmp_path)

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,15 @@ def sha256_of_tree(root: Path, *, ignored: tuple[str, ...] = ()) -> str:
     return total.hexdigest()
 
 
+def sha256_of_copy(root: Path, left_out: Callable[[str, Sequence[str]], set[str]]) -> str:
+    """Give one sha256 for what `shutil.copytree` copies of `root` when it follows links; `left_out` is its `ignore`."""
+    total = hashlib.sha256()
+    for path in sorted(_walk_copied(root, left_out)):
+        kind = "x" if os.access(path, os.X_OK) else "-"
+        total.update(os.fsencode(f"{path.relative_to(root).as_posix()}\0{kind}\0{sha256_of(path)}\n"))
+    return total.hexdigest()
+
+
 def sha256_of_value(*values: Any) -> str:
     """Give one sha256 for plain values (strings, numbers, lists, maps), the same for equal values."""
     text = json.dumps(values, sort_keys=True, default=str)
@@ -42,6 +51,13 @@ def parse_sums(text: str) -> dict[str, str]:
     """Give the sha256 by path from such lines."""
     lines = (line.partition("  ") for line in text.splitlines())
     return {path: sha256 for sha256, _, path in lines}
+
+
+def _walk_copied(root: Path, left_out: Callable[[str, Sequence[str]], set[str]]) -> Iterator[Path]:
+    for folder, folders, names in os.walk(root, followlinks=True):
+        gone = left_out(folder, [*folders, *names])
+        folders[:] = [name for name in folders if name not in gone]
+        yield from (Path(folder) / name for name in names if name not in gone and (Path(folder) / name).is_file())
 
 
 def _walk(root: Path, ignored: tuple[str, ...]) -> list[Path]:

@@ -32,8 +32,8 @@ class ServiceSource:
 
     @property
     def sha256(self) -> str:
-        """The digest of all of it, what the manifest says about freezing it included."""
-        trees = [digest.sha256_of_tree(tree, ignored=IGNORED) for tree in (self.project, *self.folders)]
+        """The digest of all that is copied of it, and of what the manifest says about freezing it."""
+        trees = [digest.sha256_of_copy(tree, _left_out) for tree in (self.project, *self.folders)]
         return digest.sha256_of_value(trees, asdict(self.table))
 
     def describe(self) -> Iterator[str]:
