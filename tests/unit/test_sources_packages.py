@@ -53,6 +53,23 @@ def test_every_missing_package_is_named_at_once_with_its_component_and_folder(tm
     assert all(line.endswith("; . has cmd, docs") for line in found)
 
 
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_submodule_that_is_not_there_is_told_with_what_brings_it(
+    kept: bool,  # noqa: FBT001 - a parameter of the test
+    tmp_path: Path,
+) -> None:
+    """Git leaves its folder empty in a clone, and in the tree of a commit."""
+    modules = '[submodule "workers"]\n\tpath = backend/services/workflow-runner\n\turl = ../workers\n'
+    tree = tree_of(tmp_path, {**without("backend/services/workflow"), ".gitmodules": modules})
+    if kept:
+        (tree / "backend/services/workflow-runner").mkdir()
+    (found,) = problems_of(tree)
+    assert found.startswith(
+        "workflow-runner: backend/services/workflow-runner is a submodule of git and empty here; run"
+    )
+    check_packages(tree_of(tmp_path, WHOLE), COMPONENTS, "product")
+
+
 def test_what_stands_where_the_path_ends_is_listed(tmp_path: Path) -> None:
     (found,) = problems_of(tree_of(tmp_path, without("backend/services/workflow")))
     assert found.endswith("; ./backend/services has agent-runner, stigmer-server")

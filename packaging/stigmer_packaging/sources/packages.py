@@ -15,6 +15,8 @@ from stigmer_packaging.sources.freeze_table import read_freeze_table
 from stigmer_packaging.sources.project_locks import read_project_lock
 
 _MAIN = re.compile(r"^package main\b", re.MULTILINE)
+_SUBMODULE = re.compile(r"^\s*path\s*=\s*(\S.*?)\s*$", re.MULTILINE)
+_SUBMODULE_REMEDY = "run `git submodule update --init --recursive`, and give the work tree without @REF"
 _DEPTH = 6  # folders below the tree in which a package that has moved is looked for
 _SHOWN = 12  # sub-folders that a message lists
 _SIMILAR = 3  # folders elsewhere that it lists
@@ -37,7 +39,9 @@ def check_packages(tree: Path, components: Iterable[Component], given: str) -> N
 
 def _problems(tree: Path, source: CheckoutSource, component: str) -> Iterator[str]:
     folder = tree / source.package
-    if not folder.is_dir():
+    if submodule := _empty_submodule(tree, source.package):
+        yield f"{submodule} is a submodule of git and empty here; {_SUBMODULE_REMEDY}"
+    elif not folder.is_dir():
         yield f"there is no folder {source.package}; {_instead(tree, source.package, component)}"
     elif source.build == "go":
         if not _is_program(folder):
@@ -50,6 +54,16 @@ def _problems(tree: Path, source: CheckoutSource, component: str) -> Iterator[st
                 read()
             except (SourceError, GateError) as error:
                 yield f"{error}; {error.remedy}" if error.remedy != type(error).remedy else str(error)
+
+
+def _empty_submodule(tree: Path, package: str) -> str:
+    """Name the submodule that a package lies in where nothing of it is there, as in the tree of a commit."""
+    modules = tree / ".gitmodules"
+    text = modules.read_text(encoding="utf-8", errors="replace") if modules.is_file() else ""
+    for path in _SUBMODULE.findall(text):
+        if PurePosixPath(package).is_relative_to(path) and not [*(tree / path).glob("*")]:
+            return str(path)
+    return ""
 
 
 def _is_program(folder: Path) -> bool:
