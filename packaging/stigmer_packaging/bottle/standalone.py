@@ -10,6 +10,7 @@ from stigmer_packaging.bottle.archive import keg_members, write_archive
 from stigmer_packaging.bottle.keg_tree import COMPLETIONS, HELP, INDEX
 from stigmer_packaging.bottle.program import write_payload
 from stigmer_packaging.lib import digest
+from stigmer_packaging.lib.copying import copy_tree
 from stigmer_packaging.lib.target import parse_target
 from stigmer_packaging.manifest import naming
 from stigmer_packaging.manifest.rename import rename_product
@@ -79,7 +80,7 @@ def make_program(keg: Keg, unpacker: Unpacker, *, source_date_epoch: int, worksp
 def _join(unpacker: Unpacker, keg: Keg, payload: Path, staged: Path) -> Path:
     """Give the unpacker with its payload: at the end of an ELF file, inside a Mach-O one, which is then signed ad hoc."""
     target, tree, program = parse_target(keg.target), staged / "unpacker", staged / "program"
-    shutil.copytree(unpacker.tree, tree)
+    copy_tree(unpacker.tree, tree)
     rename_product(tree, keg.name)
     if target.system == "darwin":
         payload.rename(tree / "payload.bin")

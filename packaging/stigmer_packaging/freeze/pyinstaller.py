@@ -10,6 +10,7 @@ from pathlib import Path
 from stigmer_packaging.freeze.seams import Settings
 from stigmer_packaging.freeze.wheels import Platform, Site
 from stigmer_packaging.lib import command
+from stigmer_packaging.lib.copying import copy_tree
 from stigmer_packaging.lib.errors import MissingToolError
 from stigmer_packaging.lib.interpreter import Interpreter, plain_environment
 from stigmer_packaging.licensing.native import Packages
@@ -110,7 +111,7 @@ def freeze(
     spec = work / _SPEC
     for name in (_SPEC, _PROBE_SOURCE):
         (work / name).write_bytes((_TEMPLATES / f"{name}.template").read_bytes())
-    shutil.copytree(START_HOOKS, work / "startup")
+    copy_tree(START_HOOKS, work / "startup")
     hooks = [*(str(work / "startup" / f"{name}.py") for name in plan.table.startup), *plan.table.runtime_hooks]
     probe = str(work / _PROBE_SOURCE) if plan.with_probe else ""
     written = asdict(plan) | {"runtime_hooks": hooks, "import_probe": probe}

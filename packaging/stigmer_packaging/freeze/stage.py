@@ -13,6 +13,7 @@ from stigmer_packaging.freeze.probes import ServiceProbe
 from stigmer_packaging.freeze.pyinstaller import Environment, FreezePlan, FreezingPython, Frozen
 from stigmer_packaging.freeze.wheels import provide_site
 from stigmer_packaging.lib import command, digest
+from stigmer_packaging.lib.copying import copy_tree
 from stigmer_packaging.lib.distributions import read_distributions
 from stigmer_packaging.lib.errors import ForeignTargetError, GateError
 from stigmer_packaging.lib.target import SYSTEMS, Target
@@ -97,7 +98,7 @@ def freeze_launcher(source: Path, *, name: str, version: str, freezer: Freezer) 
     python = provide((), freezer)
     with freezer.workspace.staging() as staged:
         own = staged.absolute() / "source"
-        shutil.copytree(source / PACKAGE, own / PACKAGE, ignore=shutil.ignore_patterns(*IGNORED))
+        copy_tree(source / PACKAGE, own / PACKAGE, ignore=shutil.ignore_patterns(*IGNORED))
         rename_product(own / PACKAGE, name)
         (own / PACKAGE / "version.py").write_text(render_version(name, version), encoding="utf-8")
         frozen = _freeze(_launcher_plan(name, own, python, freezer), python, staged, freezer)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from stigmer_packaging.lib import command, digest, git
 from stigmer_packaging.lib.cache import make_once
+from stigmer_packaging.lib.copying import copy_tree
 from stigmer_packaging.lib.errors import SourceError
 from stigmer_packaging.lib.target import Target
 from stigmer_packaging.manifest.model import CheckoutSource
@@ -59,7 +60,7 @@ def _prepared(
 
     def prepare(making: Path) -> Path:
         ignored = shutil.ignore_patterns(*IGNORED)
-        folder = shutil.copytree(tree.path, making / "tree", symlinks=True, ignore=ignored)
+        folder = copy_tree(tree.path, making / "tree", symlinks=True, ignore=ignored)
         for line in commands:
             report(f"preparing the source tree: {line}")
             command.run(shlex.split(line), cwd=folder, env=env, seconds=PREPARING)

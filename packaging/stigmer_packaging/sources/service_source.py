@@ -1,11 +1,11 @@
 """A Python service's source: its project, its lock, and the folders of the tree that the lock takes as they are."""
 
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from stigmer_packaging.lib import digest
+from stigmer_packaging.lib.copying import copy_tree
 from stigmer_packaging.lib.errors import SourceError
 from stigmer_packaging.manifest.model import FreezeTable, FreezeValue
 from stigmer_packaging.sources.freeze_table import FreezeFacts, read_freeze_table
@@ -47,7 +47,7 @@ class ServiceSource:
         search = []
         for number, tree in enumerate((self.project, *self.folders)):
             copy = place / str(number)
-            shutil.copytree(tree, copy, ignore=_left_out)
+            copy_tree(tree, copy, ignore=_left_out)
             search += [copy, *([copy / "src"] if (copy / "src").is_dir() else [])]
         return tuple(search)
 
