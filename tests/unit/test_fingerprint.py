@@ -1,6 +1,7 @@
 """Changed code of a stage, or of what it imports, makes its artefacts stale; other code does not."""
 
 import shutil
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,16 @@ def test_what_a_stage_imports_reads_or_is_given_is_its_code(copy: Path, kind: st
 )
 def test_what_it_does_not_import_or_read_is_not(copy: Path, name: str) -> None:
     assert digest_after(None) == digest_after(copy / name)
+
+
+def test_another_version_of_a_library_makes_stale_what_is_made_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another libdeflate packs the same files to other bytes: a used workspace and a new one would differ."""
+    before = {kind: digest_after(None, kind) for kind in ("bottle", "formula")}
+    version = metadata.version
+    monkeypatch.setattr(metadata, "version", lambda name: "9" if name == "deflate" else version(name))
+    changed = {kind for kind, known in before.items() if digest_after(None, kind) != known}
+    fingerprint.digest_of_code.cache_clear()
+    assert changed == {"bottle"}
 
 
 def test_every_module_of_the_domain_is_a_stages_code_or_known_to_shape_no_record() -> None:

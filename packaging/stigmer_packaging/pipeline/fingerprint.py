@@ -1,6 +1,8 @@
-"""Which of our own source files a stage consists of, and their digest: changed code makes an artefact stale."""
+"""Which of our own source files and which libraries a stage consists of, and their digest: another one makes an artefact stale."""
 
+import sys
 from functools import cache
+from importlib import metadata
 from pathlib import Path
 
 from stigmer_packaging.lib import digest
@@ -13,10 +15,23 @@ HOMES = {"stigmer_packaging": ROOT, "stigmer_launcher": LAUNCHER}
 
 @cache
 def digest_of_code(*modules: str) -> str:
-    """Give one sha256 for modules, all of ours they import, directly or not, and the data in the packages of these."""
+    """Give one sha256 for modules, all of ours they import, directly or not, the data in the packages of these, and libraries."""
     files = {path for module in modules for path in modules_behind(module).values()}
     data = {path for package in {file.parent for file in files} for path in data_of(package)}
-    return digest.sha256_of_value([digest.sha256_of(path) for path in sorted(files | data)])
+    return digest.sha256_of_value([digest.sha256_of(path) for path in sorted(files | data)], libraries_of(files))
+
+
+def libraries_of(files: set[Path]) -> list[tuple[str, str]]:
+    """List the installed distributions that modules import, with their versions, such as what compresses a bottle."""
+    imported = {name.partition(".")[0] for path in files for name in imported_names(path.read_text(encoding="utf-8"))}
+    others = imported - sys.stdlib_module_names - HOMES.keys()
+    found = {each for name in others for each in _distributions().get(name, ())}
+    return sorted((each, metadata.version(each)) for each in found)
+
+
+@cache
+def _distributions() -> dict[str, list[str]]:
+    return dict(metadata.packages_distributions())
 
 
 def data_of(package: Path) -> list[Path]:
