@@ -239,6 +239,18 @@ def test_links_that_cannot_be_followed_are_not_copied(tmp_path: Path) -> None:
     assert not {"gone", "loop", "above"} & {path.name for path in copy.iterdir()}
 
 
+def test_a_lock_beside_the_project_is_part_of_the_digest(tmp_path: Path) -> None:
+    """Several services of a tree may share one."""
+    project, lock = tmp_path / "project", tmp_path / "requirements.lock"
+    project.mkdir()
+    (project / "main.py").touch()
+    digests = set()
+    for version in ("1.0", "1.1"):
+        lock.write_text(f"one=={version} --hash=sha256:0\n", encoding="ascii")
+        digests.add(read_service_source(project, {"lock": "../requirements.lock"}).sha256)
+    assert len(digests) == 2
+
+
 @pytest.mark.parametrize("linked", ["shared", "shared/rules.py"])
 def test_what_links_lead_to_is_part_of_the_digest(linked: str, tmp_path: Path) -> None:
     """It is copied and frozen; a service that links to its neighbour's code was taken for current when that changed."""

@@ -32,9 +32,10 @@ class ServiceSource:
 
     @property
     def sha256(self) -> str:
-        """The digest of all that is copied of it, and of what the manifest says about freezing it."""
+        """The digest of all that is copied of it, of its lock, and of what the manifest says about freezing it."""
         trees = [digest.sha256_of_copy(tree, _left_out) for tree in (self.project, *self.folders)]
-        return digest.sha256_of_value(trees, asdict(self.table))
+        pins = [(pin.requirement, str(pin.marker)) for pin in self.pins]  # the lock may lie outside of the project
+        return digest.sha256_of_value(trees, pins, asdict(self.table))
 
     def describe(self) -> Iterator[str]:
         """Say where what is frozen was read from, and what was left out."""
