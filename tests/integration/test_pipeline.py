@@ -1,12 +1,14 @@
 """A release takes what is current, makes the rest, and survives being killed anywhere."""
 
 import dataclasses
+import errno
 import json
 import os
 import select
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -103,6 +105,18 @@ def test_a_failure_ends_the_run_and_the_next_run_goes_on_from_there(release: Fak
     assert caught.value.log == release.workspace.path("logs/bottle.log")
     release.bottle.before_publishing = lambda _: None
     assert release.run(STEPS) == ["bottle"]
+
+
+def test_a_full_disk_is_told_with_the_step_and_the_folders_it_writes_to(release: FakeRelease) -> None:
+    """What the system says of it names no file, and it may be any of three disks."""
+
+    def fill_up(_: Path) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    release.bottle.before_publishing = fill_up
+    with pytest.raises(PackagingError, match=r"bottle could not be made: .*No space left on device") as caught:
+        release.run(STEPS)
+    assert f"{release.workspace.root}, {release.workspace.cache} and {tempfile.gettempdir()}" in caught.value.remedy
 
 
 def test_a_log_has_what_a_program_printed_before_the_next_one_runs(release: FakeRelease) -> None:

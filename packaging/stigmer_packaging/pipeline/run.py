@@ -1,9 +1,11 @@
 """Carries out a plan: takes what is current from the workspace, makes the rest, and says what came of each step."""
 
 import contextlib
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple, Protocol
+from functools import partial
+from typing import IO, Any, NamedTuple, Protocol
 
 from stigmer_packaging.lib import command, digest
 from stigmer_packaging.lib.errors import PackagingError, RecordError
@@ -105,21 +107,27 @@ class Pipeline:
         self.progress.begin(step)
         maker = self.maker_of(step)
         log = self.workspace.path(f"logs/{step.name}.log")
-        log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("w", encoding="utf-8", buffering=1) as stream:  # a killed step leaves what was printed so far
-
-            def write(line: str) -> None:
-                print(line, file=stream)
-                self.progress.hear(line)
-
-            try:
-                with command.observed(write):
-                    record = maker.make(step, needs)
-            except PackagingError as error:
-                error.log = log
-                raise
-        self.workspace.write_record(f"ledger/{step.name}", _made(record, step, needs, maker.code))
+        try:
+            log.parent.mkdir(parents=True, exist_ok=True)
+            with log.open("w", encoding="utf-8", buffering=1) as stream:  # a killed step leaves what was printed so far
+                record = self._observe(stream, partial(maker.make, step, needs))
+            self.workspace.write_record(f"ledger/{step.name}", _made(record, step, needs, maker.code))
+        except PackagingError as error:
+            error.log = log
+            raise
+        except OSError as error:  # a full disk names no file
+            places = f"{self.workspace.root}, {self.workspace.cache} and {tempfile.gettempdir()}"
+            remedy = f"free space or correct permissions, then run it again; it writes to {places}"
+            raise PackagingError(f"{step.name} could not be made: {error}", remedy) from error
         return record
+
+    def _observe(self, log: IO[str], make: Callable[[], Any]) -> Any:
+        def write(line: str) -> None:
+            print(line, file=log)
+            self.progress.hear(line)
+
+        with command.observed(write):
+            return make()
 
     def _current(self, step: Step, needs: Mapping[str, Any]) -> Any | None:
         maker = self.maker_of(step)
