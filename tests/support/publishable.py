@@ -21,6 +21,7 @@ from support.manifest_texts import text_with
 
 TARGETS = ("darwin-arm64", "linux-amd64")
 PATH = "Formula/stigmer.rb"
+COMMIT = "c" * 40
 
 
 @functools.cache
@@ -41,6 +42,7 @@ def lay_release(
     tap: str = "self",
     says: str = "",
     sboms: bool = False,
+    commit: str = COMMIT,
 ) -> Release:
     """Write a whole release, proved and small: bottles whose program and index say the version, or what `says` says."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -60,6 +62,7 @@ def lay_release(
         tuple(sorted(artefacts, key=lambda artefact: artefact.name)),
         tuple(AuditReport(one.target, one.sha256, (), 3, 9, (), "") for one in bottles),
         tuple(_proof_of(one) for one in bottles),
+        commit=commit,
     )
     (folder / NAME).write_text(render_record(release), encoding="utf-8")
     (folder / CHECKSUMS).write_text(release.checksums(), encoding="ascii")
@@ -97,7 +100,7 @@ def _proof_of(bottle: Artefact) -> VerificationReport:
 
 
 def plan_for(folder: Path, commit: str, *, pull_request: bool = False) -> PublicationPlan:
-    release = read_release(folder)
+    release = replace(read_release(folder), commit=commit)
     version, bottles = release.product.version, release.of_kind("bottle")
     files = [*release.artefacts, *(_describe("description", folder / name, folder) for name in (NAME, CHECKSUMS))]
     request = PublicationRequest(

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import os
 import platform
 from collections import Counter
 from collections.abc import Iterator
@@ -179,7 +180,8 @@ class PublishingCommands(OnGitHub):
         changes = [("  version: 2.0.0", f"  version: {version}"), ("  tap: self", f"  tap: {tap}")]
         (self.root / "manifest.yaml").write_text(text_with(*changes), encoding="utf-8")
         folder = self.root / version
-        lay_release(folder, version, targets=BOTH, tap=tap, says=says, sboms=sboms)
+        commit = os.environ["GITHUB_SHA"]
+        lay_release(folder, version, targets=BOTH, tap=tap, says=says, sboms=sboms, commit=commit)
         return folder
 
     def run(self, *words: str) -> int:

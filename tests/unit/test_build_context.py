@@ -101,6 +101,33 @@ def test_in_a_repository_that_git_refuses_nothing_that_lies_about_gets_into_the_
         _ = dataclasses.replace(context, env=another_users).sources
 
 
+def test_a_release_knows_the_commit_it_is_made_from_and_whether_it_is_all_of_it(tmp_path: Path) -> None:
+    root = tmp_path / "checkout"
+    (root / "launcher").mkdir(parents=True)
+    (root / "launcher/main.py").touch()
+    context = build_context(tmp_path, root=root)
+    assert context.commit == "", "it is no repository"
+    git = [
+        "git",
+        "-C",
+        str(root),
+        "-c",
+        "user.name=t",
+        "-c",
+        "user.email=t@example.invalid",
+        "-c",
+        "commit.gpgsign=false",
+    ]
+    for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "one"]):
+        assert context.commit == ""
+        command.run([*git, *words])
+    commit = command.run([*git, "rev-parse", "HEAD"]).stdout.strip()
+    (root / "notes").touch()
+    assert context.commit == commit, "what is not shipped does not matter"
+    (root / "launcher/new.py").touch()
+    assert context.commit == "", "a file that is not committed may be built"
+
+
 def test_a_source_file_that_becomes_a_program_or_a_link_changes_the_source_archive(tmp_path: Path) -> None:
     root = tmp_path / "checkout"
     shutil.copytree(ROOT / "packaging" / "program", root / "packaging" / "program")

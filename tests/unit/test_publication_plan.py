@@ -12,9 +12,8 @@ from stigmer_packaging.publish.plan import PublicationPlan, mark_of, plan_public
 from stigmer_packaging.publish.rules import PublicationRequest
 from stigmer_packaging.records.model import Finding
 from stigmer_packaging.records.release import Artefact
-from support.publishable import PATH, TARGETS, lay_release, manifest_of, plan_for
+from support.publishable import COMMIT, PATH, TARGETS, lay_release, manifest_of, plan_for
 
-COMMIT = "c" * 40
 GOLDEN = Path(__file__).parents[1] / "golden"
 
 
@@ -177,6 +176,11 @@ AN_ERROR = Finding("error", "size", "", "", "", "")
         ),
         (lambda case: case.request_with(tag="v2.0.1"), "this runs for the tag v2.0.1, and the release is v2.0.0"),
         (lambda case: case.request_with(commit="main"), "the commit that v2.0.0 is to name is not known"),
+        (lambda case: case.request_with(commit="d" * 40), f"made from {COMMIT}, and v2.0.0 is to name {'d' * 40}"),
+        (
+            lambda case: case.release_with(commit=""),
+            "made from a tree with changes that were not committed, and v2.0.0",
+        ),
         (lambda case: case.request_with(notes=""), "CHANGELOG.md has no section '## 2.0.0'"),
         (lambda case: case.request_with(manifest=manifest_of("2.0.1")), "this one describes stigmer 2.0.1"),
         (

@@ -209,7 +209,7 @@ def _until(command: str, targets: Sequence[Target], host: Target) -> str:
 
 def _deliver(wanted: BuildOptions, results: Sequence[StepResult], context: BuildContext) -> tuple[Artefact, ...]:
     records, folder = {result.step.name: result.record for result in results}, _dist(wanted)
-    release = deliver(records, context.manifest.product, context.workspace, folder)
+    release = deliver(records, context.manifest.product, context.workspace, folder, commit=context.commit)
     write_report(folder)
     return release.artefacts
 

@@ -57,6 +57,14 @@ def list_tracked(repository: Path, paths: Sequence[str], *, env: Mapping[str, st
     return tuple(name for name in listed.stdout.split("\0") if name and (repository / name).is_file())
 
 
+def find_commit(repository: Path, paths: Sequence[str], *, env: Mapping[str, str]) -> str:
+    """Give the commit that a work tree has below `paths`; empty when anything there is changed or new, and without git."""
+    git = ["git", "-C", str(repository)]
+    changes = command.run([*git, "status", "--porcelain", "--", *paths], env=env, check=False)
+    head = command.run([*git, "rev-parse", "--verify", "--quiet", "HEAD"], env=env, check=False)
+    return "" if changes.code or changes.stdout or head.code else head.stdout.strip()
+
+
 def start_repository(folder: Path, message: str, *, author: str, env: Mapping[str, str]) -> None:
     """Make a folder a repository whose branch `main` has one commit of all it holds.
 

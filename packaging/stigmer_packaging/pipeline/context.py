@@ -119,6 +119,11 @@ class BuildContext:
         tracked = git.list_tracked(self.root, SHIPPED, env=self.env)
         return tracked or tuple(sorted(path for name in SHIPPED for path in _files_below(self.root, name)))
 
+    @property
+    def commit(self) -> str:
+        """The commit that the source archive's files are of; empty where they are of none."""
+        return git.find_commit(self.root, SHIPPED, env=self.env)
+
     @cached_property
     def mirror(self) -> apt.Mirror:
         """The mirror that the verification's root is made from."""

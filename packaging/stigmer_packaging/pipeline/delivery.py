@@ -20,10 +20,12 @@ from stigmer_packaging.records.workspace import Workspace
 CHECKSUMS = "SHA256SUMS"
 
 
-def deliver(records: Mapping[str, Any], product: Product, workspace: Workspace, folder: Path) -> Release:
+def deliver(
+    records: Mapping[str, Any], product: Product, workspace: Workspace, folder: Path, *, commit: str = ""
+) -> Release:
     """Copy what is released into `folder`, each file whole or not at all; `release.json`, which tells them, comes last.
 
-    `records` are by their names. Files of the release that was there before are removed, unless they belong to this one
+    `records` are by their names; `commit` is what they were made from. Files of the release that was there before are removed, unless they belong to this one
     too. RecordError when a file in the workspace is not what its record says.
     """
     reports = {name: record for name, record in records.items() if isinstance(record, VerificationReport)}
@@ -35,7 +37,7 @@ def deliver(records: Mapping[str, Any], product: Product, workspace: Workspace, 
     audits = tuple(record for record in records.values() if isinstance(record, AuditReport))
     parts = (record for record in records.values() if isinstance(record, BuiltPart) and record.left_out)
     left_out = {f"{part.target}/{part.component}": part.left_out for part in parts}
-    release = Release(product, artefacts, audits, tuple(reports.values()), left_out)
+    release = Release(product, artefacts, audits, tuple(reports.values()), left_out, commit=commit)
     folder.mkdir(parents=True, exist_ok=True)
     with _alone_in(folder):
         for name in _artefact_names(folder) - files.keys():

@@ -63,6 +63,9 @@ def _tag_and_commit_are_known(release: Release, request: PublicationRequest) -> 
         yield f"this runs for the tag {request.tag}, and the release is {expected}"
     if not _COMMIT.fullmatch(request.commit):
         yield f"the commit that {expected} is to name is not known"
+    elif release.commit != request.commit:
+        made = release.commit or "a tree with changes that were not committed"
+        yield f"the files were made from {made}, and {expected} is to name {request.commit}"
 
 
 def _there_are_notes(release: Release, request: PublicationRequest) -> Iterator[str]:

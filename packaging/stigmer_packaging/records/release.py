@@ -55,7 +55,8 @@ class Artefact:
 class Release:
     """All artefacts of one version, sorted by name, and what audit and verification say of its bottles.
 
-    `left_out` has what frozen services were shipped without, by TARGET/COMPONENT. There are no checksums of `release.json`
+    `left_out` has what frozen services were shipped without, by TARGET/COMPONENT. `commit` is the one of this repository that
+    all of it was made from, empty for a tree with changes that were not committed. There are no checksums of `release.json`
     itself and of `SHA256SUMS`, which hold those of the others.
     """
 
@@ -65,6 +66,7 @@ class Release:
     verifications: tuple[VerificationReport, ...] = ()
     left_out: Mapping[str, tuple[LeftOut, ...]] = field(default_factory=dict)
     format: int = FORMAT
+    commit: str = ""
 
     def of_kind(self, kind: str) -> tuple[Artefact, ...]:
         """List the artefacts of one kind."""
