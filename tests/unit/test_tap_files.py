@@ -14,6 +14,8 @@ from stigmer_packaging.ci.workflows import lint_with_zizmor
 from stigmer_packaging.cli.tap import init_command
 from stigmer_packaging.formula.tap_files import FILES, render_tap
 from stigmer_packaging.formula.text import render_formula
+from stigmer_packaging.lib import git
+from stigmer_packaging.lib.environment import build_environment
 from stigmer_packaging.lib.errors import RecordError
 from support.keg_standin import standin_manifest
 from support.native_code import place
@@ -83,6 +85,16 @@ def test_the_command_makes_a_repository_with_one_commit_of_all_of_it(tmp_path: P
     )
     assert set(committed.stdout.split()) == {*FILES, "LICENSE", "Formula/stigmer.rb"}
     assert subprocess.run([*git, "status", "--short"], capture_output=True, text=True, check=True).stdout == ""
+
+
+def test_what_the_users_own_ignore_file_names_is_committed_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".gitconfig").write_text(f"[core]\nexcludesFile = {tmp_path}/ignore\n", encoding="utf-8")
+    (tmp_path / "ignore").write_text("*.yml\nLICENSE\n", encoding="utf-8")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    folder = tmp_path / "homebrew-tap"
+    assert CliRunner().invoke(init_command, [str(folder)]).exit_code == 0
+    tracked = git.list_tracked(folder, ["."], env=build_environment(os.environ))
+    assert set(tracked) == {*FILES, "LICENSE", "Formula/stigmer.rb"}
 
 
 def test_a_folder_that_holds_anything_is_left_alone(tmp_path: Path) -> None:

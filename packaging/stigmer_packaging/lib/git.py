@@ -74,5 +74,5 @@ def start_repository(folder: Path, message: str, *, author: str, env: Mapping[st
     known = command.run([*git, "config", "user.email"], env=env, check=False).stdout.strip()
     named = [] if known else ["-c", f"user.name={author}", "-c", "user.email=noreply@github.com"]
     command.run(["git", "init", "--quiet", "--initial-branch=main", folder], env=env)
-    command.run([*git, "add", "--all"], env=env)
+    command.run([*git, "add", "--all", "--force"], env=env)  # also what the user's own ignore file names
     command.run([*git, *named, "commit", "--quiet", "--message", message], env=env)
