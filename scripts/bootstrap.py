@@ -7,6 +7,7 @@ import fcntl
 import hashlib
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,13 @@ from typing import NoReturn
 
 ROOT = Path(__file__).resolve().parents[1]
 EXIT = 3  # as for everything that only an administrator can install
+ELSEWHERE = ("PIP_DRY_RUN", "PIP_PREFIX", "PIP_ROOT", "PIP_TARGET", "PIP_USER")  # would install nothing, or not here
+INSTALLED = """
+import sys
+from importlib.metadata import distributions
+found = {each.metadata["Name"].lower().replace("_", "-") for each in distributions()}
+sys.exit(0 if found & set(sys.argv[1:]) else "pip installed nothing of the lock there: its settings name another place")
+"""
 
 
 def cache_root() -> Path:
@@ -54,7 +62,10 @@ def make(part: Path, lock: Path) -> None:
     tell(f"making the environment of {lock.name} (once, about half a minute)")
     run([sys.executable, "-I", "-m", "venv", str(part)])
     install = ["-I", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes"]
-    run([str(part / "bin" / "python"), *install, "--only-binary=:all:", "--requirement", str(lock)])
+    python, own = str(part / "bin" / "python"), {key: os.environ[key] for key in os.environ if key not in ELSEWHERE}
+    run([python, *install, "--only-binary=:all:", "--requirement", str(lock)], own)
+    names = re.findall(r"^([a-z0-9.-]+)==", lock.read_text(encoding="utf-8"), re.MULTILINE)
+    run([python, "-I", "-c", INSTALLED, *names])
 
 
 def require_venv() -> None:

@@ -117,6 +117,22 @@ def test_a_cache_that_cannot_be_had_is_told_without_a_traceback(
     assert "Traceback" not in done.stderr
 
 
+def test_pip_that_is_told_to_install_elsewhere_by_a_variable_installs_here(checkout: Path, tmp_path: Path) -> None:
+    found = find_python(checkout, PIP_TARGET=str(tmp_path / "elsewhere"))
+    assert (found.returncode, found.stderr) == (0, "")
+    subprocess.run([found.stdout.strip(), "-c", "import tool"], check=True)
+
+
+def test_an_environment_into_which_pip_installed_nothing_is_not_taken_for_whole(checkout: Path, tmp_path: Path) -> None:
+    """A file of pip's settings names another folder."""
+    (tmp_path / "pip.conf").write_text(f"[install]\ntarget = {tmp_path}/elsewhere\n", encoding="utf-8")
+    found = find_python(checkout, PIP_CONFIG_FILE=str(tmp_path / "pip.conf"))
+    assert found.returncode == 3
+    assert "pip installed nothing of the lock there" in found.stderr
+    made = (checkout.parent / "cache/stigmer-packaging/python").iterdir()
+    assert {path.suffix for path in made} == {".lock", ".part"}
+
+
 def test_another_lock_gets_its_own_environment_when_it_is_named(checkout: Path, bootstrap: ModuleType) -> None:
     assert bootstrap.key_of(b"one") != bootstrap.key_of(b"two")
     (checkout / "requirements.lock").rename(checkout / "requirements-docs.lock")
