@@ -3,6 +3,9 @@
 What a guest may do in a sandbox is tried in end_to_end.
 """
 
+import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,8 +13,9 @@ import pytest
 from stigmer_packaging.lib.emulation import NATIVE, Runner
 from stigmer_packaging.verify import sandbox
 from stigmer_packaging.verify.guest import GuestRun, Task, Trial
-from stigmer_packaging.verify.guest_root import GuestRoot
-from stigmer_packaging.verify.sandbox import sandbox_command
+from stigmer_packaging.verify.guest_boot import pack_initramfs
+from stigmer_packaging.verify.guest_root import USER, GuestRoot, settle_root
+from stigmer_packaging.verify.sandbox import lay_home, sandbox_command
 
 ROOT, HOME = Path("/cache/root"), Path("/space/home")
 TASK = Task(Path("scripts/verify-install"), "4f2a")
@@ -24,6 +28,53 @@ def test_only_the_home_is_writable_and_the_environment_is_the_guests(privileged:
     assert binds == [["--ro-bind", "/cache/root", "/"], ["--bind", "/space/home", "/home"]]
     assert {"--clearenv", "--die-with-parent", "--new-session"} <= set(words)
     assert (words[0], words[-1]) == ("bwrap", "true")
+
+
+@pytest.fixture
+def umask_077() -> Iterator[None]:
+    """Create files that nobody else can read, as root's login shell does on many servers."""
+    before = os.umask(0o077)
+    yield
+    os.umask(before)
+
+
+def modes_below(folder: Path) -> dict[str, int]:
+    return {path.relative_to(folder).as_posix(): path.stat().st_mode & 0o777 for path in folder.rglob("*")}
+
+
+@pytest.mark.usefixtures("umask_077")
+def test_a_guests_home_can_be_entered_whatever_the_umask_is(tmp_path: Path) -> None:
+    """It belongs to the guest's user, and bubblewrap enters it as a root that may not overrule modes."""
+    for name in ("bottle", "verify-install", "verify-trials"):
+        (tmp_path / name).touch()
+    (tmp_path / "home").mkdir()
+    lay_home(Trial(tmp_path / "bottle", "one", "1.0.0", Task(tmp_path / "verify-install", "")), tmp_path / "home")
+    assert modes_below(tmp_path)["home"] == 0o755
+    assert modes_below(tmp_path / "home")[USER] == 0o755
+
+
+@pytest.mark.usefixtures("umask_077")
+def test_a_guests_user_can_read_what_is_written_into_its_root(tmp_path: Path) -> None:
+    """Without /etc/hosts there is no localhost."""
+    for name in ("etc", "usr/share/base-passwd"):
+        (tmp_path / name).mkdir(parents=True)
+    for name in ("passwd", "group"):
+        (tmp_path / "usr/share/base-passwd" / f"{name}.master").write_text("root:x:0:\n", encoding="ascii")
+    settle_root(tmp_path)
+    assert modes_below(tmp_path / "etc") == dict.fromkeys(("hosts", "passwd", "group"), 0o644)
+    assert tmp_path.stat().st_mode & 0o777 == 0o755
+
+
+@pytest.mark.skipif(shutil.which("cpio") is None, reason="there is no cpio")
+@pytest.mark.usefixtures("umask_077")
+def test_a_virtual_machines_user_can_read_its_scripts_and_run_its_programs(tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    (tree / "trial").mkdir(parents=True)
+    (tree / "trial" / "script").touch()
+    (tree / "init").touch(mode=0o755)
+    pack_initramfs(tree, tmp_path / "archive")
+    assert modes_below(tree) == {"trial": 0o755, "trial/script": 0o644, "init": 0o755}
+    assert (tmp_path / "archive").stat().st_size > 0
 
 
 @pytest.mark.parametrize(("runner", "emulated"), [(NATIVE, False), (Runner(("unshare", "sh"), 15), True)])

@@ -73,7 +73,10 @@ def squash_root(root: GuestRoot) -> Path:
 
 
 def pack_initramfs(tree: Path, archive: Path) -> None:
-    """Pack a folder as the kernel unpacks it, owned by root."""
+    """Pack a folder as the kernel unpacks it, owned by root, readable for the guest's user whatever our umask is."""
+    for path in (tree, *tree.rglob("*")):
+        runs = path.is_dir() or path.stat().st_mode & 0o100
+        path.chmod(0o755 if runs else 0o644)
     names = [".", *sorted(path.relative_to(tree).as_posix() for path in tree.rglob("*"))]
     options = ["--create", "--quiet", "--format=newc", "--owner=0:0", "--reproducible"]
     command.run(["cpio", *options, "-F", archive], cwd=tree, stdin="\n".join(names), seconds=120)

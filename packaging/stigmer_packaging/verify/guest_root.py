@@ -101,8 +101,16 @@ def unpack_debian(words: list[str], making: Path) -> Path:
 
 
 def _make(words: list[str], making: Path) -> Path:
-    """Unpack, take this host's traces out, name the guest's user, and leave nothing setuid in the cache."""
     root = unpack_debian(words, making)
+    settle_root(root)
+    return root
+
+
+def settle_root(root: Path) -> None:
+    """Take this host's traces out of a system, name the guest's user, and leave nothing setuid in the cache.
+
+    The user can read what is written, whatever our umask is.
+    """
     for name in ("resolv.conf", "hostname"):
         (root / "etc" / name).unlink(missing_ok=True)
     (root / "etc/hosts").write_text(_HOSTS, encoding="utf-8")
@@ -113,8 +121,10 @@ def _make(words: list[str], making: Path) -> Path:
         place, master = root / "etc" / name, root / "usr/share/base-passwd" / f"{name}.master"
         known = place if place.is_file() else master
         place.write_text(known.read_text(encoding="utf-8") + line, encoding="utf-8")
+    for name in ("hosts", "passwd", "group"):
+        (root / "etc" / name).chmod(0o644)
+    root.chmod(0o755)
     for folder, _, names in os.walk(root):
         for path in (Path(folder) / name for name in names):
             if not path.is_symlink() and path.stat().st_mode & _SETUID:
                 path.chmod(path.stat().st_mode & 0o777)
-    return root

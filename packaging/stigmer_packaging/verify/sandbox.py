@@ -26,16 +26,23 @@ def make_sandbox(root: GuestRoot, runner: Runner = NATIVE) -> Machine:
 
     def run(trial: Trial, folder: Path) -> GuestRun:
         """Lay bottle and scripts into the guest's /home, and run the script there as the guest's user."""
-        folder.chmod(0o755)
-        (folder / USER).mkdir()
-        for file in (trial.bottle, *trial.task.scripts):
-            shutil.copyfile(file, folder / USER / file.name)
+        lay_home(trial, folder)
         words = trial.words(f"/home/{USER}/{trial.task.script.name}", bottle=f"/home/{USER}/{trial.bottle.name}")
         seconds = trial.task.seconds * runner.slowdown
         ran = run_in_sandbox(root.path, folder, words, seconds=seconds, emulator=runner.prefix)
         return ran._replace(emulated=bool(runner.prefix))
 
     return Machine("sandbox", root.name, root.target, root.recipe, run)
+
+
+def lay_home(trial: Trial, folder: Path) -> None:
+    """Make of a folder the guest's /home with bottle and scripts, readable for bubblewrap whatever our umask is."""
+    own = folder / USER
+    own.mkdir()
+    for file in (trial.bottle, *trial.task.scripts):
+        shutil.copyfile(file, own / file.name)
+    for place in (folder, own):
+        place.chmod(0o755)
 
 
 def sandbox_command(root: Path, home: Path, words: Sequence[str], *, privileged: bool) -> list[str]:
