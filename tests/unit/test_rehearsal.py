@@ -9,11 +9,13 @@ import pytest
 from stigmer_packaging.ci.actions import Bench, act, fill_in
 from stigmer_packaging.ci.rehearsal import READER, WRITER, Stage, rehearse
 from stigmer_packaging.ci.workflow_file import parse_workflow
+from stigmer_packaging.cli import main as cli
 from stigmer_packaging.cli.rehearse import with_section
 from stigmer_packaging.lib.environment import build_environment
-from stigmer_packaging.lib.errors import WorkflowError
+from stigmer_packaging.lib.errors import BusyError, WorkflowError
 from stigmer_packaging.lib.target import Target
 from stigmer_packaging.publish.plan import section_of
+from stigmer_packaging.records.workspace import Workspace
 from support.native_code import place
 
 LINUX = Target("linux", "amd64")
@@ -156,3 +158,16 @@ def test_the_rehearsed_commit_has_its_changes_under_the_version(prepared: str) -
     """Once an empty section of unreleased changes took the version's name, and the release was refused."""
     changelog = f"# Changelog\n\n## Unreleased\n\n{prepared}- New.\n"
     assert section_of(with_section(changelog, "2.1.0"), "2.1.0") == "- New."
+
+
+def test_a_rehearsal_does_not_begin_beside_a_release_or_another_rehearsal_of_the_checkout(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It would remove the other one's folder, and begin with half of what is being built."""
+    kept = tmp_path / "build" / "rehearsal" / "kept"
+    kept.mkdir(parents=True)
+    monkeypatch.setattr("stigmer_packaging.cli.rehearse.ROOT", tmp_path)
+    with Workspace(tmp_path / "build", tmp_path / "cache").alone("release"):
+        assert cli.run(["rehearse"]) == BusyError.exit_code
+    assert "is in use by process" in capsys.readouterr().err
+    assert kept.is_dir()

@@ -14,7 +14,7 @@ import click
 from stigmer_packaging.bottle.archive import unpack_archive
 from stigmer_packaging.ci.rehearsal import WRITER, Stage, rehearse
 from stigmer_packaging.ci.workflow_file import parse_workflow
-from stigmer_packaging.cli.machine import this_platform
+from stigmer_packaging.cli.machine import cache_folder, this_platform
 from stigmer_packaging.cli.options import FOLDER, ROOT, VARIABLE, manifest_option
 from stigmer_packaging.cli.output import tell
 from stigmer_packaging.formula.reading import parse_formula
@@ -26,6 +26,7 @@ from stigmer_packaging.manifest.naming import release_tag
 from stigmer_packaging.manifest.reader import load_manifest
 from stigmer_packaging.publish.github import PUBLIC
 from stigmer_packaging.publish.plan import formula_path, section_of
+from stigmer_packaging.records.workspace import Workspace
 
 READY = '"pid"'
 _PASSED = ("PYTHON", "DEBIAN_FRONTEND", debian.MIRROR, debian.FALLBACK)
@@ -52,6 +53,11 @@ class RehearsalContext:
 @click.option("--seed", type=FOLDER, default=ROOT / "build", help="An earlier build; default: build/.")
 def rehearse_command(level: str, manifest: Path, seed: Path) -> None:
     """Release to a GitHub on this machine, by the release workflow's own lines, and install from there."""
+    with Workspace(ROOT / "build", cache_folder()).alone("rehearse"):  # the seed must not change while it is copied
+        _rehearse(level, manifest, seed)
+
+
+def _rehearse(level: str, manifest: Path, seed: Path) -> None:
     folder = ROOT / "build" / "rehearsal"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
