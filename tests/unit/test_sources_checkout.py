@@ -175,6 +175,18 @@ def test_a_tree_is_prepared_in_a_copy_once_for_the_same_tree_and_commands(
     assert open_tree(str(repository), workspace, env=ENV, prepare=lines).sha256 != first.sha256
 
 
+@pytest.mark.parametrize(("ref", "commands"), [("@v1", ()), ("", ("touch made.go",))])
+def test_what_somebody_changed_in_the_workspaces_copy_of_a_tree_is_not_built(
+    ref: str, commands: tuple[str, ...], repository: Path, workspace: Workspace
+) -> None:
+    """A search for a fault, or a clean-up that was broken off, leaves it so."""
+    first = open_tree(f"{repository}{ref}", workspace, env=ENV, prepare=commands)
+    before = (first.path / "cmd/main.go").read_bytes()
+    (first.path / "cmd/main.go").write_text("package main\n", encoding="ascii")
+    assert open_tree(f"{repository}{ref}", workspace, env=ENV, prepare=commands) == first
+    assert (first.path / "cmd/main.go").read_bytes() == before
+
+
 def test_a_tree_that_cannot_be_prepared_is_refused_and_leaves_nothing(repository: Path, workspace: Workspace) -> None:
     with pytest.raises(SourceError, match=r"(?s)could not be prepared.*no buf here"):
         open_tree(str(repository), workspace, env=ENV, prepare=("sh -c 'echo no buf here; exit 1'",))

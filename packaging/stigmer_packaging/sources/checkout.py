@@ -68,7 +68,8 @@ def _prepared(
 
     remedy = "correct the tree, or `prepare` in the manifest"
     with command.failing_as(SourceError, "the source tree could not be prepared", remedy):
-        return Tree(make_once(workspace.path(f"checkouts/prepared-{sha256[:20]}"), prepare), sha256)
+        place = make_once(workspace.path(f"checkouts/prepared-{sha256[:20]}"), prepare, checked=True)
+    return Tree(place, sha256)
 
 
 def split_checkout(given: str) -> tuple[Path, str]:
@@ -82,7 +83,7 @@ def split_checkout(given: str) -> tuple[Path, str]:
 def _committed(repository: Path, ref: str, workspace: Workspace, env: Mapping[str, str]) -> Path:
     commit = git.resolve(repository, ref, env=env)
     place = workspace.path(f"checkouts/{commit}")
-    return make_once(place, lambda folder: git.write_tree(repository, commit, folder / "tree", env=env))
+    return make_once(place, lambda folder: git.write_tree(repository, commit, folder / "tree", env=env), checked=True)
 
 
 @dataclass(frozen=True)
