@@ -47,6 +47,12 @@ def test_every_service_gets_an_external_temporals_address_and_the_execution_sett
     assert (values["execution.cleanup"], values["execution.mode"]) == ("false", "")
 
 
+def test_a_product_without_temporal_has_no_address_of_one() -> None:
+    """It was 127.0.0.1:0, which the status showed and doctor could not reach."""
+    values = environment.variables("/h", {"clock": 17411}, "", LLM, NOTHING, {})
+    assert values["temporal.address"] == ""
+
+
 @pytest.mark.parametrize("namespace", ["\udcff", "a\ab"])
 def test_a_namespace_that_is_not_utf_8_is_refused_with_its_variable(namespace: str) -> None:
     """Temporal's protocol has only UTF-8 texts: the supervisor failed when it asked for the namespace."""

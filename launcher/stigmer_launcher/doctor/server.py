@@ -82,17 +82,18 @@ def check_loopback(_: DoctorContext) -> Iterator[Finding]:
 
 def check_temporal(context: DoctorContext) -> Iterator[Finding]:
     """Check that Temporal serves: that of the running server, or the external one that a start would use."""
+    components = context.keg.payload.components if context.keg else ()
     if context.supervisor_pid:
         address, namespace = context.snapshot.temporal, ""  # that of its start is not known
         is_ours = "temporal" in context.snapshot.ports
     else:
-        components = context.keg.payload.components if context.keg else ()
         address = environment.external_address(components, context.config, context.environ)
         namespace = context.environ.get("TEMPORAL_NAMESPACE") or "default"
         is_ours = not address
     whose = f"at {address}" + ("" if is_ours else ", not ours")
     if not address:
-        yield Finding("server", OK, "ours, started with the server")
+        if any(part.external for part in components):
+            yield Finding("server", OK, "ours, started with the server")
     elif reason := _why_not_serving(address, namespace):
         remedy = "run `stigmer server restart temporal`" if is_ours else EXTERNAL_REMEDY
         yield Finding("server", PROBLEM, f"{whose}: {reason}", remedy)

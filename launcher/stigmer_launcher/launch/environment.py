@@ -85,7 +85,7 @@ def variables(
         "home": home,
         "home.relative": HOME_RELATIVE,
         **{f"port.{name}": str(number) for name, number in ports.items()},
-        "temporal.address": external or f"127.0.0.1:{ports.get('temporal', 0)}",
+        "temporal.address": external or (f"127.0.0.1:{ports['temporal']}" if "temporal" in ports else ""),
         "temporal.namespace": (external and read_text(environ.get(_NAMESPACE, ""), _NAMESPACE)) or "default",
         **{f"llm.{name}": value for name, value in llm._asdict().items()},  # provider, model, base_url, api_key
         **{f"execution.{name}": config.text(key) if config.find(key) else "" for name, key in execution.items()},
