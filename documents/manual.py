@@ -10,14 +10,14 @@ _FILES = (
     ("bin", "the components that run: a link to one version below versions/"),
     ("logs", "one log for each service, and the supervisor's own; at most five files of 10 MB each"),
     ("run", "locks and the state of the running server"),
-    ("stigmer.db, storage, temporal-data, workspace", "what the services keep"),
+    ("stigmer.db, temporal-data, storage, workspace, checkpoints", "what the services keep"),
 )
 _DESCRIPTION = """\
 Stigmer runs AI workflows on your own machine. One supervisor starts Temporal, stigmer-server, workflow-runner and
 agent-runner, restarts what fails, and stops them in order.
 
-The command that starts them returns when every service has proved that it is ready. A service that crashes is started
-again after a pause that grows; one that ends right after its start stays down, and status says why."""
+The command that starts them returns when every service has proved that it is ready, or fails and says why. A service
+that crashes later is started again, after a pause that grows with each crash."""
 
 
 def render_manual() -> str:

@@ -35,7 +35,7 @@ def render_environment() -> str:
     launcher = [(_names(names), sentence(meaning)) for names, meaning in VARIABLES]
     return page(
         "Environment",
-        "Another product's variables begin with its own name: `GREETINGS_HOME` in place of `STIGMER_HOME`.",
+        "Of another product, the command's variables begin with its name: `GREETINGS_HOME` in place of `STIGMER_HOME`.",
         f"## `stigmer`\n\n{table(head, launcher)}",
         f"## The pipeline\n\n{table(head, [(_names(names), meaning) for names, meaning in PIPELINE])}",
         f"## Tests\n\n{table(head, [(_names(names), meaning) for names, meaning in TESTS])}",

@@ -64,7 +64,9 @@ def test_it_starts_its_services_lets_one_ask_the_other_and_stops_them(poured: tu
         return done.stdout
 
     assert ask("--version") == "greetings 0.3.0\n"
-    ask("server")
+    ask("config", "set", "ports.clock", ask("config", "get", "ports.clock").strip())
+    assert "(external)" not in ask("server")
+    assert "Temporal" not in ask("doctor")
     assert "hello, it is 2" in ask("smoke")
     state = json.loads(ask("server", "status", "--json"))
     assert [(service["name"], service["state"]) for service in state["services"]] == [
@@ -79,6 +81,8 @@ def test_what_a_user_reads_names_the_product_and_not_ours(built: Path, poured: t
     command, env = poured
     said = subprocess.run([command, "--help"], env=env, capture_output=True, text=True, check=True).stdout
     completions = [path.read_text() for path in (command.parents[1] / "etc" / "bash_completion.d").iterdir()]
+    assert said.startswith("greetings - say hello, and when\n")
+    assert "_BIN" not in said
     for text in (said, *completions):
         assert "greetings server" in text or "complete" in text
         assert "stigmer" not in text.replace("stigmer-server", "").replace("_stigmer", "")

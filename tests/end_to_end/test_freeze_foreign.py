@@ -23,7 +23,18 @@ from stigmer_packaging.freeze.wheels import provide_site
 from stigmer_packaging.lib.target import Target
 from stigmer_packaging.manifest.reader import load_manifest
 from stigmer_packaging.sources.service_source import read_service_source
-from support.freezing import ENV, FAKE_TEMPORAL, HOST, PROBE, ROOT, SAMPLES, TARGETS, make_freezer, make_program
+from support.freezing import (
+    ENV,
+    FAKE_TEMPORAL,
+    HOST,
+    PROBE,
+    ROOT,
+    SAMPLES,
+    TARGETS,
+    VERSIONED,
+    make_freezer,
+    make_program,
+)
 from support.manifest_texts import PATH
 from support.signature_checker import build_checker, check_signatures
 
@@ -222,7 +233,7 @@ def test_the_launcher_for_this_platform_answers_and_is_the_same_from_anywhere(tm
     for name in ("here", "elsewhere"):
         freezer = make_freezer(tmp_path / name, python=PINNED)
         freezer = replace(freezer, env={**freezer.env, "PATH": str(tmp_path / "bin")})
-        made.append(freeze_launcher(ROOT / "launcher", name="stigmer", version="7.8.9", freezer=freezer))
+        made.append(freeze_launcher(ROOT / "launcher", manifest=VERSIONED, freezer=freezer))
     program = tmp_path / "here" / "build" / made[0].root / "stigmer"
     said = subprocess.run([program, "--version"], env={}, check=True, capture_output=True, timeout=60)
     assert said.stdout == b"stigmer 7.8.9\n"

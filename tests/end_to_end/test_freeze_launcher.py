@@ -12,7 +12,7 @@ from PyInstaller.archive.readers import CArchiveReader  # type: ignore[import-un
 from stigmer_packaging.freeze.stage import PACKAGE, Freezer, freeze_launcher
 from stigmer_packaging.lib.errors import GateError, MissingToolError
 from stigmer_packaging.records.model import BuiltPart
-from support.freezing import ROOT, make_freezer
+from support.freezing import ROOT, VERSIONED, make_freezer
 from support.hostile_places import lone_temporal, starts_twice
 from support.launcher_payloads import build_libexec
 from support.launcher_services import Stigmer
@@ -51,7 +51,7 @@ SHELLS: tuple[dict[str, str], ...] = (
 
 def build(folder: Path, source: Path = ROOT / "launcher") -> tuple[Freezer, BuiltPart]:
     freezer = make_freezer(folder)
-    return freezer, freeze_launcher(source, name="stigmer", version="7.8.9", freezer=freezer)
+    return freezer, freeze_launcher(source, manifest=VERSIONED, freezer=freezer)
 
 
 def copy_launcher(folder: Path) -> Path:
@@ -185,7 +185,7 @@ def test_the_systems_python_freezes_it_or_says_what_to_install(tmp_path: Path) -
     """Debian keeps the shared library in a package of its own."""
     try:
         freezer = make_freezer(tmp_path, python="/usr/bin/python3")
-        bundle = freeze_launcher(ROOT / "launcher", name="stigmer", version="7.8.9", freezer=freezer)
+        bundle = freeze_launcher(ROOT / "launcher", manifest=VERSIONED, freezer=freezer)
     except MissingToolError as error:
         assert any(word in error.remedy for word in ("libpython", "newer"))  # noqa: PT017 - either outcome
     else:

@@ -4,6 +4,7 @@ import os
 import platform
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,10 @@ PROBE = ServiceProbe(
     ready="Worker ready",
     grace=10,
 )
+
+PRODUCT = load_manifest(PATH)
+VERSIONED = replace(PRODUCT, product=replace(PRODUCT.product, version="7.8.9"))
+"""Our manifest under a version that no other test has."""
 
 FAKE_TEMPORAL = """
 import socket, sys, time

@@ -5,13 +5,15 @@ from pathlib import Path
 
 import pytest
 
+from stigmer_launcher import version as checkout
 from stigmer_packaging.freeze.bundle import forget_installation, settle
 from stigmer_packaging.freeze.probes import ServiceProbe, check_answers
-from stigmer_packaging.freeze.stage import launcher_facts, provide, service_facts
+from stigmer_packaging.freeze.stage import launcher_facts, provide, render_version, service_facts
 from stigmer_packaging.lib.errors import ForeignTargetError, GateError
 from stigmer_packaging.lib.target import Target
+from stigmer_packaging.manifest.reader import load_manifest
 from stigmer_packaging.sources.service_source import read_service_source
-from support.freezing import ENV, PROBE, copy_sample, make_freezer, make_program
+from support.freezing import ENV, PROBE, PRODUCT, SAMPLES, copy_sample, make_freezer, make_program
 from support.native_code import place
 
 
@@ -93,7 +95,8 @@ def test_whatever_goes_into_the_launcher_is_among_its_facts(tmp_path: Path) -> N
 
     def facts(version: str = "2.0.0", **changes: object) -> dict[str, object]:
         changed = dataclasses.replace(freezer, **changes)  # type: ignore[arg-type]
-        return launcher_facts(source, name="stigmer", version=version, freezer=changed)
+        product = dataclasses.replace(PRODUCT.product, version=version)
+        return launcher_facts(source, manifest=dataclasses.replace(PRODUCT, product=product), freezer=changed)
 
     first = facts()
     assert facts() == first
@@ -104,6 +107,26 @@ def test_whatever_goes_into_the_launcher_is_among_its_facts(tmp_path: Path) -> N
     assert facts(pins=freezer.pins.replace("rich==", "rich==9")) == first
     module.rename(module.with_name("another.py"))
     assert facts() != first
+
+
+def facts_of(text: str) -> dict[str, object]:
+    """Run a launcher's version module."""
+    facts: dict[str, object] = {}
+    exec(text, {}, facts)  # noqa: S102 - as the launcher does
+    return facts
+
+
+def test_a_launcher_says_of_its_product_what_the_manifest_does() -> None:
+    """That of another product named our ports and variables, and `config set` refused its own ports."""
+    facts = facts_of(render_version(load_manifest(SAMPLES / "two-services" / "manifest.yaml")))
+    assert (facts["NAME"], facts["SUMMARY"], facts["OVERRIDES"]) == ("greetings", "say hello, and when", ())
+    assert facts["PORTS"] == {"clock": (17301, "clock"), "greeter": (17302, "greeter")}
+
+
+def test_the_launcher_of_a_checkout_says_the_same_of_ours() -> None:
+    facts = {**facts_of(render_version(PRODUCT)), "VERSION": checkout.VERSION}
+    assert facts == {name: value for name, value in vars(checkout).items() if name.isupper()}
+    assert list(checkout.PORTS) == [name for part in PRODUCT.components for name in part.run.ports]
 
 
 def test_whatever_goes_into_a_service_is_among_its_facts(tmp_path: Path) -> None:

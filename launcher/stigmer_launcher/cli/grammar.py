@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from stigmer_launcher.errors import INTERRUPTED
+from stigmer_launcher.version import OVERRIDES, PORTS, SUMMARY
 
 
 class Option(NamedTuple):
@@ -50,7 +51,7 @@ class Command(NamedTuple):
 HELP = Option("help", "show this help", short="h", run="help:show_help")
 VERSION = Option("version", "show the version", short="V", run="help:show_version")
 _JSON = Option("json", "print JSON for programs")
-_PORT = Option("port", "use another port for this start (names: server, temporal, temporal-ui)", metavar="NAME=NUMBER")
+_PORT = Option("port", f"use another port for this start (names: {', '.join(PORTS)})", metavar="NAME=NUMBER")
 _START = (Option("foreground", "stay in the foreground, for brew services and systemd"), _PORT)
 _SMOKE = Command(
     ("smoke",),
@@ -73,7 +74,7 @@ COMMANDS = (
     _SERVER,
     _SERVER._replace(words=("server", "start")),
     Command(
-        ("server", "stop"), "stop all services, Temporal last, or only those named", "commands.stop:stop", rest="SERVICE",
+        ("server", "stop"), "stop all services in their order, or only those named", "commands.stop:stop", rest="SERVICE",
         description="A service that was stopped by name stays stopped, and the others go on, until the next\n"
         "`stigmer server restart SERVICE` or `stigmer server`. Meanwhile the status is degraded, with exit code 4.",
     ),
@@ -121,7 +122,7 @@ COMMANDS = (
 )  # fmt: skip
 
 # Words that only begin commands: they show their help.
-ROOT = Command((), "run AI workflows on your own machine", "help:show_help", (VERSION,))
+ROOT = Command((), SUMMARY, "help:show_help", (VERSION,))
 GROUPS = (ROOT, Command(("config",), "read and change the settings", "help:show_help"))
 
 EXIT_CODES = (
@@ -139,10 +140,7 @@ VARIABLES = (
     ("STIGMER_LLM_PROVIDER, STIGMER_LLM_MODEL, STIGMER_LLM_BASE_URL", "which LLM to use; these override config.yaml"),
     ("TEMPORAL_SERVICE_ADDRESS", "use the Temporal at host:port; ours is not started then"),
     ("TEMPORAL_NAMESPACE", "the namespace to use there (default: default)"),
-    (
-        "STIGMER_SERVER_BIN, STIGMER_WORKFLOW_RUNNER_BIN, STIGMER_AGENT_RUNNER_BIN, STIGMER_TEMPORAL_BIN",
-        "run this executable instead of the component, for development",
-    ),
+    *(((", ".join(OVERRIDES), "run this executable instead of the component, for development"),) if OVERRIDES else ()),
     ("NO_COLOR", "print without colours"),
 )
 

@@ -41,7 +41,7 @@ def _parts(command: Command) -> Iterator[str]:
     if command is ROOT:
         yield "Environment:\n" + "".join(f"  {name}\n      {text}\n" for name, text in VARIABLES)
         yield _columns("Exit codes", ((str(code), meaning) for code, meaning in EXIT_CODES))
-        yield "Run `stigmer COMMAND --help` for the help of one command, `man stigmer` for everything.\n"
+        yield "Run `stigmer COMMAND --help` for the help of one command.\n"
 
 
 def usage(command: Command) -> str:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from stigmer_launcher.config.yaml_subset import is_printable
 from stigmer_launcher.errors import ConfigError
+from stigmer_launcher.version import PORTS
 
 Reader = Callable[[str, str], str]
 
@@ -87,9 +88,7 @@ SCHEMA: dict[str, Field] = {
     f"{_CLOUD}.env_id": Field(read_text, "", _NOT_READ),
     "context.organization": Field(read_text, "", _NOT_READ),
     "context.environment": Field(read_text, "", _NOT_READ),
-    "ports.server": Field(read_port, "7234", "the port of stigmer-server"),
-    "ports.temporal": Field(read_port, "7233", "the port of Temporal"),
-    "ports.temporal-ui": Field(read_port, "8233", "the port of Temporal's web page"),
+    **{f"ports.{name}": Field(read_port, str(port), f"a port of {part}") for name, (port, part) in PORTS.items()},
 }
 
 # Keys of older files that still count, by today's.

@@ -17,7 +17,7 @@ from stigmer_packaging.lib.copying import copy_tree
 from stigmer_packaging.lib.distributions import read_distributions
 from stigmer_packaging.lib.errors import ForeignTargetError, GateError
 from stigmer_packaging.lib.target import SYSTEMS, Target
-from stigmer_packaging.manifest.model import FreezeTable
+from stigmer_packaging.manifest.model import FreezeTable, Manifest
 from stigmer_packaging.manifest.rename import rename_product
 from stigmer_packaging.records.model import BuiltPart, LeftOut
 from stigmer_packaging.records.workspace import Workspace
@@ -78,10 +78,10 @@ class Freezer:
         }
 
 
-def launcher_facts(source: Path, *, name: str, version: str, freezer: Freezer) -> dict[str, object]:
+def launcher_facts(source: Path, *, manifest: Manifest, freezer: Freezer) -> dict[str, object]:
     """Give everything the frozen launcher depends on; `source` is the folder that holds its package."""
     tree = digest.sha256_of_tree(source / PACKAGE, ignored=IGNORED)
-    return {"tree": tree, "name": name, "version": version, **freezer.facts()}
+    return {"tree": tree, "version": render_version(manifest), **freezer.facts()}
 
 
 def service_facts(source: ServiceSource, *, version: str, probe: ServiceProbe, freezer: Freezer) -> dict[str, object]:
@@ -89,18 +89,18 @@ def service_facts(source: ServiceSource, *, version: str, probe: ServiceProbe, f
     return {"tree": source.sha256, "version": version, "probe": asdict(probe), **freezer.facts()}
 
 
-def freeze_launcher(source: Path, *, name: str, version: str, freezer: Freezer) -> BuiltPart:
-    """Freeze the launcher as the program `name` that answers with `version`.
+def freeze_launcher(source: Path, *, manifest: Manifest, freezer: Freezer) -> BuiltPart:
+    """Freeze the launcher as the program that is named after the product and answers with its version.
 
     ForeignTargetError on a machine of another platform, MissingToolError without libpython or binutils, GateError when
     the bundle lacks what it imports or does not answer with its version.
     """
-    python = provide((), freezer)
+    python, name, version = provide((), freezer), manifest.product.name, manifest.product.version
     with freezer.workspace.staging() as staged:
         own = staged.absolute() / "source"
         copy_tree(source / PACKAGE, own / PACKAGE, ignore=shutil.ignore_patterns(*IGNORED))
         rename_product(own / PACKAGE, name)
-        (own / PACKAGE / "version.py").write_text(render_version(name, version), encoding="utf-8")
+        (own / PACKAGE / "version.py").write_text(render_version(manifest), encoding="utf-8")
         frozen = _freeze(_launcher_plan(name, own, python, freezer), python, staged, freezer)
         gates.check_modules(frozen.missing, PACKAGE)
         if freezer.tried:
@@ -132,9 +132,18 @@ def freeze_service(
         return freezer.add_part(frozen.folder, component, version=version, entry=component, left_out=left_out)
 
 
-def render_version(name: str, version: str) -> str:
-    """Give the launcher's version module: what a frozen launcher answers with."""
-    return f'"""The version this launcher answers with."""\n\nNAME = {name!r}\nVERSION = {version!r}\n'
+def render_version(manifest: Manifest) -> str:
+    """Give the launcher's version module: what a frozen launcher answers with, and says of the product."""
+    product, parts = manifest.product, manifest.components
+    begin = 1 if product.description[1:2].islower() else 0  # not that of an abbreviation
+    facts = {
+        "NAME": product.name,
+        "VERSION": product.version,
+        "SUMMARY": product.description[:begin].lower() + product.description[begin:],
+        "PORTS": {name: (number, part.name) for part in parts for name, number in part.run.ports.items()},
+        "OVERRIDES": tuple(part.run.override for part in parts if part.run.override),
+    }
+    return "".join(f"{name} = {value!r}\n" for name, value in facts.items())
 
 
 def provide(lock: Sequence[Pin], freezer: Freezer, owners: Mapping[str, str] | None = None) -> Environment:

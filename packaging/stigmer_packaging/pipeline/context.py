@@ -224,8 +224,8 @@ class BuildContext:
         return tuple(sorted(f"{pin.name} {pin.version}" for pin in pins if pin.marker is None))
 
     def _frozen_facts(self, target: Target) -> dict[str, Mapping[str, object]]:
-        product, launcher, freezer = self.manifest.product, self.root / "launcher", self.freezer_of(target)
-        own = launcher_facts(launcher, name=product.name, version=product.version, freezer=freezer)
+        freezer = self.freezer_of(target)
+        own = launcher_facts(self.root / "launcher", manifest=self.manifest, freezer=freezer)
         facts: dict[str, Mapping[str, object]] = {f"{target}/launcher": own}
         for part in filter(is_frozen, self.manifest.components):
             source, probe = self.service_of(part), self.probe_of(part)

@@ -55,10 +55,8 @@ def _obtain(context: BuildContext, step: Step, _needs: Needs) -> BuiltPart:
 
 
 def _freeze_launcher(context: BuildContext, step: Step, _needs: Needs) -> BuiltPart:
-    product, freezer = context.manifest.product, context.freezer_of(parse_target(step.target))
-    return freeze.freeze_launcher(
-        context.root / "launcher", name=product.name, version=product.version, freezer=freezer
-    )
+    freezer = context.freezer_of(parse_target(step.target))
+    return freeze.freeze_launcher(context.root / "launcher", manifest=context.manifest, freezer=freezer)
 
 
 def _freeze_service(context: BuildContext, step: Step, needs: Needs) -> BuiltPart:

@@ -15,6 +15,7 @@ from stigmer_launcher.supervise import daemon, phases, state
 from stigmer_launcher.system import service_manager
 from stigmer_launcher.system.places import find_places
 from stigmer_launcher.system.ports import require_free
+from stigmer_launcher.version import PORTS
 
 Ports = Mapping[str, int]  # numbers by name
 _IN_DOUBT = (phases.PROVING, phases.DEGRADED)
@@ -131,7 +132,7 @@ def _read_ports(invocation: Invocation) -> dict[str, int]:
         name, equals, number = text.partition("=")
         if not (name and equals and is_port(number)):
             problem = f"--port {text} is not NAME=NUMBER, with a number between 1 and 65535"
-            raise UsageError(problem, "run `stigmer server --port server=7300`")
+            raise UsageError(problem, f"run `stigmer server --port {min(PORTS, default='NAME')}=7300`")
         ports[name] = int(number)
     return ports
 
