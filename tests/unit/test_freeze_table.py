@@ -46,8 +46,8 @@ def test_each_key_comes_from_the_first_place_that_has_it(tmp_path: Path) -> None
         "entry": "any.spec",
         "hidden_imports": "any.spec",
         "excludes": "pyproject.toml",
-        "selftest": "packaging/manifest.yaml",
-        "owners": "packaging/manifest.yaml",
+        "selftest": "the manifest",
+        "owners": "the manifest",
     }
 
 
@@ -127,7 +127,7 @@ def test_every_path_that_is_not_there_is_named_with_who_named_it(tmp_path: Path)
     for problem in (
         "entry: there is no gone.py (from pyproject.toml)",
         "stand_ins: there is no gone (from pyproject.toml)",
-        "add_data: there is no texts/* (from packaging/manifest.yaml)",
+        "add_data: there is no texts/* (from the manifest)",
     ):
         assert problem in str(refused.value)
 

@@ -45,7 +45,7 @@ def find_unread(names: Iterable[str], words: AbstractSet[str]) -> list[str]:
 @check(
     "unread-variable",
     "a variable that is not read has no effect, and no error at run time says so",
-    "correct its name in the component's `environment` in packaging/manifest.yaml, or list it in `optional` there",
+    "correct its name in the component's `environment` in the manifest, or list it in `optional` there",
     severity=WARNING,
 )
 def _unread(subject: Subject) -> Iterator[Violation]:

@@ -90,7 +90,7 @@ def run(arguments: Sequence[str]) -> int:
 
 @click.group(cls=options.Commands, context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
-    """Build, verify and describe the Homebrew distribution that packaging/manifest.yaml says."""
+    """Build, verify and publish the Homebrew distribution that the manifest describes."""
 
 
 def _command(name: str, purpose: str) -> click.Command:
@@ -164,7 +164,8 @@ def _refuse_foreign_python(python: str, stages: Sequence[str], targets: Sequence
     """Raise ForeignTargetError at once when a Python of this machine is to freeze for another platform."""
     foreign = [str(target) for target in targets if target != host]
     if foreign and "freeze" in stages and python not in {"", PINNED}:
-        raise ForeignTargetError(f"--python {python} freezes for {host} alone, not for {', '.join(foreign)}")
+        remedy = "leave out --python: on Linux, the pinned one freezes for every platform"
+        raise ForeignTargetError(f"--python {python} freezes for {host} alone, not for {', '.join(foreign)}", remedy)
 
 
 def _show_plan(wanted: BuildOptions, previewed: Sequence[tuple[plan.Step, bool]]) -> None:

@@ -49,7 +49,7 @@ def _owners_line(conflicts: Collection[Conflict]) -> str:
     owners = ", ".join(f"{conflict.module}: {conflict.names[0]}" for conflict in conflicts)
     others = dict.fromkeys(name for conflict in conflicts for name in conflict.names[1:])
     return (
-        "name the owner of each module; the other's files of it are left out of the bundle. In packaging/manifest.yaml "
+        "name the owner of each module; the other's files of it are left out of the bundle. In the manifest "
         f"add to the component's source:\n      freeze: {{owners: {{{owners}}}}}   # or {', '.join(others)}"
     )
 

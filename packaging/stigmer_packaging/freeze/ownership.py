@@ -13,7 +13,7 @@ from stigmer_packaging.manifest.section import unknown
 from stigmer_packaging.records.model import LeftOut
 
 _UNSETTLED = "the owners of modules cannot be settled"
-_REMEDY = "correct `owners` in the component's `freeze` in packaging/manifest.yaml, or in the project's pyproject.toml"
+_REMEDY = "correct `owners` in the component's `freeze` in the manifest, or in the project's pyproject.toml"
 
 
 def settle_owners(site: Path, owners: Mapping[str, str]) -> tuple[LeftOut, ...]:

@@ -22,8 +22,8 @@ SECONDS = 120
 _TEMPORAL_SECONDS = 60
 _SERVE = ("server", "start-dev", "--headless", "--ip", "127.0.0.1", "--log-level", "error")
 _SERVING = "Server:"  # the first line of what it prints once it serves; Temporal CLI 1.x
-_NO_TEMPORAL = "give packaging/manifest.yaml a component whose readiness is of the kind temporal"
-_REMEDY = "name another owner in `owners` of the component's `freeze` in packaging/manifest.yaml"
+_NO_TEMPORAL = "give the manifest a component whose readiness is of the kind temporal"
+_REMEDY = "name another owner in `owners` of the component's `freeze` in the manifest"
 _CONNECTION = re.compile(
     r"connection refused|connection error|tcp connect error|failed client connect|failed to connect|connect call failed",
     re.IGNORECASE,
@@ -210,7 +210,7 @@ def explain_excludes(error: GateError, facts: FreezeFacts) -> GateError:
     kept = ", ".join(name for name in excludes if name not in blamed)
     return GateError(
         f"{error}\n{' and '.join(blamed)} is missing because {facts.origins['excludes']} lists it in excludes",
-        "give the excludes without it in packaging/manifest.yaml, in the component's source:"
+        "give the excludes without it in the manifest, in the component's source:"
         f"\n      freeze: {{excludes: [{kept}]}}",
     )
 

@@ -29,10 +29,10 @@ class ManifestError(PackagingError):
     """The manifest has problems; all of them are listed, each with its line."""
 
     exit_code = 2
-    remedy = "correct packaging/manifest.yaml at the lines named"
+    remedy = "correct the manifest at the lines named"
 
-    def __init__(self, problems: Sequence[str]) -> None:
-        super().__init__("the manifest has problems:\n" + "\n".join(f"  {problem}" for problem in problems))
+    def __init__(self, problems: Sequence[str], name: str = "the manifest") -> None:
+        super().__init__(f"{name} has problems:\n" + "\n".join(f"  {problem}" for problem in problems))
         self.problems = tuple(problems)
 
 
@@ -85,7 +85,7 @@ class SourceError(PackagingError):
     """A source did not give what the manifest says: no such tree, ref or member, or another platform's executable."""
 
     exit_code = 9
-    remedy = "correct the component's source in packaging/manifest.yaml, or the tree given with --checkout"
+    remedy = "correct the component's source in the manifest, or the tree given with --checkout"
 
 
 class ForeignTargetError(PackagingError):

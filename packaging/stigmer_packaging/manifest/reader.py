@@ -22,7 +22,10 @@ def load_manifest(path: Path, *, reference: bool = False) -> Manifest:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ManifestError([f"{path} cannot be read: {error}"]) from error
-    return parse_manifest(text, reference=reference)
+    try:
+        return parse_manifest(text, reference=reference)
+    except ManifestError as error:
+        raise ManifestError(error.problems, str(path)) from error
 
 
 def parse_manifest(text: str, *, reference: bool = False) -> Manifest:

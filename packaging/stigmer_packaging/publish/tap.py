@@ -95,7 +95,7 @@ class Tap:
         if _REFUSED_TOKEN.search(said):
             raise TokenError(f"{said}\nthe tap refuses the token or key")
         if re.search(r"repository '[^']*' not found|Repository not found", said):
-            raise TapError(said, "name the tap in packaging/manifest.yaml; a token that may not see it says the same")
+            raise TapError(said, "name the tap in the manifest; a token that may not see it says the same")
         if "rejected]" in said:
             raise TapError(said, "where the branch is protected, let the change be proposed: --pull-request")
         raise UnavailableError(said)

@@ -9,7 +9,9 @@ from stigmer_packaging.lib.interpreter import plain_environment
 from stigmer_packaging.sources.placeholders import fill_environment
 
 SECONDS = 60.0
-_REMEDY = "correct `required` of the component in packaging/manifest.yaml, or have the program refuse to start, naming the variable"
+_REMEDY = (
+    "correct `required` of the component in the manifest, or have the program refuse to start, naming the variable"
+)
 
 
 def check_refusals(

@@ -20,12 +20,12 @@ from stigmer_packaging.manifest.section import Finding, Section
 from stigmer_packaging.manifest.shape import read_freeze
 from stigmer_packaging.sources.spec_file import parse_spec
 
-MANIFEST = "packaging/manifest.yaml"
+MANIFEST = "the manifest"
 PYPROJECT = "pyproject.toml"
 KEYS = tuple(field.name for field in fields(FreezeTable))
 _REMEDY = (
     "correct the keys in [tool.stigmer.freeze] of the project's pyproject.toml, or override them with "
-    "`freeze: {KEY: VALUE}` in the component's source in packaging/manifest.yaml"
+    "`freeze: {KEY: VALUE}` in the component's source in the manifest"
 )
 
 
@@ -119,7 +119,7 @@ def _choose_spec(project: Path, named: str, names: Sequence[str]) -> str:
                 return file
     raise SourceError(
         f"{project} has several spec files, none of them called like the component: {', '.join(found)}",
-        f"name one in the component's source in packaging/manifest.yaml: `freeze: {{spec: {found[0]}}}`",
+        f"name one in the component's source in the manifest: `freeze: {{spec: {found[0]}}}`",
     )
 
 

@@ -33,7 +33,7 @@ def check_packages(tree: Path, components: Iterable[Component], given: str) -> N
         if isinstance(part.source, CheckoutSource)
         for problem in _problems(tree, part.source, part.name)
     )
-    remedy = "give --checkout a tree that does, or correct `package` of these components in packaging/manifest.yaml"
+    remedy = "give --checkout a tree that does, or correct `package` of these components in the manifest"
     refuse(SourceError, f"the source tree {given} does not hold what the manifest builds", problems, remedy)
 
 

@@ -75,7 +75,7 @@ def _choose(project: Path) -> str:
             return name
     others = sorted(path.name for path in project.glob("pylock.*.toml"))
     if len(others) > 1:
-        remedy = f"name one in the component's source in packaging/manifest.yaml: `freeze: {{lock: {others[0]}}}`"
+        remedy = f"name one in the component's source in the manifest: `freeze: {{lock: {others[0]}}}`"
         raise SourceError(f"{project} has several locks: {', '.join(others)}", remedy)
     if others:
         return others[0]

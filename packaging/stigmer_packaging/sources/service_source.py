@@ -72,6 +72,6 @@ def read_service_source(
     locked = read_project_lock(project, facts.table.lock)
     folders = tuple((project / folder).resolve() for folder in locked.folders)
     if missing := [str(folder) for folder in folders if not folder.is_dir()]:
-        remedy = "make them: those that are generated belong into `prepare` of packaging/manifest.yaml"
+        remedy = "make them: those that are generated belong into `prepare` of the manifest"
         raise SourceError(f"{project}'s lock names folders that are not there: {', '.join(missing)}", remedy)
     return ServiceSource(project, facts, locked.name, locked.pins, folders)
