@@ -230,6 +230,13 @@ def test_a_refused_setting_is_a_usage_error_and_changes_nothing(
     assert Path(places.config).read_text() == UPSTREAM
 
 
+def test_who_gives_a_secret_on_the_command_line_is_told_of_the_editor(places: Places) -> None:
+    """A service of launchd sees no variables of its user."""
+    with pytest.raises(UsageError) as caught:
+        config_file.set_value(places, "backend.local.llm.api_key", "sk-1")
+    assert caught.value.remedy.endswith("or run `stigmer config edit`")
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [("ports: [", "line 1: a list in brackets"), ("backend:\nports: ~\n", "line 2: ports has a value here")],

@@ -66,7 +66,7 @@ def set_value(places: Places, key: str, value: str) -> None:
     Secrets are refused: every process of the machine can read the command line, and the shell's history keeps it.
     """
     if SCHEMA[require_known(key)].secret:
-        remedy = "set ANTHROPIC_API_KEY, OPENAI_API_KEY or STIGMER_LLM_API_KEY in the environment"
+        remedy = "set ANTHROPIC_API_KEY, OPENAI_API_KEY or STIGMER_LLM_API_KEY in the environment, or run `stigmer config edit`"
         raise UsageError(f"{key} is a secret and must not be given on a command line", remedy)
     try:
         normal = SCHEMA[key].read(schema.read_text(value, key), key) if value else value
