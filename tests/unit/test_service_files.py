@@ -1,8 +1,10 @@
 """The service definitions of a bottle say what stopping, restarting and a server that runs already need."""
 
 import plistlib
+import re
 from configparser import RawConfigParser
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -48,6 +50,17 @@ def test_a_start_beside_a_server_that_runs_already_fails_once() -> None:
     """The command ends with 0 then, before it says that it is ready."""
     service = unit(render_service(MANIFEST, LINUX))["Service"]
     assert (service["Type"], service["RestartPreventExitStatus"]) == ("notify", "0")
+
+
+def test_the_unit_that_users_are_told_to_write_is_that_of_the_bottle() -> None:
+    """The documented one lacked what keeps systemd from restarting a start beside another server for ever."""
+    page = (Path(__file__).parents[2] / "docs" / "using.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```ini\n(.*?)```", page, re.DOTALL)
+    documented, ours = unit(block), unit(render_service(MANIFEST, LINUX))
+    brews = {"description", "documentation", "execstart", "environment", "environmentfile"}
+    for section in ours.sections():
+        wanted = {key: value for key, value in ours[section].items() if key not in brews}
+        assert {key: value for key, value in documented[section].items() if key not in brews} == wanted
 
 
 def test_launchd_starts_nothing_again_that_ended_as_it_should() -> None:
