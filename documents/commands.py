@@ -60,4 +60,5 @@ def _pipeline_command(command: click.Command) -> str:
 def _parameters(command: click.Command) -> str:
     with click.Context(command) as context:
         records = [record for option in command.params if (record := option.get_help_record(context))]
-    return table(("option", "meaning"), [(f"`{flags}`", meaning) for flags, meaning in records]) if records else ""
+    rows = [(f"`{flags}`", meaning) for flags, meaning in records if meaning]  # an argument's name says it all
+    return table(("option", "meaning"), rows) if rows else ""

@@ -58,7 +58,7 @@ _SMOKE = Command(
     "test the running stack: send one request through all services and show its path",
     "commands.smoke:smoke",
     (Option("message", "the text to send", metavar="TEXT", short="m"), _JSON),
-    description="The request goes from the server through a workflow to the agent and back. It proves that the stack works.\n"
+    description="The request goes from the server through a workflow to the agent and back. `stigmer server smoke` is the same.\n"
     "A stack without such a request runs a command instead, or lists the proofs of readiness of its services.",
 )
 _SERVER = Command(
