@@ -5,6 +5,7 @@ import errno
 import io
 import os
 import pkgutil
+import re
 import shutil
 import subprocess
 import sys
@@ -217,6 +218,11 @@ def test_commands_that_brew_runs_create_nothing_in_the_home(arguments: list[str]
 def test_the_version_is_one_line(arguments: list[str]) -> None:
     """`stigmer` and the number, as the formula's test wants it."""
     assert run(*arguments) == (0, f"{NAME} {VERSION}\n", "")
+
+
+def test_the_exit_code_of_a_command_that_ctrl_c_ends_is_documented() -> None:
+    """That it is 130 is seen by the tests of a start and of the question for a key."""
+    assert 130 in dict(EXIT_CODES)
 
 
 # --- help, completions and manual -----------------------------------------------------------------------------------------

@@ -121,9 +121,8 @@ COMMANDS = (
     ),
 )  # fmt: skip
 
-# Words that only begin commands: they show their help.
 ROOT = Command((), SUMMARY, "help:show_help", (VERSION,))
-GROUPS = (ROOT, Command(("config",), "read and change the settings", "help:show_help"))
+GROUPS = (ROOT, Command(("config",), "read and change the settings", "help:show_help"))  # they only begin commands
 
 EXIT_CODES = (
     (0, "success, or nothing to do"),
