@@ -194,7 +194,8 @@ def run_script(checkout: Path, name: str, *arguments: str, failing: str = "nothi
     words = [str(checkout / "scripts" / name), *arguments]
     env = {"PATH": "/usr/bin:/bin"}
     done = subprocess.run(words, cwd="/", env=env, capture_output=True, text=True, check=False, timeout=60)
-    return done.returncode, done.stdout, done.stderr, log.read_text(encoding="utf-8").splitlines()
+    asked = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
+    return done.returncode, done.stdout, done.stderr, asked
 
 
 @pytest.mark.parametrize("name", ["release", "publish", "rollback"])
@@ -243,6 +244,13 @@ def test_check_runs_the_tests_of_its_form_last_and_hands_its_arguments_to_them(
     code, out, _, asked = run_script(checkout, "check", *arguments)
     assert (code, out.splitlines()[-1]) == (0, "== pytest")
     assert asked[-1] == f"|-P -m pytest -n auto -o testpaths={tests}"
+
+
+def test_check_says_what_it_is_called_with_and_runs_nothing(checkout: Path) -> None:
+    """`--help` went to pytest, after minutes of other steps."""
+    code, out, err, asked = run_script(checkout, "check", "--help")
+    assert (code, err, asked) == (0, "", [])
+    assert out.startswith("Usage: scripts/check [--fast|--all] ")
 
 
 def test_a_fast_check_stops_at_format_lint_types_and_unit_tests(checkout: Path) -> None:
