@@ -67,7 +67,7 @@ _SERVER = Command(
     "commands.start:start",
     _START,
     description="Without --foreground the services run in the background, under one supervisor, until `stigmer server stop`.\n"
-    "If they run already, the command says so and changes nothing. `stigmer server start` is the same.",
+    "If they run already, the command says so, and starts those that were stopped by name. `stigmer server start` is the same.",
 )
 
 COMMANDS = (
