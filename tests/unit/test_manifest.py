@@ -101,6 +101,12 @@ def test_every_problem_is_told_at_once_each_with_its_line() -> None:
         ("{seconds: 60, proofs", "{seconds: 60, kind: temporal, proofs", "unknown key 'kind'"),
         ("{seconds: 120, proofs", "{proofs", "agent-runner.run.readiness: the key 'seconds' is missing"),
         ("needs: [temporal]", "needs: []", "'temporal' is a port of temporal, which stigmer-server does not need"),
+        ("ports: {temporal: 7233", "ports: {frontend: 7233", "the port 'temporal', and no component has one"),
+        (
+            "override: STIGMER_SERVER_BIN",
+            "override: STIGMER_SERVER_BIN\n      external: SERVER_ADDRESS",
+            "stigmer-server.run.external: only a component whose readiness is of the kind temporal can be external",
+        ),
         ("needs: [temporal]", "needs: []", "is sent {temporal.address}, and does not name temporal in 'needs'"),
         (", queues: [agent_execution_runner]", "", "needs at least one queue in 'queues'"),
         ("needs: [temporal]", "needs: [temporl]", "did you mean 'temporal'?"),

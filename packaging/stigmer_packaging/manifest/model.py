@@ -250,7 +250,7 @@ class Run:
     override: Annotated[str, values.variable] = ""
     """A variable that names another executable, for development. Default: none."""
     external: Annotated[str, values.variable] = ""
-    """A variable with the address of one that runs elsewhere; then ours is not started. Default: none."""
+    """Temporal only: a variable with the address of one that runs elsewhere; then ours is not started. Default: none."""
     liveness: Liveness = Liveness()
     """How it is looked after once it is ready."""
 

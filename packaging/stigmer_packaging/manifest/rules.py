@@ -141,6 +141,29 @@ def temporal_is_needed_where_it_is_used(manifest: Manifest) -> Iterator[Finding]
             yield Finding(("components", index, "run"), text)
 
 
+def temporal_has_its_port(manifest: Manifest) -> Iterator[Finding]:
+    """Demand a port `temporal` where Temporal's address is used: the launcher makes the address of it."""
+    if any(name == "temporal" for _, name, _ in _ports(manifest)):
+        return
+    text = "it asks Temporal, whose address is that of the port 'temporal', and no component has one"
+    for path, _, proof in _proofs(manifest):
+        if proof.kind == "pollers":
+            yield Finding(path, text)
+    for index, part in enumerate(manifest.components):
+        for keys, template in _templates(part):
+            if "{temporal.address}" in template:
+                yield Finding(("components", index, "run", *keys), text)
+
+
+def only_temporal_is_external(manifest: Manifest) -> Iterator[Finding]:
+    """Demand that `external` stands at Temporal: the launcher takes the variable for Temporal's address."""
+    for index, part in enumerate(manifest.components):
+        kinds = {proof.kind for proof in part.run.readiness.proofs}
+        if part.run.external and kinds and "temporal" not in kinds:
+            path = ("components", index, "run", "external")
+            yield Finding(path, "only a component whose readiness is of the kind temporal can be external")
+
+
 def needs_are_acyclic(manifest: Manifest) -> Iterator[Finding]:
     """Demand that what a component needs does not need it in turn, and is stopped after it."""
     known = {part.name: part for part in manifest.components}
@@ -214,6 +237,8 @@ RULES: tuple[Callable[[Manifest], Iterator[Finding]], ...] = (
     pauses_grow,
     proofs_are_given_where_they_can_be,
     temporal_is_needed_where_it_is_used,
+    temporal_has_its_port,
+    only_temporal_is_external,
     needs_are_acyclic,
     templates_are_known,
     uris_hold_no_home,
