@@ -134,8 +134,9 @@ def test_of_a_service_without_temporal_the_signals_default_action_is_a_stop_but_
     trial.start_and_stop()
     with pytest.raises(GateError, match="exit code -15"):
         replace(trial, probe=replace(ALONE, temporal=True)).start_and_stop()
-    with pytest.raises(GateError, match="ended with exit code 0"):
+    with pytest.raises(GateError, match="ended with exit code 0") as refused:
         on_trial(tmp_path, "pass", ALONE).start_and_stop()
+    assert "it is tried without the others" in refused.value.remedy
 
 
 def test_without_any_temporal_a_service_that_needs_it_is_refused(tmp_path: Path) -> None:

@@ -24,6 +24,10 @@ _SERVE = ("server", "start-dev", "--headless", "--ip", "127.0.0.1", "--log-level
 _SERVING = "Server:"  # the first line of what it prints once it serves; Temporal CLI 1.x
 _NO_TEMPORAL = "give the manifest a component whose readiness is of the kind temporal"
 _REMEDY = "name another owner in `owners` of the component's `freeze` in the manifest"
+_ALONE = (
+    "correct the service: it is tried without the others, must get ready, and must end when it is told to; "
+    "a module that it imports by name belongs in `hidden_imports` of its `freeze`"
+)
 _CONNECTION = re.compile(
     r"connection refused|connection error|tcp connect error|failed client connect|failed to connect|connect call failed",
     re.IGNORECASE,
@@ -105,7 +109,7 @@ class Trial:
         situation = "with a live Temporal the service" if address else "the service"
         words, env, port = self._start(address or unused_address(), self.probe.arguments)
         with (
-            command.failing_as(GateError, f"{situation} does not work"),
+            command.failing_as(GateError, f"{situation} does not work", _ALONE),
             command.running(words, env=env, cwd=self.folder, log=self.folder / "service.log") as service,
         ):
             if self.probe.ready:
@@ -115,7 +119,7 @@ class Trial:
             code, output = service.stop(seconds=self.probe.grace), service.output
         usual = (0,) if self.probe.temporal else (0, -signal.SIGTERM)
         if not (code in usual or _FINALIZING in output) or _BROKEN.search(output):
-            raise GateError(f"{situation} ended with exit code {code}\n{_tail(output)}")
+            raise GateError(f"{situation} ended with exit code {code}\n{_tail(output)}", _ALONE)
 
     def workflow(self, arguments: tuple[str, ...], address: str) -> None:
         """Run the service's workflow test on a live Temporal; GateError unless it exits 0.
