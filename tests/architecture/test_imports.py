@@ -223,12 +223,10 @@ def test_the_codec_check_sees_a_codec_that_is_left_out() -> None:
     assert codecs_named('b"".decode("utf-8-sig"); open("x", encoding="cp1252")') == {"utf-8-sig", "cp1252"}
 
 
-def test_only_assemble_and_the_index_import_the_launcher() -> None:
-    """The index is the one tie between packaging and the launcher; assemble also writes what the launcher would print."""
-    assert set(found_in(PACKAGING, lambda path: distributions_of(path) & {"stigmer_launcher"})) == {
-        "bottle/assemble.py",
-        "bottle/index.py",
-    }
+def test_only_the_index_imports_the_launcher() -> None:
+    """It is the one tie between packaging and the launcher."""
+    imports = found_in(PACKAGING, lambda path: distributions_of(path) & {"stigmer_launcher"})
+    assert set(imports) == {"bottle/index.py"}
 
 
 def test_neither_packaging_nor_launcher_is_itself_a_package() -> None:

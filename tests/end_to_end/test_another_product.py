@@ -83,6 +83,7 @@ def test_what_a_user_reads_names_the_product_and_not_ours(built: Path, poured: t
     completions = [path.read_text() for path in (command.parents[1] / "etc" / "bash_completion.d").iterdir()]
     assert said.startswith("greetings - say hello, and when\n")
     assert "_BIN" not in said
+    assert (command.parents[1] / "libexec" / "help.txt").read_text(encoding="utf-8") == said
     for text in (said, *completions):
         assert "greetings server" in text or "complete" in text
         assert "stigmer" not in text.replace("stigmer-server", "").replace("_stigmer", "")

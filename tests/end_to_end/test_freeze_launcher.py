@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from PyInstaller.archive.readers import CArchiveReader  # type: ignore[import-untyped]
 
-from stigmer_packaging.freeze.stage import PACKAGE, Freezer, freeze_launcher
+from stigmer_packaging.freeze.stage import Freezer, freeze_launcher
 from stigmer_packaging.lib.errors import GateError, MissingToolError
+from stigmer_packaging.manifest.rename import PACKAGE
 from stigmer_packaging.records.model import BuiltPart
 from support.freezing import ROOT, VERSIONED, make_freezer
 from support.hostile_places import lone_temporal, starts_twice

@@ -23,7 +23,9 @@ from support.native_code import place
 TARGET = parse_target("linux-amd64")
 TAG = "x86_64_linux"
 EPOCH = 1_767_225_600
-REFERENCE = load_manifest(Path(__file__).parents[2] / "packaging/manifest.yaml", reference=True)
+ROOT = Path(__file__).parents[2]
+LAUNCHER = ROOT / "launcher"
+REFERENCE = load_manifest(ROOT / "packaging/manifest.yaml", reference=True)
 
 NAMES = ("temporal", "stigmer-server", "workflow-runner", "agent-runner")
 
@@ -205,7 +207,7 @@ def standin_parts(workspace: Workspace, folder: Path, twist: str = "") -> KegPar
     product = standin_manifest().product
     sbom = write_sbom(product, TARGET, TAG, credited, source_date_epoch=EPOCH, workspace=workspace)
     frozen = BuiltPart("launcher", "2.0.0", str(TARGET), launcher, "stigmer", scan_files(workspace.path(launcher)))
-    return KegParts(frozen, services, documents, source, credited, sbom)
+    return KegParts(frozen, LAUNCHER, services, documents, source, credited, sbom)
 
 
 def build_standin(folder: Path, *, twist: str = "") -> StandIn:

@@ -97,6 +97,20 @@ def test_the_completions_are_those_the_launcher_itself_prints_in_this_keg(root: 
     assert (root / COMPLETIONS[shell].format(name="stigmer")).read_text(encoding="utf-8") == printed
 
 
+def test_help_and_completions_of_another_product_name_its_own_description_and_ports(
+    workspace: Workspace, parts: KegParts
+) -> None:
+    """They were those of our manifest, while its launcher answered with its own."""
+    ours = standin_manifest(name="two-tiny", description="Say hello, and when")
+    server = replace(ours.components[1], run=replace(ours.components[1].run, ports={"front": 7234}))
+    manifest = replace(ours, components=(ours.components[0], server, *ours.components[2:]))
+    keg = workspace.path(assemble_keg(manifest, TARGET, parts, source_date_epoch=EPOCH, workspace=workspace).root)
+    assert (keg / "libexec/help.txt").read_text(encoding="utf-8").startswith("two-tiny - say hello, and when\n")
+    completions = (keg / COMPLETIONS["bash"].format(name="two-tiny")).read_text(encoding="utf-8")
+    assert "ports.front" in completions
+    assert "ports.server" not in completions
+
+
 def test_the_checksums_cover_every_file_but_those_brew_rewrites(root: Path) -> None:
     brews = {"libexec/SHA256SUMS", "INSTALL_RECEIPT.json", ".brew/stigmer.rb", "homebrew.stigmer.service"}
     lines = (root / "libexec/SHA256SUMS").read_text(encoding="utf-8").splitlines()

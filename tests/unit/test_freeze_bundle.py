@@ -8,10 +8,11 @@ import pytest
 from stigmer_launcher import version as checkout
 from stigmer_packaging.freeze.bundle import forget_installation, settle
 from stigmer_packaging.freeze.probes import ServiceProbe, check_answers
-from stigmer_packaging.freeze.stage import launcher_facts, provide, render_version, service_facts
+from stigmer_packaging.freeze.stage import launcher_facts, provide, service_facts
 from stigmer_packaging.lib.errors import ForeignTargetError, GateError
 from stigmer_packaging.lib.target import Target
 from stigmer_packaging.manifest.reader import load_manifest
+from stigmer_packaging.manifest.rename import render_version
 from stigmer_packaging.sources.service_source import read_service_source
 from support.freezing import ENV, PROBE, PRODUCT, SAMPLES, copy_sample, make_freezer, make_program
 from support.native_code import place

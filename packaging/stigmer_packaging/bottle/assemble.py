@@ -1,38 +1,47 @@
 """Assemble the keg: the launcher, the components beside it, their index, and what brew wants to find."""
 
+import json
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from stigmer_launcher.cli import completion
-from stigmer_launcher.cli.help import render_help
-from stigmer_launcher.install.payload import Payload
 from stigmer_packaging.bottle.index import make_index, render_index
 from stigmer_packaging.bottle.keg_tree import CHECKSUMS, COMPLETIONS, COMPONENTS, HELP, INDEX, LAUNCHER, KegTree
 from stigmer_packaging.formula.receipt import render_receipt
 from stigmer_packaging.formula.service_files import render_service
 from stigmer_packaging.formula.text import render_formula
-from stigmer_packaging.lib import digest
+from stigmer_packaging.lib import command, digest
 from stigmer_packaging.lib.errors import KegError
 from stigmer_packaging.lib.target import Target
 from stigmer_packaging.licensing.notices import render_notices
 from stigmer_packaging.manifest.model import Manifest
 from stigmer_packaging.manifest.naming import notices_path, sbom_path, service_path
-from stigmer_packaging.manifest.rename import rename_words
+from stigmer_packaging.manifest.rename import PACKAGE, copy_launcher, rename_words
 from stigmer_packaging.records.model import BuiltPart, Credits, FileRecord, Keg, ReleaseFile
 from stigmer_packaging.records.workspace import Workspace, links_below, scan_files
+
+_ASK = f"""
+import json, os, sys
+from {PACKAGE}.cli import completion, help
+names = completion.names_of(os.environ)
+print(json.dumps([help.render_help(()), *(completion.render(shell, names) for shell in sys.argv[1:])]))
+"""
+"""Has a launcher give its help and its completions for the shells named, as a list."""
 
 
 @dataclass(frozen=True)
 class KegParts:
     """What goes into one keg: the frozen launcher, the components, documents, and the formula's source.
 
+    `launcher_source` is the folder of the launcher's package, which is asked for help and completions on any platform.
     `documents` are files such as LICENSE by their path in the keg; `credits` say what the parts are made of, and `sbom`
     says it to machines.
     """
 
     launcher: BuiltPart
+    launcher_source: Path
     services: tuple[BuiltPart, ...]
     documents: Mapping[str, Path]
     source: ReleaseFile
@@ -52,8 +61,9 @@ def assemble_keg(
     chosen = [made[component.name] for component in manifest.components]
     product, index = manifest.product, make_index(manifest, target, chosen)
     notices = render_notices(product, str(target), parts.credits)
-    texts = {INDEX: render_index(index), **_answers(index), notices_path(product.name): notices}
     with workspace.staging() as staged:
+        texts = {INDEX: render_index(index), notices_path(product.name): notices}
+        texts |= _answers(parts.launcher_source, manifest, texts[INDEX], staged.absolute() / "asked")
         tree = KegTree(staged / "keg")
         _add_parts(tree, product.name, parts, chosen, workspace)
         for path, text in texts.items():
@@ -92,14 +102,16 @@ def _add_service(tree: KegTree, service: BuiltPart, workspace: Workspace) -> Non
         raise KegError(f"{service.component}: {service.entry} is not executable")
 
 
-def _answers(index: Payload) -> dict[str, str]:
-    """Give help and completions by their paths, word for word what the launcher of this keg would print."""
-    name, names = index.name, completion.names_in(index)
-    answers = {
-        place.format(name=name): rename_words(completion.render(shell, names), name)
-        for shell, place in COMPLETIONS.items()
-    }
-    return {HELP: rename_words(render_help(()), name), **answers}
+def _answers(source: Path, manifest: Manifest, index: str, folder: Path) -> dict[str, str]:
+    """Give help and completions by their paths, word for word what the launcher of this keg prints."""
+    name = manifest.product.name
+    copy_launcher(source, folder, manifest)
+    (folder / Path(INDEX).name).write_text(index, encoding="utf-8")
+    env = {"PYTHONPATH": str(folder), rename_words("STIGMER_PAYLOAD", name): str(folder)}
+    said = command.run([sys.executable, "-P", "-B", "-c", _ASK, *COMPLETIONS], env=env).stdout
+    return dict(
+        zip((HELP, *(place.format(name=name) for place in COMPLETIONS.values())), json.loads(said), strict=True)
+    )
 
 
 def _paths(files: tuple[FileRecord, ...]) -> tuple[str, ...]:

@@ -1,6 +1,5 @@
 """Freeze the Python parts: the launcher, and the services that are Python. What would break on a user's machine fails here."""
 
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -13,19 +12,17 @@ from stigmer_packaging.freeze.probes import ServiceProbe
 from stigmer_packaging.freeze.pyinstaller import Environment, FreezePlan, FreezingPython, Frozen
 from stigmer_packaging.freeze.wheels import provide_site
 from stigmer_packaging.lib import command, digest
-from stigmer_packaging.lib.copying import copy_tree
 from stigmer_packaging.lib.distributions import read_distributions
 from stigmer_packaging.lib.errors import ForeignTargetError, GateError
 from stigmer_packaging.lib.target import SYSTEMS, Target
 from stigmer_packaging.manifest.model import FreezeTable, Manifest
-from stigmer_packaging.manifest.rename import rename_product
+from stigmer_packaging.manifest.rename import PACKAGE, copy_launcher, render_version
 from stigmer_packaging.records.model import BuiltPart, LeftOut
 from stigmer_packaging.records.workspace import Workspace
 from stigmer_packaging.sources import locks
 from stigmer_packaging.sources.locks import Pin
 from stigmer_packaging.sources.service_source import IGNORED, ServiceSource
 
-PACKAGE = "stigmer_launcher"
 CONTENTS = "lib"
 DROPPED_HOOKS = ("pyi_rth_inspect",)
 """It imports `inspect`, three quarters of a small program's start, to make source code findable that a bundle has not."""
@@ -98,9 +95,7 @@ def freeze_launcher(source: Path, *, manifest: Manifest, freezer: Freezer) -> Bu
     python, name, version = provide((), freezer), manifest.product.name, manifest.product.version
     with freezer.workspace.staging() as staged:
         own = staged.absolute() / "source"
-        copy_tree(source / PACKAGE, own / PACKAGE, ignore=shutil.ignore_patterns(*IGNORED))
-        rename_product(own / PACKAGE, name)
-        (own / PACKAGE / "version.py").write_text(render_version(manifest), encoding="utf-8")
+        copy_launcher(source, own, manifest)
         frozen = _freeze(_launcher_plan(name, own, python, freezer), python, staged, freezer)
         gates.check_modules(frozen.missing, PACKAGE)
         if freezer.tried:
@@ -130,20 +125,6 @@ def freeze_service(
             freezer.note(f"{component} for {freezer.target} is not tried: its programs do not run here")
         left_out = python.site.left_out
         return freezer.add_part(frozen.folder, component, version=version, entry=component, left_out=left_out)
-
-
-def render_version(manifest: Manifest) -> str:
-    """Give the launcher's version module: what a frozen launcher answers with, and says of the product."""
-    product, parts = manifest.product, manifest.components
-    begin = 1 if product.description[1:2].islower() else 0  # not that of an abbreviation
-    facts = {
-        "NAME": product.name,
-        "VERSION": product.version,
-        "SUMMARY": product.description[:begin].lower() + product.description[begin:],
-        "PORTS": {name: (number, part.name) for part in parts for name, number in part.run.ports.items()},
-        "OVERRIDES": tuple(part.run.override for part in parts if part.run.override),
-    }
-    return "".join(f"{name} = {value!r}\n" for name, value in facts.items())
 
 
 def provide(lock: Sequence[Pin], freezer: Freezer, owners: Mapping[str, str] | None = None) -> Environment:

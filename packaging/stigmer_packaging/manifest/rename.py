@@ -2,12 +2,37 @@
 
 import ast
 import re
+import shutil
 from pathlib import Path
 
+from stigmer_packaging.lib.copying import copy_tree
 from stigmer_packaging.lib.syntax import parse_source
+from stigmer_packaging.manifest.model import Manifest
 
 OWN = "stigmer"
+PACKAGE = "stigmer_launcher"
 _WORD = re.compile(r"\bstigmer\b(?!-)|\bStigmer\b|\bSTIGMER(?=_)")
+
+
+def copy_launcher(source: Path, folder: Path, manifest: Manifest) -> None:
+    """Copy the launcher's package from `source` into `folder`, as that of the manifest's product."""
+    own = copy_tree(source / PACKAGE, folder / PACKAGE, ignore=shutil.ignore_patterns("__pycache__", ".*_cache"))
+    rename_product(own, manifest.product.name)
+    (own / "version.py").write_text(render_version(manifest), encoding="utf-8")
+
+
+def render_version(manifest: Manifest) -> str:
+    """Give the launcher's version module: what a frozen launcher answers with, and says of the product."""
+    product, parts = manifest.product, manifest.components
+    begin = 1 if product.description[1:2].islower() else 0  # not that of an abbreviation
+    facts = {
+        "NAME": product.name,
+        "VERSION": product.version,
+        "SUMMARY": product.description[:begin].lower() + product.description[begin:],
+        "PORTS": {name: (number, part.name) for part in parts for name, number in part.run.ports.items()},
+        "OVERRIDES": tuple(part.run.override for part in parts if part.run.override),
+    }
+    return "".join(f"{name} = {value!r}\n" for name, value in facts.items())
 
 
 def rename_product(folder: Path, name: str) -> None:

@@ -118,6 +118,7 @@ def _assemble(context: BuildContext, step: Step, needs: Needs) -> Keg:
     made = [record for record in needs.values() if isinstance(record, BuiltPart)]
     parts = assemble.KegParts(
         needs[f"freeze/{target}/launcher"],
+        context.root / "launcher",
         tuple(record for record in made if record.component != "launcher"),
         context.documents(),
         needs["source"],
