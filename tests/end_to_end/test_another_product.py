@@ -86,7 +86,7 @@ def test_what_a_user_reads_names_the_product_and_not_ours(built: Path, poured: t
     assert (command.parents[1] / "libexec" / "help.txt").read_text(encoding="utf-8") == said
     for text in (said, *completions):
         assert "greetings server" in text or "complete" in text
-        assert "stigmer" not in text.replace("stigmer-server", "").replace("_stigmer", "")
+        assert "stigmer" not in text.replace("stigmer-server", "")
     formula = (built / "dist" / "Formula" / "greetings.rb").read_text(encoding="utf-8")
     assert "class Greetings < Formula" in formula
     assert "https://github.com/example/homebrew-greetings/releases/download/v0.3.0" in formula

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -109,6 +110,20 @@ def test_help_and_completions_of_another_product_name_its_own_description_and_po
     completions = (keg / COMPLETIONS["bash"].format(name="two-tiny")).read_text(encoding="utf-8")
     assert "ports.front" in completions
     assert "ports.server" not in completions
+
+
+def test_the_completions_of_two_products_in_one_shell_offer_each_its_own(
+    workspace: Workspace, parts: KegParts, tmp_path: Path
+) -> None:
+    """Both had a function of one name, and the one that was read last answered for both."""
+    for name in ("stigmer", "two-tiny"):
+        manifest = standin_manifest(name=name)
+        keg = assemble_keg(manifest, TARGET, parts, source_date_epoch=EPOCH, workspace=workspace)
+        shutil.copy(workspace.path(keg.root) / COMPLETIONS["bash"].format(name=name), tmp_path / name)
+    script = "for name in stigmer two-tiny; do . ./$name; done; complete -p stigmer two-tiny"
+    command = ["bash", "--norc", "-c", script]
+    said = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+    assert said.splitlines() == [f"complete -o default -F _{name} {name}" for name in ("stigmer", "two-tiny")]
 
 
 def test_the_checksums_cover_every_file_but_those_brew_rewrites(root: Path) -> None:

@@ -23,6 +23,9 @@ LAUNCHER = Path(__file__).parents[2] / "launcher" / "stigmer_launcher"
         ("import stigmer_launcher.cli.main", "import stigmer_launcher.cli.main"),
         ("load('stigmer_launcher.cli.main')", "load('stigmer_launcher.cli.main')"),
         ("x = 'stigmer-server'", "x = 'stigmer-server'"),
+        ("x = 'workflow_execution_stigmer'", "x = 'workflow_execution_stigmer'"),
+        ("x = 'complete -F _stigmer stigmer'", "x = 'complete -F _two-tiny two-tiny'"),
+        ("x = '; function __stigmer_typed'", "x = '; function __two-tiny_typed'"),
     ],
 )
 def test_texts_are_renamed_and_modules_and_components_are_not(before: str, after: str) -> None:

@@ -11,7 +11,8 @@ from stigmer_packaging.manifest.model import Manifest
 
 OWN = "stigmer"
 PACKAGE = "stigmer_launcher"
-_WORD = re.compile(r"\bstigmer\b(?!-)|\bStigmer\b|\bSTIGMER(?=_)")
+_WORD = re.compile(r"\bstigmer\b(?!-)|\bStigmer\b|\bSTIGMER(?=_)|(?<=\b_)stigmer\b|(?<=\b__)stigmer(?=_)")
+"""The last two are functions of the completions: those of two products may be read by one shell."""
 
 
 def copy_launcher(source: Path, folder: Path, manifest: Manifest) -> None:
