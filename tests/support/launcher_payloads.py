@@ -70,7 +70,7 @@ def stigmer_parts(*, temporal: str = SLEEP_UNTIL_STOPPED) -> tuple[Part, ...]:
         shipped("temporal", "TEMPORAL", script=temporal, external="TEMPORAL_SERVICE_ADDRESS"),
         shipped("stigmer-server", "SERVER"),
         shipped("workflow-runner", "WORKFLOW_RUNNER"),
-        shipped("agent-runner", "AGENT_RUNNER", extra=library),
+        shipped("agent-runner", "AGENT_RUNNER", extra=library, environment=(("STIGMER_LLM_MODEL", "{llm.model}"),)),
     )
 
 

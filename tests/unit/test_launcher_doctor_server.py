@@ -267,9 +267,9 @@ def test_an_invalid_state_does_not_stop_doctor(keg: Path, places: Places, state:
             lock.release()
 
 
-def test_nothing_is_said_of_temporal_where_the_product_has_none(tmp_path: Path, places: Places) -> None:
+def test_nothing_is_said_of_temporal_and_a_model_where_the_product_has_none(tmp_path: Path, places: Places) -> None:
     keg = build_libexec(tmp_path, (part("clock", ports=(("clock", free_ports(1)[0]),)),))
-    assert "Temporal" not in look(keg, places)
+    assert not {"Temporal", "Model"} & look(keg, places).keys()
 
 
 def test_an_external_temporal_that_does_not_answer_is_a_problem(keg: Path, places: Places) -> None:

@@ -8,7 +8,7 @@ from stigmer_launcher.cli.parse import Invocation
 from stigmer_launcher.cli.terminal import Context
 from stigmer_launcher.config.schema import SCHEMA
 from stigmer_launcher.errors import LauncherError
-from stigmer_launcher.install.payload import Payload, read_keg
+from stigmer_launcher.install.payload import read_keg
 from stigmer_launcher.system.places import installed_libexec
 
 Names = Mapping[str, Sequence[str]]  # by metavar (`SERVICE`), the names that can be typed for it
@@ -37,15 +37,11 @@ def completion(invocation: Invocation, context: Context) -> int:
 def names_of(environ: Mapping[str, str]) -> Names:
     """Return the names to complete; of services and ports none when the keg cannot be read."""
     try:
-        return names_in(read_keg(installed_libexec(environ)).payload)
+        parts = read_keg(installed_libexec(environ)).payload.components
     except LauncherError:
         return {"KEY": tuple(SCHEMA)}
-
-
-def names_in(payload: Payload) -> Names:
-    """Return the names to complete with the components of a payload."""
-    ports = tuple(f"{name}=" for part in payload.components for name, _ in part.ports)
-    return {"KEY": tuple(SCHEMA), "NAME=NUMBER": ports, "SERVICE": tuple(part.name for part in payload.components)}
+    ports = tuple(f"{name}=" for part in parts for name, _ in part.ports)
+    return {"KEY": tuple(SCHEMA), "NAME=NUMBER": ports, "SERVICE": tuple(part.name for part in parts)}
 
 
 def render(shell: str, names: Names) -> str:

@@ -103,7 +103,9 @@ def check_home(context: DoctorContext) -> Iterator[Finding]:
 
 
 def check_model(context: DoctorContext) -> Iterator[Finding]:
-    """Check the language model's settings; show of the API key only whether there is one."""
+    """Check the language model's settings, if a component is told of them; show of the API key only whether there is one."""
+    if context.keg and "{llm." not in repr(context.keg.payload.components):
+        return
     model = llm.find_llm(context.environ, context.config)
     yield Finding("provider", OK, f"{model.provider}, {model.model}, {llm.redacted_url(model.base_url)}")
     if model.needs_key:
