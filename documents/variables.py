@@ -18,7 +18,7 @@ PIPELINE = (
     ("TAP_DEPLOY_KEY", "A deploy key for the tap, instead of a token."),
     ("GITHUB_API_URL, GITHUB_SERVER_URL", "Where GitHub is. Default: github.com."),
     ("GITHUB_SHA", "The commit that is released. Default: that of the checkout."),
-    ("GITHUB_REF_TYPE, GITHUB_REF_NAME", "`tag`, and the tag that a workflow runs for: `v` and the manifest's version."),
+    ("GITHUB_REF_TYPE, GITHUB_REF_NAME", "`tag`, and the tag that a workflow runs for: `v` and the version."),
 )
 TESTS = (
     ("STIGMER_RELEASE, STIGMER_NEXT_RELEASE", "Folders of two delivered releases, for `pytest -m brew`."),
