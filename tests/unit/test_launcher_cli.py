@@ -5,7 +5,6 @@ import errno
 import io
 import os
 import pkgutil
-import re
 import shutil
 import subprocess
 import sys
