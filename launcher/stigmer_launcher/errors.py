@@ -37,7 +37,7 @@ class DegradedError(LauncherError):
 
 
 class HomeError(LauncherError):
-    """The home directory cannot be used: not writable, no space, or mounted noexec."""
+    """The home directory cannot be used: not writable, no space, mounted noexec, or in use from elsewhere."""
 
 
 class KegError(LauncherError):
@@ -50,12 +50,6 @@ class BusyError(LauncherError):
     """Another process did not finish in time."""
 
     remedy = "wait until that process has finished, or end it, and run the command again"
-
-
-class HiddenHolderError(LauncherError):
-    """A lock is held by a process without a pid here: in another container or pid namespace, or on another machine."""
-
-    remedy = "run the command where Stigmer was started (container or machine), or set another STIGMER_HOME"
 
 
 class LimitError(LauncherError):

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from stigmer_launcher.cli.main import main
-from stigmer_launcher.errors import HiddenHolderError, HomeError
+from stigmer_launcher.errors import HomeError
 from stigmer_launcher.system import locks, process
 from support.launcher_services import HOLD, LAUNCHER, failing, read_line
 
@@ -50,7 +50,7 @@ def child() -> Iterator[subprocess.Popen[bytes]]:
 @pytest.mark.parametrize("ask", [locks.holder, lambda path: locks.acquire(path, 600)], ids=["asking", "waiting"])
 def test_a_lock_whose_holder_has_no_pid_is_an_error(tmp_path: Path, ask: Callable[[str], object]) -> None:
     """Commands do not wait for the holder: it may live for days, and cannot be named."""
-    with unseen_holder(tmp_path / "lock"), pytest.raises(HiddenHolderError, match="lock is locked by a process that"):
+    with unseen_holder(tmp_path / "lock"), pytest.raises(HomeError, match="lock is locked by a process that"):
         ask(str(tmp_path / "lock"))
 
 
@@ -87,7 +87,8 @@ def test_a_holder_in_another_pid_namespace_is_hidden_from_inside(tmp_path: Path)
     with locks.try_acquire(str(tmp_path / "lock")) or pytest.fail("free"):
         command = [*IN_PID_NAMESPACE, sys.executable, "-c", program, str(tmp_path / "lock")]
         inside = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-    assert "HiddenHolderError" in inside.stderr
+    assert "HomeError: " in inside.stderr
+    assert "cannot be seen from here" in inside.stderr
 
 
 def test_a_holder_in_a_container_is_hidden_from_outside(tmp_path: Path) -> None:
@@ -97,7 +98,7 @@ def test_a_holder_in_a_container_is_hidden_from_outside(tmp_path: Path) -> None:
     command = [*IN_PID_NAMESPACE, sys.executable, "-c", HOLD, str(LAUNCHER), str(tmp_path / "lock")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as inside:
         assert read_line(inside) == "held\n"
-        with pytest.raises(HiddenHolderError):
+        with pytest.raises(HomeError, match="cannot be seen from here"):
             locks.holder(str(tmp_path / "lock"))
         inside.communicate()
 

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 
-from stigmer_launcher.errors import BusyError, HiddenHolderError, HomeError
+from stigmer_launcher.errors import BusyError, HomeError
 from stigmer_launcher.system.places import explain, unwritable
 
 if sys.platform == "darwin":
@@ -91,7 +91,7 @@ def acquire(path: str, seconds: float, report: Callable[[str], None] = lambda _:
 def holder(path: str) -> int:
     """Return the pid of the process that holds the lock, 0 when it is free. Changes and creates nothing.
 
-    HiddenHolderError when the holder has no pid here: the kernel returns -1 for an open file description lock and on some
+    HomeError when the holder has no pid here: the kernel returns -1 for an open file description lock and on some
     network file systems, and 0 for a process of another pid namespace. Neither must reach kill(2), where 0 means a process
     group and -1 all processes. One in a container has a pid here, but records the pids of its own namespace.
     """
@@ -112,7 +112,8 @@ def holder(path: str) -> int:
     with suppress(OSError):
         is_elsewhere = not os.path.samefile(f"/proc/{found[_PID]}/ns/pid", "/proc/self/ns/pid")
     if is_elsewhere:
-        raise HiddenHolderError(f"{path} is locked by a process that cannot be seen from here")
+        remedy = "run the command where Stigmer was started (container or machine), or set another STIGMER_HOME"
+        raise HomeError(f"{path} is locked by a process that cannot be seen from here", remedy)
     return int(found[_PID])
 
 
