@@ -2,8 +2,7 @@
 
 import os
 import signal
-from contextlib import suppress
-from typing import Self
+from contextlib import AbstractContextManager, suppress
 
 from stigmer_launcher.system.process import PIPE_SIZE
 
@@ -11,8 +10,8 @@ STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 HANDLED = (*STOP_SIGNALS, signal.SIGCHLD)
 
 
-class SignalPipe:
-    """Collects signals inside a `with` block; `fileno` is readable when some are pending.
+class SignalPipe(AbstractContextManager["SignalPipe"]):
+    """Collects signals until the end of a `with` block; `fileno` is readable when some are pending.
 
     It unblocks them, since the process that started us may have blocked them. An ignored hang-up stays so: see nohup(1).
     """
@@ -21,15 +20,12 @@ class SignalPipe:
         self._reader, self._writer = os.pipe()
         os.set_blocking(self._reader, False)
         os.set_blocking(self._writer, False)
-
-    def __enter__(self) -> Self:
         self._previous = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
         # A handler must exist for the wakeup descriptor to be written to.
         handled = [each for each in HANDLED if (each, signal.getsignal(each)) != (signal.SIGHUP, signal.SIG_IGN)]
         self._handlers = {signum: signal.signal(signum, lambda *_: None) for signum in handled}
         self._handlers[signal.SIGTTOU] = signal.signal(signal.SIGTTOU, signal.SIG_IGN)  # else `stty tostop` suspends us
         self._mask = signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
-        return self
 
     def __exit__(self, *_: object) -> None:
         signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
