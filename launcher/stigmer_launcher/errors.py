@@ -1,5 +1,7 @@
 """The launcher's errors. `main` prints `Error: …` and `Hint: …` on stderr and exits with the code (see `grammar`)."""
 
+from collections.abc import Collection
+
 INTERRUPTED = 130  # exit code after Ctrl-C, as a shell reports it: 128 and the number of SIGINT
 EXTERNAL_REMEDY = "start that Temporal, or correct TEMPORAL_NAMESPACE or its address, which `stigmer config list` shows"
 
@@ -80,3 +82,12 @@ class SmokeError(LauncherError):
     """The smoke test failed."""
 
     remedy = "run `stigmer server status` and `stigmer server logs`"
+
+
+def suggestion(typed: str, known: Collection[str]) -> str:
+    """Return "; did you mean …?" with a known name that has the typed one in it or is similar; empty when there is none."""
+    import difflib
+
+    has_it = [name for name in known if f" {typed}" in f" {name}" or f".{typed}" in f".{name}"]
+    near = has_it or difflib.get_close_matches(typed, known, 1)
+    return f"; did you mean `{near[0]}`?" if near else ""

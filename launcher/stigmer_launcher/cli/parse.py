@@ -5,7 +5,7 @@ from itertools import takewhile
 from typing import NamedTuple
 
 from stigmer_launcher.cli.grammar import HELP, Command, Option, find, subtree
-from stigmer_launcher.errors import UsageError
+from stigmer_launcher.errors import UsageError, suggestion
 
 
 class Invocation(NamedTuple):
@@ -84,7 +84,7 @@ def _unknown_option(command: Command, flag: str, following: Sequence[str]) -> Us
         if other.option(flag):
             return _usage_error(f"{flag} comes after the command: `{other.full_name} {flag}`", other)
     known = [f"--{option.name}" for option in (*command.options, HELP)]
-    return _usage_error(f"`{command.full_name}` has no option {flag}{_suggestion(flag, known)}", command)
+    return _usage_error(f"`{command.full_name}` has no option {flag}{suggestion(flag, known)}", command)
 
 
 def _check_arguments(command: Command, given: tuple[str, ...]) -> tuple[str, ...]:
@@ -107,15 +107,8 @@ def _refuse_excess(command: Command, given: Sequence[str]) -> None:
     known = [each.name for each in subtree(command.words)]
     if len(known) > 1:
         typed = " ".join(words[:2])
-        raise _usage_error(f"there is no command `stigmer {typed}`{_suggestion(typed, known)}", command)
+        raise _usage_error(f"there is no command `stigmer {typed}`{suggestion(typed, known)}", command)
     raise _usage_error(f"`{command.full_name}` does not take {given[len(command.arguments)]!r}", command)
-
-
-def _suggestion(typed: str, known: Sequence[str]) -> str:
-    import difflib
-
-    near = [name for name in known if f" {typed}" in f" {name}"] or difflib.get_close_matches(typed, known, 1, 0.6)
-    return f"; did you mean `{near[0]}`?" if near else ""
 
 
 def _usage_error(message: str, command: Command) -> UsageError:

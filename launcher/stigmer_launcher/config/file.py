@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from stigmer_launcher.config import schema, yaml_subset
-from stigmer_launcher.config.schema import FORMER_KEYS, SCHEMA, TEMPLATE, suggestion
-from stigmer_launcher.errors import ConfigError, UsageError
+from stigmer_launcher.config.schema import FORMER_KEYS, SCHEMA, TEMPLATE
+from stigmer_launcher.errors import ConfigError, UsageError, suggestion
 from stigmer_launcher.system import locks
 from stigmer_launcher.system.places import Places, explain, prepare_home, unwritable
 
@@ -56,7 +56,7 @@ def read_config(path: str) -> Config:
 def require_known(key: str) -> str:
     """Return the key; UsageError when it does not exist."""
     if key not in SCHEMA:
-        raise UsageError(f"there is no key {key}{suggestion(key)}", "run `stigmer config list` for all keys")
+        raise UsageError(f"there is no key {key}{suggestion(key, SCHEMA)}", "run `stigmer config list` for all keys")
     return key
 
 
@@ -131,7 +131,7 @@ def _value(line: yaml_subset.Line, maps: set[str]) -> str:
         return ""  # the key above, which should have a value, is reported instead
     if key not in SCHEMA:
         if not any(known.startswith(f"{key}.") for known in SCHEMA):
-            raise ConfigError(f"there is no key {key}{suggestion(key)}")
+            raise ConfigError(f"there is no key {key}{suggestion(key, SCHEMA)}")
         if scalar not in (*yaml_subset.EMPTY, yaml_subset.EMPTY_MAP):
             raise ConfigError(f"{key} holds other keys, not a value")
         return ""

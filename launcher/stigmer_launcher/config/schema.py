@@ -107,12 +107,3 @@ backend:
     temporal:
       managed: true # false, with an address, to use a Temporal of your own
 """
-
-
-def suggestion(key: str) -> str:
-    """Return "; did you mean …?" for a key that does not exist, empty when no key is similar."""
-    import difflib
-
-    of_this_name = [known for known in SCHEMA if known.rpartition(".")[2] == key.rpartition(".")[2]]
-    near = difflib.get_close_matches(key, SCHEMA, n=1, cutoff=0.7) or of_this_name
-    return f"; did you mean `{near[0]}`?" if near else ""
