@@ -152,6 +152,17 @@ def test_a_log_goes_on_at_its_path_whatever_others_do(tmp_path: Path, change: Ca
     assert path.parent.stat().st_mode & 0o777 == 0o700
 
 
+def test_a_pipe_that_nobody_reads_loses_lines_and_not_the_supervisor(tmp_path: Path) -> None:
+    """A program that collects logs may have put a FIFO there. Opening it waited for a reader, and nothing could end that."""
+    os.mkfifo(tmp_path / "a.log")
+    written = log(tmp_path)
+    written.write(b"one\n")
+    reader = os.open(tmp_path / "a.log", os.O_RDONLY | os.O_NONBLOCK)
+    written.write(b"two\n")
+    assert os.read(reader, 100) == f"{STAMP}two\n".encode()
+    os.close(reader)
+
+
 def test_a_removed_home_is_not_created_again(tmp_path: Path) -> None:
     (tmp_path / "home").mkdir()
     written = log(tmp_path / "home" / "logs")

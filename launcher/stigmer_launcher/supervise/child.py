@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 from stigmer_launcher.errors import LimitError
+from stigmer_launcher.supervise.logfile import APPEND
 from stigmer_launcher.supervise.signals import HANDLED
 
-APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT
 _MAX_DESCRIPTORS = 1024  # more than programs that start us leave open
 # Signals that we handle or ignore, and those that Python ignores to raise an error instead.
 _DEFAULTS = (*HANDLED, signal.SIGTTOU, signal.SIGPIPE, signal.SIGXFSZ)

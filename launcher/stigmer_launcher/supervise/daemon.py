@@ -91,7 +91,7 @@ def check_system(launch: Launch) -> None:
     for error in places.unwritable_files(launch.places.home, launch.places.run, launch.places.logs):
         raise error
     try:
-        os.close(os.open(logfile.log_path(launch.places.logs, _LOG_NAME), child.APPEND, 0o600))
+        os.close(os.open(logfile.log_path(launch.places.logs, _LOG_NAME), logfile.APPEND, 0o600))
     except OSError as error:
         raise places.explain(error, launch.places.logs) from error
     process.raise_open_files()

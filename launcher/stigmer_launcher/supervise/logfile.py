@@ -7,6 +7,7 @@ from contextlib import suppress
 
 COUNT = 5  # files kept of one service, the current one among them
 LAST_LINES = 20
+APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NONBLOCK  # fails for a FIFO without a reader instead of waiting
 REDACTED = "[redacted]"  # in place of a secret
 STAMP_SIZE = len(b"2026-11-22T18:01:02.345Z ")
 _LONGEST_LINE = 64 * 1024
@@ -71,7 +72,7 @@ class LogFile:
                 self._descriptor = -1
             with suppress(OSError):  # only this directory: a home that was removed must stay removed
                 os.mkdir(os.path.dirname(self.path), 0o700)
-            self._descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            self._descriptor = os.open(self.path, APPEND, 0o600)
         while data:
             data = data[os.write(self._descriptor, data) :]
 
