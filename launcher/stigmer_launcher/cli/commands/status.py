@@ -99,12 +99,7 @@ def addresses(snapshot: state.Snapshot) -> Iterator[tuple[str, str]]:
 
 
 def _row(service: state.ServiceSnapshot, now: float) -> tuple[str, ...]:
-    return (
-        service.name,
-        service.state if service.managed else f"{service.state} (external)",
-        str(service.pid or "-"),
-        duration(now - service.since) if service.pid else "-",
-        str(service.restarts),
-        str(service.port or "-"),
-        service.version,
-    )
+    phase = service.state if service.managed else f"{service.state} (external)"
+    pid, port = str(service.pid or "-"), str(service.port or "-")
+    uptime = duration(now - service.since) if service.pid else "-"
+    return service.name, phase, pid, uptime, str(service.restarts), port, service.version
