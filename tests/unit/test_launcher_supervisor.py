@@ -70,6 +70,22 @@ def test_a_signal_does_not_cut_off_a_long_event(monkeypatch: pytest.MonkeyPatch,
     assert received == events
 
 
+def test_stop_signals_that_come_together_are_all_forwarded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The highest alone was, so that a second Ctrl-C, which kills at once, could be lost."""
+    forwarded: list[tuple[int, int]] = []
+
+    def fork(_: Callable[[], None]) -> int:
+        for signum in (signal.SIGINT, signal.SIGTERM):
+            signal.raise_signal(signum)
+        return 4711
+
+    monkeypatch.setattr(child, "fork", fork)
+    monkeypatch.setattr(os, "kill", lambda *sent: forwarded.append(sent))
+    events = list(daemon.supervise_detached(launch_of("/home")))
+    assert forwarded == [(4711, signal.SIGINT), (4711, signal.SIGTERM)]
+    assert events == [{"event": "interrupted"}] * 2
+
+
 def test_a_missing_null_device_is_reported_before_the_fork(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The supervisor could not report it: it has left the terminal, and has no log yet."""
     monkeypatch.setattr(os, "devnull", str(tmp_path / "null"))
