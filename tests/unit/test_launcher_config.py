@@ -230,6 +230,27 @@ def test_a_refused_setting_is_a_usage_error_and_changes_nothing(
     assert Path(places.config).read_text() == UPSTREAM
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "hint"),
+    [
+        (
+            "backend.local.temporal.address",
+            "there:7233",
+            "run `stigmer config set backend.local.temporal.managed false`",
+        ),
+        ("backend.local.data_dir", "/elsewhere", "set STIGMER_HOME to move everything"),
+    ],
+)
+def test_a_setting_that_has_no_effect_is_written_and_what_has_one_is_named(
+    places: Places, key: str, value: str, hint: str
+) -> None:
+    """The file that the first `config set` makes says that Temporal is managed, so an address alone was ignored."""
+    code, _, err = config(places, "set", key, value)
+    assert code == 0
+    assert f"{key} has no effect: {hint}\n" in err
+    assert config(places, "set", "backend.local.temporal.managed", "false")[2].count("temporal.address") == 0
+
+
 def test_who_gives_a_secret_on_the_command_line_is_told_of_the_editor(places: Places) -> None:
     """A service of launchd sees no variables of its user."""
     with pytest.raises(UsageError) as caught:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from stigmer_launcher.config import schema, yaml_subset
-from stigmer_launcher.config.schema import FORMER_KEYS, SCHEMA, TEMPLATE
+from stigmer_launcher.config.schema import ADDRESS, FORMER_KEYS, MANAGED, SCHEMA, TEMPLATE
 from stigmer_launcher.errors import ConfigError, UsageError, suggestion
 from stigmer_launcher.system import locks
 from stigmer_launcher.system.places import Places, explain, prepare_home, unwritable
@@ -60,8 +60,8 @@ def require_known(key: str) -> str:
     return key
 
 
-def set_value(places: Places, key: str, value: str) -> None:
-    """Write one value, leaving the rest of the file as it is. UsageError for an unknown key or a bad value.
+def set_value(places: Places, key: str, value: str) -> tuple[str, ...]:
+    """Write one value, leaving the rest of the file as it is; return `unused`. UsageError for an unknown key or a bad value.
 
     Secrets are refused: every process of the machine can read the command line, and the shell's history keeps it.
     """
@@ -77,8 +77,9 @@ def set_value(places: Places, key: str, value: str) -> None:
         text = _read(places.config) or TEMPLATE
         _parse(places.config, text)
         edited = yaml_subset.assign(text, key, scalar)
-        _parse(places.config, edited)  # never write a file that cannot be read
+        config = _parse(places.config, edited)  # never write a file that cannot be read
         _write(places.config, edited)
+    return unused(config)
 
 
 def unset_value(places: Places, key: str) -> bool:
@@ -103,8 +104,10 @@ def create_config(places: Places) -> bool:
 
 def unused(config: Config) -> tuple[str, ...]:
     """Return a message for every value in the file that has no effect: where it is, and what to do instead."""
-    keys = (key for key in config.settings if SCHEMA[key].unused)
-    return tuple(f"{config.where(key)}: {key} has no effect: {SCHEMA[key].unused}" for key in keys)
+    managed = config.find(MANAGED)
+    other = f"run `stigmer config set {MANAGED} false`" if managed and managed.value == "true" else ""
+    reasons = {key: other if key == ADDRESS else SCHEMA[key].unused for key in config.settings}
+    return tuple(f"{config.where(key)}: {key} has no effect: {why}" for key, why in reasons.items() if why)
 
 
 def _parse(path: str, text: str) -> Config:

@@ -62,6 +62,7 @@ read_port = _reader("1-65535", is_port, lambda value: str(int(value)))
 read_address = _reader("host:port, without a scheme, an IPv6 address in brackets", _is_address)
 read_provider = _one_of("ollama", "anthropic", "openai")
 _LOCAL, _CLOUD = "backend.local", "backend.cloud"
+MANAGED, ADDRESS = f"{_LOCAL}.temporal.managed", f"{_LOCAL}.temporal.address"
 _SHIPPED = "the version is the one Stigmer ships; use `backend.local.temporal.address` for a Temporal of your own"
 _NOT_READ = "accepted; the server does not read it"
 
@@ -73,8 +74,8 @@ SCHEMA: dict[str, Field] = {
     f"{_LOCAL}.llm.model": Field(read_text, "", "the model's name; empty: the provider's usual one"),
     f"{_LOCAL}.llm.base_url": Field(read_text, "", "the provider's address; empty: the usual one"),
     f"{_LOCAL}.llm.api_key": Field(read_text, "", "the provider's key; better set in the environment", secret=True),
-    f"{_LOCAL}.temporal.managed": Field(read_flag, "true", "whether the server starts a Temporal of its own"),
-    f"{_LOCAL}.temporal.address": Field(read_address, "", "the Temporal to use where `managed` is false"),
+    MANAGED: Field(read_flag, "true", "whether the server starts a Temporal of its own"),
+    ADDRESS: Field(read_address, "", "the Temporal to use where `managed` is false"),
     f"{_LOCAL}.temporal.version": Field(read_text, "", unused=_SHIPPED),
     f"{_LOCAL}.temporal.port": Field(read_port, "7233", "the same as `ports.temporal`, which overrides it"),
     f"{_LOCAL}.execution.mode": Field(_one_of("local", "sandbox", "auto"), "local", "where agents run commands"),

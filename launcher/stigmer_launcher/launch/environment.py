@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from stigmer_launcher.config.file import Config
 from stigmer_launcher.config.llm import Llm
-from stigmer_launcher.config.schema import read_address, read_text
+from stigmer_launcher.config.schema import ADDRESS, MANAGED, read_address, read_text
 from stigmer_launcher.errors import ConfigError, KegError, UsageError
 from stigmer_launcher.install.payload import Component, Payload
 from stigmer_launcher.system.machine import binary_target, this_target
@@ -21,7 +21,6 @@ from stigmer_launcher.system.machine import binary_target, this_target
 _NEVER_INHERITED = ("LD_", "DYLD_", "PYTHON", "_PYI", "_MEI", "PYINSTALLER")
 # The home as a path from the directory services run in: an absolute one could break what they parse, such as a URI.
 HOME_RELATIVE = "."
-_MANAGED, _ADDRESS = "backend.local.temporal.managed", "backend.local.temporal.address"
 _NAMESPACE = "TEMPORAL_NAMESPACE"
 _VARIABLE = re.compile(r"\{(?:([^{}]*)\})?")
 EXECUTION_NAMES = ("mode", "sandbox_image", "auto_pull", "cleanup", "ttl")
@@ -64,10 +63,10 @@ def external_address(components: Iterable[Component], config: Config, environ: M
         return ""
     if named := environ.get(variable, ""):
         return read_address(named, variable)
-    address, setting = config.text(_ADDRESS), config.find(_MANAGED)
+    address, setting = config.text(ADDRESS), config.find(MANAGED)
     managed = setting.value == "true" if setting else not address
     if not managed and not address:
-        where, remedy = config.where(_MANAGED), f"run `stigmer config set {_ADDRESS} HOST:PORT`"
+        where, remedy = config.where(MANAGED), f"run `stigmer config set {ADDRESS} HOST:PORT`"
         raise ConfigError(f"{where}: managed is false, and there is no address", remedy)
     return "" if managed else address
 

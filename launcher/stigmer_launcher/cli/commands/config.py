@@ -8,13 +8,12 @@ from collections.abc import Mapping
 from stigmer_launcher.cli.parse import Invocation
 from stigmer_launcher.cli.terminal import Context, columns
 from stigmer_launcher.config import file, llm
-from stigmer_launcher.config.schema import SCHEMA
+from stigmer_launcher.config.schema import ADDRESS, MANAGED, SCHEMA
 from stigmer_launcher.errors import LauncherError
 from stigmer_launcher.supervise import state
 from stigmer_launcher.system import process, service_manager
 from stigmer_launcher.system.places import find_places
 
-_MANAGED, _ADDRESS = "backend.local.temporal.managed", "backend.local.temporal.address"
 _VARIABLE = "TEMPORAL_SERVICE_ADDRESS"
 
 
@@ -27,9 +26,9 @@ def get(invocation: Invocation, context: Context) -> int:
 
 
 def change(invocation: Invocation, context: Context) -> int:
-    """Write one setting."""
-    key, value = invocation.arguments
-    file.set_value(find_places(context.environ), key, value)
+    """Write one setting, and say of those in the file that have no effect what to do instead."""
+    for hint in file.set_value(find_places(context.environ), *invocation.arguments):
+        context.err.line(hint)
     _mention_restart(context)
     return 0
 
@@ -85,9 +84,9 @@ def effective_values(config: file.Config, environ: Mapping[str, str]) -> dict[st
     chosen = llm.find_settings(environ, config)
     found |= {f"backend.local.llm.{name}": decided for name, decided in chosen.items() if decided[0]}
     if named := environ.get(_VARIABLE, ""):
-        found |= {_ADDRESS: (named, _VARIABLE), _MANAGED: ("false", _VARIABLE)}
-    elif config.find(_ADDRESS) and not config.find(_MANAGED):
-        found[_MANAGED] = ("false", "file")
+        found |= {ADDRESS: (named, _VARIABLE), MANAGED: ("false", _VARIABLE)}
+    elif config.find(ADDRESS) and not config.find(MANAGED):
+        found[MANAGED] = ("false", "file")
     return {key: (_shown(key, value), origin) for key, (value, origin) in found.items()}
 
 
