@@ -14,7 +14,7 @@ from stigmer_launcher.system.process import PIPE_SIZE
 
 
 class Control:
-    """The supervisor's end; `fileno` is readable when there are requests."""
+    """The supervisor's end; `reader`, a descriptor, is readable when there are requests."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -22,20 +22,16 @@ class Control:
             with suppress(FileNotFoundError):
                 os.unlink(path)
             os.mkfifo(path, 0o600)
-            self._reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+            self.reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
             # With our own writer, a read does not return end of file when a command closes its end.
             self._writer = os.open(path, os.O_WRONLY)
         except OSError:  # a file system without FIFOs: there will be no requests
-            self._reader, self._writer = os.pipe()
-
-    def fileno(self) -> int:
-        """Return the descriptor to wait on."""
-        return self._reader
+            self.reader, self._writer = os.pipe()
 
     def read_requests(self, services: Container[str]) -> Iterator[lifecycle.Requested]:
         """Read and yield the requests for these services; none is partial, since short writes to a FIFO are atomic."""
         with suppress(BlockingIOError):  # another program has read them
-            for line in os.read(self._reader, PIPE_SIZE).decode(errors="replace").splitlines():
+            for line in os.read(self.reader, PIPE_SIZE).decode(errors="replace").splitlines():
                 verb, _, name = line.partition(" ")
                 if name in services:
                     yield lifecycle.Requested(name, verb)
@@ -43,9 +39,9 @@ class Control:
     def close(self) -> None:
         """Close the FIFO, and remove it: opening a FIFO that has no reader blocks."""
         with suppress(OSError):
-            if os.path.samestat(os.fstat(self._reader), os.stat(self._path)):
+            if os.path.samestat(os.fstat(self.reader), os.stat(self._path)):
                 os.unlink(self._path)
-        os.close(self._reader)
+        os.close(self.reader)
         os.close(self._writer)
 
 

@@ -71,10 +71,10 @@ def supervise_detached(launch: Launch) -> Iterator[ProgressEvent]:
         os.close(writer)
         poller = select.poll()
         poller.register(reader, select.POLLIN)
-        poller.register(signals.fileno(), select.POLLIN)
+        poller.register(signals.reader, select.POLLIN)
         while True:
             ready = {descriptor for descriptor, _ in poller.poll()}
-            if signals.fileno() in ready:
+            if signals.reader in ready:
                 for signum in filter(STOP_SIGNALS.__contains__, signals.read()):
                     yield {"event": "interrupted"}
                     os.kill(pid, signum)

@@ -11,14 +11,14 @@ HANDLED = (*STOP_SIGNALS, signal.SIGCHLD)
 
 
 class SignalPipe(AbstractContextManager["SignalPipe"]):
-    """Collects signals until the end of a `with` block; `fileno` is readable when some are pending.
+    """Collects signals until the end of a `with` block; `reader`, a descriptor, is readable when some are pending.
 
     It unblocks them, since the process that started us may have blocked them. An ignored hang-up stays so: see nohup(1).
     """
 
     def __init__(self) -> None:
-        self._reader, self._writer = os.pipe()
-        os.set_blocking(self._reader, False)
+        self.reader, self._writer = os.pipe()
+        os.set_blocking(self.reader, False)
         os.set_blocking(self._writer, False)
         self._previous = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
         # A handler must exist for the wakeup descriptor to be written to.
@@ -32,15 +32,11 @@ class SignalPipe(AbstractContextManager["SignalPipe"]):
         for signum, handler in self._handlers.items():
             signal.signal(signum, handler)
         signal.set_wakeup_fd(self._previous)
-        os.close(self._reader)
+        os.close(self.reader)
         os.close(self._writer)
-
-    def fileno(self) -> int:
-        """Return the descriptor to wait on."""
-        return self._reader
 
     def read(self) -> bytes:
         """Return the signal numbers received since the last call, one per byte; empty when there were none."""
         with suppress(BlockingIOError):
-            return os.read(self._reader, PIPE_SIZE)
+            return os.read(self.reader, PIPE_SIZE)
         return b""

@@ -124,9 +124,9 @@ class Supervisor:
         ready = self._poll()
         for service in self._services.values():
             self._events += service.advance(ready)
-        if self._signals.fileno() in ready:
+        if self._signals.reader in ready:
             self._read_signals()
-        if self._control.fileno() in ready:
+        if self._control.reader in ready:
             self._events += self._control.read_requests(self._services)
         if time.monotonic() >= self._next_maintenance:
             self._maintain()
@@ -134,8 +134,8 @@ class Supervisor:
     def _poll(self) -> set[int]:
         """Wait until something is ready or due, and return the descriptors that are ready."""
         poller = select.poll()
-        for source in (self._signals, self._control):
-            poller.register(source, select.POLLIN)
+        for reader in (self._signals.reader, self._control.reader):
+            poller.register(reader, select.POLLIN)
         due = [self._next_maintenance, *(service.deadline for service in self._state.services.values())]
         for service in self._services.values():
             for descriptor, mask in service.descriptors():
