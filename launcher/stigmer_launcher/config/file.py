@@ -1,7 +1,4 @@
-"""Reads and edits config.yaml. An edit changes one value in place and keeps comments and other values.
-
-A missing file means the defaults; a file that cannot be parsed is an error that names the line.
-"""
+"""Reads and edits config.yaml. An edit changes one value in place and keeps comments and other values."""
 
 import os
 import shlex

@@ -1,7 +1,5 @@
 """Readiness checks: a service speaks HTTP/2, reports SERVING, or polls its task queues.
 
-A check is pure: the requests to send, and a function that evaluates the replies. `probe` sends them.
-
 Sources: grpc.health.v1 (request: service = 1; response: status = 1, SERVING = 1); temporal.api.workflowservice.v1
 (DescribeTaskQueueRequest: namespace = 1, task_queue = 2, task_queue_type = 3; response: pollers = 1), taskqueue.v1
 (TaskQueue: name = 1; PollerInfo: last_access_time = 1, identity = 2), enums.v1 (TaskQueueType: workflow 1, activity 2).
@@ -37,7 +35,7 @@ class ResolvedProof(NamedTuple):
 
 
 class Check(NamedTuple):
-    """Questions for a service; `judge` returns why the answers do not pass, empty when they do.
+    """Questions for a service, which `probe` sends; `judge` returns why the answers do not pass, empty when they do.
 
     Without `http2`, an accepted connection is enough, and nothing is sent over it.
     """
