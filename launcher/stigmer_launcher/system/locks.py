@@ -76,16 +76,23 @@ def try_acquire(path: str) -> Lock | None:
 
 
 def acquire(path: str, seconds: float, report: Callable[[str], None] = lambda _: None, doing: str = "") -> Lock:
-    """Acquire the lock, or raise BusyError after `seconds`; `report` the process that holds it and what it does (`doing`)."""
-    deadline, reported = time.monotonic() + seconds, 0
+    """Acquire the lock; before that, wait as `await_end` does for each process that holds it and is `doing` something."""
     while (lock := try_acquire(path)) is None:
-        if (pid := holder(path)) not in (0, reported):
+        await_end(lambda: holder(path), seconds, report, doing or f"holds {path}")
+    return lock
+
+
+def await_end(find: Callable[[], int], seconds: float, report: Callable[[str], None], doing: str) -> bool:
+    """Wait until `find` finds no pid of a process, and `report` each; False if there was none, BusyError after `seconds`."""
+    deadline, reported = time.monotonic() + seconds, 0
+    while pid := find():
+        if pid != reported:
             report(f"Waiting for process {pid}, which {doing}")
             reported = pid
         if time.monotonic() > deadline:
-            raise BusyError(f"process {pid} has held {path} for {seconds:g} s")
+            raise BusyError(f"process {pid}, which {doing}, has not finished within {seconds:g} s")
         time.sleep(_POLL_INTERVAL)
-    return lock
+    return reported != 0
 
 
 def holder(path: str) -> int:

@@ -8,10 +8,9 @@ from stigmer_launcher.cli.parse import Invocation
 from stigmer_launcher.cli.terminal import Context, Terminal
 from stigmer_launcher.errors import BusyError
 from stigmer_launcher.supervise import leftovers, phases, state
-from stigmer_launcher.system import process
+from stigmer_launcher.system import locks, process
 from stigmer_launcher.system.places import find_places
 
-_POLL_INTERVAL = 0.002  # seconds
 _REFRESH_INTERVAL = 0.1  # seconds, of the transient line
 _SLOW = 1.0  # seconds; a service that took longer to stop is named
 
@@ -31,7 +30,8 @@ def stop_server(instance: state.Instance, out: Terminal) -> bool:
     """Stop the server and wait until none of its processes runs; False when there was none."""
     began = time.monotonic()
     stopped = _stop_supervisor(instance, out)
-    cleaned = _await_watchdog(instance, out)
+    doing = "stops the services of a killed supervisor"
+    cleaned = locks.await_end(lambda: state.cleaning_pid(instance), state.WATCHDOG_SECONDS, out.line, doing)
     snapshot = state.read_snapshot(instance)
     for line in slow_stops(snapshot, began) if snapshot.supervisor_pid == stopped else ():
         out.line(line)
@@ -81,16 +81,3 @@ def slow_stops(snapshot: state.Snapshot, since: float) -> Iterator[str]:
             yield f"{name} did not stop within {round(times['killed'] - told, 1):g} s and was killed{ended}"
         elif (elapsed := times.get("ended", told) - told) >= _SLOW:
             yield f"{name} took {round(elapsed, 1):g} s to stop"
-
-
-def _await_watchdog(instance: state.Instance, out: Terminal) -> bool:
-    """Wait until the watchdog of a killed supervisor has stopped the services; False when there is none."""
-    deadline, reported = time.monotonic() + state.WATCHDOG_SECONDS, 0
-    while pid := state.cleaning_pid(instance):
-        if pid != reported:
-            out.line(f"Waiting for process {pid}, which stops the services of a killed supervisor")
-            reported = pid
-        if time.monotonic() > deadline:
-            raise BusyError(f"process {pid} has been stopping services for {state.WATCHDOG_SECONDS:g} s")
-        time.sleep(_POLL_INTERVAL)
-    return reported != 0
