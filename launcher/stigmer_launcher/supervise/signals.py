@@ -2,7 +2,7 @@
 
 import os
 import signal
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 
 from stigmer_launcher.system.process import PIPE_SIZE
 
@@ -18,7 +18,6 @@ class SignalPipe(AbstractContextManager["SignalPipe"]):
 
     def __init__(self) -> None:
         self.reader, self._writer = os.pipe()
-        os.set_blocking(self.reader, False)
         os.set_blocking(self._writer, False)
         self._previous = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
         # A handler must exist for the wakeup descriptor to be written to.
@@ -36,7 +35,5 @@ class SignalPipe(AbstractContextManager["SignalPipe"]):
         os.close(self._writer)
 
     def read(self) -> bytes:
-        """Return the signal numbers received since the last call, one per byte; empty when there were none."""
-        with suppress(BlockingIOError):
-            return os.read(self.reader, PIPE_SIZE)
-        return b""
+        """Return the signal numbers received since the last call, one per byte; wait for one when there are none."""
+        return os.read(self.reader, PIPE_SIZE)
