@@ -27,14 +27,8 @@ class ServiceProcess:
         self.output = -1  # our end of the pipe that it prints to
         self.probe: Probe | None = None
         self.times: dict[str, float] = {}  # of the first event of each kind, in seconds since `began`
-        self.snapshot = state.ServiceSnapshot(
-            plan.name,
-            managed=plan.managed,
-            stop_order=plan.stop_order,
-            grace=plan.grace,
-            port=service.port,
-            version=service.version,
-        )
+        snapshot = state.ServiceSnapshot(plan.name, managed=plan.managed, port=service.port, version=service.version)
+        self.snapshot = snapshot._replace(stop_order=plan.stop_order, grace=plan.grace)
 
     def start(self) -> None:
         """Spawn the service, unless it is external, and set up its probes; OSError when it cannot be run."""

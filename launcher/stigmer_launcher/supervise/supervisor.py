@@ -36,19 +36,9 @@ class Supervisor:
         self._events: list[lifecycle.Event] = []
         self._interrupted = False
         self._next_maintenance = began + _INTERVAL
-        self._written = state.Snapshot(
-            os.getpid(),
-            started=time.time(),
-            began=began,
-            version=launch.version,
-            installed=launch.version_id,
-            token=launch.token,
-            temporal=launch.temporal,
-            logs=launch.places.logs,
-            job=launch.job,
-            ports=launch.ports,
-            asked_ports=launch.asked_ports,
-        )
+        written = state.Snapshot(os.getpid(), time.time(), began, version=launch.version, installed=launch.version_id)
+        written = written._replace(token=launch.token, temporal=launch.temporal, logs=launch.places.logs)
+        self._written = written._replace(job=launch.job, ports=launch.ports, asked_ports=launch.asked_ports)
 
     def run(self) -> bool:
         """Start all services, keep them running until a stop is requested, and stop them; False when the start failed."""
@@ -211,21 +201,13 @@ def compose_snapshot(
     previous: state.Snapshot, stack: lifecycle.State, services: Mapping[str, ServiceProcess]
 ) -> state.Snapshot:
     """Return the snapshot, updated with the state of the stack."""
-    snapshots = (
-        services[name].snapshot._replace(
-            state=service.phase,
-            since=service.since,
-            restarts=service.restarts,
-            last_error=service.error,
-            not_ready_reason=service.not_ready_reason,
-        )
-        for name, service in stack.services.items()
-    )
-    return previous._replace(
-        state=phases.DEGRADED if stack.is_degraded else stack.stage,
-        timeline={name: dict(service.times) for name, service in services.items() if service.times},
-        services=tuple(snapshots),
-    )
+    snapshots: list[state.ServiceSnapshot] = []
+    for name, service in stack.services.items():
+        snapshot = services[name].snapshot._replace(state=service.phase, since=service.since, restarts=service.restarts)
+        snapshots.append(snapshot._replace(last_error=service.error, not_ready_reason=service.not_ready_reason))
+    stage = phases.DEGRADED if stack.is_degraded else stack.stage
+    timeline = {name: dict(service.times) for name, service in services.items() if service.times}
+    return previous._replace(state=stage, timeline=timeline, services=tuple(snapshots))
 
 
 def describe_change(service: lifecycle.Service, running: ServiceProcess) -> dict[str, Any]:
