@@ -9,6 +9,7 @@ from typing import cast
 
 import pytest
 
+from stigmer_packaging.cli.main import BuildOptions, deliver_results
 from stigmer_packaging.freeze.python.provide import digest_of
 from stigmer_packaging.freeze.python.recipe import read_recipe
 from stigmer_packaging.lib import command
@@ -19,6 +20,7 @@ from stigmer_packaging.lib.target import Target
 from stigmer_packaging.manifest.model import Proof, Readiness
 from stigmer_packaging.manifest.reader import load_manifest
 from stigmer_packaging.pipeline.context import SHIPPED, BuildContext
+from stigmer_packaging.records.release import read_release
 from stigmer_packaging.records.workspace import Workspace
 from support.manifest_texts import PATH
 
@@ -126,6 +128,35 @@ def test_a_release_knows_the_commit_it_is_made_from_and_whether_it_is_all_of_it(
     assert context.commit == commit, "what is not shipped does not matter"
     (root / "launcher/new.py").touch()
     assert context.commit == "", "a file that is not committed may be built"
+
+
+@pytest.mark.parametrize(("before", "named"), [("as it was", True), ("another", False)])
+def test_a_release_names_no_commit_when_somebody_went_on_with_the_tree_meanwhile(
+    before: str,
+    named: bool,  # noqa: FBT001 - a parameter of the test
+    tmp_path: Path,
+) -> None:
+    root = tmp_path / "checkout"
+    (root / "launcher").mkdir(parents=True)
+    (root / "launcher/main.py").touch()
+    git = [
+        "git",
+        "-C",
+        str(root),
+        "-c",
+        "user.name=t",
+        "-c",
+        "user.email=t@example.invalid",
+        "-c",
+        "commit.gpgsign=false",
+    ]
+    for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "one"]):
+        command.run([*git, *words])
+    context = build_context(tmp_path, root=root)
+    known = context.commit if before == "as it was" else "a" * 40
+    wanted = BuildOptions((), tmp_path, "", PATH, "", "", dry_run=False, as_json=False, verbose=False)
+    deliver_results(wanted, (), context, known)
+    assert read_release(tmp_path / "delivered").commit == (context.commit if named else "")
 
 
 def test_a_source_file_that_becomes_a_program_or_a_link_changes_the_source_archive(tmp_path: Path) -> None:

@@ -139,6 +139,7 @@ def _carry_out(command: str, wanted: BuildOptions) -> None:
         )
         if not wanted.dry_run:  # first of all: what it installs may be among what the steps depend on
             _preflight(plan.stages_until(until), targets, host, context)
+        before = context.commit
         also = plan.UNNEEDED if command == "release" else ()
         steps = plan.plan_release(manifest, targets, context.inputs(targets, until), until=until, also=also)
         pipeline = Pipeline(workspace, partial(maker_of, context), progress, time.monotonic, at_once=AT_ONCE)
@@ -146,7 +147,7 @@ def _carry_out(command: str, wanted: BuildOptions) -> None:
             show = partial(_show_plan, wanted, pipeline.preview(steps))
         else:
             with pipeline.carried_out(steps) as results:
-                delivered = _deliver(wanted, results, context) if command == "release" else ()
+                delivered = deliver_results(wanted, results, context, before) if command == "release" else ()
             show = partial(_show_results, wanted, results, delivered)
     show()
 
@@ -208,9 +209,13 @@ def _until(command: str, targets: Sequence[Target], host: Target) -> str:
     return plan.RELEASE if verified else "formula"
 
 
-def _deliver(wanted: BuildOptions, results: Sequence[StepResult], context: BuildContext) -> tuple[Artefact, ...]:
+def deliver_results(
+    wanted: BuildOptions, results: Sequence[StepResult], context: BuildContext, before: str
+) -> tuple[Artefact, ...]:
+    """Put a release's results where people look for them; `before` is the commit that the tree had when it began."""
     records, folder = {result.step.name: result.record for result in results}, _dist(wanted)
-    release = deliver(records, context.manifest.product, context.workspace, folder, commit=context.commit)
+    commit = before if before == context.commit else ""  # somebody may have gone on with the tree meanwhile
+    release = deliver(records, context.manifest.product, context.workspace, folder, commit=commit)
     write_report(folder)
     return release.artefacts
 
