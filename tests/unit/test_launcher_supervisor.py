@@ -192,6 +192,6 @@ def test_a_killed_service_that_does_not_end_does_not_keep_the_supervisor_from_en
     pid = next(event["pid"] for event in events if event.get("pid"))
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
-    told = f"stuck was killed and has not ended: see `ps -o stat,wchan,args {pid}`"
+    told = f"stuck was killed and has not ended: see `ps -o stat,wchan {pid}`"
     assert {"event": "note", "text": told} in events
     assert read_snapshot(instance).state == phases.STOPPED

@@ -74,10 +74,12 @@ def _compose(
         command.env[RUN_TOKEN] = token
         services[part.name] = _service(part, command, payload, values, managed=not (external and part.external))
     managed = (part for part in payload.components if services[part.name].plan.managed)
-    used = {name: ports[name] for part in managed for name, _ in part.ports}
-    address, secrets = values["temporal.address"], tuple(filter(None, (llm.api_key,)))
-    launch = Launch(payload.version, keg.id, directory, places, token, used, address, secrets, services)
-    return launch._replace(asked_ports=asked_ports, restart=payload.restart)
+    return Launch(
+        version=payload.version, version_id=keg.id, directory=directory, places=places, token=token,
+        ports={name: ports[name] for part in managed for name, _ in part.ports}, asked_ports=asked_ports,
+        temporal=values["temporal.address"], secrets=tuple(filter(None, (llm.api_key,))),
+        services=services, restart=payload.restart,
+    )  # fmt: skip
 
 
 def _service(

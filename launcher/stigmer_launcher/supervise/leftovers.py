@@ -82,4 +82,4 @@ def _stop_together(services: list[ServiceSnapshot]) -> None:
 def _require_end(pid: int, deadline: float) -> None:
     """Raise BusyError if a killed process still runs after the deadline."""
     if time.monotonic() > deadline:
-        raise BusyError(f"process {pid} was killed and has not ended", f"see `ps -o stat,wchan,args {pid}`")
+        raise BusyError(f"process {pid} was killed and has not ended", f"see `ps -o stat,wchan {pid}`")

@@ -36,9 +36,11 @@ class Supervisor:
         self._events: list[lifecycle.Event] = []
         self._interrupted = False
         self._next_maintenance = began + _INTERVAL
-        written = state.Snapshot(os.getpid(), time.time(), began, version=launch.version, installed=launch.version_id)
-        written = written._replace(token=launch.token, temporal=launch.temporal, logs=launch.places.logs)
-        self._written = written._replace(job=launch.job, ports=launch.ports, asked_ports=launch.asked_ports)
+        self._written = state.Snapshot(
+            os.getpid(), started=time.time(), began=began, version=launch.version, installed=launch.version_id,
+            token=launch.token, temporal=launch.temporal, logs=launch.places.logs,
+            job=launch.job, ports=launch.ports, asked_ports=launch.asked_ports,
+        )  # fmt: skip
 
     def run(self) -> bool:
         """Start all services, keep them running until a stop is requested, and stop them; False when the start failed."""
@@ -77,9 +79,7 @@ class Supervisor:
             case lifecycle.TERMINATE:
                 service.signal(SIGTERM, "told")
             case lifecycle.KILL if "killed" in service.times:
-                self._note(
-                    f"{action.name} was killed and has not ended: see `ps -o stat,wchan,args {service.snapshot.pid}`"
-                )
+                self._note(f"{action.name} was killed and has not ended: see `ps -o stat,wchan {service.snapshot.pid}`")
                 self._events.append(service.abandon())
                 self._update_watchdog()
             case lifecycle.KILL:

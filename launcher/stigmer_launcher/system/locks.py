@@ -77,8 +77,12 @@ def try_acquire(path: str) -> Lock | None:
 
 def acquire(path: str, seconds: float, report: Callable[[str], None] = lambda _: None, doing: str = "") -> Lock:
     """Acquire the lock; before that, wait as `await_end` does for each process that holds it and is `doing` something."""
+    deadline = time.monotonic() + seconds
     while (lock := try_acquire(path)) is None:
-        await_end(lambda: holder(path), seconds, report, doing or f"holds {path}")
+        waited = await_end(lambda: holder(path), seconds, report, doing or f"holds {path}")
+        if not waited and time.monotonic() > deadline:
+            raise BusyError(f"{path} has been locked for {seconds:g} s")
+        time.sleep(_POLL_INTERVAL)
     return lock
 
 

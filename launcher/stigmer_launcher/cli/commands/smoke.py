@@ -8,17 +8,18 @@ from collections.abc import Mapping
 from signal import SIG_DFL, SIGCHLD, SIGKILL, signal
 from typing import Any
 
+from stigmer_launcher.cli.commands.services import require_running
 from stigmer_launcher.cli.logtext import readable
 from stigmer_launcher.cli.parse import Invocation
 from stigmer_launcher.cli.terminal import Context
 from stigmer_launcher.config import file, llm
-from stigmer_launcher.errors import DegradedError, SmokeError, StoppedError, UsageError
+from stigmer_launcher.errors import SmokeError, StoppedError, UsageError
 from stigmer_launcher.install import versions
 from stigmer_launcher.install.payload import Payload, Proof, Smoke, read_keg
 from stigmer_launcher.launch import environment
 from stigmer_launcher.launch.environment import ServiceCommand
 from stigmer_launcher.readiness import channel, grpc
-from stigmer_launcher.supervise import child, logfile, phases, state
+from stigmer_launcher.supervise import child, logfile, state
 from stigmer_launcher.system import process
 from stigmer_launcher.system.places import find_places, installed_libexec
 
@@ -55,9 +56,7 @@ def smoke(invocation: Invocation, context: Context) -> int:
 
 def _report_readiness(payload: Payload, snapshot: state.Snapshot) -> Outcome:
     """Return the proofs of readiness of every service; DegradedError when one does not run."""
-    if snapshot.state != phases.RUNNING:
-        missing = [each.name for each in snapshot.services if each.state != phases.RUNNING]
-        raise DegradedError(f"the server is {snapshot.state}" + (f", without {', '.join(missing)}" if missing else ""))
+    require_running(snapshot.services)
     proven = {part.name: [_describe_proof(proof) for proof in part.readiness.proofs] for part in payload.components}
     said = "; ".join(f"{name}: {', '.join(proofs)}" for name, proofs in proven.items())
     line = f"smoke: none for this stack; every service has proved that it is ready ({said})"
