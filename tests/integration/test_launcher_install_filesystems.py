@@ -82,21 +82,6 @@ def test_a_read_only_home_that_is_whole_can_be_used(keg: Path, disk: Path) -> No
     assert not came["made"]
 
 
-def has_overlay() -> bool:
-    known = Path("/proc/filesystems")
-    return known.exists() and "overlay" in known.read_text(encoding="ascii").split()
-
-
-@needs_mounts
-@pytest.mark.skipif(not has_overlay(), reason="this kernel has no overlayfs")
-def test_a_bin_of_an_earlier_stigmer_in_a_container_image_is_moved_aside(keg: Path, disk: Path) -> None:
-    """rename(2) of a directory of the image fails with EXDEV."""
-    overlay = 'lowerdir="$0/image",upperdir="$0/upper",workdir="$0/work"'
-    made = 'mkdir -p "$0/image/bin" "$0/upper" "$0/work" "$0/home" && touch "$0/image/bin/stigmer-server"'
-    came = start_on(keg, disk, "size=64m", then=f'{made} && mount -t overlay -o {overlay} overlay "$0/home"')
-    assert came["made"]
-
-
 def can_clone() -> bool:
     return (
         os.geteuid() == 0

@@ -248,6 +248,7 @@ def test_a_setting_that_has_no_effect_is_written_and_what_has_one_is_named(
     code, _, err = config(places, "set", key, value)
     assert code == 0
     assert f"{key} has no effect: {hint}\n" in err
+    assert "has no effect" not in config(places, "set", "backend.local.llm.model", "x")[2], "it is said once"
     assert config(places, "set", "backend.local.temporal.managed", "false")[2].count("temporal.address") == 0
 
 

@@ -62,6 +62,13 @@ def test_a_second_request_to_stop_skips_all_grace_periods() -> None:
     assert history.at(200.3) == (kill("agents"),)
 
 
+def test_a_second_request_to_stop_leaves_a_killed_service_the_time_to_end() -> None:
+    history = History().started()
+    history.at(200.0, StopRequested())
+    assert history.at(205.0) == (kill("flows"),)
+    assert history.at(205.1, StopRequested(now=True)) == ()
+
+
 def test_a_stop_during_the_start_starts_nothing_more() -> None:
     """What waits or pauses is given up, what runs is stopped."""
     history = History()

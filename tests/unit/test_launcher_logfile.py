@@ -117,7 +117,9 @@ def test_the_reason_of_a_panic_is_kept_though_its_stack_is_long(tmp_path: Path, 
         text = b"\n".join([*[b"before"] * 30, b"no panic: here", reason, b"", b"goroutine 1 [running]:", *stack, b""])
         for start in range(0, len(text), size):
             written.write(text[start : start + size])
-        assert written.last == [reason, b"", b"goroutine 1 [running]:", *stack[: LAST_LINES - 3]]
+        assert written.end() == [reason, b"", b"goroutine 1 [running]:", *stack[: LAST_LINES - 3]]
+        written.write(b"\n".join([*[b"after"] * LAST_LINES, b""]))
+        assert written.end() == [b"after"] * LAST_LINES, "the service goes on: it printed the panic of another program"
 
 
 def test_a_full_disk_loses_lines_and_not_the_service(tmp_path: Path) -> None:

@@ -178,10 +178,14 @@ def test_a_killed_service_that_does_not_end_does_not_keep_the_supervisor_from_en
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A thread that waits for a hung network drive keeps its process from ending, and waitpid(2) from returning."""
-    monkeypatch.setattr(lifecycle, "KILL_TIMEOUT", 0.1)
-    monkeypatch.setattr(process, "signal_group", lambda *_: None)
-    service = ServiceLaunch(ServicePlan("stuck", grace=0.1), "2.0.0", ("/bin/sleep", "60"), {}, 0, ())
-    launch = launch_of(str(tmp_path))._replace(services={"stuck": service})
+    for module in (lifecycle, process):
+        monkeypatch.setattr(module, "KILL_TIMEOUT", 0.1)
+    for name in ("signal_group", "send_signal"):
+        monkeypatch.setattr(process, name, lambda *_: None)
+    token = os.urandom(16).hex()
+    environment = {process.RUN_TOKEN: token}
+    service = ServiceLaunch(ServicePlan("stuck", grace=0.1), "2.0.0", ("/bin/sleep", "60"), environment, 0, ())
+    launch = launch_of(str(tmp_path))._replace(services={"stuck": service}, token=token)
     instance = Instance(launch.places.run)
     events: list[daemon.ProgressEvent] = []
     (tmp_path / "run").mkdir()

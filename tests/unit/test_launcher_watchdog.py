@@ -254,6 +254,19 @@ def test_a_process_that_the_kernel_does_not_end_is_reported_and_not_awaited_fore
                 leftovers.stop_services(services, token)
 
 
+def test_a_process_that_the_kernel_does_not_end_keeps_no_other_service_running(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Temporal, which stops last, could not be stopped by any command then."""
+    monkeypatch.setattr(process, "KILL_TIMEOUT", 0.1)
+    signal_group = process.signal_group
+    with service("sleep 60") as stuck, service("sleep 60") as healthy:
+        monkeypatch.setattr(process, "signal_group", lambda pid, number: pid == stuck.pid or signal_group(pid, number))
+        with pytest.raises(BusyError, match=f"^process {stuck.pid} was killed and has not ended$"):
+            leftovers.stop_services([member(stuck, order=2, grace=0.1), member(healthy, order=1)], "")
+        assert healthy.wait(10) == -signal.SIGTERM
+
+
 def test_a_command_in_an_environment_with_the_token_does_not_kill_itself() -> None:
     """A user may start the server again from a shell that an agent of the killed server had opened."""
     token = os.urandom(16).hex()

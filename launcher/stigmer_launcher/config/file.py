@@ -76,7 +76,7 @@ def set_value(places: Places, key: str, value: str) -> tuple[str, ...]:
         edited = yaml_subset.assign(text, key, scalar)
         config = _parse(places.config, edited)  # never write a file that cannot be read
         _write(places.config, edited)
-    return unused(config)
+    return unused(config, key) if value else ()
 
 
 def unset_value(places: Places, key: str) -> bool:
@@ -99,11 +99,11 @@ def create_config(places: Places) -> bool:
         return True
 
 
-def unused(config: Config) -> tuple[str, ...]:
-    """Return a message for every value in the file that has no effect: where it is, and what to do instead."""
+def unused(config: Config, *keys: str) -> tuple[str, ...]:
+    """Return a message for each value in the file, or each of these, that has no effect: where it is, and what to do."""
     managed = config.find(MANAGED)
     other = f"run `stigmer config set {MANAGED} false`" if managed and managed.value == "true" else ""
-    reasons = {key: other if key == ADDRESS else SCHEMA[key].unused for key in config.settings}
+    reasons = {key: other if key == ADDRESS else SCHEMA[key].unused for key in keys or config.settings}
     return tuple(f"{config.where(key)}: {key} has no effect: {why}" for key, why in reasons.items() if why)
 
 

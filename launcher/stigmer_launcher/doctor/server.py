@@ -76,7 +76,7 @@ def check_loopback(_: DoctorContext) -> Iterator[Finding]:
         with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname(), _TIMEOUT):
             yield Finding("loopback", OK, "127.0.0.1 can be connected to")
     except OSError as error:
-        remedy = "run `ip link set lo up` as root, or let the firewall accept connections from 127.0.0.1"
+        remedy = "turn it on (Linux: `sudo ip link set lo up`), or let the firewall accept connections from 127.0.0.1"
         yield Finding("loopback", PROBLEM, f"cannot connect to 127.0.0.1: {error.strerror or error}", remedy)
 
 

@@ -32,7 +32,7 @@ def require_symlinks(directory: str) -> None:
         os.symlink("target", link := f"{directory}/.link-{os.getpid()}")
         os.unlink(link)
     except OSError as error:
-        if error.errno in (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP):
+        if error.errno in (errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP):
             remedy = "set STIGMER_HOME to a directory on another file system, such as ext4 or APFS"
             raise HomeError(f"{directory} is on a file system without symbolic links", remedy) from error
 

@@ -29,10 +29,7 @@ def switch(places: Places, version_id: str) -> None:
     if (replaced := current(places)) == version_id:
         return
     if os.path.lexists(places.bin) and not replaced:
-        import shutil
-
-        # It copies where overlayfs cannot rename: a directory of a container's image.
-        shutil.move(places.bin, free_name(f"{places.bin}.before-{version_id}"))
+        os.rename(places.bin, free_name(f"{places.bin}.before-{version_id}"))
     os.symlink(os.path.join(os.path.basename(places.versions), version_id), f"{places.bin}.new")
     os.rename(f"{places.bin}.new", places.bin)
 

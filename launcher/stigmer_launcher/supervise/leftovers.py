@@ -24,23 +24,28 @@ def is_alive(service: ServiceSnapshot) -> bool:
 
 
 def stop_services(services: Iterable[ServiceSnapshot], token: str) -> int:
-    """Stop services that run, the highest stop order first, then kill escaped processes; return how many there were."""
+    """Stop services that run, the highest stop order first, then kill escaped processes; return how many there were.
+
+    BusyError in the end for one that SIGKILL does not end.
+    """
     alive = [service for service in services if is_alive(service)]
     for order in sorted({service.stop_order for service in alive}, reverse=True):
         # Checked again: a pid may have been reused while the services before were stopping.
         _stop_together([service for service in alive if service.stop_order == order and is_alive(service)])
-    return len(alive) + kill_escaped(token)
+    ended = len(alive) + kill_escaped(token)
+    for pid in (*(service.pid for service in alive if is_alive(service)), *(pid for pid, _ in find_escaped(token))):
+        raise BusyError(f"process {pid} was killed and has not ended", f"see `ps -o stat,wchan {pid}`")
+    return ended
 
 
 def kill_escaped(token: str) -> int:
-    """Kill every process whose environment contains the token, until none is left; return how many there were."""
+    """Kill every process whose environment contains the token, and wait a limited time; return how many there were."""
     killed, deadline = set[tuple[int, str]](), time.monotonic() + process.KILL_TIMEOUT
-    while found := set(find_escaped(token)):
+    while (found := set(find_escaped(token))) and time.monotonic() < deadline:
         killed |= found
         for pid, known in found:
             with suppress(PermissionError):
                 process.send_signal(pid, known, signal.SIGKILL)
-        _require_end(min(found)[0], deadline)
         time.sleep(_POLL_INTERVAL)
     return len(killed)
 
@@ -62,24 +67,17 @@ def _contains(pid: int, variable: bytes) -> bool:
 
 
 def _stop_together(services: list[ServiceSnapshot]) -> None:
-    """Terminate these process groups; kill each when its grace period is over or its leader has ended."""
+    """Terminate these process groups; kill each when its grace period is over or its leader has ended, and give up then."""
     began = time.monotonic()
     for service in services:
         process.signal_group(service.pid, signal.SIGTERM)
     while services:
         elapsed = time.monotonic() - began
         for service in tuple(services):
-            if not is_alive(service):
+            if not is_alive(service) or elapsed > service.grace + process.KILL_TIMEOUT:
                 services.remove(service)
                 if not process.identity(service.pid):  # the id of a group that still has processes is not reused
                     process.signal_group(service.pid, signal.SIGKILL)
             elif elapsed > service.grace:
                 process.signal_group(service.pid, signal.SIGKILL)
-                _require_end(service.pid, began + service.grace + process.KILL_TIMEOUT)
         time.sleep(_POLL_INTERVAL)
-
-
-def _require_end(pid: int, deadline: float) -> None:
-    """Raise BusyError if a killed process still runs after the deadline."""
-    if time.monotonic() > deadline:
-        raise BusyError(f"process {pid} was killed and has not ended", f"see `ps -o stat,wchan {pid}`")

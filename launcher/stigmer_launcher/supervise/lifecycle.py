@@ -237,7 +237,8 @@ class _Decision:
             if service.phase == phases.BACKOFF:
                 self.put(service._replace(phase=phases.WAITING, deadline=NEVER))
             elif service.phase == phases.TERMINATING:
-                self.put(service._replace(deadline=self.now + KILL_TIMEOUT), KILL)
+                plan = service.plan._replace(grace=0.0)  # none is left that another Ctrl-C could skip
+                self.put(service._replace(plan=plan, deadline=self.now + KILL_TIMEOUT), KILL)
             elif service.phase in (phases.RUNNING, phases.DEGRADED):
                 self.check_liveness(service)
             elif self.stage == phases.STARTING and service.phase != phases.PROVING:

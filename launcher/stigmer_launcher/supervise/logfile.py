@@ -12,6 +12,7 @@ REDACTED = "[redacted]"  # in place of a secret
 STAMP_SIZE = len(b"2026-11-22T18:01:02.345Z ")
 _LONGEST_LINE = 64 * 1024
 _PANICS = (b"panic: ", b"fatal error: ")  # the first words of a Go program that ends with its stack
+_STACK = b".go:"  # in every second line of the stack
 _SHORTEST_SECRET = 8  # bytes; redacting a shorter text could hide much of the log
 
 
@@ -22,7 +23,8 @@ class LogFile:
 
     def __init__(self, path: str, secrets: Sequence[str] = (), *, clock: Callable[[], float] = time.time) -> None:
         self.path = path
-        self.last: list[bytes] = []  # the last lines, or those of a panic, without their stamps
+        self.last: list[bytes] = []  # the last lines, without their stamps
+        self.panic: list[bytes] = []  # the first lines of the last panic, without their stamps
         self._secrets = [os.fsencode(secret) for secret in secrets if len(secret) >= _SHORTEST_SECRET]
         self._clock = clock
         self._partial = b""
@@ -53,13 +55,15 @@ class LogFile:
             self._append(stamp + lines.replace(b"\n", b"\n" + stamp) + b"\n")
 
     def _keep(self, lines: bytes) -> None:
-        """Keep the last lines; those that begin with a panic, since its stack is longer than what is kept."""
+        self.last = [*self.last, *lines.rsplit(b"\n", LAST_LINES)[-LAST_LINES:]][-LAST_LINES:]
         start = max((b"\n" + lines).rfind(b"\n" + panic) for panic in _PANICS)
-        kept = [] if start >= 0 else self.last
-        if start >= 0 or (kept and kept[0].startswith(_PANICS)):
-            self.last = [*kept, *lines[max(start, 0) :].split(b"\n", LAST_LINES)][:LAST_LINES]
-        else:
-            self.last = [*kept, *lines.rsplit(b"\n", LAST_LINES)[-LAST_LINES:]][-LAST_LINES:]
+        if start >= 0 or self.panic:
+            kept = [] if start >= 0 else self.panic
+            self.panic = [*kept, *lines[max(start, 0) :].split(b"\n", LAST_LINES)][:LAST_LINES]
+
+    def end(self) -> list[bytes]:
+        """Return the last lines; the first ones of a panic if they are its stack, which is longer than what is kept."""
+        return self.panic if any(_STACK in line for line in self.last) and self.panic else self.last
 
     def _append(self, data: bytes) -> None:
         with suppress(FileNotFoundError):

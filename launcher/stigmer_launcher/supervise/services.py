@@ -36,7 +36,7 @@ class ServiceProcess:
         if service.plan.managed:
             pid, self.output = child.spawn(service.command, service.environment)
             self.snapshot = self.snapshot._replace(pid=pid, identity=process.identity(pid))
-            self.log.last = []
+            self.log.last, self.log.panic = [], []
         self.times = {}
         self._record("spawned")
         liveness = partial(Probe, service.checks(pid, spawned, was_ready=True), timeout=service.plan.liveness.timeout)

@@ -15,7 +15,7 @@ from stigmer_launcher.system import locks
 
 _FORMAT = 1
 _REPLACE_TIME, _POLL_INTERVAL = 0.2, 0.005  # seconds
-STOP_MARGIN = 15.0  # seconds to wait for a stop beyond the grace periods
+STOP_MARGIN = 25.0  # seconds to wait for a stop beyond the grace periods: two timeouts of SIGKILL and a reserve
 WATCHDOG_SECONDS = 60.0  # timeout for a watchdog, which waits for the grace periods of one stop order after the other
 
 
@@ -147,7 +147,7 @@ def _is_copy(document: Mapping[str, Any], instance: Instance) -> bool:
 
 def _place(instance: Instance) -> dict[str, Any]:
     status = os.stat(instance.run)
-    return {"run": [status.st_ino, status.st_dev], "path": os.path.realpath(instance.run)}
+    return {"run": [status.st_ino, status.st_dev], "path": [status.st_dev, os.path.realpath(instance.run)]}
 
 
 # A sample of each value in the file. A number in it is the maximum, with a minimum of 1; 0 means that there is no limit.

@@ -213,7 +213,7 @@ def compose_snapshot(
 def describe_change(service: lifecycle.Service, running: ServiceProcess) -> dict[str, Any]:
     """Return the event for a service's change, with its last log lines if it went down."""
     hangs = service.phase == phases.DEGRADED
-    lines = [line.decode(errors="replace") for line in running.log.last] if service.error and not hangs else []
+    lines = [line.decode(errors="replace") for line in running.log.end()] if service.error and not hangs else []
     error = f"does not answer: {service.not_ready_reason}" if hangs else service.error
     log = running.log.path if service.plan.managed else ""
     change = {"service": service.plan.name, "state": service.phase, "pid": running.snapshot.pid}

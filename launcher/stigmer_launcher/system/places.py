@@ -114,7 +114,7 @@ def explain(error: OSError, directory: str) -> HomeError:
         path = error.filename2 or error.filename or directory
         kind = "a directory" if error.errno == errno.EISDIR else "not a directory"
         return HomeError(f"{path} is in the way: it is {kind}", f"move it away, {ANOTHER_DISK}")
-    return HomeError(f"cannot work in {directory}: {error.strerror}", f"check that directory, {ANOTHER_DISK}")
+    return HomeError(f"cannot work in {directory}: {error.strerror or error}", f"check that directory, {ANOTHER_DISK}")
 
 
 def unwritable(path: str, home: str, *, read_only: bool = False) -> HomeError:

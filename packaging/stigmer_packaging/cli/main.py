@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -75,7 +76,8 @@ def run(arguments: Sequence[str]) -> int:
     except (click.Abort, KeyboardInterrupt):
         with command.all_killed():  # one that had just begun when we were interrupted is waited for by nobody
             pass
-        sys.stderr.write("Error: interrupted\nHint: run it again; it resumes\n")
+        with suppress(OSError):  # the terminal may be closed
+            sys.stderr.write("Error: interrupted\nHint: run it again; it resumes\n")
         return INTERRUPTED
     except PackagingError as error:
         log = f"Log: {error.log}\n" if error.log else ""

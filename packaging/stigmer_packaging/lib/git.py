@@ -32,7 +32,7 @@ def write_tree(repository: Path, commit: str, destination: Path, *, env: Mapping
     """Write the files of a commit below `destination`, and give it, without touching the repository's own index or work tree.
 
     Through an index of its own rather than `git archive`, which leaves out what `export-ignore` names. The bytes do not
-    depend on the user's settings of git.
+    depend on the user's settings of line ends, links and attributes files; a filter that the tree names is the user's own.
     """
     destination.mkdir(parents=True)
     index = destination.parent / f"{destination.name}.index"

@@ -64,7 +64,7 @@ def _tag_and_commit_are_known(release: Release, request: PublicationRequest) -> 
     if not _COMMIT.fullmatch(request.commit):
         yield f"the commit that {expected} is to name is not known"
     elif release.commit != request.commit:
-        made = release.commit or "a tree with changes that were not committed"
+        made = release.commit or "no known commit, or one with changes"
         yield f"the files were made from {made}, and {expected} is to name {request.commit}"
 
 
