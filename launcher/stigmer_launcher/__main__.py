@@ -26,14 +26,13 @@ def run(arguments: list[str]) -> int:
     import gc
 
     gc.disable()  # most commands end before there is anything worth collecting; the supervisor enables it again
-    from stigmer_launcher.errors import INTERRUPTED
 
     try:
         from stigmer_launcher.cli.main import main
 
         return main(arguments, os.environ, sys.stdout, sys.stderr)
     except KeyboardInterrupt:  # while the modules are imported; `main` handles a later one
-        return INTERRUPTED
+        return 130  # errors.INTERRUPTED, which may not be loaded yet
 
 
 if __name__ == "__main__":

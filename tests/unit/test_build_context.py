@@ -103,23 +103,21 @@ def test_in_a_repository_that_git_refuses_nothing_that_lies_about_gets_into_the_
         _ = dataclasses.replace(context, env=another_users).sources
 
 
+_SETTINGS = ("user.name=t", "user.email=t@example.invalid", "commit.gpgsign=false")
+
+
+def git_in(root: Path) -> list[str]:
+    """Give the beginning of a git command in a repository, whatever the user's settings are."""
+    return ["git", "-C", str(root), *(word for setting in _SETTINGS for word in ("-c", setting))]
+
+
 def test_a_release_knows_the_commit_it_is_made_from_and_whether_it_is_all_of_it(tmp_path: Path) -> None:
     root = tmp_path / "checkout"
     (root / "launcher").mkdir(parents=True)
     (root / "launcher/main.py").touch()
     context = build_context(tmp_path, root=root)
     assert context.commit == "", "it is no repository"
-    git = [
-        "git",
-        "-C",
-        str(root),
-        "-c",
-        "user.name=t",
-        "-c",
-        "user.email=t@example.invalid",
-        "-c",
-        "commit.gpgsign=false",
-    ]
+    git = git_in(root)
     for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "one"]):
         assert context.commit == ""
         command.run([*git, *words])
@@ -139,17 +137,7 @@ def test_a_release_names_no_commit_when_somebody_went_on_with_the_tree_meanwhile
     root = tmp_path / "checkout"
     (root / "launcher").mkdir(parents=True)
     (root / "launcher/main.py").touch()
-    git = [
-        "git",
-        "-C",
-        str(root),
-        "-c",
-        "user.name=t",
-        "-c",
-        "user.email=t@example.invalid",
-        "-c",
-        "commit.gpgsign=false",
-    ]
+    git = git_in(root)
     for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "one"]):
         command.run([*git, *words])
     context = build_context(tmp_path, root=root)

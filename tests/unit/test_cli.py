@@ -206,7 +206,7 @@ def test_an_empty_time_is_the_usual_one(monkeypatch: pytest.MonkeyPatch, capsys:
 def test_a_file_that_is_no_text_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "formula.rb").write_bytes(b"\xff")
     assert cli.run(["tap-init", str(tmp_path / "tap"), "--formula", str(tmp_path / "formula.rb")]) == 2
-    assert f"{tmp_path}/formula.rb is no text in UTF-8" in capsys.readouterr().err
+    assert f"{tmp_path}/formula.rb is not UTF-8 text" in capsys.readouterr().err
 
 
 def test_a_bad_manifest_is_exit_code_2_with_every_problem(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,6 +1,5 @@
-"""config.yaml and `stigmer config`: values or errors with their lines; edits lose nothing; secrets stay hidden."""
+"""config.yaml and `stigmer config set|unset|edit`: values or errors with their lines; edits lose nothing."""
 
-import io
 import os
 import signal
 import stat
@@ -12,54 +11,12 @@ from pathlib import Path
 import pytest
 
 from stigmer_launcher.cli.commands.config import effective_values
-from stigmer_launcher.cli.main import main
 from stigmer_launcher.config import file as config_file
 from stigmer_launcher.config import schema
 from stigmer_launcher.config.schema import SCHEMA, TEMPLATE
 from stigmer_launcher.errors import ConfigError, UsageError
 from stigmer_launcher.system.places import Places, find_places
-
-UPSTREAM = """\
-# Stigmer CLI Configuration
-backend:
-  type: local
-  local:
-    endpoint: localhost:7234
-    data_dir: /home/ada/.stigmer/data
-    llm:
-      provider: anthropic
-      model: claude-sonnet-4.5
-      base_url: https://api.anthropic.com
-    temporal:
-      managed: true
-      version: 1.5.1
-      port: 7233
-    execution:
-      mode: sandbox
-      sandbox_image: example.org/image:latest
-      auto_pull: true
-      cleanup: false
-      ttl: 60
-"""
-
-
-def write(places: Places, text: str) -> config_file.Config:
-    put(places, text.encode())
-    return config_file.read_config(places.config)
-
-
-def put(places: Places, content: bytes) -> None:
-    """Write a file that need not be right."""
-    Path(places.home).mkdir(exist_ok=True)
-    Path(places.config).write_bytes(content)
-
-
-def config(places: Places, *arguments: str, **environ: str) -> tuple[int, str, str]:
-    """Run `stigmer config`: exit code, stdout, stderr."""
-    out, err = io.StringIO(), io.StringIO()
-    code = main(("config", *arguments), {"STIGMER_HOME": places.home, "PATH": os.environ["PATH"], **environ}, out, err)
-    return code, out.getvalue(), err.getvalue()
-
+from support.configuring import UPSTREAM, config, put, write
 
 # --- reading -----------------------------------------------------------------------------------------------------------
 
@@ -400,64 +357,3 @@ def test_edit_names_the_remedy_when_the_file_is_a_directory(places: Places) -> N
 def test_an_editor_that_fails_is_named(places: Places, editor: str) -> None:
     code, _, err = config(places, "edit", EDITOR=editor)
     assert (code, f"the editor `{editor}` exited with status" in err) == (1, True)
-
-
-# --- showing -----------------------------------------------------------------------------------------------------------
-
-
-def effective(places: Places, **environ: str) -> dict[str, tuple[str, str]]:
-    """Return each key's value in effect and its origin."""
-    read = effective_values(config_file.read_config(places.config), environ)
-    return {key.removeprefix("backend.local."): found for key, found in read.items()}
-
-
-def test_a_variable_overrides_the_file_and_the_file_the_default(places: Places) -> None:
-    assert effective(places)["llm.provider"] == ("ollama", "default")
-    write(places, UPSTREAM)
-    assert effective(places)["llm.model"] == ("claude-sonnet-4.5", "file")
-    chosen = effective(places, STIGMER_LLM_PROVIDER="openai", OPENAI_API_KEY="sk-very-secret")
-    assert chosen["llm.provider"] == ("openai", "STIGMER_LLM_PROVIDER")
-    assert chosen["llm.model"] == ("gpt-4", "default"), "the file's model is for another provider"
-    assert chosen["llm.api_key"] == ("(set, not shown)", "OPENAI_API_KEY")
-    write(places, UPSTREAM.replace("claude-sonnet-4.5", "gpt-4"))
-    assert effective(places, STIGMER_LLM_PROVIDER="openai")["llm.model"] == ("gpt-4", "default"), "by chance the same"
-
-
-def test_the_address_of_a_temporal_decides_whether_ours_is_started(places: Places) -> None:
-    read = effective(places, TEMPORAL_SERVICE_ADDRESS="there:7233")
-    assert read["temporal.address"] == ("there:7233", "TEMPORAL_SERVICE_ADDRESS")
-    assert read["temporal.managed"] == ("false", "TEMPORAL_SERVICE_ADDRESS")
-    write(places, "backend:\n  local:\n    temporal:\n      address: there:1\n      port: 5\n")
-    assert effective(places)["temporal.managed"] == ("false", "file")
-    assert effective(places)["ports.temporal"] == ("5", "file")
-
-
-def test_no_command_prints_a_secret(places: Places) -> None:
-    write(places, "backend:\n  local:\n    llm:\n      provider: openai\n      api_key: sk-very-secret\n")
-    assert effective(places)["llm.api_key"] == ("(set, not shown)", "file")
-    assert effective(places)["backend.cloud.token"][0] == ""
-    assert config(places, "get", "backend.local.llm.api_key") == (0, "(set, not shown)\n", "")
-    for arguments in (("list",), ("list", "--json")):
-        code, out, err = config(places, *arguments, STIGMER_LLM_API_KEY="sk-other-secret")
-        assert (code, "STIGMER_LLM_API_KEY" in out) == (0, True)
-        assert "secret" not in out + err
-
-
-@pytest.mark.parametrize(
-    ("url", "shown"),
-    [
-        ("https://host/v1", "https://host/v1"),
-        ("https://ada:secret@host/v1?key=secret", "https://****@host/v1"),
-        ("https://ada:sec/ret@host", "https://****@host"),
-        ("ada:secret@host/v1", "****@host/v1"),
-    ],
-)
-def test_user_password_and_query_of_an_address_are_not_shown(places: Places, url: str, shown: str) -> None:
-    write(places, f"backend:\n  local:\n    llm:\n      base_url: {url}\n")
-    assert effective(places)["llm.base_url"] == (shown, "file")
-    assert config(places, "get", "backend.local.llm.base_url") == (0, f"{shown}\n", "")
-
-
-@pytest.mark.parametrize("key", SCHEMA)
-def test_every_key_says_what_it_decides_or_what_to_do_instead(key: str) -> None:
-    assert bool(SCHEMA[key].about) != bool(SCHEMA[key].unused)

@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 class WorkflowStep:
     """One step: `run` is a shell line, or `uses` an action with its inputs; each may hold expressions.
 
-    `condition` says when it is taken; empty: always. `tolerated` says that its failure is none of the job's.
+    `condition` says when it is taken; empty: always. If it is `tolerated`, its failure does not fail the job.
     """
 
     name: str
@@ -28,7 +28,7 @@ class WorkflowStep:
 class WorkflowJob:
     """One job: `legs` are the values of its matrix, a single empty one when it has none.
 
-    `condition` says when it is run; empty: when all that it needs has succeeded. `tolerated` is as a step's.
+    `condition` says when it is run; empty: when all that it needs has succeeded. If it is `tolerated`, its failure does not fail the run.
     """
 
     name: str

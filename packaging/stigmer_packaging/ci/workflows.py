@@ -90,7 +90,7 @@ def _wrong_secret(job: WorkflowJob, *, own_tap: bool) -> Iterator[str]:
 
 
 def _failures_passed_over(job: WorkflowJob) -> Iterator[str]:
-    """Demand that a failure ends the job and all that need it, but for a job that asks how they ended."""
+    """Require that a failure ends the job and all that need it, except in a job that reads how they ended."""
     told = any("needs." in value for step in job.steps for value in step.env.values())
     if job.tolerated:
         yield "may fail and counts as passed"

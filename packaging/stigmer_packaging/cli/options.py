@@ -33,11 +33,11 @@ verbose_option = click.option(
 
 
 def read_text(path: Path) -> str:
-    """Give the text of a file that the user named; UsageError when it is no text."""
+    """Give the text of a file that the user named; UsageError when it is not UTF-8."""
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise click.UsageError(f"{path} is no text in UTF-8: {error}") from error
+        raise click.UsageError(f"{path} is not UTF-8 text: {error}") from error
 
 
 class Commands(click.Group):

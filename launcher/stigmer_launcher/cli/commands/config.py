@@ -26,7 +26,7 @@ def get(invocation: Invocation, context: Context) -> int:
 
 
 def change(invocation: Invocation, context: Context) -> int:
-    """Write one setting, and say of those in the file that have no effect what to do instead."""
+    """Write one setting; print what to do instead if it has no effect."""
     for hint in file.set_value(find_places(context.environ), *invocation.arguments):
         context.err.line(hint)
     _mention_restart(context)
