@@ -227,7 +227,7 @@ def test_a_value_that_is_not_of_its_kind_keeps_its_default(place: Instance) -> N
     assert read_snapshot(place) == Snapshot(
         version="2.0.0",
         ports={"server": 7234},
-        timeline={"server": {"ready": 1}, "x": {}},
+        timeline={"server": {"ready": 1}},
         services=(ServiceSnapshot("server", grace=7),),
     )
     Path(place.state).write_text('{"format": 2, "version": "9.0.0"}')

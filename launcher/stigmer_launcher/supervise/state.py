@@ -105,7 +105,7 @@ def read_snapshot(instance: Instance) -> Snapshot:
 
         document = json.load(stream)
         if isinstance(document, dict) and document.get("format") == _FORMAT and not _is_copy(document, instance):
-            return Snapshot(**_parts(document, _SAMPLE._asdict()))
+            return Snapshot(**_valid_parts(document, _SAMPLE._asdict()))
     return Snapshot()
 
 
@@ -150,26 +150,27 @@ def _place(instance: Instance) -> dict[str, Any]:
     return {"run": [status.st_ino, status.st_dev], "path": [status.st_dev, os.path.realpath(instance.run)]}
 
 
-# A sample of each value in the file. A number in it is the maximum, with a minimum of 1; 0 means that there is no limit.
+# A sample of each value in the file shows its type. A number in it is the maximum, with a minimum of 1; 0 means no limit.
 _PORTS = {"": 65535}
 _SAMPLE = Snapshot(ports=_PORTS, asked_ports=_PORTS, timeline={"": {"": 0.0}}, services=(ServiceSnapshot(),))
+_JSON_TYPES: dict[type, Any] = {ServiceSnapshot: dict, tuple: list, float: (int, float)}  # of other samples: their own
 
 
 def _validated(value: Any, sample: Any) -> Any:
-    """Return a value if its type is that of the sample, else None; of a record, map or list, only the parts that match."""
-    if isinstance(sample, ServiceSnapshot):
-        return ServiceSnapshot(**_parts(value, sample._asdict())) if isinstance(value, dict) else None
-    if isinstance(sample, dict):
-        return _parts(value, dict.fromkeys(value, sample[""])) if isinstance(value, dict) else {}
-    if isinstance(sample, tuple):
-        found = (_validated(each, sample[0]) for each in value) if isinstance(value, list) else ()
-        return tuple(each for each in found if each is not None)
-    if isinstance(sample, (bool, str)) or isinstance(value, bool):
-        return value if type(value) is type(sample) else None
-    if not isinstance(value, int if isinstance(sample, int) else (int, float)):
+    """Return a JSON value as the type of the sample, without parts of a wrong type; None if it has a wrong type itself."""
+    is_bool = isinstance(value, bool)  # which is an int, too
+    if is_bool != isinstance(sample, bool) or not isinstance(value, _JSON_TYPES.get(type(sample), type(sample))):
         return None
+    if isinstance(sample, ServiceSnapshot):
+        return ServiceSnapshot(**_valid_parts(value, sample._asdict()))
+    if isinstance(sample, dict):
+        return _valid_parts(value, dict.fromkeys(value, sample[""]))
+    if isinstance(sample, tuple):
+        return tuple(part for each in value if (part := _validated(each, sample[0])) is not None)
+    if isinstance(sample, (bool, str)):
+        return value
     return value if (0 < value <= sample if sample else 0 <= value < float("inf")) else None
 
 
-def _parts(value: Mapping[str, Any], samples: Mapping[str, Any]) -> dict[str, Any]:
+def _valid_parts(value: Mapping[str, Any], samples: Mapping[str, Any]) -> dict[str, Any]:
     return {name: part for name, sample in samples.items() if (part := _validated(value.get(name), sample)) is not None}
