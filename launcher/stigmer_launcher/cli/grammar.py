@@ -13,7 +13,7 @@ class Option(NamedTuple):
     help: str
     metavar: str = ""
     short: str = ""
-    run: str = ""  # the function that answers it in place of the command's
+    run: str = ""  # the function that runs instead of the command's
 
     @property
     def flags(self) -> tuple[str, ...]:

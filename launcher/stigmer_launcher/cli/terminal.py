@@ -67,10 +67,7 @@ class Terminal:
 
 
 def terminal_of(stream: TextIO, environ: Mapping[str, str]) -> Terminal:
-    """Detect the capabilities of a stream, and make it escape characters that its encoding lacks instead of failing.
-
-    NO_COLOR (no-color.org) is obeyed unless it is empty.
-    """
+    """Detect the capabilities of a stream, and make it escape characters that its encoding lacks instead of failing."""
     if isinstance(stream, io.TextIOWrapper):
         with suppress(OSError):  # it flushes; if that fails, the next write fails too
             stream.reconfigure(errors="backslashreplace")
@@ -79,7 +76,8 @@ def terminal_of(stream: TextIO, environ: Mapping[str, str]) -> Terminal:
     encoding = (stream.encoding or "").lower().replace("-", "")
     locale = environ.get("LC_ALL") or environ.get("LC_CTYPE") or environ.get("LANG") or ""
     is_utf8 = encoding == "utf8" and ("utf" in locale.lower() or os.uname().sysname == "Darwin")
-    return Terminal(stream, live=live, colour=live and not environ.get("NO_COLOR"), unicode=live and is_utf8)
+    has_colour = live and not environ.get("NO_COLOR")  # which counts unless it is empty: no-color.org
+    return Terminal(stream, live=live, colour=has_colour, unicode=live and is_utf8)
 
 
 def duration(seconds: float) -> str:

@@ -84,7 +84,7 @@ def check_temporal(context: DoctorContext) -> Iterator[Finding]:
     """Check that Temporal serves: that of the running server, or the external one that a start would use."""
     components = context.keg.payload.components if context.keg else ()
     if context.supervisor_pid:
-        address, namespace = context.snapshot.temporal, ""  # that of its start is not known
+        address, namespace = context.snapshot.temporal, ""  # the namespace of its start is not known
         is_ours = "temporal" in context.snapshot.ports
     else:
         address = environment.external_address(components, context.config, context.environ)

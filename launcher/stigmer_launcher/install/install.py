@@ -114,7 +114,7 @@ class _Installer(NamedTuple):
         os.rename(self._staging, self._directory)
 
     def _create_files(self, files: Collection[FileEntry], methods: Methods) -> dict[str, int]:
-        """Create the files, instead of copies links to unmodified ones of the current version; return their fingerprints."""
+        """Create the files and return their fingerprints; instead of a copy, link to an unmodified file of the current version."""
         previous = versions.directory_of(self.places, versions.current(self.places))
         kept: Collection[FileEntry] = ()
         if methods[0] is filecopy.copy:

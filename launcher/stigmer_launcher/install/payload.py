@@ -35,16 +35,16 @@ class Proof(NamedTuple):
 
 
 class Readiness(NamedTuple):
-    """The proofs a component must give, in order, and the seconds it may take for all of them."""
+    """The proofs of a component's readiness, in order, and the seconds it may take for all of them."""
 
     seconds: float
     proofs: tuple[Proof, ...]
 
 
 class Liveness(NamedTuple):
-    """Liveness of a ready component: it must give its first proof again `every` so many seconds, within the `timeout`.
+    """Liveness of a ready component: its first proof is checked again after `every` seconds, and must hold within `timeout`.
 
-    After one failure it is degraded; after so many `failures` in a row it is restarted.
+    After one failure the component is degraded; after `failures` in a row it is restarted.
     """
 
     every: float = 30.0
@@ -96,7 +96,7 @@ class Smoke(NamedTuple):
 
     `grpc`: a unary call of `method` at the named `port`, one protobuf string in and one out; `command`: a component's
     executable with `arguments`, which may hold variables, must exit with `exit_code` and print a match of the regular
-    expression `output`; `none`: the proofs of readiness suffice. The first two may take so many `seconds`.
+    expression `output`; `none`: the proofs of readiness suffice. `seconds` is the timeout of the first two.
     """
 
     kind: str

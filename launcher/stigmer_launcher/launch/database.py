@@ -39,7 +39,7 @@ _LONGEST_JOURNAL = 64 << 20  # bytes; that of a schema is a thousand times short
 
 
 class Content(Enum):
-    """State of a database file; the value is how messages put it."""
+    """State of a database file; the value is its description in messages."""
 
     MISSING = "does not exist yet"
     WHOLE = "holds workflow history"
@@ -114,7 +114,7 @@ class _Pages:
             raise ValueError("not a database")
         self.descriptor, self.length, self.originals = descriptor, length, originals
         self.size = 65536 if short == 1 else short
-        self.is_short = changed == valid_for and length < pages * self.size
+        self.is_short = changed == valid_for and length < pages * self.size  # else `pages` is not valid
 
     def read(self, number: int) -> bytes:
         """Read a page, counted from 1."""

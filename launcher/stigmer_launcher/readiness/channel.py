@@ -70,8 +70,7 @@ class Channel:
                 error = unsupported.errno or 0
                 continue
             self._socket.setblocking(False)
-            # Send small requests at once instead of collecting them (Nagle's algorithm).
-            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # send small requests at once
             error = self._socket.connect_ex(socket_address)
             while error in (0, errno.EINPROGRESS):
                 yield False
@@ -128,7 +127,7 @@ def ask(address: str, questions: Sequence[Question], seconds: float) -> Answers:
 def _resolve(address: str, flags: int = 0, family: int = socket.AF_UNSPEC) -> list[Any]:
     """Resolve `host:port` by getaddrinfo(3); OSError when the host is unknown."""
     host, _, port = address.rpartition(":")
-    if sys.platform == "darwin" and not flags:  # else getaddrinfo(3) asks libnetwork, which crashes a forked process
+    if sys.platform == "darwin" and not flags:  # else getaddrinfo(3) uses libnetwork, which crashes a forked process
         with suppress(socket.gaierror):
             return _resolve(address, socket.AI_PASSIVE, socket.AF_INET)
         flags, family = socket.AI_PASSIVE, socket.AF_INET6

@@ -35,14 +35,11 @@ class ResolvedProof(NamedTuple):
 
 
 class Check(NamedTuple):
-    """Questions for a service, which `probe` sends; `judge` returns why the answers do not pass, empty when they do.
-
-    Without `http2`, an accepted connection is enough, and nothing is sent over it.
-    """
+    """Questions for a service, which `probe` sends; `judge` returns why the answers do not pass, empty when they do."""
 
     questions: tuple[Question, ...]
     judge: Callable[[Answers], str]
-    http2: bool = True
+    http2: bool = True  # else an accepted connection is enough, and nothing is sent over it
 
 
 OPEN_PORT = Check((), lambda _: "", http2=False)
@@ -58,7 +55,7 @@ def temporal(namespace: str, queue: str) -> Check:
             return "Temporal answers, but does not serve yet"
         return f"namespace {namespace!r} cannot be used yet" if namespace and described is None else ""
 
-    return Check(((_HEALTH, grpc.encode({1: _TEMPORAL})), _describe(namespace, queue, _WORKFLOW)), judge)
+    return Check(((_HEALTH, grpc.encode({1: _TEMPORAL})), _describe_task_queue(namespace, queue, _WORKFLOW)), judge)
 
 
 def check_for(proof: ResolvedProof, group: int, spawned: float, *, was_ready: bool = False) -> Check:
@@ -69,7 +66,7 @@ def check_for(proof: ResolvedProof, group: int, spawned: float, *, was_ready: bo
     if proof.kind == "pollers":
         worker = Worker(group, spawned)
         kinds = (_WORKFLOW, _ACTIVITY)
-        questions = (_describe(proof.namespace, queue, kind) for queue in proof.queues for kind in kinds)
+        questions = (_describe_task_queue(proof.namespace, queue, kind) for queue in proof.queues for kind in kinds)
         judge = worker.judge_liveness if was_ready else partial(worker.judge_readiness, proof.queues)
         return Check(tuple(questions), judge)
     if proof.kind == "temporal":
@@ -130,5 +127,5 @@ class Worker:
                 yield pid, last_access
 
 
-def _describe(namespace: str, queue: str, kind: int) -> Question:
+def _describe_task_queue(namespace: str, queue: str, kind: int) -> Question:
     return f"/{_TEMPORAL}/DescribeTaskQueue", grpc.encode({1: namespace, 2: grpc.encode({1: queue}), 3: kind})

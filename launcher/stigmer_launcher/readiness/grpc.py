@@ -41,10 +41,7 @@ class Client:
         self._next = 1
 
     def ask(self, questions: Iterable[Question], seconds: float = 0.0) -> None:
-        """Begin a round: queue unary calls, each of at most 64 KB, the window every server grants.
-
-        The server is told how many `seconds` the caller waits, unless they are 0.
-        """
+        """Begin a round: queue unary calls of at most 64 KB, the window every server grants; `seconds` (0: none) is their timeout."""
         self._answers = {}
         timeout = b"\x00\x0cgrpc-timeout" + _string(b"%dm" % (seconds * 1000)) if seconds else b""
         for method, message in questions:

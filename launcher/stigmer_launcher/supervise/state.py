@@ -1,7 +1,8 @@
 """The state of an instance: the pid of its supervisor, and the snapshot that it writes to a file at every change.
 
-A supervisor runs while its lock is held. If it was killed, the file lists the processes that it left behind. `since`,
-`began` and `timeline` are seconds of the monotonic clock, which all processes of one boot share; `started` is epoch time.
+A supervisor runs while its lock is held. If it was killed, the file lists the processes that it left behind. `since` and
+`began` are seconds of the monotonic clock, which all processes of one boot share; `timeline` has, for each service, the
+seconds from `began` to its last events; `started` is epoch time.
 """
 
 import os
@@ -88,7 +89,7 @@ class Instance:
 
 
 def supervisor_pid(instance: Instance) -> int:
-    """Return the pid of the living supervisor, 0 when there is none."""
+    """Return the pid of the living supervisor, 0 when there is none; HomeError as `locks.holder` raises it."""
     return locks.holder(instance.lock)
 
 

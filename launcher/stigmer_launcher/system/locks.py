@@ -46,7 +46,7 @@ os.register_at_fork(after_in_child=_held.clear)  # a child inherits this set, bu
 
 
 def is_ours(path: str, *, default: bool = False) -> bool:
-    """Return whether this process holds the lock of the file that is at the path now, `default` if that cannot be told."""
+    """Return whether this process holds the lock of the file that is at the path now, `default` if that cannot be found out."""
     try:
         found = os.stat(path)  # opens nothing
     except OSError as error:
@@ -76,7 +76,7 @@ def try_acquire(path: str) -> Lock | None:
 
 
 def acquire(path: str, seconds: float, report: Callable[[str], None] = lambda _: None, doing: str = "") -> Lock:
-    """Acquire the lock; before that, wait as `await_end` does for each process that holds it and is `doing` something."""
+    """Acquire the lock; before that, wait as `await_end` does for each process that holds it; BusyError after `seconds`."""
     deadline = time.monotonic() + seconds
     while (lock := try_acquire(path)) is None:
         waited = await_end(lambda: holder(path), seconds, report, doing or f"holds {path}")
@@ -87,7 +87,7 @@ def acquire(path: str, seconds: float, report: Callable[[str], None] = lambda _:
 
 
 def await_end(find: Callable[[], int], seconds: float, report: Callable[[str], None], doing: str) -> bool:
-    """Wait until `find` finds no pid of a process, and `report` each; False if there was none, BusyError after `seconds`."""
+    """Wait until `find` returns no pid, and `report` each with what it is `doing`; False if none, BusyError after `seconds`."""
     deadline, reported = time.monotonic() + seconds, 0
     while pid := find():
         if pid != reported:

@@ -53,7 +53,7 @@ def _wait_for_hangup(output: int) -> bool:
     """Wait for one pause; return whether the reader of our output has gone, which poll(2) reports for a pipe."""
     time.sleep(_POLL_INTERVAL)  # macOS's poll does not wait while there is anything to read
     poll = select.poll()
-    # macOS looks at nothing when asked for nothing, and takes a socket that is closed in one direction for closed.
+    # macOS's poll reports nothing for an empty mask, and a hang-up for a socket that is closed in one direction only.
     poll.register(output, select.POLLHUP if stat.S_ISFIFO(os.fstat(output).st_mode) else 0)
     return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
 

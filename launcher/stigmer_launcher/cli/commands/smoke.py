@@ -85,8 +85,8 @@ def send_request(test: Smoke, snapshot: state.Snapshot, message: str) -> Outcome
     if not isinstance(answer, dict):
         raise SmokeError("the server's answer is not a JSON object")
     path = answer.get("path")
-    way = " -> ".join(map(str, path)) if isinstance(path, list) else ""
-    return answer, [way, f"  answer: {answer.get('message', '')}", f"  execution: {answer.get('execution', '')}"]
+    route = " -> ".join(map(str, path)) if isinstance(path, list) else ""
+    return answer, [route, f"  answer: {answer.get('message', '')}", f"  execution: {answer.get('execution', '')}"]
 
 
 def _run_command(payload: Payload, snapshot: state.Snapshot, environ: Mapping[str, str]) -> Outcome:
@@ -108,7 +108,7 @@ def _run_command(payload: Payload, snapshot: state.Snapshot, environ: Mapping[st
 
 
 def _command(payload: Payload, snapshot: state.Snapshot, environ: Mapping[str, str]) -> tuple[ServiceCommand, str]:
-    """Return the smoke command with the component's environment, and the API key in it; one typed at the start is unknown."""
+    """Return the smoke command with the component's environment, and its API key, unless that was typed at the start."""
     test, places = payload.smoke, find_places(environ)
     config = file.read_config(places.config)
     model = llm.find_llm(environ, config)

@@ -41,7 +41,7 @@ def mention_mismatch(snapshot: state.Snapshot, context: Context) -> None:
 
 
 def _read_keg(environ: Mapping[str, str]) -> tuple[str, dict[str, str]]:
-    """Return the version of the keg and those of its components; only our own when the keg cannot be read."""
+    """Return the version of the keg and those of its components; the launcher's own alone when the keg cannot be read."""
     try:
         libexec = installed_libexec(environ)
         from stigmer_launcher.install.payload import read_keg
