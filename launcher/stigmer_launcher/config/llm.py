@@ -60,8 +60,8 @@ def find_settings(environ: Mapping[str, str], config: Config) -> dict[str, tuple
 
     The file's other values count only for the file's provider. ConfigError for an unknown provider.
     """
-    filed = config.text(f"{_LLM}.provider")
-    provider = read_provider(environ.get(_PROVIDER, "").strip().lower() or filed, _PROVIDER)
+    configured = config.text(f"{_LLM}.provider")
+    provider = read_provider(environ.get(_PROVIDER, "").strip().lower() or configured, _PROVIDER)
     usual = DEFAULTS[provider]
 
     def find(name: str, default: str, *variables: str) -> tuple[str, str]:
@@ -69,7 +69,7 @@ def find_settings(environ: Mapping[str, str], config: Config) -> dict[str, tuple
             if value := environ.get(variable, "").strip():
                 return value, variable
         key = f"{_LLM}.{name}"
-        if provider == filed and config.find(key):
+        if provider == configured and config.find(key):
             return config.text(key), "file"
         return default, "default"
 

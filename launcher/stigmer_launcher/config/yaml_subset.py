@@ -168,9 +168,8 @@ def _rows(text: str) -> Iterator[tuple[int, int, str]]:
 
 def _problem(row: str) -> str:
     matches = ((re.match(pattern, row, re.ASCII), text) for pattern, text in _PROBLEMS)
-    return next(
-        text.format(*(_CONSTRUCTS.get(part, part) for part in found.groups())) for found, text in matches if found
-    )
+    found, text = next((found, text) for found, text in matches if found)
+    return text.format(*(_CONSTRUCTS.get(part, part) for part in found.groups()))
 
 
 def _parent(number: int, indent: int, above: list[Line]) -> str:

@@ -43,8 +43,8 @@ def ports_of(payload: Payload, config: Config, asked: Mapping[str, int]) -> dict
         raise UsageError(f"there is no port {unknown[0]}; there are {', '.join(defaults)}")
     ports: dict[str, int] = {}
     for name, default in defaults.items():
-        filed = config.find(f"ports.{name}")
-        number = asked.get(name) or (int(filed.value) if filed else default)
+        configured = config.find(f"ports.{name}")
+        number = asked.get(name) or (int(configured.value) if configured else default)
         if taken := next((other for other, used in ports.items() if used == number), ""):
             remedy = f"choose another one: `--port {name}=NUMBER`, or for good `stigmer config set ports.{name} NUMBER`"
             raise ConfigError(f"the ports {taken} and {name} are both {number}", remedy)
@@ -56,7 +56,7 @@ def external_address(components: Iterable[Component], config: Config, environ: M
     """Return the address of an external Temporal, empty when Stigmer starts its own.
 
     The environment comes first. In the file, an address alone means an external one; `managed: true` overrides it.
-    ConfigError for `managed: false` without an address.
+    ConfigError for an invalid address, and for `managed: false` without one.
     """
     variable = next((component.external for component in components if component.external), "")
     if not variable:
@@ -95,8 +95,8 @@ def executable_of(component: Component, directory: str, environ: Mapping[str, st
     """Return the executable that the component's override variable names, else its own; ConfigError when it cannot run."""
     if not (named := environ.get(component.override, "")):
         return os.path.join(directory, component.entry)
-    if found := _why_not_runnable(named):
-        raise ConfigError(f"{component.override} names {named}, which {found}", "correct the variable or unset it")
+    if reason := _why_not_runnable(named):
+        raise ConfigError(f"{component.override} names {named}, which {reason}", "correct the variable or unset it")
     return os.path.abspath(named)
 
 

@@ -14,7 +14,7 @@ from stigmer_launcher.supervise import state
 from stigmer_launcher.system import process, service_manager
 from stigmer_launcher.system.places import find_places
 
-_VARIABLE = "TEMPORAL_SERVICE_ADDRESS"
+_ADDRESS_VARIABLE = "TEMPORAL_SERVICE_ADDRESS"
 
 
 def get(invocation: Invocation, context: Context) -> int:
@@ -76,15 +76,12 @@ def path(_: Invocation, context: Context) -> int:
 
 
 def effective_values(config: file.Config, environ: Mapping[str, str]) -> dict[str, tuple[str, str]]:
-    """Return every key's value as a start would use it, and its origin: `file`, `default`, or the name of a variable.
-
-    A secret is replaced by a note that it is set.
-    """
+    """Return each key's value as a start would use it, secrets hidden, and its origin: `file`, `default`, or a variable."""
     found = {key: (config.text(key), "file" if config.find(key) else "default") for key in SCHEMA}
     chosen = llm.find_settings(environ, config)
     found |= {f"backend.local.llm.{name}": decided for name, decided in chosen.items() if decided[0]}
-    if named := environ.get(_VARIABLE, ""):
-        found |= {ADDRESS: (named, _VARIABLE), MANAGED: ("false", _VARIABLE)}
+    if named := environ.get(_ADDRESS_VARIABLE, ""):
+        found |= {ADDRESS: (named, _ADDRESS_VARIABLE), MANAGED: ("false", _ADDRESS_VARIABLE)}
     elif config.find(ADDRESS) and not config.find(MANAGED):
         found[MANAGED] = ("false", "file")
     return {key: (_shown(key, value), origin) for key, (value, origin) in found.items()}

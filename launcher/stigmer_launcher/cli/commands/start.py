@@ -109,7 +109,7 @@ def _run(launch: Launch, invocation: Invocation, context: Context) -> int | None
 
 
 def _require_ports(asked: Ports, snapshot: state.Snapshot) -> None:
-    """Raise PortError when the running server uses other ports than the command line asks for, UsageError for unknown ones."""
+    """Raise PortError when the running server uses other ports than the `asked` ones, UsageError for unknown ones."""
     if unknown := [name for name in asked if name not in snapshot.ports]:
         raise UsageError(f"there is no port {unknown[0]}; there are {', '.join(snapshot.ports)}")
     if others := {name: number for name, number in asked.items() if snapshot.ports[name] != number}:
@@ -174,16 +174,16 @@ class Progress:
                 self._out.done("Stopping server")
 
     def _show_service(self, event: daemon.ProgressEvent) -> None:
-        name, state = event["service"], event["state"]
-        before = self._states.pop(name, "")
-        self._states[name] = state
-        if state == phases.RUNNING and before in _IN_DOUBT:
+        name, phase = event["service"], event["state"]
+        before = self._states.pop(name, "")  # so that the line names the latest service last
+        self._states[name] = phase
+        if phase == phases.RUNNING and before in _IN_DOUBT:
             self._out.line(f"{name} works again")
-        elif state == phases.RUNNING:
+        elif phase == phases.RUNNING:
             self._out.done(f"Starting {name}")
-        elif event["error"] and state not in _IN_DOUBT:
+        elif event["error"] and phase not in _IN_DOUBT:
             self._show_failure(event)
-        awaited = [each for each, state in self._states.items() if state == phases.STARTING]
+        awaited = [each for each, phase in self._states.items() if phase == phases.STARTING]
         if awaited and not (self._failure or self.interrupted):
             self._out.transient(f"Starting {', '.join(awaited)}...")
 
