@@ -42,7 +42,7 @@ def supervise(launch: Launch, emit: Callable[[ProgressEvent], None]) -> int:
 
     try:
         if (lock := locks.try_acquire(instance.lock)) is None:
-            emit({"event": "busy", "pid": state.supervisor_pid(instance)})
+            emit({"event": "busy"})
             return 0
         with lock:
             _take_over(instance, launch, note)

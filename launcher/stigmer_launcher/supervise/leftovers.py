@@ -33,8 +33,8 @@ def stop_services(services: Iterable[ServiceSnapshot], token: str) -> int:
         # Checked again: a pid may have been reused while the services before were stopping.
         _stop_together([service for service in alive if service.stop_order == order and is_alive(service)])
     ended = len(alive) + kill_escaped(token)
-    for pid in (*(service.pid for service in alive if is_alive(service)), *(pid for pid, _ in find_escaped(token))):
-        raise BusyError(f"process {pid} was killed and has not ended", f"see `ps -o stat,wchan {pid}`")
+    if left := [*(service.pid for service in alive if is_alive(service)), *(pid for pid, _ in find_escaped(token))]:
+        raise BusyError(f"process {left[0]} was killed and has not ended", f"see `ps -o stat,wchan {left[0]}`")
     return ended
 
 

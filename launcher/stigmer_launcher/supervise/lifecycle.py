@@ -25,7 +25,6 @@ STOPPED_BY_COMMAND = "stopped by `stigmer server stop`; `stigmer server` starts 
 ALIVE = (phases.STARTING, phases.RUNNING, phases.PROVING, phases.DEGRADED, phases.TERMINATING)
 _UP = (phases.STARTING, phases.RUNNING)  # stages of a stack that is not being stopped
 
-# Kinds of actions.
 SPAWN = "spawn"  # start the service's process and probe its readiness; an external service is only probed
 PROVE = "prove"  # probe the readiness of a running service again
 CHECK = "check"  # probe the liveness of a ready service
@@ -110,7 +109,7 @@ class StopRequested(NamedTuple):
 class Action(NamedTuple):
     """An instruction to the supervisor about one service."""
 
-    kind: str
+    kind: str  # SPAWN, PROVE, CHECK, TERMINATE or KILL
     name: str
 
 
@@ -277,10 +276,7 @@ class _Decision:
             self.fail_check(service)
 
     def fail_check(self, service: Service) -> None:
-        """Count a failed liveness check, and terminate the service after too many; an external one is never terminated.
-
-        The services that it needs are checked at once: one of them may be the cause.
-        """
+        """Count a failed liveness check, and terminate the service after too many; an external one is never terminated."""
         managed, liveness = service.plan.managed, service.plan.liveness
         failures, reason = service.failures + 1, service.not_ready_reason or "no answer"
         if managed and failures >= liveness.failures:
@@ -289,7 +285,7 @@ class _Decision:
         self.block_dependents(service)
         deadline = self.now + liveness.every if managed else NEVER
         self.put(service._replace(phase=phases.DEGRADED, failures=failures, deadline=deadline, not_ready_reason=reason))
-        for need in self.needs(service):
+        for need in self.needs(service):  # one of them may be the cause
             if need.phase == phases.RUNNING and not need.checking and need.deadline != NEVER:
                 self.check_liveness(need)
 

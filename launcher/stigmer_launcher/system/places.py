@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from itertools import count
+from itertools import count, filterfalse
 from typing import NamedTuple
 
 from stigmer_launcher.errors import HomeError, KegError
@@ -136,7 +136,7 @@ def unwritable(path: str, home: str, *, read_only: bool = False) -> HomeError:
 
 def free_name(wanted: str) -> str:
     """Return the path with the first number for which nothing exists there."""
-    return next(name for number in count(1) if not os.path.lexists(name := f"{wanted}-{number}"))
+    return next(filterfalse(os.path.lexists, (f"{wanted}-{number}" for number in count(1))))
 
 
 def user_name(uid: int) -> str:

@@ -49,7 +49,7 @@ def find_unit(pid: int, job: str = "", proc: str = "/proc") -> Unit | None:
     run in the foreground.
     """
     if job:
-        return Unit(job, f"gui/{user}" if (user := os.getuid()) else "system")
+        return Unit(job, f"gui/{os.getuid()}" if os.getuid() else "system")
     with suppress(OSError, ValueError, IndexError):
         arguments = _read(f"{proc}/{pid}/cmdline").split("\0")
         parent = _read(f"{proc}/{pid}/stat").rpartition(")")[2].split()[1]
