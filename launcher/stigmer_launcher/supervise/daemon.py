@@ -100,8 +100,7 @@ def check_system(launch: Launch) -> None:
 
 def _take_over(instance: state.Instance, launch: Launch, note: Callable[[str], None]) -> None:
     """Wait for the watchdog of a killed supervisor, stop leftover services, and check ports and databases."""
-    doing = "stops the services of a killed supervisor"
-    locks.acquire(instance.watchdog_lock, state.WATCHDOG_SECONDS, note, doing).release()
+    locks.acquire(instance.watchdog_lock, state.WATCHDOG_SECONDS, note, state.CLEANUP).release()
     before = state.read_snapshot(instance)
     if before.is_clean:
         ports.require_free(launch.ports)

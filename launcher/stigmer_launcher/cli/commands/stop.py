@@ -30,8 +30,7 @@ def stop_server(instance: state.Instance, out: Terminal) -> bool:
     """Stop the server and wait until none of its processes runs; False when there was none."""
     began = time.monotonic()
     stopped = _stop_supervisor(instance, out)
-    doing = "stops the services of a killed supervisor"
-    cleaned = locks.await_end(lambda: state.cleaning_pid(instance), state.WATCHDOG_SECONDS, out.line, doing)
+    cleaned = locks.await_end(lambda: state.cleaning_pid(instance), state.WATCHDOG_SECONDS, out.line, state.CLEANUP)
     snapshot = state.read_snapshot(instance)
     for line in slow_stops(snapshot, began) if snapshot.supervisor_pid == stopped else ():
         out.line(line)
