@@ -137,7 +137,7 @@ def check_model(context: DoctorContext) -> Iterator[Finding]:
     model = llm.find_llm(context.environ, context.config)
     yield Finding("provider", OK, f"{model.provider}, {model.model}, {llm.redacted_url(model.base_url)}")
     if model.needs_key:
-        remedy = f"set {llm.DEFAULTS[model.provider].variable}; without it the start asks"
+        remedy = f"set {llm.DEFAULTS[model.provider].variable}; otherwise the start prompts for it"
         yield Finding("key", WARNING, f"missing; {model.provider} needs one", remedy)
     else:
         _, origin = llm.find_settings(context.environ, context.config)["api_key"]

@@ -33,7 +33,9 @@ def check_server(context: DoctorContext) -> Iterator[Finding]:
 
 def check_databases(context: DoctorContext) -> Iterator[Finding]:
     """Examine the services' databases, unless the server runs and uses them."""
-    for part in context.keg.payload.components if context.keg and not context.supervisor_pid else ():
+    if context.supervisor_pid or not context.keg:
+        return
+    for part in context.keg.payload.components:
         arguments = tuple(text.replace("{home.relative}", environment.HOME_RELATIVE) for text in part.arguments)
         path = database.named_database(arguments, context.places.home)
         content = database.examine(path) if path else database.Content.MISSING

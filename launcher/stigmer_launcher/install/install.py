@@ -107,7 +107,7 @@ class _Installer(NamedTuple):
     def build(self) -> None:
         """Create every file in a staging directory, then rename that into place."""
         os.mkdir(self._staging)
-        trial = f"{self._staging}/trial"
+        trial = f"{self._staging}/trial"  # finds the methods that work between the file systems of keg and home
         methods = filecopy.reproduce(f"{self.keg.libexec}/payload.json", trial, 0o600, self.methods)
         os.unlink(trial)
         manifest.write_manifest(self._staging, self.keg, self._create_files(files_of(self.keg.payload), methods))
@@ -129,7 +129,7 @@ class _Installer(NamedTuple):
                 _make_folder(path.rpartition("/")[0], folders, target)
                 if entry in kept:
                     filecopy.reproduce(f"{previous}/{path}", f"{self._staging}/{path}", entry.mode, METHODS[1:])
-                elif methods[0] is not filecopy.link or not _linked(path, libexec, target):
+                elif methods[0] is not filecopy.link or not _try_link(path, libexec, target):
                     self._reproduce(entry, f"{self._staging}/{path}", methods)
                 status = os.lstat(path, dir_fd=target)
                 self._raise_for_flaw(entry, manifest.visible_flaw(status, entry))
@@ -192,7 +192,8 @@ def _open_directory(directory: str) -> Iterator[int]:
         os.close(descriptor)
 
 
-def _linked(path: str, libexec: int, target: int) -> bool:
+def _try_link(path: str, libexec: int, target: int) -> bool:
+    """Link a file of the keg, from an open directory to another; return whether that worked."""
     try:
         os.link(f"components/{path}", path, src_dir_fd=libexec, dst_dir_fd=target)
     except OSError:

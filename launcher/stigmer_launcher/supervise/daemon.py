@@ -25,7 +25,7 @@ ProgressEvent = dict[str, Any]
 def supervise(launch: Launch, emit: Callable[[ProgressEvent], None]) -> int:
     """Run as the only supervisor of the home until stopped, and return the exit code.
 
-    Emits `busy` when the home has a supervisor already, and `superseded` when another start has removed our components.
+    Emits `superseded` when the home has a supervisor already, or another start has removed our components.
     """
     gc.freeze()  # imported modules are never collected, so the watchdog keeps sharing their pages
     gc.enable()
@@ -42,7 +42,7 @@ def supervise(launch: Launch, emit: Callable[[ProgressEvent], None]) -> int:
 
     try:
         if (lock := locks.try_acquire(instance.lock)) is None:
-            emit({"event": "busy"})
+            emit({"event": "superseded"})
             return 0
         with lock:
             _take_over(instance, launch, note)

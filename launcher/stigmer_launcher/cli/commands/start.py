@@ -155,7 +155,7 @@ class Progress:
                 self._show_service(event)
             case "note":
                 self._out.line(event["text"])
-            case "busy" | "superseded":
+            case "superseded":
                 self.superseded = True
             case "error":
                 error = LauncherError(event["message"], event["remedy"])

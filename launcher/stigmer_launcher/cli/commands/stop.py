@@ -32,8 +32,9 @@ def stop_server(instance: state.Instance, out: Terminal) -> bool:
     stopped = _stop_supervisor(instance, out)
     cleaned = locks.await_end(lambda: state.cleaning_pid(instance), state.WATCHDOG_SECONDS, out.line, state.CLEANUP)
     snapshot = state.read_snapshot(instance)
-    for line in slow_stops(snapshot, began) if snapshot.supervisor_pid == stopped else ():
-        out.line(line)
+    if snapshot.supervisor_pid == stopped:
+        for line in slow_stops(snapshot, began):
+            out.line(line)
     ended = 0
     if not (snapshot.is_clean or state.supervisor_pid(instance)):  # it was killed together with its watchdog
         ended = leftovers.stop_services(snapshot.processes, snapshot.token)
