@@ -166,7 +166,7 @@ def test_an_options_value_may_look_like_an_option(arguments: tuple[str, ...], va
     assert parse(arguments).value("message") == value
 
 
-def test_upstreams_commands_work_too() -> None:
+def test_server_start_and_server_smoke_run_the_same_as_server_and_smoke() -> None:
     """Many documents say `server start`, and the smoke call is found in both places."""
     plain, start = parse(("server", "--foreground")), parse(("server", "start", "--foreground"))
     assert plain.command.run == start.command.run

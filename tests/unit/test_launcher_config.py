@@ -209,7 +209,7 @@ def test_a_setting_that_has_no_effect_is_written_and_what_has_one_is_named(
     assert config(places, "set", "backend.local.temporal.managed", "false")[2].count("temporal.address") == 0
 
 
-def test_who_gives_a_secret_on_the_command_line_is_told_of_the_editor(places: Places) -> None:
+def test_a_secret_on_the_command_line_is_refused_with_a_hint_at_config_edit(places: Places) -> None:
     """A service of launchd sees no variables of its user."""
     with pytest.raises(UsageError) as caught:
         config_file.set_value(places, "backend.local.llm.api_key", "sk-1")

@@ -65,7 +65,7 @@ def test_a_port_that_does_not_exist_is_a_usage_error_that_names_those_that_do() 
         (filed(port=7000), "", ""),  # a `temporal:` that says neither: ours, started and stopped
     ],
 )
-def test_whose_temporal_is_used(config: Config, named: str, address: str) -> None:
+def test_environment_and_file_decide_whether_temporal_is_external(config: Config, named: str, address: str) -> None:
     assert external_address((SERVER, TEMPORAL), config, {"TEMPORAL_SERVICE_ADDRESS": named}) == address
 
 

@@ -49,7 +49,7 @@ def temporal_killed(history: History, now: float) -> History:
 # --- liveness ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_service_that_is_ready_is_asked_again_and_again() -> None:
+def test_the_liveness_of_a_ready_service_is_checked_at_each_interval() -> None:
     history = only()
     for due in (130.0, 161.0, 192.0):
         assert history.due == due

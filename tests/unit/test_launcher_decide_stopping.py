@@ -183,7 +183,7 @@ def test_dependents_are_not_blamed_for_a_service_that_ends_at_the_moment_of_the_
     assert history.at(1000.0) == ()
 
 
-def test_a_start_brings_back_what_the_service_needs() -> None:
+def test_starting_a_service_starts_those_that_it_needs() -> None:
     history = stopped("temporal", "flows")
     assert history.at(300.0, Requested("flows", START)) == (spawn("temporal"),)
     assert history.at(301.0, Ready("temporal")) == (prove("agents"), spawn("flows"))

@@ -275,7 +275,7 @@ def command(*arguments: str, **environ: str) -> tuple[int, str]:
     return main(("doctor", *arguments), environ, out, out), out.getvalue()
 
 
-def test_the_exit_code_tells_whether_there_is_a_problem_and_the_json_is_json_alone(keg: Path, places: Places) -> None:
+def test_the_exit_code_shows_whether_there_is_a_problem_and_the_output_is_json_alone(keg: Path, places: Places) -> None:
     code, text = command(STIGMER_HOME=places.home)
     assert (code, text.splitlines()[-1]) == (1, "1 problem, no warnings.")
     there = {"STIGMER_PAYLOAD": str(keg), "STIGMER_HOME": places.home}

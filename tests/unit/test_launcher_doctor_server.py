@@ -267,7 +267,7 @@ def test_an_invalid_state_does_not_stop_doctor(keg: Path, places: Places, state:
             lock.release()
 
 
-def test_nothing_is_said_of_temporal_and_a_model_where_the_product_has_none(tmp_path: Path, places: Places) -> None:
+def test_a_product_without_temporal_and_a_model_has_no_sections_about_them(tmp_path: Path, places: Places) -> None:
     keg = build_libexec(tmp_path, (part("clock", ports=(("clock", free_ports(1)[0]),)),))
     assert not {"Temporal", "Model"} & look(keg, places).keys()
 
@@ -288,7 +288,7 @@ def test_an_external_temporal_that_does_not_answer_is_a_problem(keg: Path, place
     ids=["ours", "external"],
 )
 @pytest.mark.usefixtures("supervised")
-def test_whose_temporal_a_running_server_uses_is_its_own_affair_and_not_that_of_this_shell(
+def test_the_temporal_of_a_running_server_is_checked_whatever_the_variables_of_this_shell_are(
     keg: Path,
     places: Places,
     ports_of_ours: Mapping[str, int],

@@ -37,12 +37,12 @@ def test_a_lock_held_elsewhere_is_refused_and_ends_with_its_process_however_that
             pass
 
 
-def test_asking_for_the_holder_creates_no_file(tmp_path: Path) -> None:
+def test_finding_the_holder_of_a_lock_creates_no_file(tmp_path: Path) -> None:
     assert locks.holder(str(tmp_path / "lock")) == 0
     assert list(tmp_path.iterdir()) == []
 
 
-def test_asking_for_our_own_lock_does_not_lose_it(tmp_path: Path) -> None:
+def test_finding_the_holder_of_our_own_lock_does_not_release_it(tmp_path: Path) -> None:
     """POSIX drops a lock when any descriptor of the file is closed: `hold` and `holder` must not open it again."""
     path = tmp_path / "lock"
     with locks.try_acquire(str(path)) or pytest.fail("free") as lock:

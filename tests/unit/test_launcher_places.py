@@ -83,7 +83,7 @@ def test_the_keg_is_found_from_the_frozen_executable_through_every_link(
 
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="macOS has no /proc")
-def test_a_missing_proc_is_told_with_what_mounts_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_proc_is_reported_with_the_command_that_mounts_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """As in a chroot: the identity of no process can be read there."""
     monkeypatch.setattr(sys, "frozen", True, raising=False)
     monkeypatch.setattr(os.path, "exists", lambda path: not path.startswith("/proc"))

@@ -44,7 +44,7 @@ def test_a_launch_says_how_every_service_is_run_and_proves_itself(tmp_path: Path
     assert launch.services["temporal"].command[2] == f"port={temporal}"
 
 
-def test_kept_ports_yield_to_asked_ones_and_are_ignored_when_this_version_lacks_them(tmp_path: Path) -> None:
+def test_asked_ports_override_kept_ones_and_kept_ones_that_this_version_lacks_are_ignored(tmp_path: Path) -> None:
     server, temporal, other = free_ports(3)
     launch = prepared(tmp_path, ports={"server": server}, kept={"server": other, "temporal": temporal, "gone": 7999})
     assert launch.ports == launch.asked_ports == {"server": server, "temporal": temporal}

@@ -82,7 +82,7 @@ def test_an_open_port_alone_does_not_prove_a_server(listener: socket.socket) -> 
     assert not drive(probe, until=lambda: next(turns, None) is None or time.monotonic() > deadline)
 
 
-def test_where_a_port_is_all_that_is_asked_for_an_accepted_connection_is_proof(listener: socket.socket) -> None:
+def test_where_only_an_open_port_is_required_an_accepted_connection_is_proof(listener: socket.socket) -> None:
     """Whatever the program speaks; it is sent nothing that would be foreign to it."""
     assert drive(Probe([(address_of(listener), readiness.OPEN_PORT)], time.monotonic()))
     connection, _ = listener.accept()
@@ -255,7 +255,7 @@ def test_pauses_grow_with_the_time_it_takes(outcome: Callable[[float], Probe], e
     assert round(outcome(elapsed).due - elapsed, 3) == pause
 
 
-def test_a_service_that_has_printed_something_is_asked_soon_and_often_for_a_while() -> None:
+def test_a_service_that_has_printed_something_is_probed_soon_and_often_for_a_while() -> None:
     """Its last line before it is ready comes some milliseconds before that. A pause is shortened, never begun anew."""
     probe = refused(100.0)
     for now in (100.1, 100.102):
@@ -288,7 +288,7 @@ def test_a_poller_without_a_pid_is_judged_by_its_time(*, seen: float, is_ours: b
     assert bool(readiness.pid_in_group("worker-of-mine", seen, 1, 5.0)) is is_ours
 
 
-def test_calls_that_are_made_once_are_waited_for() -> None:
+def test_a_blocking_call_waits_for_its_answers_of_which_a_refused_one_is_none() -> None:
     with serving(FakeServer(0)) as address:
         request = grpc.encode({1: '{"message": "hi"}'})
         answer, refusal = ask(address, (("/x.Y/Run", request), ("/x.Y/Other", request)), 10.0)
