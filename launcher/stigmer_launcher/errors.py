@@ -85,9 +85,9 @@ class SmokeError(LauncherError):
 
 
 def suggestion(typed: str, known: Collection[str]) -> str:
-    """Return "; did you mean …?" with a known name that has the typed one in it or is similar; empty when there is none."""
+    """Return "; did you mean …?" with a known name that is similar, or has a word that begins so; empty when there is none."""
     import difflib
 
-    has_it = [name for name in known if f" {typed}" in f" {name}" or f".{typed}" in f".{name}"]
-    near = has_it or difflib.get_close_matches(typed, known, 1)
+    same_beginning = [name for name in known if f" {typed}" in f" {name}" or f".{typed}" in f".{name}"]
+    near = same_beginning or difflib.get_close_matches(typed, known, 1)
     return f"; did you mean `{near[0]}`?" if near else ""

@@ -1,7 +1,7 @@
 """The language model that the agents use, and its API key. The key is never written to disk or passed as an argument.
 
 The environment overrides the file, the file the defaults. A key in the file is honoured, because earlier versions
-wrote it there; `doctor` warns when others can read the file. A key typed in lives in this process and its children.
+wrote it there; `doctor` warns when others can read the file. A key typed in is kept only in this process and its children.
 """
 
 import os

@@ -92,10 +92,8 @@ SCHEMA: dict[str, Field] = {
     **{f"ports.{name}": Field(read_port, str(port), f"a port of {part}") for name, (port, part) in PORTS.items()},
 }
 
-# Keys of older files that still count, by today's.
-FORMER_KEYS = {"ports.temporal": f"{_LOCAL}.temporal.port"}
+FORMER_KEYS = {"ports.temporal": f"{_LOCAL}.temporal.port"}  # keys of older files that still count, by today's
 
-# The file as Stigmer creates it: the most important defaults.
 TEMPLATE = """\
 # Stigmer's configuration. Change it with `stigmer config set KEY VALUE`, or here; comments are kept.
 # `stigmer config list` shows every key with its value. API keys belong in the environment

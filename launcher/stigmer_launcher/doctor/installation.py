@@ -132,7 +132,9 @@ def _versions(context: DoctorContext, keg: payload.Keg) -> Iterator[Finding]:
 
 def check_model(context: DoctorContext) -> Iterator[Finding]:
     """Check the language model's settings, if a component uses them; say only whether there is an API key."""
-    if context.keg and "{llm." not in repr(context.keg.payload.components):
+    parts = context.keg.payload.components if context.keg else ()
+    texts = (text for part in parts for text in (*part.arguments, *dict(part.environment).values()))
+    if context.keg and not any("{llm." in text for text in texts):
         return
     model = llm.find_llm(context.environ, context.config)
     yield Finding("provider", OK, f"{model.provider}, {model.model}, {llm.redacted_url(model.base_url)}")

@@ -18,7 +18,7 @@ from itertools import islice, pairwise
 from stigmer_launcher.errors import HomeError, LauncherError
 from stigmer_launcher.system.places import explain, free_name
 
-_LONGEST_PATH = 512 - len("-journal")  # bytes
+_LONGEST_PATH = 512 - len("-journal")  # bytes; MAX_PATHNAME in SQLite's os_unix.c
 _SHORTER = "set STIGMER_HOME to a directory with a shorter path: `export STIGMER_HOME=/path/to/directory`"
 _MAGIC = b"SQLite format 3\0"
 _FILE_HEADER = 100  # bytes, at the beginning of page 1

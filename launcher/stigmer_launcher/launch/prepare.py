@@ -1,6 +1,6 @@
 """Prepares a launch: reads settings and key, checks ports, installs components.
 
-What can fail fails here, before anything runs and while the user may still be at the terminal.
+All that can be checked is checked here, before anything runs and while the user may still be at the terminal.
 """
 
 import os

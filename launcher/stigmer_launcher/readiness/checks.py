@@ -61,7 +61,7 @@ def temporal(namespace: str, queue: str) -> Check:
 def check_for(proof: ResolvedProof, group: int, spawned: float, *, was_ready: bool = False) -> Check:
     """Return the check of a proof for the process group that was `spawned` at that time of the epoch.
 
-    For a group that `was_ready` it checks liveness, and must be used for all rounds: a worker's remembers the last one.
+    For a group that `was_ready` it checks liveness, and must be used for all rounds, since a worker's compares them.
     """
     if proof.kind == "pollers":
         worker = Worker(group, spawned)

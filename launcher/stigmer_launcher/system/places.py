@@ -81,7 +81,7 @@ def prepare_home(home: str, *directories: str) -> None:
     existing = home
     while not os.path.exists(existing):
         existing = os.path.dirname(existing)
-    if os.geteuid() == 0 and (owner := os.stat(existing).st_uid):  # this user could not write files of root
+    if os.geteuid() == 0 and (owner := os.stat(existing).st_uid):  # the owner could not write files of root
         name = user_name(owner)
         remedy = f"run the command as {name}, without sudo, or set STIGMER_HOME to a directory of root"
         raise HomeError(f"{home} belongs to user {name}, and this is root", remedy)
