@@ -43,12 +43,12 @@ def test_the_status_names_the_command_that_keeps_the_server_in_its_job() -> None
 @pytest.mark.parametrize(
     ("times", "said"),
     [
-        ({"told": 10.0, "ended": 10.4}, []),
-        ({"told": 10.0, "ended": 14.84}, ["runner took 4.8 s to stop"]),
-        ({"told": 10.0, "killed": 15.003, "ended": 15.1}, ["runner did not stop within 5 s and was killed"]),
-        ({"told": 10.0, "killed": 15.0}, ["runner did not stop within 5 s and was killed, but has not ended"]),
+        ({"terminated": 10.0, "ended": 10.4}, []),
+        ({"terminated": 10.0, "ended": 14.84}, ["runner took 4.8 s to stop"]),
+        ({"terminated": 10.0, "killed": 15.003, "ended": 15.1}, ["runner did not stop within 5 s and was killed"]),
+        ({"terminated": 10.0, "killed": 15.0}, ["runner did not stop within 5 s and was killed, but has not ended"]),
         ({"spawned": 0.1, "ready": 0.2, "ended": 9.0}, []),
-        ({"told": 1.0, "killed": 6.0, "ended": 6.1}, []),
+        ({"terminated": 1.0, "killed": 6.0, "ended": 6.1}, []),
         ({}, []),
     ],
     ids=["quick", "slow", "killed", "killed in vain", "crashed before", "killed before, for another reason", "never"],

@@ -77,14 +77,14 @@ class Supervisor:
             case lifecycle.SPAWN:
                 self._start(service)
             case lifecycle.TERMINATE:
-                service.signal(SIGTERM, "told")
+                service.signal(SIGTERM, "terminated")
             case lifecycle.KILL if "killed" in service.times:
                 self._note(f"{action.name} was killed and has not ended: see `ps -o stat,wchan {service.snapshot.pid}`")
                 self._events.append(service.abandon())
                 self._update_watchdog()
             case lifecycle.KILL:
                 service.signal(SIGKILL, "killed")
-                waited = round(service.times["killed"] - service.times["told"], 1)
+                waited = round(service.times["killed"] - service.times["terminated"], 1)
                 self._note(f"{action.name} did not stop within {waited:g} s; it is killed")
             case lifecycle.PROVE | lifecycle.CHECK:
                 service.start_probe(action.kind)

@@ -73,11 +73,11 @@ def _describe_stop(instance: state.Instance) -> str:
 def slow_stops(snapshot: state.Snapshot, since: float) -> Iterator[str]:
     """Describe each service that took long to stop after `since` (monotonic seconds), or was killed for it."""
     for name, times in snapshot.timeline.items():
-        told = times.get("told")
-        if told is None or snapshot.began + told < since:
+        terminated = times.get("terminated")
+        if terminated is None or snapshot.began + terminated < since:
             continue
         if "killed" in times:
             ended = "" if "ended" in times else ", but has not ended"
-            yield f"{name} did not stop within {round(times['killed'] - told, 1):g} s and was killed{ended}"
-        elif (elapsed := times.get("ended", told) - told) >= _SLOW:
+            yield f"{name} did not stop within {round(times['killed'] - terminated, 1):g} s and was killed{ended}"
+        elif (elapsed := times.get("ended", terminated) - terminated) >= _SLOW:
             yield f"{name} took {round(elapsed, 1):g} s to stop"
