@@ -13,21 +13,21 @@ VERSION_FILE = ".version"
 MANIFEST_FILE = ".manifest"
 
 
-def fingerprint(path: str) -> int | None:
-    """Return the fingerprint of a file without reading it; None when it is missing."""
+def fingerprint_at(path: str) -> int | None:
+    """Return the fingerprint of the file at a path without reading it; None when it is missing."""
     with suppress(OSError):
         return fingerprint_of(os.lstat(path))
     return None
 
 
 def fingerprint_of(status: os.stat_result) -> int:
-    """Return a number that any write, replacement or chmod changes; integers hash alike in every process."""
+    """Return a number that changes with any write, replacement or chmod; integers hash alike in every process."""
     return hash((status.st_size, status.st_mtime_ns, status.st_ino, status.st_mode))
 
 
 def modified_files(directory: str, manifest: Mapping[str, int]) -> set[str]:
     """Return the files that differ from the manifest: missing, replaced, written to, or chmodded. Reads no content."""
-    return {path for path, known in manifest.items() if fingerprint(f"{directory}/{path}") != known}
+    return {path for path, known in manifest.items() if fingerprint_at(f"{directory}/{path}") != known}
 
 
 def read_manifest(directory: str) -> dict[str, int]:

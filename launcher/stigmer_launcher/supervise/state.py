@@ -1,8 +1,8 @@
 """The state of an instance: the pid of its supervisor, and the snapshot that it writes to a file at every change.
 
 A supervisor runs while its lock is held. If it was killed, the file lists the processes that it left behind. `since` and
-`began` are seconds of the monotonic clock, which all processes of one boot share; `timeline` has, for each service, the
-seconds from `began` to its last events; `started` is epoch time.
+`began` are seconds of the monotonic clock, which all processes of one boot share; `timeline` has the seconds
+from `began` to each event of a service's last run; `started` is epoch time.
 """
 
 import os
