@@ -88,8 +88,8 @@ def supervise_detached(launch: Launch) -> Iterator[ProgressEvent]:
 def check_system(launch: Launch) -> None:
     """Check what a supervisor needs, before it leaves the terminal; LauncherError or OSError when something is missing."""
     places.prepare_home(launch.places.home, launch.places.run, launch.places.logs)
-    for error in places.unwritable_files(launch.places.home, launch.places.run, launch.places.logs):
-        raise error
+    if problem := next(places.unwritable_files(launch.places.home, launch.places.run, launch.places.logs), None):
+        raise problem
     try:
         os.close(os.open(logfile.log_path(launch.places.logs, _LOG_NAME), logfile.APPEND, 0o600))
     except OSError as error:
