@@ -147,7 +147,7 @@ def test_a_pid_that_is_reused_meanwhile_gets_no_signal(monkeypatch: pytest.Monke
     told: list[tuple[int, int]] = []
     monkeypatch.setattr(leftovers, "is_alive", lambda _: not told)
     monkeypatch.setattr(process, "signal_group", lambda pid, number: told.append((pid, number)))
-    assert leftovers.stop_services([first, second], "") == 2
+    assert leftovers.stop_all([first, second], "") == 2
     assert (first.pid, signal.SIGTERM) in told
     assert (second.pid, signal.SIGTERM) not in told
 

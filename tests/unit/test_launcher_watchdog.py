@@ -194,9 +194,7 @@ def test_stale_pids_and_ended_services_are_ignored() -> None:
     with service("sleep 60") as stranger, service("exit 0") as ended:
         eventually(lambda: not identity(ended.pid), "a zombie")
         assert (
-            leftovers.stop_services(
-                [ServiceSnapshot(pid=pid, identity="boot:1") for pid in (stranger.pid, ended.pid)], ""
-            )
+            leftovers.stop_all([ServiceSnapshot(pid=pid, identity="boot:1") for pid in (stranger.pid, ended.pid)], "")
             == 0
         )
         assert stranger.poll() is None
@@ -207,7 +205,7 @@ def test_the_rest_of_a_group_is_killed_with_its_leader(tmp_path: Path) -> None:
     script = f"(trap '' TERM; sleep 60) & echo $! >{note}; trap 'exit 0' TERM; while :; do sleep 0.02; done"
     with service(script) as leader:
         inner = int(noted(note, 1)[0])
-        assert leftovers.stop_services([member(leader)], "") == 1
+        assert leftovers.stop_all([member(leader)], "") == 1
         eventually(lambda: not is_running(inner), "the end of the group")
 
 
@@ -226,7 +224,7 @@ def test_a_process_that_escaped_into_another_session_is_found_by_its_token(
         hidden = int(noted(note, 1)[0])
         assert os.getpgid(hidden) != leader.pid
         assert set(leftovers.find_escaped(token)) >= {(pid, identity(pid)) for pid in (hidden, leader.pid)}
-        leftovers.stop_services([member(leader)], token)
+        leftovers.stop_all([member(leader)], token)
         assert not is_running(hidden)
         assert stranger.poll() is None
         assert list(leftovers.find_escaped("")) == [], "a state file without a token must not match everything"
@@ -251,7 +249,7 @@ def test_a_process_that_the_kernel_does_not_end_is_reported_and_not_awaited_fore
     with service("sleep 60", token) as somebody:
         for services in ([member(somebody)._replace(grace=0.1)], []):
             with pytest.raises(BusyError, match=f"^process {somebody.pid} was killed and has not ended$"):
-                leftovers.stop_services(services, token)
+                leftovers.stop_all(services, token)
 
 
 def test_a_process_that_the_kernel_does_not_end_keeps_no_other_service_running(
@@ -263,14 +261,14 @@ def test_a_process_that_the_kernel_does_not_end_keeps_no_other_service_running(
     with service("sleep 60") as stuck, service("sleep 60") as healthy:
         monkeypatch.setattr(process, "signal_group", lambda pid, number: pid == stuck.pid or signal_group(pid, number))
         with pytest.raises(BusyError, match=f"^process {stuck.pid} was killed and has not ended$"):
-            leftovers.stop_services([member(stuck, order=2, grace=0.1), member(healthy, order=1)], "")
+            leftovers.stop_all([member(stuck, order=2, grace=0.1), member(healthy, order=1)], "")
         assert healthy.wait(10) == -signal.SIGTERM
 
 
 def test_a_command_in_an_environment_with_the_token_does_not_kill_itself() -> None:
     """A user may start the server again from a shell that an agent of the killed server had opened."""
     token = os.urandom(16).hex()
-    program = f"from stigmer_launcher.supervise import leftovers; print(leftovers.stop_services([], {token!r}))"
+    program = f"from stigmer_launcher.supervise import leftovers; print(leftovers.stop_all([], {token!r}))"
     environment = {**os.environ, RUN_TOKEN: token, "PYTHONPATH": str(Path(leftovers.__file__).parents[2])}
     done = subprocess.run(
         [sys.executable, "-c", program], env=environment, check=False, capture_output=True, timeout=60

@@ -105,7 +105,7 @@ def _take_over(instance: state.Instance, launch: Launch, note: Callable[[str], N
     if before.is_clean:
         ports.require_free(launch.ports)
     else:
-        if ended := leftovers.stop_services(before.processes, before.token):
+        if ended := leftovers.stop_all(before.processes, before.token):
             note(f"Ended {ended} processes that a killed supervisor had left")
         ports.await_free(launch.ports)
     for service in launch.services.values():

@@ -23,8 +23,8 @@ def is_alive(service: ServiceSnapshot) -> bool:
     return process.is_same_process(service.pid, service.identity)
 
 
-def stop_services(services: Iterable[ServiceSnapshot], token: str) -> int:
-    """Stop services that run, the highest stop order first, then kill escaped processes; return how many there were.
+def stop_all(services: Iterable[ServiceSnapshot], token: str) -> int:
+    """Stop the services that still run, highest stop order first, then kill escaped processes; return how many there were.
 
     BusyError in the end for one that SIGKILL does not end.
     """

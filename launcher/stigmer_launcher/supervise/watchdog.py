@@ -82,7 +82,7 @@ def _run_watchdog(connection: socket.socket, lock: str, token: str) -> int:
     with suppress(OSError):  # the supervisor was killed already
         connection.send(b"!")
     with suppress(BusyError):  # the next command says so
-        leftovers.stop_services(_last_services(connection), token)
+        leftovers.stop_all(_last_services(connection), token)
     return 0
 
 

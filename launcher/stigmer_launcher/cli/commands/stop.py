@@ -37,7 +37,7 @@ def stop_server(instance: state.Instance, out: Terminal) -> bool:
             out.line(line)
     ended = 0
     if not (snapshot.is_clean or state.supervisor_pid(instance)):  # it was killed together with its watchdog
-        ended = leftovers.stop_services(snapshot.processes, snapshot.token)
+        ended = leftovers.stop_all(snapshot.processes, snapshot.token)
     if ended:
         out.line(f"Ended {ended} processes of a killed server")
     elif stopped or cleaned:
