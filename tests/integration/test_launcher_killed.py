@@ -41,7 +41,7 @@ def test_the_status_names_the_watchdog_at_work(running: Stigmer) -> None:
     assert (shown.code, shown.err) == (4, "")
     assert shown.out.splitlines() == [
         f"Stigmer is cleaning up (watchdog {guard})",
-        "  its supervisor was killed; `stigmer server` waits for the watchdog and starts it again",
+        "  its supervisor was killed; `stigmer server` waits for its watchdog, then starts the server again",
     ]
     assert (plain["state"], plain["supervisor_pid"]) == ("cleaning up", 0)
     eventually(lambda: running("server", "status").code == 3, "the end of the watchdog's work")

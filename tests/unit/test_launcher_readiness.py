@@ -220,7 +220,7 @@ def refused(elapsed: float, stirred: float = 0.0) -> Probe:
     probe = Probe([(f"127.0.0.1:{free_ports(1)[0]}", readiness.HANDSHAKE)], 0.0)
     if stirred:
         probe.nudge(stirred)
-    while probe.not_ready_reason == "has not been asked yet":
+    while probe.not_ready_reason == "not probed yet":
         probe.advance(elapsed)
     return probe
 
@@ -229,7 +229,7 @@ def unready(elapsed: float) -> Probe:
     """Return a probe that was answered, without a proof, when so many seconds had gone."""
     with serving(FakeServer(0)) as address:
         probe = Probe([(address, readiness.Check((), lambda _: "not yet"))], 0.0)
-        while probe.not_ready_reason == "has not been asked yet":
+        while probe.not_ready_reason == "not probed yet":
             probe.advance(elapsed)
         probe.close()
     return probe

@@ -14,7 +14,7 @@ _LONGEST_PAUSE = 0.25  # seconds
 _NUDGED_PAUSE, _NUDGED = 0.004, 0.1
 _LONG, _PATIENT_PAUSE = 300.0, 5.0  # seconds after which no command waits any more, and the pause from then on
 _TIMEOUT = 5.0  # seconds after which an unanswered round counts as lost
-_UNASKED = "has not been asked yet"
+_UNPROBED = "not probed yet"
 
 
 class Probe:
@@ -27,7 +27,7 @@ class Probe:
 
     def __init__(self, checks: Iterable[tuple[str, Check]], now: float, timeout: float = _TIMEOUT) -> None:
         self.channel: Channel | None = None
-        self.due, self.not_ready_reason = now, _UNASKED
+        self.due, self.not_ready_reason = now, _UNPROBED
         self._now, self._timeout, self._nudged, self._pausing = now, timeout, 0.0, False
         self._steps = self._prove(checks, now)
 
@@ -51,7 +51,7 @@ class Probe:
     def _prove(self, checks: Iterable[tuple[str, Check]], began: float) -> Iterator[bool]:
         """Run the checks; yield False whenever the caller must wait."""
         for address, check in checks:
-            self.not_ready_reason = _UNASKED
+            self.not_ready_reason = _UNPROBED
             pause = 0.0
             while self.not_ready_reason:
                 try:

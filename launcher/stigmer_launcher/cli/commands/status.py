@@ -15,7 +15,7 @@ from stigmer_launcher.system.places import find_places
 _CODES = {phases.RUNNING: 0, phases.STOPPED: StoppedError.exit_code}
 _COLOURS = {phases.RUNNING: "green", phases.DEGRADED: "yellow", phases.STOPPED: "red"}
 _ADVICE = {
-    phases.CLEANING: "its supervisor was killed; `stigmer server` waits for the watchdog and starts it again",
+    phases.CLEANING: "its supervisor was killed; `stigmer server` waits for its watchdog, then starts the server again",
     phases.STOPPED: "start it with `stigmer server`",
 }
 _ISO = "%Y-%m-%dT%H:%M:%SZ"
