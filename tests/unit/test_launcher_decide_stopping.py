@@ -134,6 +134,15 @@ def test_a_restart_is_a_stop_and_a_start() -> None:
     assert history["temporal"].crashes == ()
 
 
+def test_a_service_that_was_killed_once_has_its_grace_again_after_its_restart() -> None:
+    history = History().started()
+    history.at(200.0, Requested("temporal", RESTART))
+    assert history.at(210.0) == (kill("temporal"),)
+    assert history.at(210.1, killed("temporal")) == (spawn("temporal"),)
+    assert history.at(211.0, Ready("temporal"), Requested("temporal", RESTART)) == (terminate("temporal"),)
+    assert (history.due, history.at(220.9)) == (221.0, ())
+
+
 def test_a_service_that_keeps_crashing_is_stopped_and_restarted_at_once() -> None:
     """It does not wait for the end of its pause, and its next pause is short again."""
     history = History().started()

@@ -46,6 +46,7 @@ class Service(NamedTuple):
     not_ready_reason: str = ""  # why its probe does not pass yet
     checking: bool = False  # whether its liveness is being checked
     failures: int = 0  # of liveness checks, in a row
+    killed: bool = False  # whether SIGKILL was sent to the process that is ending
     requested: str = ""  # by a command: STOP until it is replaced by RESTART, RESTART until the next start
 
     @property
@@ -189,8 +190,8 @@ class _Decision:
     def skip_grace_periods(self) -> None:
         """Skip the remaining grace periods: kill now."""
         for service in self.services.values():
-            plan = service.plan._replace(grace=0.0)
-            self.put(service._replace(plan=plan, deadline=service.deadline - service.plan.grace))
+            plan, skipped = service.plan._replace(grace=0.0), 0.0 if service.killed else service.plan.grace
+            self.put(service._replace(plan=plan, deadline=service.deadline - skipped))
 
     def handle_exit(self, service: Service, exited: Exited) -> None:
         """Handle the exit of a process: expected, a failed start, or a retry with backoff.
@@ -236,8 +237,7 @@ class _Decision:
             if service.phase == phases.BACKOFF:
                 self.put(service._replace(phase=phases.WAITING, deadline=NEVER))
             elif service.phase == phases.TERMINATING:
-                plan = service.plan._replace(grace=0.0)  # none is left that another Ctrl-C could skip
-                self.put(service._replace(plan=plan, deadline=self.now + KILL_TIMEOUT), KILL)
+                self.put(service._replace(killed=True, deadline=self.now + KILL_TIMEOUT), KILL)
             elif service.phase in (phases.RUNNING, phases.DEGRADED):
                 self.check_liveness(service)
             elif self.stage == phases.STARTING and service.phase != phases.PROVING:
@@ -256,8 +256,8 @@ class _Decision:
 
     def terminate(self, service: Service, error: str) -> None:
         self.block_dependents(service)
-        deadline = self.now + service.plan.grace
-        self.put(service.cleared()._replace(phase=phases.TERMINATING, error=error, deadline=deadline), TERMINATE)
+        ending = service.cleared()._replace(phase=phases.TERMINATING, error=error, killed=False)
+        self.put(ending._replace(deadline=self.now + service.plan.grace), TERMINATE)
 
     def check_liveness(self, service: Service) -> None:
         """Start a liveness check, or count a failure when the last one has no answer in time.
