@@ -85,6 +85,15 @@ def test_the_pauses_before_a_restart_are_those_of_the_manifest_and_crashes_long_
     assert pauses == [2, 4, 5, 5, 2]
 
 
+def test_a_service_that_crashes_a_thousand_times_within_the_window_is_tried_again() -> None:
+    """The manifest allows a window of a day and a pause of 0.1 s."""
+    history = History(PLANS, Restart(first_pause=0.1, longest_pause=0.1, window=86400)).started()
+    for _ in range(1100):
+        history.at(history.now, crashed("temporal"))
+        assert history.at(history.due) == (spawn("temporal"),)
+    assert history["temporal"].restarts == 1100
+
+
 def test_a_service_killed_from_outside_during_the_start_is_tried_again() -> None:
     """That says nothing about the program; the start goes on when it is ready."""
     history = History()
