@@ -83,6 +83,12 @@ def test_a_line_is_shown_as_a_terminal_leaves_it_without_its_control_sequences(
     assert readable(printed, colours=True) == shown
 
 
+def test_the_end_of_a_control_string_is_not_searched_beyond_the_next_control_character() -> None:
+    """A line of many that do not end would else be searched once for each of them: it took minutes."""
+    assert readable("\x9dnever ends\x9d0;title\x9c") == "never ends"
+    assert readable("\x9d" * 65536) == ""
+
+
 PIECES = st.sampled_from(
     ["\033[3m", "\033", "[", "]", "0;", "m", "\a", "\\", "\x9b", "P", "\r", "3", "\x85", "a", "\xe9"]
 )
