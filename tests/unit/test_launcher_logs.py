@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import io
+import itertools
 import os
 import pkgutil
 import select
@@ -240,6 +241,25 @@ def test_following_misses_nothing_when_a_log_is_rotated_twice_between_two_looks(
         written.write(f"line {number} {'x' * 20}\n".encode())
     assert (tmp_path / "logs" / "a.log.2").exists()
     assert [text.split()[1] for text in texts(tail.more())] == ["0", "1", "2"]
+
+
+def test_following_returns_though_a_log_grows_by_a_file_whenever_one_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it would print nothing, and need ever more memory."""
+    written = write_log(tmp_path, "a", ["old"], max_bytes=1)
+    tail = tail_of(tmp_path)
+    tail.last(1)
+    growths, lseek = iter([b"x\n" * 20_000] * 20), os.lseek
+
+    def grown(*place: int) -> int:
+        for text in itertools.islice(growths, 1):
+            written.write(text)
+        return lseek(*place)
+
+    monkeypatch.setattr(os, "lseek", grown)
+    assert tail.more() == []
+    assert [len(tail.more()) for _ in range(21)] == [*[20_000] * 20, 0]
 
 
 @pytest.mark.parametrize("call", ["builtins.open", "os.read", "os.fstat", "os.path.sameopenfile"])

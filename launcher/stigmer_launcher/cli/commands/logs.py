@@ -8,7 +8,7 @@ import time
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import ExitStack, suppress
 from datetime import datetime
-from itertools import accumulate, cycle
+from itertools import accumulate, chain, cycle, takewhile
 from typing import NamedTuple
 
 from stigmer_launcher.cli.logtext import readable
@@ -21,6 +21,7 @@ from stigmer_launcher.system.places import find_places
 
 _POLL_INTERVAL = 0.1  # seconds, while following
 _BLOCK = 65536
+_MANY = 10_000  # lines, after which those of the next file are left for later: it may grow faster than it is read
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -111,13 +112,13 @@ class Tail:
                 missing -= _go_back(self._descriptor, missing)
                 if missing <= 0 or b"" < os.pread(self._descriptor, STAMP_SIZE, 0) < since:
                     break
-        entries = self.more()
+        entries = [*chain(*takewhile(len, (self.more() for _ in self._files)))]
         return [entry for entry in entries[max(0, len(entries) - count) :] if entry.stamp >= since]
 
     def more(self) -> list[Entry]:
-        """Return the lines written since the last call, from the rest of a rotated file and the newer files."""
+        """Return the lines written since the last call, at least the rest of the open file and, if few, of newer files."""
         entries: list[Entry] = []
-        while True:
+        while len(entries) < _MANY:
             newer = self._open_newer()  # opened first: what is written before a rotation is read below
             if os.fstat(self._descriptor).st_size < os.lseek(self._descriptor, 0, os.SEEK_CUR):
                 os.lseek(self._descriptor, 0, os.SEEK_SET)  # another program has truncated it
@@ -125,9 +126,10 @@ class Tail:
                 *lines, self._pending = (self._pending + data).split(b"\n")
                 entries += map(self._entry, lines)
             if newer is None:
-                return entries
+                break
             os.dup2(newer, self._descriptor)
             os.close(newer)
+        return entries
 
     def _open_newer(self) -> int | None:
         """Return a descriptor of the file after the open one, or of the newest if that is gone; None without one."""
@@ -160,12 +162,10 @@ def _go_back(descriptor: int, count: int) -> int:
 
 
 def _count(text: str) -> int:
-    if text == "all":
-        return sys.maxsize
-    if not is_number(text):
+    if text != "all" and not is_number(text):
         remedy = "run `stigmer server logs --lines 100`"
         raise UsageError(f"invalid value {text!r} for --lines: expected a number or `all`", remedy)
-    return int(text)
+    return sys.maxsize if text == "all" else int(text)
 
 
 def _since(text: str) -> bytes:
