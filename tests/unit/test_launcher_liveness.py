@@ -1,5 +1,6 @@
 """Liveness: which proof is repeated, and when a worker counts as hung."""
 
+import itertools
 import os
 import signal
 import subprocess
@@ -69,6 +70,21 @@ def test_a_worker_hangs_though_another_process_of_its_group_has_ended(monkeypatc
     polled = grpc.encode({1: grpc.encode({1: grpc.encode({1: 5}), 2: "78@host"})})
     assert worker.judge_liveness((polled,)) == ""
     assert worker.judge_liveness((polled,)) == HANGS
+
+
+def test_a_worker_hangs_though_the_pid_of_an_ended_one_of_its_group_is_that_of_a_busy_process(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen, groups, work = Seen(), {78: 77}, itertools.count(1)
+    monkeypatch.setattr(os, "getpgid", groups.__getitem__)
+    worker = Worker(77, 3.0, lambda: seen.now, lambda pid: 5.0 if pid == 77 else float(next(work)))
+    polled = grpc.encode({1: grpc.encode({1: grpc.encode({1: 5}), 2: "78@host"})})
+    assert worker.judge_liveness((polled,)) == ""
+    groups[78] = 78
+    said = []
+    for seen.now in (100.0, 200.0, 300.0):
+        said.append(worker.judge_liveness((None,)))
+    assert said == ["", "", HANGS]
 
 
 @pytest.mark.parametrize("kind", ["port", "grpc", "temporal"])

@@ -112,9 +112,9 @@ class Worker:
         for pid, last_access in self._pollers(answers):
             self._pids.add(pid)
             self._polled = max(self._polled, last_access)
+        self._pids = {pid for pid in self._pids if pid_in_group(f"{pid}@", 0.0, self._group, 0.0)}  # pids are reused
         used = [spent for spent in map(self._used, self._pids) if spent is not None]
-        activity = (self._polled, sum(used))
-        if activity != self._last or not used:
+        if (activity := (self._polled, sum(used))) != self._last or not used:
             self._last, self._since = activity, self._clock()
         return "neither polls nor uses the processor" if self._clock() - self._since > 2 * _LONGEST_POLL else ""
 
