@@ -59,6 +59,20 @@ def test_an_address_of_an_unsupported_family_is_skipped(monkeypatch: pytest.Monk
             Channel("localhost:1")
 
 
+def test_a_server_that_sends_without_end_does_not_block_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once the supervisor read on, and neither checked other services nor stopped."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        contextlib.closing(Channel(f"127.0.0.1:{server.getsockname()[1]}")) as channel,
+    ):
+        while channel.advance(http2=False) is None:
+            select.select([], [channel], [])
+        channel.client.ask([("/Service/Call", b"")])
+        chunks = iter([bytes(3) + b"\x04" + bytes(5)] * 100)  # SETTINGS
+        monkeypatch.setattr(socket.socket, "recv", lambda *_: next(chunks, b""))
+        assert (channel.advance(), len([*chunks])) == (None, 99)
+
+
 def test_a_slow_lookup_does_not_block_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     """A name server may take half a minute; meanwhile the connection can be closed."""
     asked, answered = threading.Event(), threading.Event()

@@ -44,9 +44,9 @@ class Channel:
         if not http2:
             return []
         with suppress(BlockingIOError):
-            while data := self._socket.recv(_CHUNK):
-                self.client.receive(data)
-            raise ProtocolError("the connection was closed")
+            if not (data := self._socket.recv(_CHUNK)):  # once: a server may send without end
+                raise ProtocolError("the connection was closed")
+            self.client.receive(data)
         with suppress(BlockingIOError):
             while self.client.outgoing:
                 sent = self._socket.send(self.client.outgoing)
