@@ -57,7 +57,7 @@ class BusyError(LauncherError):
 class LimitError(LauncherError):
     """The system allows this user too few open files or processes."""
 
-    remedy = "raise it: `sudo prlimit --pid $$ --nofile=10240` in this shell, or `LimitNOFILE=10240` in the systemd unit"
+    remedy = "raise it: `sudo prlimit --pid $$ --nofile=10240`, or `LimitNOFILE=10240` in the systemd unit"
 
 
 class ConfigError(LauncherError):

@@ -9,6 +9,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from typing import NamedTuple
 
@@ -83,10 +84,13 @@ def pid_in_group(identity: str, last_access: float, group: int, spawned: float) 
     pid = int(found[1]) if found else 0
     if not pid:
         return group if last_access >= spawned else 0
-    try:
-        return pid if pid == group or os.getpgid(pid) == group else 0
-    except (OSError, OverflowError):
-        return 0
+    return pid if _is_member(pid, group) else 0
+
+
+def _is_member(pid: int, group: int) -> bool:
+    with suppress(OSError, OverflowError):
+        return pid == group or os.getpgid(pid) == group
+    return False
 
 
 class Worker:
@@ -112,7 +116,7 @@ class Worker:
         for pid, last_access in self._pollers(answers):
             self._pids.add(pid)
             self._polled = max(self._polled, last_access)
-        self._pids = {pid for pid in self._pids if pid_in_group(f"{pid}@", 0.0, self._group, 0.0)}  # pids are reused
+        self._pids = {pid for pid in self._pids if _is_member(pid, self._group)}  # pids are reused
         used = [spent for spent in map(self._used, self._pids) if spent is not None]
         if (activity := (self._polled, sum(used))) != self._last or not used:
             self._last, self._since = activity, self._clock()
