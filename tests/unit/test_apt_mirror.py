@@ -48,8 +48,9 @@ def test_a_one_line_source_is_found(tmp_path: Path, line: str, keyring: str) -> 
     assert found == Mirror("http://mirror.invalid/ubuntu", "ubuntu", "noble", keyring)
 
 
-def test_a_disabled_stanza_is_passed_over(tmp_path: Path) -> None:
-    text = DEB822 + "Enabled: no\n\n" + DEB822.replace("mirror", "second")
+@pytest.mark.parametrize("word", ["no", "No", "false", "without", "off", "disable", "0"])
+def test_a_disabled_stanza_is_passed_over_in_each_of_apt_s_words(tmp_path: Path, word: str) -> None:
+    text = DEB822 + f"Enabled: {word}\n\n" + DEB822.replace("mirror", "second")
     assert find_mirror(etc(tmp_path, BOOKWORM, a__sources=text)).uri == "http://second.invalid/debian"
 
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from stigmer_packaging.lib.errors import MissingToolError
 
 _MIRROR_LIST = "mirror+file:"
+_DISABLED = {"no", "false", "without", "off", "disable", "0"}  # apt's words, in any case
 _ONE_LINE = re.compile(r"deb\s+(?:\[(?P<options>[^\]]*)\]\s+)?(?P<uri>\S+)\s+(?P<suite>\S+)\s+(?P<components>.+)")
 
 
@@ -99,7 +100,7 @@ def _parse_deb822(text: str) -> Iterator[Entry]:
     lines = [line for line in text.splitlines() if not line.startswith("#")]
     for stanza in re.split(r"\n\s*\n", "\n".join(lines).strip()):
         fields = email.message_from_string(stanza)
-        if "deb" not in fields.get("Types", "").split() or fields.get("Enabled", "yes").strip() == "no":
+        if "deb" not in fields.get("Types", "").split() or fields.get("Enabled", "").strip().lower() in _DISABLED:
             continue
         keyring = fields.get("Signed-By", "").strip()
         keyring = keyring if keyring.startswith("/") else ""  # else a key written out, which no option can carry
