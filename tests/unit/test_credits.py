@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from spdx_tools.spdx.model.relationship import RelationshipType
 from spdx_tools.spdx.parser.parse_anything import parse_file
 from spdx_tools.spdx.validation.document_validator import validate_full_spdx_document
@@ -15,6 +16,7 @@ from stigmer_packaging.licensing.native import InstalledPackages
 from stigmer_packaging.licensing.notices import TEXTS, render_notices
 from stigmer_packaging.licensing.spdx import render_sbom
 from stigmer_packaging.licensing.stage import Environment, credit_bundle, credit_program, write_sbom
+from stigmer_packaging.manifest.model import Product
 from stigmer_packaging.records.model import Credits, Ingredient, LeftOut
 from stigmer_packaging.records.workspace import Workspace
 from support.go_modules import program
@@ -31,8 +33,8 @@ RUNNER = replace(SERVER, part="workflow-runner", texts={"apache": "Apache \n"})
 ALL = (AGENT, SERVER, RUNNER)
 
 
-def sbom(credited: tuple[Credits, ...] = ALL) -> str:
-    return render_sbom(PRODUCT, str(TARGET), credited, source_date_epoch=EPOCH)
+def sbom(credited: tuple[Credits, ...] = ALL, product: Product = PRODUCT) -> str:
+    return render_sbom(product, str(TARGET), credited, source_date_epoch=EPOCH)
 
 
 def test_the_notices_name_each_part_with_what_is_in_it_and_hold_each_text_once() -> None:
@@ -58,9 +60,11 @@ def test_the_same_credits_in_another_process_give_the_same_notices() -> None:
     assert render_notices(PRODUCT, str(TARGET), swapped) == render_notices(PRODUCT, str(TARGET), ALL)
 
 
-def test_the_bill_of_materials_is_valid_spdx_for_its_published_reader(tmp_path: Path) -> None:
+@pytest.mark.parametrize("page", ["", "#install", "?a=b#c"])
+def test_the_bill_of_materials_is_valid_spdx_for_its_published_reader(tmp_path: Path, page: str) -> None:
+    """Also where the homepage is a place in a page: a namespace has no fragment."""
     file = tmp_path / "stigmer.spdx.json"
-    file.write_text(sbom(), encoding="utf-8")
+    file.write_text(sbom(product=replace(PRODUCT, homepage=f"{PRODUCT.homepage}{page}")), encoding="utf-8")
     document = parse_file(str(file))
     assert [message.validation_message for message in validate_full_spdx_document(document, "SPDX-2.3")] == []
     packages = {package.name: package for package in document.packages}

@@ -74,6 +74,13 @@ def test_every_problem_is_told_at_once_each_with_its_line() -> None:
         ("version: 2.0.0", "version: 2.0", "product.version: must be text, and 2.0 is not: put it in quotes"),
         ("name: stigmer\n", "name: Stigmer\n", "product.name: 'Stigmer' is not a name"),
         ("homepage: https", "homepage: ftp", "is not an https:// address"),
+        (
+            "homepage: https://",
+            "homepage: https://[",
+            "product.homepage: 'https://[stigmer.ai/' is not an https:// address",
+        ),
+        ("stigmer.ai/", "stigmer.ai/a b", "product.homepage: 'https://stigmer.ai/a b' is not an https:// address"),
+        ("stigmer.ai/", "stigmer.ai:x/", "product.homepage: 'https://stigmer.ai:x/' is not an https:// address"),
         ("license: Apache-2.0", "license: apache-2.0", "SPDX writes 'apache-2.0' as 'Apache-2.0'"),
         ("repository: stigmer/", "repository: ", "is not OWNER/REPOSITORY"),
         ("description: Run", "description: A run", "does not begin with the article 'A'"),
@@ -145,6 +152,7 @@ def test_every_problem_is_told_at_once_each_with_its_line() -> None:
         (NONE, COMMAND.replace("temporal", "temporl"), "smoke.component: unknown component 'temporl'"),
         (NONE, COMMAND.replace("port.server", "port.sever"), "smoke.arguments[0]: unknown variable 'port.sever'"),
         (NONE, COMMAND.replace("^x+$", "(x"), "smoke.output: '(x' is no regular expression: "),
+        (NONE, COMMAND.replace("^x+$", "x{9999999999}"), "smoke.output: 'x{9999999999}' is no regular expression: "),
         (NONE, COMMAND.replace("seconds", "exit_code: 256, seconds"), "must be a whole number from 0 to 255"),
         (LIVENESS, "liveness: {evry: 3}", "run.liveness.evry: unknown key 'evry'; did you mean 'every'?"),
         (LIVENESS, "liveness: {every: 0}", "run.liveness.every: must be a number from 1 to 86400, and 0 is not"),
@@ -168,6 +176,32 @@ def test_a_stack_is_tried_by_a_call_a_command_or_its_readiness_alone() -> None:
     assert parse_manifest(text_with((NONE, SMOKE))).smoke == call
     assert parse_manifest(text_with((NONE, COMMAND))).smoke == command
     assert parse_manifest(text_with((NONE, COMMAND.replace("seconds", "exit_code: 3, seconds")))).smoke.exit_code == 3
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("toolchain:\n", "toolchain:\n  ~: x\n", "toolchain.None: unknown key 'None'"),
+        ("toolchain:\n", "toolchain:\n  7: x\n", "toolchain.7: unknown key '7'"),
+        ("product:\n", "7: x\nproduct:\n", "7: unknown key '7'"),
+        (
+            "ports: {server: 7234}",
+            "ports: {7234: server}",
+            "stigmer-server.run.ports.7234: must be text, and 7234 is not",
+        ),
+        ("name: temporal\n", "name: {a: b}\n", "name: must be text, and {'a': 'b'} is not"),
+        (
+            "    linux-amd64: {size",
+            "    7: {}\n    linux-amd64: {size",
+            "reference.targets.7: must be text, and 7 is not",
+        ),
+        ("  linux-amd64: {bottle", "  7: {}\n  linux-amd64: {bottle", "targets.7: must be text, and 7 is not"),
+    ],
+)
+def test_a_key_or_a_name_that_is_no_text_is_named_with_its_place(old: str, new: str, expected: str) -> None:
+    """It ended with a traceback, as did a value that its YAML tag does not fit."""
+    problems = problems_of((old, new))
+    assert any(expected in problem for problem in problems), problems
 
 
 def test_one_mistake_does_not_call_for_others() -> None:
@@ -255,6 +289,7 @@ def test_liveness_and_restarts_have_defaults_that_a_manifest_overrides_one_by_on
     ("expected", "texts"),
     [
         (r"line \d+: not YAML", ["a: [", "a: 1\na: 2\n", "\t- x", "&a [*a"]),
+        ("not YAML", ["a: !!int e\n", "a: !!float e\n", "a: !!set x\n"]),
         ("nested too deep|not YAML", ["[" * 1000, "{a: " * 1000 + "1" + "}" * 1000, "- " * 1000 + "x"]),
         ("must be a mapping of keys to values", ["", "[]", "just words", "12"]),
     ],

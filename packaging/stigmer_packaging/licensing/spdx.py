@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urldefrag
 
 from stigmer_packaging.licensing.licences import NOASSERTION, purl_of
 from stigmer_packaging.manifest.model import Product
@@ -34,7 +35,7 @@ def render_sbom(product: Product, target: str, credited: Sequence[Credits], *, s
         "dataLicense": "CC0-1.0",
         "SPDXID": "SPDXRef-DOCUMENT",
         "name": name,
-        "documentNamespace": f"{product.homepage.rstrip('/')}/spdx/{name}-{content[:32]}",
+        "documentNamespace": f"{urldefrag(product.homepage).url.rstrip('/')}/spdx/{name}-{content[:32]}",
         "creationInfo": {
             "created": datetime.fromtimestamp(source_date_epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
             "creators": [f"Organization: {product.name}", f"Tool: stigmer-packaging-{product.version}"],

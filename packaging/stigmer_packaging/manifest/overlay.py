@@ -30,9 +30,11 @@ def apply_overlay(document: Any) -> list[Finding]:
 def _by_name(entries: Any) -> Mapping[str, Any]:
     """Give the entries of a section by their names; nothing of one that is not as it must be."""
     if isinstance(entries, Mapping):
-        return {name: entry for name, entry in entries.items() if isinstance(entry, Mapping)}
+        return {name: entry for name, entry in entries.items() if isinstance(entry, Mapping) and isinstance(name, str)}
     listed: Iterable[Any] = entries if isinstance(entries, list) else ()
-    return {entry["name"]: entry for entry in listed if isinstance(entry, Mapping) and "name" in entry}
+    return {
+        entry["name"]: entry for entry in listed if isinstance(entry, Mapping) and isinstance(entry.get("name"), str)
+    }
 
 
 def _override_named(what: str, entries: Mapping[str, Any], overlay: Section) -> None:

@@ -60,6 +60,13 @@ def _document(text: str) -> Any:
         raise ManifestError([f"not YAML: {error}"]) from error
     except RecursionError as error:
         raise ManifestError(["it is nested too deep to be read"]) from error
+    except (
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+    ) as error:  # ruamel's, for a value that its tag does not fit
+        raise ManifestError([f"not YAML: {error}"]) from error
 
 
 def _with_line(finding: Finding, document: Any) -> tuple[int, str]:
@@ -69,6 +76,7 @@ def _with_line(finding: Finding, document: Any) -> tuple[int, str]:
     """
     line, words = 0, list[str]()
     for key in finding.path:
+        is_index = isinstance(key, int) and not isinstance(document, CommentedMap)
         if isinstance(document, CommentedMap) and key in document:
             line, document = document.lc.key(key)[0], document[key]
         elif isinstance(document, CommentedSeq) and isinstance(key, int) and key < len(document):
@@ -76,8 +84,8 @@ def _with_line(finding: Finding, document: Any) -> tuple[int, str]:
         else:
             document = None
         name = document.get("name") if isinstance(document, CommentedMap) else None
-        if isinstance(key, int):
+        if is_index:
             words[-1:] = [str(name)] if name else [f"{words[-1]}[{key}]"]
         else:
-            words.append(key)
+            words.append(str(key))
     return line + 1, f"{'.'.join(words)}: {finding.text}" if words else finding.text

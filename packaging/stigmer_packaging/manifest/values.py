@@ -1,5 +1,6 @@
 """The rules for single values of the manifest: each takes a text and gives what is wrong with it, or nothing."""
 
+import contextlib
 import re
 import shlex
 from pathlib import PurePosixPath
@@ -13,6 +14,8 @@ from stigmer_packaging.manifest.section import Rule, unknown
 
 START_HOOKS = ("collector", "validators")
 """The hooks in the folder startup."""
+
+_URI = re.compile(r"[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]+")
 
 TARGETS = tuple(f"{system}-{architecture}" for system in SYSTEMS for architecture in ARCHITECTURES)
 
@@ -67,12 +70,13 @@ def tap(text: str) -> str:
 
 
 def url(text: str) -> str:
-    """Accept an https address; http is for this machine only."""
-    parts = urlsplit(text)
-    if parts.scheme == "https" and parts.hostname:
-        return ""
-    local = parts.scheme == "http" and parts.hostname in {"localhost", "127.0.0.1"}
-    return "" if local else f"{text!r} is not an https:// address"
+    """Accept an https address in the characters of RFC 3986; http is for this machine only."""
+    with contextlib.suppress(ValueError):  # of half a bracket, or a port that is no number
+        parts = urlsplit(text)
+        local = parts.scheme == "http" and parts.hostname in {"localhost", "127.0.0.1"}
+        if (local or (parts.scheme == "https" and parts.hostname)) and _URI.fullmatch(text) and parts.port != 0:
+            return ""
+    return f"{text!r} is not an https:// address"
 
 
 def license_expression(text: str) -> str:
@@ -116,7 +120,7 @@ def regular_expression(text: str) -> str:
     """Accept a regular expression, as Python's `re` understands it."""
     try:
         re.compile(text)
-    except re.error as error:
+    except (re.error, OverflowError) as error:
         return f"{text!r} is no regular expression: {error}"
     return ""
 
