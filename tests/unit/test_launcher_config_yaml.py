@@ -129,6 +129,7 @@ def test_files_that_other_programs_write_are_read(text: str, read: dict[str, str
         ("a:\n  b: 1\n  b: 2", 3, "the key a.b is here a second time"),
         ("a: b\x07", 1, "the control character 0x07"),
         ("a: b\x7f", 1, "the control character 0x7f"),
+        ("# c\u2028b: 1\na: 2", 1, "the control character 0x2028"),
         ('a: 1\nb: "\ufffe"', 2, "the control character 0xfffe"),
     ],
 )
@@ -190,7 +191,9 @@ def test_every_accepted_text_reads_back_as_it_was_written(text: str) -> None:
     assert YAML(typ="base", pure=True).load(written) == {"a": text}
 
 
-@pytest.mark.parametrize("char", ["\0", "\x1f", "\r", "\x7f", "\x85", "\x9f", "\ud800", "\ufffe", "\uffff"])
+@pytest.mark.parametrize(
+    "char", ["\0", "\x1f", "\r", "\x7f", "\x85", "\x9f", " \u2028", "\u2029 ", "\ud800", "\ufffe", "\uffff"]
+)
 def test_text_that_other_programs_cannot_read_is_refused(char: str) -> None:
     """It was written unchanged, and then only the launcher could read the file."""
     assert not yaml_subset.is_printable(char)
@@ -233,6 +236,8 @@ def test_a_value_is_replaced_and_nothing_else(path: str, before: str, after: str
         ("---\n", "a.b", "---\na:\n  b: v\n"),
         ("{}", "a.b", "a:\n  b: v\n"),
         ("# mine\n{}\n", "a", "# mine\na: v\n"),
+        ("{} # mine\n", "a", "# mine\na: v\n"),
+        ("# {}\r\n {} # mine\r\n", "a", "# {}\r\n# mine\r\na: v\r\n"),
         ("a: {} # why\nx: 1\n", "a.b", "a:  # why\n  b: v\nx: 1\n"),
     ],
 )

@@ -9,11 +9,11 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-# Characters outside YAML's c-printable, which other programs refuse, and NEL, which some read as the end of a line.
-_FORBIDDEN = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+# Characters outside YAML's c-printable, which other programs refuse, and those that some read as the end of a line.
+_FORBIDDEN = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
 _BLANK = re.compile(r"[ \t]*(?:#.*)?")
 _DOCUMENT_START = re.compile(r"---(?: [ \t]*(?:#.*)?)?")
-_EMPTY_FILE = re.compile(r" *\{\}(?: +#.*| *)")
+_BRACES = re.compile(r"^ *\{\}(?: +(#.*)| *)\r?$")
 # `key: value`, where the value is an empty map, or a scalar in double quotes, in single ones, or in none.
 _LINE = re.compile(
     r"""
@@ -95,7 +95,7 @@ def parse(text: str) -> dict[str, Line]:
     rows = list(_rows(text))
     if rows and _DOCUMENT_START.fullmatch(rows[0][2]):
         del rows[0]
-    if rows and _EMPTY_FILE.fullmatch(rows[0][2]):
+    if rows and _BRACES.fullmatch(rows[0][2]):
         if rows[1:]:
             raise SubsetError(rows[1][0], "something follows the map in braces")
         return {}
@@ -192,7 +192,7 @@ def _replace(text: str, line: Line, scalar: str) -> str:
 
 def _insert(text: str, subtree: Sequence[Line], new: str) -> str:
     """Return the text with a row added below the lines of a map; without lines the file is empty, or only `{}`."""
-    rows = [row for row in text.split("\n") if subtree or not _EMPTY_FILE.fullmatch(row.removesuffix("\r"))] or [""]
+    rows = [row for old in text.split("\n") if (row := old if subtree else _BRACES.sub(r"\1", old)) or not old] or [""]
     index = subtree[-1].number if subtree else len(rows) - (rows[-1] == "")
     if index == len(rows):
         rows.append("")
