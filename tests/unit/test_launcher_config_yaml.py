@@ -232,6 +232,8 @@ def test_a_value_is_replaced_and_nothing_else(path: str, before: str, after: str
         ("a: # why\nx: 1\n", "a.b", "a: # why\n  b: v\nx: 1\n"),
         ("ab: 1\na:\n  c: 1\n", "a.b", "ab: 1\na:\n  c: 1\n  b: v\n"),
         ("x: 1\r\n", "a.b", "x: 1\r\na:\r\n  b: v\r\n"),
+        ("x: 1\r\ny: 1", "a", "x: 1\r\ny: 1\r\na: v\r\n"),
+        ("a:\n  b: 1\nx: 1", "a.c", "a:\n  b: 1\n  c: v\nx: 1\n"),
         ("# only a comment\n", "a", "# only a comment\na: v\n"),
         ("---\n", "a.b", "---\na:\n  b: v\n"),
         ("{}", "a.b", "a:\n  b: v\n"),

@@ -192,11 +192,11 @@ def _replace(text: str, line: Line, scalar: str) -> str:
 
 def _insert(text: str, subtree: Sequence[Line], new: str) -> str:
     """Return the text with a row added below the lines of a map; without lines the file is empty, or only `{}`."""
-    rows = [row for old in text.split("\n") if (row := old if subtree else _BRACES.sub(r"\1", old)) or not old] or [""]
-    index = subtree[-1].number if subtree else len(rows) - (rows[-1] == "")
-    if index == len(rows):
-        rows.append("")
-    rows.insert(index, new.rstrip(" ") + ("\r" if "\r\n" in text else ""))
+    end = "\r\n" if "\r\n" in text else "\n"
+    if text and not text.endswith("\n"):
+        text += end
+    rows = [row for old in text.split("\n") if (row := old if subtree else _BRACES.sub(r"\1", old)) or not old]
+    rows.insert(subtree[-1].number if subtree else len(rows) - 1, new.rstrip(" ") + end[:-1])
     return "\n".join(rows)
 
 
