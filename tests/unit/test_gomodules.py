@@ -54,6 +54,12 @@ def test_another_file_says_nothing(content: bytes) -> None:
     assert read_build_info(content) is None
 
 
+def test_a_damaged_version_of_go_is_read_as_it_is() -> None:
+    """It ended an audit with a traceback."""
+    damaged = program("go1.26.8", ABOUT).replace(b"go1.26.8", b"go1.\xff6.8")
+    assert [info.go for info in map(read_build_info, (damaged, program("go", ABOUT))) if info] == ["1.\ufffd6.8", ""]
+
+
 def credit(folder: Path, *modules: GoModule, main: GoModule | None = None) -> dict[str, Credit]:
     found = go_on_path()
     env = {"PATH": os.environ["PATH"], "HOME": str(folder / "home"), "GOSUMDB": "off"}

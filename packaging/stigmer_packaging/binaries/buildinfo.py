@@ -38,7 +38,7 @@ def read_build_info(content: bytes) -> BuildInfo | None:
             version, end = _string(content, place + _STRINGS)
             text, _ = _string(content, end)
             if version.startswith(b"go"):
-                return _parse(version.decode(), text[_FENCE:-_FENCE].decode(errors="replace"))
+                return _parse(version.decode(errors="replace"), text[_FENCE:-_FENCE].decode(errors="replace"))
         place = content.find(_MAGIC, place + 1)
     return None
 
@@ -46,7 +46,7 @@ def read_build_info(content: bytes) -> BuildInfo | None:
 def _parse(version: str, text: str) -> BuildInfo:
     lines = [line.split("\t") for line in text.splitlines()]
     main = next((_module(words) for words in lines if words[0] == "mod"), GoModule("", "", ""))
-    return BuildInfo(version.removeprefix("go").split()[0], main, tuple(_dependencies(lines)))
+    return BuildInfo(version.removeprefix("go").partition(" ")[0], main, tuple(_dependencies(lines)))
 
 
 def _dependencies(lines: list[list[str]]) -> Iterator[GoModule]:
