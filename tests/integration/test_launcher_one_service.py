@@ -131,6 +131,37 @@ def test_a_stop_of_one_service_succeeds_when_the_whole_server_is_stopped_meanwhi
     assert (done.code, done.err) == (0, "")
 
 
+@pytest.mark.stack(grace=3.0, agent_runner="term=ignore")
+@pytest.mark.parametrize(
+    ("first", "second", "outcome"),
+    [
+        ("stop", "restart", (0, "")),
+        (
+            "restart",
+            "stop",
+            (4, "Error: agent-runner is stopped: stopped by `stigmer server stop`; `stigmer server` starts it"),
+        ),
+    ],
+)
+def test_a_command_returns_when_a_later_one_asks_the_opposite_of_the_same_service(
+    running: Stigmer, first: str, second: str, outcome: tuple[int, str]
+) -> None:
+    earlier = running.popen("server", first, "agent-runner")
+    eventually(lambda: running.states()["agent-runner"] == "ending", "the service is told to stop")
+    assert running("server", second, "agent-runner").code == 0
+    done = finished(earlier)
+    assert (done.code, done.err.partition("\n")[0]) == outcome
+
+
+@pytest.mark.stack(grace=3.0, stigmer_server="term=ignore")
+def test_a_restart_returns_when_another_command_stops_what_the_service_needs(running: Stigmer) -> None:
+    restart = running.popen("server", "restart", "stigmer-server")
+    eventually(lambda: running.states()["stigmer-server"] == "ending", "the service is told to stop")
+    assert running("server", "stop", "temporal").code == 0
+    done = finished(restart)
+    assert (done.code, done.err.partition("\n")[0]) == (4, "Error: stigmer-server is waiting")
+
+
 def test_an_external_service_is_neither_stopped_nor_restarted(launcher: Stigmer) -> None:
     with temporal_of_somebody_else(launcher):
         launcher.started()

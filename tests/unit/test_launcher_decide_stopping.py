@@ -181,6 +181,19 @@ def test_services_that_need_a_stopped_one_are_not_blamed_for_it() -> None:
     assert history.at(1002.0, Ready("temporal")) == (prove("agents"), spawn("flows"))
 
 
+def test_services_that_prove_themselves_go_on_when_what_they_need_is_stopped() -> None:
+    """They would seem to prove it for as long as the other is stopped; they do so when it is back."""
+    history = History().started()
+    history.at(200.0, Requested("temporal", RESTART))
+    history.at(201.0, ended("temporal"))
+    assert history.at(202.0, Ready("temporal")) == (prove("flows"), prove("agents"))
+    assert history.at(202.1, Requested("temporal", STOP)) == (terminate("temporal"),)
+    history.at(203.0, ended("temporal"))
+    assert history.phases == ["stopped", "running", "running", "running"]
+    assert history.at(300.0, Requested("temporal", START)) == (spawn("temporal"),)
+    assert history.at(301.0, Ready("temporal")) == (prove("flows"), prove("agents"))
+
+
 def test_dependents_are_not_blamed_for_a_service_that_ends_at_the_moment_of_the_command() -> None:
     """It did not have to be terminated."""
     history = History().started()

@@ -223,7 +223,7 @@ class _Decision:
             if self.stage not in _UP or down.plan.name not in service.plan.needs:
                 continue
             lost = service.lost | {down.plan.name}
-            if service.phase in (phases.RUNNING, phases.DEGRADED):
+            if service.phase in (phases.RUNNING, phases.DEGRADED, phases.PROVING if down.requested == STOP else ""):
                 self.put(service.cleared()._replace(phase=phases.RUNNING, lost=lost))
             elif service.phase in (phases.STARTING, phases.PROVING):
                 restart = RESTART if has_ended and service.phase == phases.STARTING else ""  # some connect only once

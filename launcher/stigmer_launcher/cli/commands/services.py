@@ -39,7 +39,8 @@ def restart_services(names: Sequence[str], context: Context) -> int:
 def require_running(services: Iterable[state.ServiceSnapshot]) -> None:
     """Raise DegradedError that names the services that do not run, and why."""
     if missing := [each for each in services if each.state != phases.RUNNING]:
-        said = "; ".join(f"{each.name} is {each.state}: {each.not_ready_reason or each.last_error}" for each in missing)
+        reasons = ((f"{each.name} is {each.state}", each.not_ready_reason or each.last_error) for each in missing)
+        said = "; ".join(": ".join(filter(None, reason)) for reason in reasons)
         names = " ".join(each.name for each in missing if each.managed)
         remedy = f"run `stigmer server logs {names}`, then `stigmer server restart {names}`"
         raise DegradedError(said, remedy if names else EXTERNAL_REMEDY)
@@ -65,12 +66,10 @@ def await_running(instance: state.Instance, out: Terminal, *, start_stopped: boo
 
 
 def _is_settled(snapshot: state.Snapshot, first: state.Snapshot) -> bool:
-    """Return whether all run, or waiting is useless: a service was restarted too often since `first`, or is external."""
-    if snapshot.state == phases.RUNNING:
-        return all(map(leftovers.is_alive, snapshot.processes))  # the supervisor may not know yet that one has ended
-    if snapshot.state != phases.DEGRADED:
-        return False
-    return all(each.state in (phases.RUNNING, phases.STOPPED) for each in snapshot.services) or any(
+    """Return whether all run, or waiting is useless: for a service restarted too often, an external or a stopped one."""
+    if snapshot.state != phases.DEGRADED:  # the supervisor may not know yet that a service has ended
+        return snapshot.state == phases.RUNNING and all(map(leftovers.is_alive, snapshot.processes))
+    return all(each.state in (phases.RUNNING, phases.STOPPED, phases.WAITING) for each in snapshot.services) or any(
         (each.state == phases.BACKOFF and each.restarts - first.service(each.name).restarts >= _RESTARTS)
         or (each.state == phases.DEGRADED and not each.managed)
         for each in snapshot.services
@@ -106,9 +105,9 @@ def _request_and_wait(instance: state.Instance, verb: str, names: Sequence[str],
 
 
 def _is_done(verb: str, now: state.ServiceSnapshot, before: state.ServiceSnapshot) -> bool:
-    """Return whether a service has stopped or, for a restart, has started again or only waits for a service it needs."""
-    if verb == lifecycle.STOP:
-        return now.state == phases.STOPPED
+    """Return whether a service has stopped or started again, or waits for one it needs; another command may be the cause."""
+    if now.state == phases.STOPPED:
+        return verb == lifecycle.STOP or before.state != phases.STOPPED
     return now.since > before.since or now.state == phases.WAITING
 
 
