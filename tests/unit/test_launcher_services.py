@@ -73,6 +73,30 @@ def test_a_restart_of_a_service_in_a_server_that_goes_on_stopping_ends_as_busy(
     assert f"The server (pid {os.getpid()}) is stopping; waiting\n" in said
 
 
+class EndingServer(io.StringIO):
+    """A terminal that ends the server at the moment a command is about to send it a request."""
+
+    def __init__(self, lock: locks.Lock) -> None:
+        super().__init__()
+        self._lock = lock
+
+    def write(self, text: str) -> int:
+        """End the server, and write."""
+        self._lock.release()
+        return super().write(text)
+
+
+def test_a_server_that_ends_at_the_moment_of_a_request_is_stopped(tmp_path: Path) -> None:
+    """The command said that the running server takes no requests."""
+    (tmp_path / "run").mkdir()
+    instance = Instance(str(tmp_path / "run"))
+    lock = locks.acquire(instance.lock, 1)
+    write_snapshot(instance, Snapshot(os.getpid(), state=phases.RUNNING, services=(SERVICE,)))
+    out = Terminal(EndingServer(lock), live=True, colour=False, unicode=False)
+    assert services.stop_services(["server"], context_of(instance)._replace(out=out)) == 0
+    assert out.stream.getvalue().endswith("Server is not running\n")  # type: ignore[attr-defined]
+
+
 def test_a_start_names_the_command_that_stops_the_job_which_runs_already(instance: Instance) -> None:
     """`stigmer server stop` would work against launchd, which starts it again."""
     job = "homebrew.mxcl.stigmer"

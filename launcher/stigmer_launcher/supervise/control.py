@@ -52,5 +52,6 @@ def request(instance: state.Instance, verb: str, services: Sequence[str]) -> Non
         with open(os.open(instance.control, os.O_WRONLY | os.O_NONBLOCK), "wb", buffering=0) as fifo:
             os.write(fifo.fileno(), text.encode())  # `fifo.write` raises nothing when the FIFO is full
     except OSError as error:
-        problem = f"the running server takes no requests: {instance.control}: {error.strerror}"
-        raise LauncherError(problem, "run `stigmer server restart`, which restarts all services") from error
+        if state.supervisor_pid(instance):  # it has not ended meanwhile
+            problem = f"the running server takes no requests: {instance.control}: {error.strerror}"
+            raise LauncherError(problem, "run `stigmer server restart`, which restarts all services") from error
