@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -113,6 +114,25 @@ def test_a_process_is_identified_where_the_kernel_has_no_boot_id(
         known = process.identity(other.pid)
         assert process.is_same_process(other.pid, known)
         assert process.identity(os.getpid()) != known
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="macOS opens no file for it")
+@pytest.mark.parametrize("file", ["stat", "boot_id"])
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM])
+def test_a_process_is_identified_although_a_file_could_not_be_opened_once(
+    monkeypatch: pytest.MonkeyPatch, number: int, file: str
+) -> None:
+    """A stop sent no signal and gave up after half a minute; a start that recorded no identity was awaited for minutes."""
+    with child() as other:
+        known = process.identity(other.pid)
+        failures = [failing(number)]
+
+        def open_later(path: str, mode: str) -> Any:
+            return (failures.pop() if failures and path.endswith(file) else open)(path, mode)
+
+        monkeypatch.setattr(process, "open", open_later, raising=False)
+        assert process.is_same_process(other.pid, known)
+        assert not failures
 
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOTSUP])

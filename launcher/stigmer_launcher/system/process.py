@@ -1,5 +1,6 @@
 """Processes: identity, processor time, signals, description of an exit, limit of open files."""
 
+import errno
 import os
 import signal
 import sys
@@ -26,10 +27,16 @@ def identity(pid: int) -> str:
 
         return darwin.start_time(pid)
     boot_id = _BOOT if os.path.exists(_BOOT) else os.devnull  # some sandboxes and emulated kernels lack it
-    with suppress(OSError), open(f"/proc/{pid}/stat", "rb") as stat, open(boot_id, "rb") as boot:
-        fields = stat.read().rpartition(b")")[2].split()
-        if fields and fields[0] not in b"ZX":
-            return f"{boot.read().decode().strip()}:{fields[19].decode()}"
+    for pause in (0.01, 0.1, 0.5, 0.0):  # seconds after each try while the system has no free descriptor or memory
+        try:
+            with open(f"/proc/{pid}/stat", "rb") as stat, open(boot_id, "rb") as boot:
+                fields = stat.read().rpartition(b")")[2].split()
+                is_alive = fields and fields[0] not in b"ZX"
+                return f"{boot.read().decode().strip()}:{fields[19].decode()}" if is_alive else ""
+        except OSError as error:
+            if error.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
+                break
+            time.sleep(pause)
     return ""
 
 
