@@ -129,3 +129,10 @@ def test_a_forked_child_exits_after_its_work_even_if_that_fails(
     """Its exception is printed, and never returns into the code of the parent."""
     assert os.waitstatus_to_exitcode(os.waitpid(fork(work), 0)[1]) == code
     assert said in capfd.readouterr().err
+
+
+def test_a_child_that_fails_in_a_system_call_says_so_in_one_line(capfd: pytest.CaptureFixture[str]) -> None:
+    """The log of the supervisor held a traceback when a watchdog could not be started."""
+    pid = fork(lambda: os.open("/missing", os.O_RDONLY))
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 127
+    assert capfd.readouterr().err == f"process {pid} failed: [Errno 2] No such file or directory: '/missing'\n"

@@ -1,14 +1,18 @@
 """The supervisor's start and end: interrupts, missing resources, long events, and when its state becomes stopped."""
 
+import errno
 import json
 import os
 import resource
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -20,7 +24,7 @@ from stigmer_launcher.supervise.state import Instance, ServiceSnapshot, read_sna
 from stigmer_launcher.supervise.supervisor import Supervisor
 from stigmer_launcher.system import locks, process
 from stigmer_launcher.system.places import find_places
-from support.launcher_services import eventually
+from support.launcher_services import eventually, failing
 
 
 def launch_of(home: str) -> Launch:
@@ -54,7 +58,8 @@ def test_a_signal_does_not_cut_off_a_long_event(monkeypatch: pytest.MonkeyPatch,
         {"event": phases.RUNNING},
     ]
 
-    def supervise(_: Launch, emit: Callable[[daemon.ProgressEvent], None]) -> int:
+    def supervise(_: Launch, emit: Callable[[daemon.ProgressEvent], None], detach: Callable[[], None]) -> int:
+        detach()
         signal.signal(signal.SIGALRM, lambda *_: interrupted.touch())
         signal.setitimer(signal.ITIMER_REAL, 0.1, 0.1)
         for event in events:
@@ -86,11 +91,39 @@ def test_stop_signals_that_come_together_are_all_forwarded(monkeypatch: pytest.M
     assert events == [{"event": "interrupted"}] * 2
 
 
-def test_a_missing_null_device_is_reported_before_the_fork(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The supervisor could not report it: it has left the terminal, and has no log yet."""
+@pytest.mark.parametrize(
+    ("module", "call"), [(os, "setsid"), (os, "dup2"), (os, "chdir"), (os, "pipe"), (socket, "socketpair")]
+)
+def test_a_system_call_that_fails_in_the_supervisor_is_reported_without_a_traceback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], module: ModuleType, call: str
+) -> None:
+    """A traceback was on the terminal or in the log, and the start named no reason."""
+    launch = launch_of(str(tmp_path))
+    daemon.check_system(launch)
+    with monkeypatch.context() as patched:
+        events = daemon.supervise_detached(launch)
+        run_child = daemon.supervise
+
+        def supervise(*arguments: Any) -> int:
+            patched.setattr(module, call, failing(errno.ENFILE))
+            return run_child(*arguments)
+
+        patched.setattr(daemon, "supervise", supervise)
+        (event,) = events
+    assert (event["event"], event["code"]) == ("error", 1)
+    assert os.strerror(errno.ENFILE) in event["message"]
+    log = (tmp_path / "logs/supervisor.log").read_text(encoding="utf-8")
+    assert "Traceback" not in capfd.readouterr().err + log
+    assert event["message"] in log
+
+
+def test_a_missing_null_device_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container may lack it."""
+    launch = launch_of(str(tmp_path))
+    daemon.check_system(launch)
     monkeypatch.setattr(os, "devnull", str(tmp_path / "null"))
-    with pytest.raises(FileNotFoundError, match=str(tmp_path / "null")):
-        daemon.check_system(launch_of(str(tmp_path)))
+    (event,) = daemon.supervise_detached(launch)
+    assert event["message"] == f"the supervisor failed: [Errno 2] No such file or directory: '{tmp_path}/null'"
 
 
 def test_a_directory_in_the_place_of_the_log_is_reported_before_the_fork(tmp_path: Path) -> None:

@@ -60,6 +60,8 @@ def fork(run_child: Callable[[], int]) -> int:
                 signal.signal(signum, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_SETMASK, ())
             code = run_child()
+        except OSError as error:  # such as too many open files in the system
+            sys.stderr.write(f"process {os.getpid()} failed: {error}\n")
         except BaseException:  # noqa: BLE001 - the process ends here, whatever was raised
             sys.excepthook(*sys.exc_info())  # imports nothing: the keg may be gone
         finally:

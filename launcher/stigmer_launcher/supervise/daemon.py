@@ -22,14 +22,13 @@ _LOG_NAME = "supervisor"
 ProgressEvent = dict[str, Any]
 
 
-def supervise(launch: Launch, emit: Callable[[ProgressEvent], None]) -> int:
-    """Run as the only supervisor of the home until stopped, and return the exit code.
+def supervise(launch: Launch, emit: Callable[[ProgressEvent], None], detach: Callable[[], None] = lambda: None) -> int:
+    """Call `detach`, run as the only supervisor of the home until stopped, and return the exit code.
 
     Emits `superseded` when the home has a supervisor already, or another start has removed our components.
     """
     gc.freeze()  # imported modules are never collected, so the watchdog keeps sharing their pages
     gc.enable()
-    os.chdir(launch.places.home)  # the working directory of the services
     instance = state.Instance(launch.places.run)
     log = logfile.LogFile(logfile.log_path(launch.places.logs, _LOG_NAME), launch.secrets)
 
@@ -41,6 +40,8 @@ def supervise(launch: Launch, emit: Callable[[ProgressEvent], None]) -> int:
         emit_and_log({"event": "note", "text": text})
 
     try:
+        detach()
+        os.chdir(launch.places.home)  # the working directory of the services
         if (lock := locks.try_acquire(instance.lock)) is None:
             emit({"event": "superseded"})
             return 0
@@ -54,7 +55,8 @@ def supervise(launch: Launch, emit: Callable[[ProgressEvent], None]) -> int:
                 supervisor.save()  # before anything runs, so that other starts keep the version in use
                 installing.release()
                 return 0 if supervisor.run() else 1
-    except LauncherError as error:
+    except (LauncherError, OSError) as caught:
+        error = caught if isinstance(caught, LauncherError) else LauncherError(f"the supervisor failed: {caught}")
         emit_and_log({"event": "error", "message": str(error), "remedy": error.remedy, "code": error.exit_code})
         return error.exit_code
 
@@ -95,7 +97,6 @@ def check_system(launch: Launch) -> None:
     except OSError as error:
         raise places.explain(error, launch.places.logs) from error
     process.raise_open_files()
-    os.close(os.open(os.devnull, os.O_RDONLY))  # a container may lack it
 
 
 def _take_over(instance: state.Instance, launch: Launch, note: Callable[[str], None]) -> None:
@@ -113,7 +114,6 @@ def _take_over(instance: state.Instance, launch: Launch, note: Callable[[str], N
 
 
 def _run_detached(launch: Launch, writer: int) -> int:
-    child.daemonize(logfile.log_path(launch.places.logs, _LOG_NAME), writer)
     stream = open(writer, "wb")  # noqa: SIM115 - closed when everything runs; buffered: a signal cuts a long write(2) off
 
     def emit(event: ProgressEvent) -> None:
@@ -123,7 +123,7 @@ def _run_detached(launch: Launch, writer: int) -> int:
                 finish = stream.close if event["event"] == phases.RUNNING else stream.flush
                 finish()
 
-    return supervise(launch, emit)
+    return supervise(launch, emit, lambda: child.daemonize(logfile.log_path(launch.places.logs, _LOG_NAME), writer))
 
 
 def _describe_event(event: ProgressEvent) -> str:
