@@ -15,6 +15,7 @@ from support.launcher_services import (
     eventually,
     finished,
     free_ports,
+    hold,
     is_running,
     read_line,
     temporal_of_somebody_else,
@@ -223,6 +224,20 @@ def test_a_stop_during_the_start_ends_the_start(launcher: Stigmer) -> None:
     assert done.code == 130
     assert "All services running" not in done.out
     assert launcher.processes() == []
+
+
+@pytest.mark.parametrize(("options", "code"), [((), 130), (("--foreground",), 0)])
+def test_a_stop_ends_a_start_that_waits_for_another_process(running: Stigmer, options: tuple[str], code: int) -> None:
+    """The start failed without a reason, and one in the foreground was killed by the signal."""
+    assert running("server", "stop").code == 0
+    with hold(running.home / "run" / "install.lock") as other:
+        assert read_line(other) == "held\n"
+        process = running.popen("server", *options)
+        eventually(lambda: f"Waiting for process {other.pid}" in running.log("supervisor"), "the start to wait")
+        assert running("server", "stop").code == 0
+        done = finished(process)
+    assert (done.code, done.err) == (code, "")
+    assert done.out.endswith("Stopping server... ok\n")
 
 
 def test_settings_take_effect_and_a_change_needs_a_restart(running: Stigmer) -> None:

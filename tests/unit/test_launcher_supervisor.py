@@ -134,6 +134,16 @@ def test_a_directory_in_the_place_of_the_log_is_reported_before_the_fork(tmp_pat
         daemon.check_system(launch_of(str(tmp_path)))
 
 
+def test_a_home_that_is_removed_before_the_supervisor_begins_is_reported(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The start showed a traceback."""
+    (event,) = daemon.supervise_detached(launch_of(str(tmp_path / "home")))
+    assert (event["event"], event["code"]) == ("error", 1)
+    assert event["message"].startswith("the supervisor failed: [Errno 2] No such file or directory: ")
+    assert capfd.readouterr() == ("", "")
+
+
 @pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="needs root on Linux to be another user")
 @pytest.mark.parametrize("processes", [1, 2])  # the second would be the supervisor, the third its watchdog
 def test_a_limit_of_processes_is_named_with_what_to_raise(processes: int) -> None:

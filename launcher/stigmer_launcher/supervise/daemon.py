@@ -4,6 +4,7 @@ import gc
 import json
 import os
 import select
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
@@ -39,6 +40,7 @@ def supervise(launch: Launch, emit: Callable[[ProgressEvent], None], detach: Cal
     def note(text: str) -> None:
         emit_and_log({"event": "note", "text": text})
 
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # until there is a SignalPipe
     try:
         detach()
         os.chdir(launch.places.home)  # the working directory of the services
@@ -55,6 +57,9 @@ def supervise(launch: Launch, emit: Callable[[ProgressEvent], None], detach: Cal
                 supervisor.save()  # before anything runs, so that other starts keep the version in use
                 installing.release()
                 return 0 if supervisor.run() else 1
+    except KeyboardInterrupt:  # nothing runs yet
+        emit_and_log({"event": phases.STOPPED, "failed": ""})
+        return 0
     except (LauncherError, OSError) as caught:
         error = caught if isinstance(caught, LauncherError) else LauncherError(f"the supervisor failed: {caught}")
         emit_and_log({"event": "error", "message": str(error), "remedy": error.remedy, "code": error.exit_code})
