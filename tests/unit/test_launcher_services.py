@@ -2,17 +2,17 @@
 
 import io
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from stigmer_launcher.cli.commands import services
-from stigmer_launcher.cli.commands.start import start
+from stigmer_launcher.cli.commands import start as start_module
 from stigmer_launcher.cli.parse import parse
 from stigmer_launcher.cli.terminal import Context, Terminal
-from stigmer_launcher.errors import BusyError, DegradedError, LauncherError
+from stigmer_launcher.errors import BusyError, DegradedError, LauncherError, PortError
 from stigmer_launcher.supervise import control, lifecycle, phases
 from stigmer_launcher.supervise.state import Instance, ServiceSnapshot, Snapshot, write_snapshot
 from stigmer_launcher.system import locks
@@ -102,8 +102,25 @@ def test_a_start_names_the_command_that_stops_the_job_which_runs_already(instanc
     job = "homebrew.mxcl.stigmer"
     write_snapshot(instance, Snapshot(os.getpid(), state=phases.RUNNING, job=job, services=(SERVICE,)))
     context = context_of(instance)
-    assert start(parse(["server"]), context) == 0
+    assert start_module.start(parse(["server"]), context) == 0
     assert "  stop  brew services stop stigmer\n" in printed(context)
+
+
+def test_a_restart_that_finds_its_ports_taken_by_another_new_start_restarts_that_one(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It said that the port is taken by Temporal, which it was about to stop."""
+    held: list[list[int]] = []
+
+    def prepare(*_: object, held_ports: Collection[int], **__: object) -> None:
+        held.append([*held_ports])
+        write_snapshot(instance, Snapshot(os.getpid(), state=phases.STARTING, ports={"server": 7234}))
+        raise PortError("port 7234 (server) is taken")
+
+    monkeypatch.setattr(start_module, "prepare", prepare)
+    with pytest.raises(PortError):  # of another program, as nothing has changed since
+        start_module.restart(parse(["server", "restart"]), context_of(instance))
+    assert held == [[], [7234]]
 
 
 def test_requests_that_another_program_has_read_are_not_an_error(instance: Instance) -> None:

@@ -41,8 +41,10 @@ def restart(invocation: Invocation, context: Context) -> int:
     before = state.read_snapshot(instance)
     kept = {} if before.is_clean else before.asked_ports
     ports = _read_ports(invocation)
-    launch = _prepare(ports, kept, before, context) if state.supervisor_pid(instance) else None
-    if launch:
+    launch = None
+    if state.supervisor_pid(instance):
+        if not (launch := _prepare(ports, kept, before, context)):
+            return restart(invocation, context)
         stop.stop_server(instance, context.out)
     return _start(ports, kept, invocation, context, launch)
 
@@ -57,28 +59,25 @@ def _start(ports: Ports, kept: Ports, invocation: Invocation, context: Context, 
             _show(running, context, "Stigmer is running already")
             services.require_running(running.services)
             return 0
-        before = state.read_snapshot(instance)
-        try:
-            launch = _prepare(ports, kept, before, context)
-        except PortError:
-            if state.supervisor_pid(instance) or state.read_snapshot(instance) != before:
-                continue  # it is Stigmer's own, started meanwhile
-            raise
-        code = _run(launch, invocation, context)
+        if launch := _prepare(ports, kept, state.read_snapshot(instance), context):
+            code = _run(launch, invocation, context)
     return code
 
 
-def _prepare(ports: Ports, kept: Ports, before: state.Snapshot, context: Context) -> Launch:
+def _prepare(ports: Ports, kept: Ports, before: state.Snapshot, context: Context) -> Launch | None:
+    """Prepare a launch; None when a port is taken by Stigmer's own service, which was started since `before`."""
     instance, out = state.Instance(find_places(context.environ).run), context.out
-    launch, installed = prepare(
-        context.environ,
-        ports,
-        kept,
-        out.line,
-        installing=lambda: out.transient("Extracting binaries..."),
-        in_use=lambda: [state.living_snapshot(instance).installed],
-        held_ports=() if before.is_clean else before.ports.values(),
-    )
+    held = () if before.is_clean else before.ports.values()
+    try:
+        launch, installed = prepare(
+            context.environ, ports, kept, out.line, held_ports=held,
+            installing=lambda: out.transient("Extracting binaries..."),
+            in_use=lambda: [state.living_snapshot(instance).installed],
+        )  # fmt: skip
+    except PortError:
+        if state.read_snapshot(instance) == before:
+            raise
+        return None
     if installed:
         out.done("Extracting binaries")
     daemon.check_system(launch)
