@@ -11,7 +11,7 @@ import pytest
 
 from stigmer_launcher.errors import HomeError, KegError
 from stigmer_launcher.system import darwin
-from stigmer_launcher.system.places import find_places, installed_libexec, unwritable, unwritable_files
+from stigmer_launcher.system.places import find_places, installed_libexec, prepare_home, unwritable, unwritable_files
 
 OWN_HOME = f"{pwd.getpwuid(os.getuid()).pw_dir}/.stigmer"
 
@@ -150,3 +150,17 @@ def test_a_file_that_is_renamed_meanwhile_is_not_reported_as_unwritable(
 
     monkeypatch.setattr(os, "access", access_after_the_rename)
     assert [str(error) for error in unwritable_files(str(tmp_path), str(tmp_path))] == []
+
+
+def test_a_home_that_is_removed_meanwhile_is_not_reported_as_unwritable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The remedy was to open the directory above it, which may be anybody's."""
+
+    def access(path: str, _: int) -> bool:
+        Path(path).rmdir()
+        return False
+
+    monkeypatch.setattr(os, "access", access)
+    prepare_home(str(tmp_path / "home"))
+    assert not (tmp_path / "home").exists()

@@ -90,7 +90,7 @@ def prepare_home(home: str, *directories: str) -> None:
             os.makedirs(directory, 0o700, exist_ok=True)
         except OSError as error:
             raise explain(error, home) from error
-        if not os.access(directory, os.W_OK | os.X_OK):
+        if not os.access(directory, os.W_OK | os.X_OK) and os.path.exists(directory):  # not removed meanwhile
             raise unwritable(directory, home)
 
 
