@@ -1,5 +1,6 @@
 """The log of a service: stamped, rotated, without secrets, and complete whatever other programs do to the file."""
 
+import errno
 import os
 import shutil
 from collections.abc import Callable
@@ -173,3 +174,26 @@ def test_a_removed_home_is_not_created_again(tmp_path: Path) -> None:
     written.write(b"second\n")
     written.flush()
     assert not (tmp_path / "home").exists()
+
+
+def test_a_failed_close_neither_ends_the_log_nor_closes_another_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On NFS, close(2) may report the error of an earlier write. The number was closed again, whosever it was by then."""
+    written = log(tmp_path)
+    written.write(b"one\n")
+    (tmp_path / "a.log").unlink()
+    with monkeypatch.context() as patched:
+
+        def close(descriptor: int, close: Callable[[int], None] = os.close) -> None:
+            close(descriptor)
+            raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
+
+        patched.setattr(os, "close", close)
+        written.write(b"two\n")
+    with (tmp_path / "other").open("w", encoding="utf-8") as other:
+        written.write(b"three\n")
+        written.write(b"four\n")
+        other.write("whole")
+    assert plain(tmp_path / "a.log") == ["three", "four"]
+    assert (tmp_path / "other").read_text(encoding="utf-8") == "whole"

@@ -72,8 +72,8 @@ class LogFile:
                 self._rotate()
         if not self._is_current():
             if self._descriptor >= 0:
-                os.close(self._descriptor)
-                self._descriptor = -1
+                stale, self._descriptor = self._descriptor, -1  # close(2) may report an earlier write, as on NFS
+                os.close(stale)
             with suppress(OSError):  # only this directory: a home that was removed must stay removed
                 os.mkdir(os.path.dirname(self.path), 0o700)
             self._descriptor = os.open(self.path, APPEND, 0o600)
