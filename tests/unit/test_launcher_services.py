@@ -1,8 +1,9 @@
 """`stigmer server restart SERVICE`: its messages while it waits, and its end when the service does not come back."""
 
+import errno
 import io
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from stigmer_launcher.errors import BusyError, DegradedError, LauncherError, Por
 from stigmer_launcher.supervise import control, lifecycle, phases
 from stigmer_launcher.supervise.state import Instance, ServiceSnapshot, Snapshot, write_snapshot
 from stigmer_launcher.system import locks
+from support.launcher_services import failing
 
 SERVICE = ServiceSnapshot("server", state=phases.RUNNING, since=1.0, managed=True)
 _MANY = 1000  # requests of 1300 bytes, more than any system's FIFO holds
@@ -131,6 +133,21 @@ def test_requests_that_another_program_has_read_are_not_an_error(instance: Insta
         assert os.read(thief, 100) == b"stop server\n"
         os.close(thief)
         assert list(requests.read_requests(["server"])) == []
+
+
+def test_requests_to_a_supervisor_that_could_not_open_both_ends_are_refused(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The FIFO had a reader, so a command wrote its request, and waited half a minute for what nobody did."""
+    with monkeypatch.context() as patched:
+
+        def open_for_reading(path: str, flags: int, open_file: Callable[[str, int], int] = os.open) -> int:
+            return failing(errno.EMFILE)() if flags == os.O_WRONLY else open_file(path, flags)
+
+        patched.setattr(os, "open", open_for_reading)
+        unusable = control.Control(instance.control)
+    with closing(unusable), pytest.raises(LauncherError, match="takes no requests"):
+        control.request(instance, lifecycle.STOP, ["server"])
 
 
 def test_a_request_that_the_supervisor_does_not_read_is_refused(instance: Instance) -> None:

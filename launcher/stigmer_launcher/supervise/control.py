@@ -26,6 +26,8 @@ class Control:
             # With our own writer, a read does not return end of file when a command closes its end.
             self._writer = os.open(path, os.O_WRONLY)
         except OSError:  # a file system without FIFOs: there will be no requests
+            with suppress(OSError):
+                os.unlink(path)  # it may have a reader by now, and a command would wait for what it requests
             self.reader, self._writer = os.pipe()
 
     def read_requests(self, services: Container[str]) -> Iterator[lifecycle.Requested]:
