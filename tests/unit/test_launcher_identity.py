@@ -71,6 +71,18 @@ def test_no_command_signals_or_starts_anything_while_a_hidden_process_holds_the_
 
 
 @linux_only
+@pytest.mark.parametrize("words", [("set", "ports.server", "7300"), ("unset", "ports.server")], ids=" ".join)
+def test_a_setting_is_changed_while_a_hidden_process_holds_the_home(tmp_path: Path, words: tuple[str, ...]) -> None:
+    """The command failed after it had changed the file."""
+    environ = {"STIGMER_HOME": str(tmp_path)}
+    main(["config", "set", "ports.server", "7299"], environ, sys.stdout, sys.stderr)
+    with unseen_holder(tmp_path / "run" / "supervisor.lock"):
+        assert main(["config", *words], environ, sys.stdout, sys.stderr) == 0
+    config = (tmp_path / "config.yaml").read_text(encoding="utf-8")
+    assert ("7299" in config, "7300" in config) == (False, words[0] == "set")
+
+
+@linux_only
 def test_doctor_reports_a_hidden_holder_and_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with unseen_holder(tmp_path / "run" / "supervisor.lock"):
         assert main(["doctor"], {"STIGMER_HOME": str(tmp_path)}, sys.stdout, sys.stderr) == 1

@@ -91,8 +91,7 @@ class Client:
             del self._open[stream]
         elif kind in (_DATA, _HEADERS) and flags & _END_STREAM:
             framed = bytes(self._open.pop(stream))
-            whole = framed == _framed(framed[5:])  # and not compressed
-            self._answers[stream] = framed[5:] if whole else None
+            self._answers[stream] = framed[5:] if framed == _framed(framed[5:]) else None  # whole, and not compressed
 
 
 def encode(fields: Mapping[int, int | str | bytes]) -> bytes:

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 from collections.abc import Mapping
+from contextlib import suppress
 
 from stigmer_launcher.cli.parse import Invocation
 from stigmer_launcher.cli.terminal import Context, columns
@@ -109,6 +110,7 @@ def _run_editor(editor: str, target: str, context: Context) -> int:
 
 def _mention_restart(context: Context) -> None:
     instance = state.Instance(find_places(context.environ).run)
-    if pid := state.supervisor_pid(instance):
-        command = service_manager.command_for("restart", pid, state.living_snapshot(instance).job)
-        context.err.line(f"The running server keeps its settings until `{command}`")
+    with suppress(LauncherError):  # the file is written, whether or not it can be told that a server runs
+        if pid := state.supervisor_pid(instance):
+            command = service_manager.command_for("restart", pid, state.living_snapshot(instance).job)
+            context.err.line(f"The running server keeps its settings until `{command}`")
