@@ -3,9 +3,10 @@
 import errno
 import io
 import os
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from stigmer_launcher.cli.commands import start as start_module
 from stigmer_launcher.cli.parse import parse
 from stigmer_launcher.cli.terminal import Context, Terminal
 from stigmer_launcher.errors import BusyError, DegradedError, LauncherError, PortError
-from stigmer_launcher.supervise import control, lifecycle, phases
+from stigmer_launcher.supervise import control, lifecycle, phases, state
 from stigmer_launcher.supervise.state import Instance, ServiceSnapshot, Snapshot, write_snapshot
 from stigmer_launcher.system import locks
 from support.launcher_services import failing
@@ -123,6 +124,33 @@ def test_a_restart_that_finds_its_ports_taken_by_another_new_start_restarts_that
     with pytest.raises(PortError):  # of another program, as nothing has changed since
         start_module.restart(parse(["server", "restart"]), context_of(instance))
     assert held == [[], [7234]]
+
+
+def test_a_restart_keeps_the_ports_although_the_state_could_not_be_read_once(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file may be missing while it is replaced, or the system short of descriptors: --port was forgotten."""
+    snapshot = Snapshot(os.getpid(), state=phases.RUNNING, asked_ports={"server": 7300}, services=(SERVICE,))
+    write_snapshot(instance, snapshot)
+    kept: list[Mapping[str, int]] = []
+    failures = [failing(errno.ENFILE)]
+
+    def open_later(*arguments: Any, **options: Any) -> Any:
+        if failures and arguments[0] == instance.state:
+            failures.pop()()
+        return open(*arguments, **options)  # noqa: PTH123 - as the launcher calls it
+
+    def prepare(
+        _environ: Mapping[str, str], _asked: Mapping[str, int], ports: Mapping[str, int], *_: Any, **__: Any
+    ) -> None:
+        kept.append(ports)
+        raise LauncherError("seen")
+
+    monkeypatch.setattr(state, "open", open_later, raising=False)
+    monkeypatch.setattr(start_module, "prepare", prepare)
+    with pytest.raises(LauncherError, match="seen"):
+        start_module.restart(parse(["server", "restart"]), context_of(instance))
+    assert (kept, failures) == ([{"server": 7300}], [])
 
 
 def test_requests_that_another_program_has_read_are_not_an_error(instance: Instance) -> None:

@@ -38,7 +38,7 @@ def restart(invocation: Invocation, context: Context) -> int:
             raise UsageError(problem, "run `stigmer server restart --help`")
         return services.restart_services(invocation.arguments, context)
     instance = state.Instance(find_places(context.environ).run)
-    before = state.read_snapshot(instance)
+    before = state.living_snapshot(instance) if state.supervisor_pid(instance) else state.read_snapshot(instance)
     kept = {} if before.is_clean else before.asked_ports
     ports = _read_ports(invocation)
     launch = None
