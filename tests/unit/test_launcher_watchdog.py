@@ -1,5 +1,6 @@
 """The watchdog and the leftovers: how the services of a killed supervisor are stopped, and no other process."""
 
+import errno
 import json
 import os
 import signal
@@ -13,12 +14,12 @@ from pathlib import Path
 import pytest
 
 from stigmer_launcher.errors import BusyError
-from stigmer_launcher.supervise import leftovers
+from stigmer_launcher.supervise import child, leftovers
 from stigmer_launcher.supervise.state import ServiceSnapshot
 from stigmer_launcher.supervise.watchdog import Watchdog
 from stigmer_launcher.system import locks, process
 from stigmer_launcher.system.process import RUN_TOKEN, identity
-from support.launcher_services import eventually, is_running, read_line
+from support.launcher_services import eventually, failing, is_running, read_line
 
 GRACEFUL = "trap 'echo {name} >>{notes}; exit 0' TERM; echo ready >>{notes}; while :; do sleep 0.02; done"
 
@@ -131,6 +132,26 @@ def test_a_watchdog_that_is_stopped_before_it_is_ready_does_not_stop_its_supervi
     signal.alarm(20)
     watchdog.wait_until_ready()
     assert signal.alarm(0), "it waited until the watchdog was killed"
+    watchdog.stop()
+
+
+def test_a_watchdog_that_cannot_lock_stops_the_services(tmp_path: Path) -> None:
+    """As when the lock daemon of an NFS server is down. It ended at once, again and again."""
+    (tmp_path / "lock").mkdir()
+    with service("sleep 60") as somebody:
+        end_of_supervisor(tmp_path / "lock", member(somebody))
+        assert somebody.wait(10) == -signal.SIGTERM
+
+
+def test_a_watchdog_that_ends_before_it_is_ready_is_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The event loop replaced it at once, a hundred times a second for as long as there were too many open files."""
+    monkeypatch.setattr(child, "daemonize", failing(errno.ENFILE))
+    watchdog = Watchdog(str(tmp_path / "lock"), "")
+    watchdog.start()
+    pid = watchdog.pid
+    watchdog.wait_until_ready()
+    assert watchdog.pid == 0
+    assert os.waitpid(pid, 0)[0] == pid
     watchdog.stop()
 
 

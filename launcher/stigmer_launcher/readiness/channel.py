@@ -49,8 +49,7 @@ class Channel:
             self.client.receive(data)
         with suppress(BlockingIOError):
             while self.client.outgoing:
-                sent = self._socket.send(self.client.outgoing)
-                del self.client.outgoing[:sent]
+                del self.client.outgoing[: self._socket.send(self.client.outgoing)]
         return self.client.answers
 
     def close(self) -> None:

@@ -12,7 +12,7 @@ import socket
 from collections.abc import Iterable
 from contextlib import suppress
 
-from stigmer_launcher.errors import BusyError
+from stigmer_launcher.errors import BusyError, LauncherError
 from stigmer_launcher.supervise import child, leftovers, signals
 from stigmer_launcher.supervise.state import ServiceSnapshot
 from stigmer_launcher.system import locks
@@ -40,8 +40,11 @@ class Watchdog:
     def wait_until_ready(self) -> None:
         """Wait until the watchdog holds its lock, for which the next start waits; not for one that a signal has stopped."""
         self._socket.settimeout(_READY_TIMEOUT)
-        with suppress(OSError):  # as in `_send`
-            self._socket.recv(1)
+        try:
+            has_ended = not self._socket.recv(1)
+        except OSError as error:
+            has_ended = not isinstance(error, TimeoutError)
+        self.pid = 0 if has_ended else self.pid  # the event loop starts another one later: now it would end, too
         self._socket.settimeout(None)
 
     def watch(self, services: Iterable[ServiceSnapshot]) -> None:
@@ -78,7 +81,8 @@ def _run_watchdog(connection: socket.socket, lock: str, token: str) -> int:
     for signum in signals.STOP_SIGNALS:
         signal.signal(signum, signal.SIG_IGN)
     child.daemonize(os.devnull, connection.fileno())  # the supervisor's pipes must break when it dies
-    locks.try_acquire(lock)  # until this process ends
+    with suppress(LauncherError):  # without a lock the next start does not wait, but the services are stopped
+        locks.try_acquire(lock)  # until this process ends
     with suppress(OSError):  # the supervisor was killed already
         connection.send(b"!")
     with suppress(BusyError):  # the next command says so
