@@ -97,8 +97,9 @@ def test_a_key_without_a_value_has_its_default(places: Places, value: str) -> No
 def test_a_file_that_cannot_be_read_is_an_error(places: Places) -> None:
     Path(places.home).mkdir()
     Path(places.config).symlink_to("config.yaml")
-    with pytest.raises(ConfigError, match=r"cannot read .*config\.yaml: Too many levels of symbolic links"):
+    with pytest.raises(ConfigError, match=r"cannot read .*config\.yaml: Too many levels of symbolic links") as caught:
         config_file.read_config(places.config)
+    assert "check that directory" in caught.value.remedy, "`config edit` could not read it either"
 
 
 @pytest.mark.timeout(20)

@@ -156,8 +156,9 @@ def _read(path: str) -> str:
     except (FileNotFoundError, NotADirectoryError):
         return ""
     except OSError as error:
-        remedy = unwritable(path, os.path.dirname(path)).remedy if isinstance(error, PermissionError) else ""
-        raise ConfigError(f"cannot read {path}: {error.strerror}", remedy) from error
+        home = os.path.dirname(path)
+        unusable = unwritable(path, home) if isinstance(error, PermissionError) else explain(error, home)
+        raise ConfigError(f"cannot read {path}: {error.strerror}", unusable.remedy) from error
 
 
 def _write(path: str, text: str) -> None:
