@@ -46,7 +46,8 @@ def _parts(command: Command) -> Iterator[str]:
 
 def usage(command: Command) -> str:
     """Return the words and arguments of a command as they are typed."""
-    return " ".join((command.full_name, *command.arguments, *((f"[{command.rest}]...",) if command.rest else ())))
+    rest = (f"[{command.rest}]...",) if command.rest else ()
+    return " ".join((command.full_name, *command.arguments, *rest))
 
 
 def describe_option(option: Option) -> str:

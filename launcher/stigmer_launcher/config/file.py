@@ -58,11 +58,8 @@ def require_known(key: str) -> str:
 
 
 def set_value(places: Places, key: str, value: str) -> tuple[str, ...]:
-    """Write one value, leaving the rest of the file as it is; return `unused`. UsageError for an unknown key or a bad value.
-
-    Secrets are refused: every process of the machine can read the command line, and the shell's history keeps it.
-    """
-    if SCHEMA[require_known(key)].secret:
+    """Write one value, leaving the rest of the file as it is; return `unused`. UsageError for an unknown key or a bad value."""
+    if SCHEMA[require_known(key)].secret:  # every process can read the command line, and the shell's history keeps it
         remedy = "set ANTHROPIC_API_KEY, OPENAI_API_KEY or STIGMER_LLM_API_KEY in the environment, or run `stigmer config edit`"
         raise UsageError(f"{key} is a secret and must not be given on a command line", remedy)
     try:

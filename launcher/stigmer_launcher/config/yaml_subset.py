@@ -150,7 +150,8 @@ def is_printable(text: str) -> bool:
 
 def render(text: str) -> str:
     """Return a string as a scalar that reads back as the same string, quoted only where necessary."""
-    return text if _PLAIN.fullmatch(text) and text.lower() not in _WORDS else json.dumps(text, ensure_ascii=False)
+    plain = _PLAIN.fullmatch(text) and text.lower() not in _WORDS
+    return text if plain else json.dumps(text, ensure_ascii=False)
 
 
 def _rows(text: str) -> Iterator[tuple[int, int, str]]:

@@ -108,9 +108,7 @@ def _compare(keg: payload.Keg, directory: str, *, deep: bool) -> dict[str, str]:
 
 
 def _overrides(context: DoctorContext, keg: payload.Keg) -> Iterator[Finding]:
-    for component in keg.payload.components:
-        if not context.environ.get(component.override, ""):
-            continue
+    for component in (part for part in keg.payload.components if context.environ.get(part.override)):
         try:
             found = environment.executable_of(component, "", context.environ)
             yield Finding(component.name, NOTE, f"{found} runs instead: {component.override} names it")

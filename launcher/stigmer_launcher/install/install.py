@@ -82,10 +82,7 @@ class _Installer(NamedTuple):
     report: Callable[[str], None]
 
     def install(self, in_use: Callable[[], Iterable[str]]) -> None:
-        """Build or repair the version, switch to it, and remove outdated versions.
-
-        On failure, unfinished work is removed, so that a full disk does not stay full, and system errors are explained.
-        """
+        """Build or repair the version, switch to it, and remove outdated versions; explain system errors."""
         payload, places = self.keg.payload, self.places
         try:
             versions.remove_unfinished(places)
@@ -98,7 +95,7 @@ class _Installer(NamedTuple):
             versions.switch(places, self.keg.id)
             versions.prune(places, (self.keg.id, *in_use()))
         except BaseException as error:
-            versions.remove_unfinished(places)
+            versions.remove_unfinished(places)  # so that a full disk does not stay full
             if isinstance(error, OSError):
                 preflight.require_symlinks(places.versions)
                 raise explain(error, places.versions) from error

@@ -75,10 +75,7 @@ def sha256_of(path: str) -> str:
 
 
 def is_relocated(path: str) -> bool:
-    """Return whether an ELF file in a Cellar was given its prefix's loader or libraries by Homebrew.
-
-    Homebrew before 5.1.15 patches every dynamic ELF file on Linux, whatever the bottle says.
-    """
+    """Return whether an ELF file in a Cellar was given its prefix's loader or libraries by Homebrew before 5.1.15."""
     prefix, cellar, _ = path.partition("/Cellar/")
     if not cellar or os.uname().sysname != "Linux":
         return False

@@ -49,7 +49,8 @@ class Channel:
             self.client.receive(data)
         with suppress(BlockingIOError):
             while self.client.outgoing:
-                del self.client.outgoing[: self._socket.send(self.client.outgoing)]
+                sent = self._socket.send(self.client.outgoing)
+                del self.client.outgoing[:sent]
         return self.client.answers
 
     def close(self) -> None:

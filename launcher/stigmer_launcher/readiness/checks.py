@@ -76,14 +76,11 @@ def check_for(proof: ResolvedProof, group: int, spawned: float, *, was_ready: bo
 
 
 def pid_in_group(identity: str, last_access: float, group: int, spawned: float) -> int:
-    """Return a poller's pid if it belongs to a group, else 0: the SDKs' default identity begins with `pid@`.
-
-    An identity without a pid is taken for the group's leader if it polled since that was `spawned`.
-    """
+    """Return a poller's pid if it belongs to a group, else 0: the SDKs' default identity begins with `pid@`."""
     found = re.match(r"([0-9]{1,19})@", identity)
     pid = int(found[1]) if found else 0
     if not pid:
-        return group if last_access >= spawned else 0
+        return group if last_access >= spawned else 0  # taken for the leader, if it has polled since its start
     return pid if _is_member(pid, group) else 0
 
 

@@ -91,7 +91,8 @@ class Client:
             del self._open[stream]
         elif kind in (_DATA, _HEADERS) and flags & _END_STREAM:
             framed = bytes(self._open.pop(stream))
-            self._answers[stream] = framed[5:] if framed == _framed(framed[5:]) else None  # whole, and not compressed
+            whole = framed == _framed(framed[5:])  # and not compressed
+            self._answers[stream] = framed[5:] if whole else None
 
 
 def encode(fields: Mapping[int, int | str | bytes]) -> bytes:

@@ -45,10 +45,8 @@ def spawn(command: tuple[str, ...], environment: Mapping[str, str]) -> tuple[int
 
 
 def fork(run_child: Callable[[], int]) -> int:
-    """Fork a child that exits with the code `run_child` returns; return its pid. LimitError when there can be no child.
-
-    Signals are blocked until the child has reset the handlers: those of the parent write to the parent's pipe.
-    """
+    """Fork a child that exits with the code `run_child` returns; return its pid. LimitError when there can be no child."""
+    # Until the child has reset the handlers: those of the parent write to the parent's pipe.
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
         if pid := os.fork():

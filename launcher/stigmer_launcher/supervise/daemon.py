@@ -125,7 +125,8 @@ def _run_detached(launch: Launch, writer: int) -> int:
         with suppress(OSError):  # the command that started us has ended; the services must go on
             if not stream.closed:
                 stream.write(json.dumps(event).encode() + b"\n")
-                (stream.close if event["event"] == phases.RUNNING else stream.flush)()
+                finish = stream.close if event["event"] == phases.RUNNING else stream.flush
+                finish()
 
     return supervise(launch, emit, lambda: child.daemonize(logfile.log_path(launch.places.logs, _LOG_NAME), writer))
 

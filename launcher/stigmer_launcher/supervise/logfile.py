@@ -96,7 +96,8 @@ class LogFile:
 
 def timestamp(seconds: float) -> bytes:
     """Format an epoch time as the prefix of a line: UTC to the millisecond, and a space."""
-    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{int(seconds % 1 * 1000):03d}Z ".encode()
+    whole = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+    return f"{whole}.{int(seconds % 1 * 1000):03d}Z ".encode()
 
 
 def log_path(directory: str, service: str) -> str:

@@ -11,20 +11,17 @@ HANDLED = (*STOP_SIGNALS, signal.SIGCHLD)
 
 
 class SignalPipe(AbstractContextManager["SignalPipe"]):
-    """Collects signals until the end of a `with` block; `reader`, a descriptor, is readable when some are pending.
-
-    It unblocks them, since the process that started us may have blocked them. An ignored hang-up stays so: see nohup(1).
-    """
+    """Collects signals until the end of a `with` block; `reader`, a descriptor, is readable when some are pending."""
 
     def __init__(self) -> None:
         self.reader, self._writer = os.pipe()
         os.set_blocking(self._writer, False)
         self._previous = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
-        # A handler must exist for the wakeup descriptor to be written to.
+        # A handler must exist for the wakeup descriptor to be written to. An ignored hang-up stays so: see nohup(1).
         handled = [each for each in HANDLED if (each, signal.getsignal(each)) != (signal.SIGHUP, signal.SIG_IGN)]
         self._handlers = {signum: signal.signal(signum, lambda *_: None) for signum in handled}
         self._handlers[signal.SIGTTOU] = signal.signal(signal.SIGTTOU, signal.SIG_IGN)  # else `stty tostop` suspends us
-        self._mask = signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
+        self._mask = signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)  # whoever started us may have blocked them
 
     def __exit__(self, *_: object) -> None:
         signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)

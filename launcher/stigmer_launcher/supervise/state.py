@@ -112,11 +112,8 @@ def read_snapshot(instance: Instance) -> Snapshot:
 
 
 def living_snapshot(instance: Instance) -> Snapshot:
-    """Read the snapshot of the running supervisor; an empty one when none runs, or it has written none.
-
-    It is read again for a moment, since a file that is being replaced may be missing on FUSE file systems and NFS.
-    """
-    deadline = time.monotonic() + _REPLACE_TIME
+    """Read the snapshot of the running supervisor; an empty one when none runs, or it has written none."""
+    deadline = time.monotonic() + _REPLACE_TIME  # on FUSE and NFS a file may be missing while it is replaced
     while pid := supervisor_pid(instance):
         if (snapshot := read_snapshot(instance)).supervisor_pid == pid:
             return snapshot
@@ -140,10 +137,8 @@ def write_snapshot(instance: Instance, snapshot: Snapshot) -> None:
 
 
 def _is_copy(document: Mapping[str, Any], instance: Instance) -> bool:
-    """Return whether `run` is a copy, with another inode and another path: the processes in its state file are not its own.
-
-    A directory that was moved has another path, and on some FUSE file systems one that was not has another inode.
-    """
+    """Return whether `run` is a copy, with another inode and another path: the processes in its state file are not its own."""
+    # A directory that was moved has another path, and on some FUSE file systems one that was not has another inode.
     return "run" in document and all(document.get(name) != value for name, value in _place(instance).items())
 
 

@@ -84,7 +84,8 @@ def _print(logs: Iterable[Sequence[Entry]], names: Collection[str], out: Termina
     prefixes = {name: out.paint(f"{name:<{width}} | ", next(colours)) if len(names) > 1 else "" for name in names}
     timed: list[tuple[bytes, Entry]] = []
     for log in logs:  # where the clock was set back, a line counts as no later than the next
-        timed += zip(reversed([*accumulate((entry.stamp for entry in reversed(log)), min)]), log, strict=True)
+        times = accumulate((entry.stamp for entry in reversed(log)), min)
+        timed += zip(reversed([*times]), log, strict=True)
     timed.sort(key=lambda each: each[0])
     for _, entry in timed[max(0, len(timed) - count) :]:
         stamp = entry.stamp.decode() if stamps else ""
