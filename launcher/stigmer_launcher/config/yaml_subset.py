@@ -13,7 +13,7 @@ from typing import NamedTuple
 _FORBIDDEN = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
 _BLANK = re.compile(r"[ \t]*(?:#.*)?")
 _DOCUMENT_START = re.compile(r"---(?: [ \t]*(?:#.*)?)?")
-_BRACES = re.compile(r"^ *\{\}(?: +(#.*)| *)\r?$")
+_BRACES = re.compile(r"^ *\{\}(?: +(?=#)| *\r?$\n?)", re.MULTILINE)  # without the comment behind them
 # `key: value`, where the value is an empty map, or a scalar in double quotes, in single ones, or in none.
 _LINE = re.compile(
     r"""
@@ -95,7 +95,7 @@ def parse(text: str) -> dict[str, Line]:
     rows = list(_rows(text))
     if rows and _DOCUMENT_START.fullmatch(rows[0][2]):
         del rows[0]
-    if rows and _BRACES.fullmatch(rows[0][2]):
+    if rows and _BRACES.match(rows[0][2]):
         if rows[1:]:
             raise SubsetError(rows[1][0], "something follows the map in braces")
         return {}
@@ -195,7 +195,7 @@ def _insert(text: str, subtree: Sequence[Line], new: str) -> str:
     end = "\r\n" if "\r\n" in text else "\n"
     if text and not text.endswith("\n"):
         text += end
-    rows = [row for old in text.split("\n") if (row := old if subtree else _BRACES.sub(r"\1", old)) or not old]
+    rows = (text if subtree else _BRACES.sub("", text)).split("\n")
     rows.insert(subtree[-1].number if subtree else len(rows) - 1, new.rstrip(" ") + end[:-1])
     return "\n".join(rows)
 
