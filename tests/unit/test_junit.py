@@ -23,6 +23,11 @@ def test_every_check_is_a_case_and_the_failed_ones_say_what_was_seen() -> None:
     assert (failure.get("message"), failure.text) == ("stigmer: FAILED", "stigmer: FAILED\nand?more?")
 
 
+def test_a_name_that_a_console_has_spoiled_is_no_reason_to_refuse_the_file() -> None:
+    """Such as a control character that a kernel's message brought into the line."""
+    assert parsed(Check("the \x1bserver\ufffe", passed=True, seconds=1.5, detail=""))[0].get("name") == "the ?server?"
+
+
 def test_a_report_without_its_end_is_a_failure_though_every_check_passed() -> None:
     suite = parsed(GOOD, ended=False)
     assert suite.get("failures") == "1"

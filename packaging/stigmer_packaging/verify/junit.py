@@ -37,10 +37,10 @@ def render_junit(report: VerificationReport) -> str:
     )
     for case in cases:
         element = ET.SubElement(suite, "testcase", classname=report.level, name=case.name, time=f"{case.seconds:.2f}")
-        text = _FORBIDDEN.sub("?", case.detail)
         if not case.passed:
-            ET.SubElement(element, "failure", message=text.partition("\n")[0]).text = text
-        elif text:
-            ET.SubElement(element, "system-out").text = text
+            ET.SubElement(element, "failure", message=case.detail.partition("\n")[0]).text = case.detail
+        elif case.detail:
+            ET.SubElement(element, "system-out").text = case.detail
     ET.indent(suite)
-    return f'<?xml version="1.0"?>\n{ET.tostring(suite, encoding="unicode")}\n'
+    text = _FORBIDDEN.sub("?", ET.tostring(suite, encoding="unicode"))
+    return f'<?xml version="1.0"?>\n{text}\n'
