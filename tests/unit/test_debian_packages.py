@@ -72,6 +72,12 @@ def test_what_is_no_whole_package_is_refused(tmp_path: Path, broken: bytes) -> N
         unpacked(tmp_path, broken)
 
 
+def test_a_package_whose_compressed_bytes_are_damaged_is_refused(tmp_path: Path) -> None:
+    whole = deb_of([file_entry("a", os.urandom(1 << 20))])
+    with pytest.raises(ArchiveError, match=r"some\.deb cannot be unpacked"):
+        unpacked(tmp_path, whole[:-2500] + bytes(600) + whole[-1900:])
+
+
 def test_a_lock_names_for_each_package_its_checksum_and_targets() -> None:
     text = f"# a comment\n{SHA256} pool/main/a.deb linux-amd64 linux-arm64\n{SHA256} pool/main/b.deb linux-arm64\n"
     assert debian.parse_lock(text) == (

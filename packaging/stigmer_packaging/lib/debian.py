@@ -4,8 +4,10 @@ Sources: deb(5) for the package file, ar(5) for the archive it is.
 """
 
 import io
+import lzma
 import re
 import tarfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -124,7 +126,7 @@ def unpack_package(package: Path, root: Path) -> None:
             data = io.BytesIO(_member(stream, "data.tar"))
         with tarfile.open(fileobj=data) as tar:
             unpack_tree(tar, root, _is_wanted)
-    except (tarfile.TarError, EOFError, OSError, ValueError) as error:
+    except (tarfile.TarError, lzma.LZMAError, zlib.error, EOFError, OSError, ValueError) as error:
         raise ArchiveError(f"{package.name} cannot be unpacked: {error}") from error
 
 
