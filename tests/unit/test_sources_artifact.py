@@ -1,6 +1,7 @@
 """Prebuilt executables from a web server: as they are, or out of an archive."""
 
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,29 @@ def test_an_executable_is_taken_from_whatever_it_is_packed_in(content: bytes, me
 def test_a_member_that_is_no_file_there_is_named_with_what_is(content: bytes, member: str, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=f"no member {member}; it holds temporal"):
         fetch(content, member, tmp_path)
+
+
+def encrypted() -> bytes:
+    """Make a zip file that says of its member that it is encrypted."""
+    content = bytearray(zipped({"temporal": PROGRAM}))
+    content[content.index(b"PK\1\2") + 8] |= 1
+    content[6] |= 1
+    return bytes(content)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        tar_of([file_entry("temporal", os.urandom(1 << 16))], compression="gz")[:-9000],
+        tar_of([file_entry("temporal", bytes(1 << 20))], compression="xz")[:-40],
+        encrypted(),
+    ],
+    ids=["gz", "xz", "zip"],
+)
+def test_an_archive_that_was_pinned_damaged_or_encrypted_is_refused(content: bytes, tmp_path: Path) -> None:
+    """Its checksum is right: the file was so when it was pinned."""
+    with pytest.raises(SourceError, match="is damaged, or packed in a way that is not known here"):
+        fetch(content, "temporal", tmp_path)
 
 
 def test_a_member_of_what_is_no_archive_is_refused(tmp_path: Path) -> None:

@@ -1,8 +1,11 @@
 """Archives of others: one executable of them, or the whole tree."""
 
+import gzip
+import lzma
 import shutil
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
@@ -10,19 +13,25 @@ from typing import IO
 from stigmer_packaging.lib.errors import SourceError
 
 _BLOCK = 1 << 20
+_UNREADABLE = (EOFError, RuntimeError, gzip.BadGzipFile, lzma.LZMAError, zipfile.BadZipFile, zlib.error)
+"""What zipfile and tarfile raise; a RuntimeError is that of an encrypted file, or of an unknown compression."""
 
 
 def extract_executable(file: Path, member: str, destination: Path) -> None:
     """Write the member of a tar or zip archive, or the file itself when no member is named, as an executable.
 
-    A member is named by its path in the archive, with or without a leading `./`. SourceError when it is not there.
+    A member is named by its path in the archive, with or without a leading `./`. SourceError when it is not there, or
+    cannot be read.
     """
-    if not member:
-        shutil.copyfile(file, destination)
-    elif zipfile.is_zipfile(file):
-        _from_zip(file, member, destination)
-    else:
-        _from_tar(file, member, destination)
+    try:
+        if not member:
+            shutil.copyfile(file, destination)
+        elif zipfile.is_zipfile(file):
+            _from_zip(file, member, destination)
+        else:
+            _from_tar(file, member, destination)
+    except _UNREADABLE as error:
+        raise SourceError(f"the archive is damaged, or packed in a way that is not known here: {error}") from error
     destination.chmod(0o755)
 
 
