@@ -130,7 +130,7 @@ EXIT_CODES = (
     (2, "the command line was wrong"),
     (3, "the server is stopped"),
     (4, "the server runs, but a service does not"),
-    (INTERRUPTED, "interrupted by Ctrl-C or SIGTERM before it was done"),
+    (INTERRUPTED, "interrupted by Ctrl-C before it was done; a start also by SIGTERM or `stigmer server stop`"),
 )
 
 VARIABLES = (
