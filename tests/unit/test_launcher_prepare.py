@@ -126,6 +126,16 @@ def test_an_external_temporal_replaces_ours(tmp_path: Path) -> None:
     assert list(launch.ports) == ["server"]
 
 
+def test_an_external_temporal_needs_no_service_of_ours(tmp_path: Path) -> None:
+    """It could not be restarted after one of them; ours needs what the manifest says."""
+    temporal, *others = fake_stack()
+    database = part("database")
+    needy = temporal._replace(component=temporal.component._replace(needs=("database",)))
+    for environ, needs in (({}, ("database",)), ({"TEMPORAL_SERVICE_ADDRESS": "[::1]:9999"}, ())):
+        launch = prepared(tmp_path, database, needy, *others, environ=environ)
+        assert launch.services["temporal"].plan.needs == needs
+
+
 def test_a_namespace_in_the_shell_is_for_an_external_temporal_only(tmp_path: Path) -> None:
     """Ours has its default: another one is never made in it."""
     launch = prepared(tmp_path, environ={"TEMPORAL_NAMESPACE": "prod.x"})

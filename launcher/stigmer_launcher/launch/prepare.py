@@ -85,9 +85,8 @@ def _compose(
 def _service(
     part: Component, command: ServiceCommand, payload: Payload, values: Mapping[str, str], *, managed: bool
 ) -> ServiceLaunch:
-    plan = ServicePlan(
-        part.name, part.needs, part.stop_order, part.grace, part.readiness.seconds, managed, part.liveness
-    )
+    needs = part.needs if managed else ()  # an external service may run without ours, and is never restarted
+    plan = ServicePlan(part.name, needs, part.stop_order, part.grace, part.readiness.seconds, managed, part.liveness)
     port = int(values[f"port.{part.ports[0][0]}"]) if part.ports else 0
     proofs = tuple(_resolve(proof, payload, values, managed=managed) for proof in part.readiness.proofs)
     database = named_database(command.argv, values["home"]) if managed else ""
