@@ -12,7 +12,10 @@ from stigmer_launcher.supervise.lifecycle import (
     STOPPED_BY_COMMAND,
     Ready,
     Requested,
+    Service,
+    State,
     StopRequested,
+    decide,
 )
 from stigmer_launcher.system.process import KILL_TIMEOUT
 from support.histories import EXTERNAL, PLANS, History, crashed, ended, kill, killed, prove, spawn, terminate
@@ -209,6 +212,16 @@ def test_starting_a_service_starts_those_that_it_needs() -> None:
     history = stopped("temporal", "flows")
     assert history.at(300.0, Requested("flows", START)) == (spawn("temporal"),)
     assert history.at(301.0, Ready("temporal")) == (prove("agents"), spawn("flows"))
+
+
+def test_the_start_of_a_service_is_requested_once_of_each_one_that_it_needs() -> None:
+    """There are 2 ** 1098 ways from the last to the first, where each needs all before it."""
+    names = [f"service{number}" for number in range(1100)]
+    plans = [ServicePlan(name, tuple(reversed(names[:index]))) for index, name in enumerate(names)]
+    services = {plan.name: Service(plan, phases.RUNNING) for plan in plans}
+    services[names[0]] = Service(plans[0], phases.STOPPED, requested=STOP)
+    _, actions = decide(State(services, phases.RUNNING), [Requested(names[-1], START)], 100.0)
+    assert actions == (spawn(names[0]),)
 
 
 def test_starting_a_service_that_runs_changes_nothing() -> None:
