@@ -4,7 +4,7 @@ import pytest
 
 from stigmer_launcher.install.payload import Liveness
 from stigmer_launcher.supervise import phases
-from stigmer_launcher.supervise.lifecycle import NEVER, NotReady, Ready, StopRequested
+from stigmer_launcher.supervise.lifecycle import NEVER, START, STOP, NotReady, Ready, Requested, StopRequested
 from support.histories import (
     EXTERNAL,
     PLANS,
@@ -188,6 +188,24 @@ def test_a_service_that_needs_two_proves_itself_when_both_have_done_so() -> None
     assert history.at(202.0, Ready("server")) == (prove("agents"),)
     assert history.at(203.0, Ready("agents")) == ()
     assert not history.is_degraded()
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0)])
+def test_a_service_waits_while_the_one_it_needs_lacks_another(order: tuple[int, ...]) -> None:
+    """Whatever it did meanwhile, it could be blamed for that one; the order of the manifest does not matter."""
+    first, second, third = WATCHED[0], WATCHED[1]._replace(needs=("temporal",)), WATCHED[2]._replace(needs=("server",))
+    history = History(tuple((first, second, third)[index] for index in order))
+    for now, name in ((100.0, "temporal"), (101.0, "server"), (102.0, "flows")):
+        history.at(now)
+        history.at(now, Ready(name))
+    history.at(110.0, Requested("temporal", STOP))
+    history.at(111.0, ended("temporal"))
+    assert history.at(122.0) == (), "its liveness is not checked"
+    history.at(123.0, killed("flows"))
+    assert history.at(123.5) == (), "it is not started"
+    assert history.at(200.0, Requested("temporal", START)) == (spawn("temporal"),)
+    assert history.at(201.0, Ready("temporal")) == (prove("server"),)
+    assert history.at(202.0, Ready("server")) == (spawn("flows"),)
 
 
 def test_services_prove_that_they_work_when_an_external_temporal_is_back() -> None:

@@ -335,4 +335,4 @@ class _Decision:
 
 
 def _all_run(services: Iterable[Service]) -> bool:
-    return all(service.phase == phases.RUNNING for service in services)
+    return all(service.phase == phases.RUNNING and not service.lost for service in services)
