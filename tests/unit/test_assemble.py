@@ -89,6 +89,24 @@ def test_the_launcher_reads_from_the_index_what_the_manifest_says(root: Path) ->
         assert (len(content), hashlib.sha256(content).hexdigest()) == (file.size, file.sha256)
 
 
+def test_the_launcher_learns_what_a_component_needs_through_others(workspace: Workspace, parts: KegParts) -> None:
+    """It restarted the last of four again and again while a command had stopped the first; each is named once."""
+    ours = standin_manifest()
+    names = [part.name for part in ours.components]
+    needs: tuple[tuple[str, ...], ...] = ((), (names[0],), (names[0],), (names[1], names[2]))
+    chained = [
+        replace(part, run=replace(part.run, needs=each)) for part, each in zip(ours.components, needs, strict=True)
+    ]
+    keg = assemble_keg(
+        replace(ours, components=tuple(chained)), TARGET, parts, source_date_epoch=EPOCH, workspace=workspace
+    )
+    index = (workspace.path(keg.root) / "libexec/payload.json").read_text(encoding="utf-8")
+    assert [part.needs for part in parse_payload(index).components] == [
+        *needs[:3],
+        (names[1], names[2], names[0]),
+    ]
+
+
 @pytest.mark.parametrize("shell", COMPLETIONS)
 def test_the_completions_are_those_the_launcher_itself_prints_in_this_keg(root: Path, shell: str) -> None:
     environment = {"PYTHONPATH": str(LAUNCHER), "STIGMER_PAYLOAD": str(root / "libexec"), "HOME": str(root)}

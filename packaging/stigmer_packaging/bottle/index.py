@@ -19,12 +19,24 @@ def make_index(manifest: Manifest, target: Target, services: Sequence[BuiltPart]
         target=str(target),
         inherit=manifest.inherit,
         smoke=payload.Smoke(**asdict(manifest.smoke)),
-        components=tuple(map(_indexed, manifest.components, services)),
+        components=tuple(
+            _indexed(part, service, _all_needs(part.name, manifest))
+            for part, service in zip(manifest.components, services, strict=True)
+        ),
         restart=payload.Restart(**asdict(manifest.restart)),
     )
 
 
-def _indexed(component: Component, service: BuiltPart) -> payload.Component:
+def _all_needs(name: str, manifest: Manifest) -> tuple[str, ...]:
+    """Return what a component needs, and what that needs in turn: while one of them is down, it is not blamed."""
+    direct = {part.name: part.run.needs for part in manifest.components}
+    names = list(direct[name])
+    for each in names:  # which grows
+        names += [need for need in direct[each] if need not in names]
+    return tuple(names)
+
+
+def _indexed(component: Component, service: BuiltPart, needs: tuple[str, ...]) -> payload.Component:
     run, ready = component.run, component.run.readiness
     proofs = tuple(payload.Proof(each.kind, each.port, each.queues) for each in ready.proofs)
     return payload.Component(
@@ -34,7 +46,7 @@ def _indexed(component: Component, service: BuiltPart) -> payload.Component:
         arguments=run.arguments,
         environment=tuple(run.environment.items()),
         ports=tuple(run.ports.items()),
-        needs=run.needs,
+        needs=needs,
         readiness=payload.Readiness(ready.seconds, proofs),
         stop_order=run.stop_order,
         grace=run.grace,
