@@ -31,6 +31,8 @@ WATCHED = tuple(
     for plan, every in zip(PLANS, (30, 40, 20, 1000), strict=True)
 )
 EXTERNAL = (WATCHED[0]._replace(managed=False), *WATCHED[1:])
+_NEEDS = ((), ("temporal",), ("server",), ("server", "flows"))
+CROSSED = tuple(plan._replace(needs=needs) for plan, needs in zip(WATCHED, _NEEDS, strict=True))[::-1]
 spawn, prove, check, terminate, kill = (partial(Action, kind) for kind in (SPAWN, PROVE, CHECK, TERMINATE, KILL))
 ASKED = (phases.STARTING, phases.PROVING, phases.DEGRADED)
 
@@ -58,8 +60,9 @@ def killed(name: str) -> Exited:
 class History:
     """A stack, begun at 100 seconds, whose processes do only what a test says; a spawned process is there at once.
 
-    Two rules are checked after every step: a service of somebody else is never signalled, and a stack is said to run
-    only when each service has proved that it works since what it needs was started.
+    Three rules are checked after every step: a service of somebody else is never signalled; none is started while one
+    that it needs does not run, or lacks another; and a stack is said to run only when each service has proved that it
+    works since what it needs was started.
     """
 
     def __init__(self, plans: tuple[ServicePlan, ...] = PLANS, policy: Restart = Restart()) -> None:  # noqa: B008 - immutable
@@ -76,6 +79,8 @@ class History:
         self._proved |= {each.name: now for each in events if isinstance(each, Ready) and is_asked(self[each.name])}
         self.state, actions = decide(self.state, events, now)
         assert all(self[name].plan.managed for kind, name in actions if kind in (TERMINATE, KILL))
+        needed = [self[need] for kind, name in actions if kind == SPAWN for need in self[name].plan.needs]
+        assert all(need.phase == phases.RUNNING and not need.lost for need in needed)
         self._spawned |= {name: now for kind, name in actions if kind == SPAWN}
         self.terminated += [name for kind, name in actions if kind == TERMINATE]
         if self.state.stage == phases.RUNNING and not self.state.is_degraded:

@@ -21,7 +21,7 @@ from stigmer_launcher.supervise.lifecycle import (
     Requested,
     StopRequested,
 )
-from support.histories import EXTERNAL, PLANS, WATCHED, History, crashed, ended, is_asked, killed
+from support.histories import CROSSED, EXTERNAL, PLANS, WATCHED, History, crashed, ended, is_asked, killed
 
 Step = tuple[float, tuple[str, tuple[Event, ...]]]
 
@@ -43,7 +43,9 @@ def befalls(name: str) -> tuple[tuple[Event, ...], ...]:
 PAUSES = st.one_of(st.just(0.0), st.floats(0.001, 100), st.floats(3600, 1e7))  # a machine sleeps, too
 EVENTS = st.sampled_from([(plan.name, events) for plan in PLANS for events in befalls(plan.name)])
 STEPS = st.lists(st.tuples(PAUSES, EVENTS), max_size=30)
-any_stack = pytest.mark.parametrize("plans", [PLANS, WATCHED, EXTERNAL], ids=["ours", "watched", "external"])
+any_stack = pytest.mark.parametrize(
+    "plans", [PLANS, WATCHED, EXTERNAL, CROSSED], ids=["ours", "watched", "external", "crossed"]
+)
 
 
 def live(history: History, steps: list[Step]) -> None:
@@ -100,7 +102,8 @@ def test_a_stack_that_ran_once_always_runs_again(
     plans: tuple[ServicePlan, ...], before: list[Step], after: list[Step]
 ) -> None:
     """No service of it is given up, whether it crashes, hangs, is stopped by commands, or its machine sleeps."""
-    history = History(plans).started()
+    history = History(plans)
+    calm_down(history)
     live(history, before)
     calm_down(history)
     live(history, after)
