@@ -74,10 +74,10 @@ def test_a_service_that_crashes_again_and_again_is_reported_and_does_not_disturb
 
 
 def test_a_component_that_cannot_be_run_is_named(launcher: Stigmer, tmp_path: Path) -> None:
-    """As a script whose interpreter this machine does not have."""
+    """As a script whose interpreter this machine does not have, which is what is missing: the script is there."""
     program = tmp_path / "nonsense"
     program.write_text("#!/nonexistent/interpreter\n", encoding="utf-8")
     program.chmod(0o755)
     launcher.environment["STIGMER_TEMPORAL_BIN"] = str(program)
-    error = f"Error: temporal could not be run: {program}: No such file or directory\n"
+    error = f"Error: temporal could not be run: the interpreter of {program}: No such file or directory\n"
     assert error in fails_to_start(launcher)
