@@ -70,9 +70,9 @@ class Component(NamedTuple):
     `entry` is the executable's path in the components directory. `ports` maps a port's name to its default number.
     `arguments` and `environment` may hold variables such as `{home}`, which `launch.environment.variables` lists; an
     environment variable with an empty value is not set. `needs` names the components that must be ready before this one
-    starts. `override` is the environment variable that names another executable; `external`, the one with the address of
-    an external service, for which this component is not started. Components stop from the highest `stop_order` down;
-    `grace` is in seconds.
+    starts, also those that it needs through others. `override` is the environment variable that names another executable;
+    `external`, the one with the address of an external service, for which this component is not started. Components stop
+    from the highest `stop_order` down; `grace` is in seconds.
     """
 
     name: str

@@ -159,7 +159,7 @@ class _Decision:
                 if verb in (STOP, RESTART) and self.stage == phases.RUNNING and service.plan.managed:
                     self.put(service._replace(requested=STOP, crashes=(), error=""))
                 if verb in (START, RESTART):
-                    self.request_start([name])
+                    self.request_start(self.services[name])
             case StopRequested(now):
                 self.stage = phases.STOPPING
                 if now:
@@ -180,12 +180,11 @@ class _Decision:
             deadline = self.now + service.plan.liveness.every
             self.put(running._replace(lost=service.lost) if service.is_blocked else running._replace(deadline=deadline))
 
-    def request_start(self, names: list[str]) -> None:
-        """Request the start of services, and of those they need, each once, where a command has stopped them."""
-        for name in names:  # which grows
-            names += set(self.services[name].plan.needs).difference(names)
-            if (service := self.services[name]).requested == STOP:
-                self.put(service._replace(requested=RESTART))
+    def request_start(self, service: Service) -> None:
+        """Request the start of a service, and of those it needs, where a command has stopped them."""
+        for each in (*self.needs(service), service):
+            if each.requested == STOP:
+                self.put(each._replace(requested=RESTART))
 
     def skip_grace_periods(self) -> None:
         """Skip the remaining grace periods: kill now."""

@@ -96,7 +96,8 @@ class Supervisor:
             require_usable(launch.database, self._note)
             service.start()
         except OSError as error:
-            of = "the interpreter of " * (isinstance(error, FileNotFoundError) and os.path.exists(launch.command[0]))
+            is_there = isinstance(error, FileNotFoundError) and os.path.exists(launch.command[0])
+            of = "the interpreter of " if is_there else ""
             self._events.append(lifecycle.Exited(name, f"could not be run: {of}{launch.command[0]}: {error.strerror}"))
         except LauncherError as error:
             self._events.append(lifecycle.Exited(name, f"could not be run: {error}; {error.remedy}"))
