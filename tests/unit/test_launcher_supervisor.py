@@ -1,6 +1,7 @@
 """The supervisor's start and end: interrupts, missing resources, long events, and when its state becomes stopped."""
 
 import errno
+import io
 import json
 import os
 import resource
@@ -16,15 +17,17 @@ from typing import Any
 
 import pytest
 
-from stigmer_launcher.errors import HomeError
+from stigmer_launcher.cli.commands.stop import stop_server
+from stigmer_launcher.cli.terminal import Terminal
+from stigmer_launcher.errors import BusyError, HomeError
 from stigmer_launcher.launch.plan import Launch, ServiceLaunch, ServicePlan
-from stigmer_launcher.supervise import child, daemon, leftovers, lifecycle, phases
+from stigmer_launcher.supervise import child, daemon, leftovers, lifecycle, phases, state
 from stigmer_launcher.supervise.signals import SignalPipe
 from stigmer_launcher.supervise.state import Instance, ServiceSnapshot, read_snapshot
 from stigmer_launcher.supervise.supervisor import Supervisor
 from stigmer_launcher.system import locks, process
 from stigmer_launcher.system.places import find_places
-from support.launcher_services import eventually, failing
+from support.launcher_services import eventually, failing, hold, read_line
 
 
 def launch_of(home: str) -> Launch:
@@ -47,6 +50,30 @@ def test_an_interrupt_right_after_the_fork_reaches_the_supervisor(monkeypatch: p
             pytest.fail("the interrupt ended the command, and the supervisor lives on")
         finally:
             supervisor.kill()
+
+
+@pytest.mark.parametrize("command", ["stop", "start"])
+def test_a_command_waits_for_a_watchdog_as_long_as_the_services_may_take(
+    command: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It gave up after a minute, whatever the manifest says."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(state, "STOP_MARGIN", 0.1)
+    launch, said = launch_of(str(tmp_path)), list[str]()
+    instance = Instance(launch.places.run)
+    Path(instance.run).mkdir()
+    services = tuple(ServiceSnapshot(name, stop_order=order, grace=0.2) for order, name in enumerate("abc"))
+    state.write_snapshot(instance, state.Snapshot(os.getpid(), state=phases.RUNNING, services=services))
+    with hold(Path(instance.watchdog_lock)) as watchdog:
+        assert read_line(watchdog) == "held\n"
+        if command == "start":
+            daemon.supervise(launch, lambda event: said.append(event.get("message", "")))
+        else:
+            with pytest.raises(BusyError) as caught:
+                stop_server(instance, Terminal(io.StringIO(), live=False, colour=False, unicode=False))
+            said.append(str(caught.value))
+    reason = "which stops the services of a killed supervisor, has not finished within 0.7 s"
+    assert said[-1] == f"process {watchdog.pid}, {reason}"
 
 
 def test_a_signal_does_not_cut_off_a_long_event(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -106,8 +106,8 @@ def check_system(launch: Launch) -> None:
 
 def _take_over(instance: state.Instance, launch: Launch, note: Callable[[str], None]) -> None:
     """Wait for the watchdog of a killed supervisor, stop leftover services, and check ports and databases."""
-    locks.acquire(instance.watchdog_lock, state.WATCHDOG_SECONDS, note, state.CLEANUP).release()
     before = state.read_snapshot(instance)
+    locks.acquire(instance.watchdog_lock, before.grace + state.STOP_MARGIN, note, state.CLEANUP).release()
     if before.is_clean:
         ports.require_free(launch.ports)
     else:

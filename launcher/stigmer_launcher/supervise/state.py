@@ -17,7 +17,6 @@ from stigmer_launcher.system import locks
 _FORMAT = 1
 _REPLACE_TIME, _POLL_INTERVAL = 0.2, 0.005  # seconds
 STOP_MARGIN = 25.0  # seconds to wait for a stop beyond the grace periods: two timeouts of SIGKILL and a reserve
-WATCHDOG_SECONDS = 60.0  # timeout for a watchdog, which waits for the grace periods of one stop order after the other
 CLEANUP = "stops the services of a killed supervisor"  # what a watchdog does, in messages: "process 7, which …"
 
 

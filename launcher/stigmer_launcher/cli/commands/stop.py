@@ -30,8 +30,9 @@ def stop_server(instance: state.Instance, out: Terminal) -> bool:
     """Stop the server and wait until none of its processes runs; False when there was none."""
     began = time.monotonic()
     stopped = _stop_supervisor(instance, out)
-    cleaned = locks.await_end(lambda: state.cleaning_pid(instance), state.WATCHDOG_SECONDS, out.line, state.CLEANUP)
     snapshot = state.read_snapshot(instance)
+    seconds = snapshot.grace + state.STOP_MARGIN
+    cleaned = locks.await_end(lambda: state.cleaning_pid(instance), seconds, out.line, state.CLEANUP)
     if snapshot.supervisor_pid == stopped:
         for line in slow_stops(snapshot, began):
             out.line(line)
