@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -159,6 +160,26 @@ def test_a_directory_in_the_place_of_the_log_is_reported_before_the_fork(tmp_pat
     log.mkdir(parents=True)
     with pytest.raises(HomeError, match=f"{log} is in the way: it is a directory"):
         daemon.check_system(launch_of(str(tmp_path)))
+
+
+def test_the_events_of_a_start_end_with_the_process_of_its_supervisor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A start that was given up returned while its supervisor was still ending."""
+    fork = child.fork
+
+    def fork_slowly_ending(run: Callable[[], int]) -> int:
+        def run_child() -> int:
+            code = run()
+            time.sleep(0.2)
+            (tmp_path / "ended").touch()
+            return code
+
+        return fork(run_child)
+
+    monkeypatch.setattr(child, "fork", fork_slowly_ending)
+    assert [event["event"] for event in daemon.supervise_detached(launch_of(str(tmp_path / "home")))] == ["error"]
+    assert (tmp_path / "ended").exists()
 
 
 def test_a_home_that_is_removed_before_the_supervisor_begins_is_reported(

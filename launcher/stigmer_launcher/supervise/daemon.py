@@ -119,14 +119,17 @@ def _take_over(instance: state.Instance, launch: Launch, note: Callable[[str], N
 
 
 def _run_detached(launch: Launch, writer: int) -> int:
-    stream = open(writer, "wb")  # noqa: SIM115 - closed when everything runs; buffered: a signal cuts a long write(2) off
+    # Buffered, as a signal cuts a long write(2) off. The descriptor is closed when everything runs, or when this process ends.
+    stream = open(writer, "wb", closefd=False)  # noqa: SIM115 - nothing to close
 
     def emit(event: ProgressEvent) -> None:
         with suppress(OSError):  # the command that started us has ended; the services must go on
             if not stream.closed:
                 stream.write(json.dumps(event).encode() + b"\n")
-                finish = stream.close if event["event"] == phases.RUNNING else stream.flush
-                finish()
+                stream.flush()
+                if event["event"] == phases.RUNNING:
+                    stream.close()
+                    os.close(writer)
 
     return supervise(launch, emit, lambda: child.daemonize(logfile.log_path(launch.places.logs, _LOG_NAME), writer))
 
