@@ -22,7 +22,7 @@ pytestmark = pytest.mark.timeout(600)
 
 GLIBC = ("libc.so.6", "libdl.so.2", "libm.so.6", "libpthread.so.0", "librt.so.1", "libutil.so.1")
 LOADER = Path("/lib64/ld-linux-x86-64.so.2")
-LIMIT = 10_000_000  # bytes
+LIMIT = 5_000_000  # bytes beside Python's own library, whose size depends on the machine's Python
 # What a shell may hold that means something to Python, to PyInstaller's bootloader or to the loader; {0} is a trap.
 SHELLS: tuple[dict[str, str], ...] = (
     {"PYTHONHOME": "/nonexistent"},
@@ -113,7 +113,7 @@ def test_its_output_is_utf_8_whatever_the_locale(folder: Path) -> None:
 
 def test_it_is_small(frozen: tuple[Freezer, BuiltPart]) -> None:
     """No OpenSSL, no codecs of the East, no test suites."""
-    files = {file.path: file.size for file in frozen[1].files}
+    files = {file.path: file.size for file in frozen[1].files if "libpython" not in file.path}
     assert sum(files.values()) <= LIMIT, sorted(files, key=lambda path: -files[path])[:10]
     assert not [path for path in files if "libcrypto" in path or "_codecs_" in path]
 

@@ -127,10 +127,10 @@ def test_files_that_other_programs_write_are_read(text: str, read: dict[str, str
         (r'a: "\x41"', 1, r"the escape \x is not supported"),
         ("a: 1\nb: 2\na: 3", 3, "the key a is here a second time"),
         ("a:\n  b: 1\n  b: 2", 3, "the key a.b is here a second time"),
-        ("a: b\x07", 1, "the control character 0x07"),
-        ("a: b\x7f", 1, "the control character 0x7f"),
-        ("# c\u2028b: 1\na: 2", 1, "the control character 0x2028"),
-        ('a: 1\nb: "\ufffe"', 2, "the control character 0xfffe"),
+        ("a: b\x07", 1, "the character 0x07"),
+        ("a: b\x7f", 1, "the character 0x7f"),
+        ("# c\u2028b: 1\na: 2", 1, "the character 0x2028"),
+        ('a: 1\nb: "\ufffe"', 2, "the character 0xfffe"),
     ],
 )
 def test_a_line_that_cannot_be_read_is_named(text: str, line: int, problem: str) -> None:

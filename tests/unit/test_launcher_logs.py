@@ -215,7 +215,7 @@ def test_a_long_line_without_an_end_is_read_in_blocks_that_double(
     monkeypatch.setattr(os, "read", counted)
     (line,) = tail_of(tmp_path).last(10)
     assert len(line.text) == 8_000_000
-    assert len(sizes) < 12
+    assert len([size for size in sizes if size]) < 12
 
 
 def test_following_waits_for_a_log_and_goes_on_through_its_rotations(tmp_path: Path) -> None:

@@ -153,6 +153,25 @@ def test_a_restart_keeps_the_ports_although_the_state_could_not_be_read_once(
     assert (kept, failures) == ([{"server": 7300}], [])
 
 
+def test_a_restart_beside_a_start_that_waits_keeps_the_ports_of_the_killed_server(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That start holds the lock and has written no state yet; the restart forgot --port, and prepared again and again."""
+    write_snapshot(instance, Snapshot(1, state=phases.RUNNING, asked_ports={"server": 7300}, ports={"server": 7300}))
+    prepared: list[tuple[Mapping[str, int], list[int]]] = []
+
+    def prepare(
+        _environ: Any, _asked: Any, kept: Mapping[str, int], *_: Any, held_ports: Collection[int], **__: Any
+    ) -> None:
+        prepared.append((kept, [*held_ports]))
+        raise PortError("port 7300 (server) is taken")
+
+    monkeypatch.setattr(start_module, "prepare", prepare)
+    with pytest.raises(PortError):
+        start_module.restart(parse(["server", "restart"]), context_of(instance))
+    assert prepared == [({"server": 7300}, [7300])]
+
+
 def test_requests_that_another_program_has_read_are_not_an_error(instance: Instance) -> None:
     """`cat` on the FIFO may take them between the supervisor's poll and its read."""
     with closing(control.Control(instance.control)) as requests:

@@ -154,6 +154,15 @@ def test_a_missing_null_device_is_reported(tmp_path: Path, monkeypatch: pytest.M
     assert event["message"] == f"the supervisor failed: [Errno 2] No such file or directory: '{tmp_path}/null'"
 
 
+def test_a_missing_null_device_is_reported_before_a_start_in_the_foreground(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first service was blamed for it."""
+    monkeypatch.setattr(os, "devnull", str(tmp_path / "null"))
+    with pytest.raises(FileNotFoundError, match="null"):
+        daemon.check_system(launch_of(str(tmp_path)))
+
+
 def test_a_directory_in_the_place_of_the_log_is_reported_before_the_fork(tmp_path: Path) -> None:
     """As a container's runtime makes one to mount a file that is missing. The start showed a traceback."""
     log = tmp_path / "logs/supervisor.log"

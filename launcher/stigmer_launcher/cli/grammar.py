@@ -130,7 +130,7 @@ EXIT_CODES = (
     (2, "the command line was wrong"),
     (3, "the server is stopped"),
     (4, "the server runs, but a service does not"),
-    (INTERRUPTED, "interrupted by Ctrl-C before it was done; a start also by SIGTERM or `stigmer server stop`"),
+    (INTERRUPTED, "interrupted by Ctrl-C before it was done; a start in the background also by a stop"),
 )
 
 VARIABLES = (

@@ -144,7 +144,7 @@ def assign(text: str, path: str, scalar: str) -> str:
 
 
 def is_printable(text: str) -> bool:
-    """Return whether a file may hold a text: it has no control characters and no bytes that are not UTF-8."""
+    """Return whether a file may hold a text: no control characters or line separators, no bytes that are not UTF-8."""
     return not _FORBIDDEN.search(text)
 
 
@@ -160,7 +160,7 @@ def _rows(text: str) -> Iterator[tuple[int, int, str]]:
         row = found[0].removesuffix("\r")
         if bad := _FORBIDDEN.search(row):
             code = ord(bad[0])  # a byte that could not be decoded is a surrogate (surrogateescape)
-            problem = "this is not UTF-8 text" if 0xDC80 <= code <= 0xDCFF else f"the control character {code:#04x}"
+            problem = "this is not UTF-8 text" if 0xDC80 <= code <= 0xDCFF else f"the character {code:#04x}"
             raise SubsetError(number, problem)
         if not _BLANK.fullmatch(row):
             yield number, found.start(), row

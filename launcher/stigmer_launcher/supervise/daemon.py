@@ -7,6 +7,7 @@ import select
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from io import BufferedWriter
 from typing import Any
 
 from stigmer_launcher.errors import LauncherError
@@ -57,7 +58,7 @@ def supervise(launch: Launch, emit: Callable[[ProgressEvent], None], detach: Cal
                 supervisor.save()  # before anything runs, so that other starts keep the version in use
                 installing.release()
                 return 0 if supervisor.run() else 1
-    except KeyboardInterrupt:  # nothing runs yet
+    except KeyboardInterrupt:  # nothing runs
         emit_and_log({"event": phases.STOPPED, "failed": ""})
         return 0
     except (LauncherError, OSError) as caught:
@@ -73,9 +74,9 @@ def supervise_detached(launch: Launch) -> Iterator[ProgressEvent]:
     """
     reader, writer = os.pipe()
     pending = b""
-    with open(reader, "rb", buffering=0) as stream, SignalPipe() as signals:
-        pid = child.fork(lambda: _run_detached(launch, writer))
-        os.close(writer)
+    with open(reader, "rb", buffering=0) as stream, open(writer, "wb") as events, SignalPipe() as signals:
+        pid = child.fork(lambda: _run_detached(launch, events))
+        events.close()
         poller = select.poll()
         poller.register(reader, select.POLLIN)
         poller.register(signals.reader, select.POLLIN)
@@ -102,6 +103,7 @@ def check_system(launch: Launch) -> None:
     except OSError as error:
         raise places.explain(error, launch.places.logs) from error
     process.raise_open_files()
+    os.close(os.open(os.devnull, os.O_RDONLY))  # a container may lack it
 
 
 def _take_over(instance: state.Instance, launch: Launch, note: Callable[[str], None]) -> None:
@@ -118,20 +120,18 @@ def _take_over(instance: state.Instance, launch: Launch, note: Callable[[str], N
         require_usable(service.database, note)
 
 
-def _run_detached(launch: Launch, writer: int) -> int:
-    # Buffered, as a signal cuts a long write(2) off. The descriptor is closed when everything runs, or when this process ends.
-    stream = open(writer, "wb", closefd=False)  # noqa: SIM115 - nothing to close
+def _run_detached(launch: Launch, events: BufferedWriter) -> int:
+    """Run the supervisor as a daemon, and write its events until everything runs, or the process ends."""
 
     def emit(event: ProgressEvent) -> None:
         with suppress(OSError):  # the command that started us has ended; the services must go on
-            if not stream.closed:
-                stream.write(json.dumps(event).encode() + b"\n")
-                stream.flush()
-                if event["event"] == phases.RUNNING:
-                    stream.close()
-                    os.close(writer)
+            if not events.closed:
+                events.write(json.dumps(event).encode() + b"\n")  # buffered: a signal cuts a long write(2) off
+                finish = events.close if event["event"] == phases.RUNNING else events.flush
+                finish()
 
-    return supervise(launch, emit, lambda: child.daemonize(logfile.log_path(launch.places.logs, _LOG_NAME), writer))
+    log = logfile.log_path(launch.places.logs, _LOG_NAME)
+    return supervise(launch, emit, lambda: child.daemonize(log, events.fileno()))
 
 
 def _describe_event(event: ProgressEvent) -> str:

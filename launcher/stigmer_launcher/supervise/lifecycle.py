@@ -222,7 +222,8 @@ class _Decision:
             if self.stage not in _UP or down.plan.name not in service.plan.needs:
                 continue
             lost = service.lost | {down.plan.name}
-            if service.phase in (phases.RUNNING, phases.DEGRADED, phases.PROVING if down.requested == STOP else ""):
+            is_proving_again = service.phase == phases.PROVING and down.requested == STOP
+            if service.phase in (phases.RUNNING, phases.DEGRADED) or is_proving_again:
                 self.put(service.cleared()._replace(phase=phases.RUNNING, lost=lost))
             elif service.phase in (phases.STARTING, phases.PROVING):
                 restart = RESTART if has_ended and service.phase == phases.STARTING else ""  # some connect only once

@@ -1,7 +1,6 @@
 """macOS system calls through libSystem: clones, mount flags, processes and their sockets. Imported only on macOS.
 
-Sources: clonefile(2), statfs(2), <sys/proc_info.h> and <libproc.h> of Apple's SDK (64 bit; the layouts are part of
-the stable ABI).
+Sources: clonefile(2), statfs(2), <sys/proc_info.h> and <libproc.h> of Apple's SDK (64 bit, a stable ABI).
 """
 
 import ctypes

@@ -45,8 +45,7 @@ def command_for(verb: str, pid: int, job: str) -> str:
 def find_unit(pid: int, job: str = "", proc: str = "/proc") -> Unit | None:
     """Find the unit whose main process this is, or its launchd `job`; None when no service manager started it.
 
-    Terminals may be services, too, so a service's cgroup is not enough: systemd must be the parent, and the process must
-    run in the foreground.
+    Terminals may be services, too, so the cgroup is not enough: systemd must be the parent, and the process in the foreground.
     """
     if job:
         return Unit(job, f"gui/{os.getuid()}" if os.getuid() else "system")

@@ -240,7 +240,7 @@ class Run:
     ports: Annotated[Mapping[str, int], values.name, Range(1, 65535)]
     """Its ports by name, with their default numbers."""
     needs: Annotated[tuple[str, ...], values.name]
-    """The components that must be ready before it starts, and what they need in turn."""
+    """The components that must be ready before it starts; what they need in turn is added."""
     readiness: Readiness
     """What it must prove before it counts as ready."""
     stop_order: Annotated[int, Range(1, 1000)]

@@ -8,7 +8,7 @@ import time
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import ExitStack, suppress
 from datetime import datetime
-from itertools import accumulate, chain, cycle, takewhile
+from itertools import accumulate, cycle
 from typing import NamedTuple
 
 from stigmer_launcher.cli.logtext import readable
@@ -112,7 +112,7 @@ class Tail:
                 missing -= _go_back(self._descriptor, missing)
                 if missing <= 0 or b"" < os.pread(self._descriptor, STAMP_SIZE, 0) < since:
                     break
-        entries = [*chain(*takewhile(len, (self.more() for _ in self._files)))]
+        entries = [entry for _ in self._files for entry in self.more()]  # at most one call for each file
         return [entry for entry in entries[max(0, len(entries) - count) :] if entry.stamp >= since]
 
     def more(self) -> list[Entry]:

@@ -108,7 +108,7 @@ def _is_done(verb: str, now: state.ServiceSnapshot, before: state.ServiceSnapsho
     """Return whether a service has stopped or started again, or waits for one it needs; another command may be the cause."""
     if now.state == phases.STOPPED:
         return verb == lifecycle.STOP or before.state != phases.STOPPED
-    return now.since > before.since or now.state == phases.WAITING
+    return now.since > before.since or (verb == lifecycle.RESTART and now.state == phases.WAITING)
 
 
 def _require_known(names: Sequence[str], snapshot: state.Snapshot, context: Context) -> None:

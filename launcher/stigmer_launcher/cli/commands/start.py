@@ -29,8 +29,7 @@ def start(invocation: Invocation, context: Context) -> int:
 def restart(invocation: Invocation, context: Context) -> int:
     """Stop the running server and start the installed version; errors that can be foreseen leave the old one running.
 
-    The --port options of the old one still count for ports that the installed version has. With names, only those
-    services are restarted.
+    The --port options of the old one still count for ports that the installed version has.
     """
     if invocation.arguments:
         if invocation.options:
@@ -38,7 +37,8 @@ def restart(invocation: Invocation, context: Context) -> int:
             raise UsageError(problem, "run `stigmer server restart --help`")
         return services.restart_services(invocation.arguments, context)
     instance = state.Instance(find_places(context.environ).run)
-    before = state.living_snapshot(instance) if state.supervisor_pid(instance) else state.read_snapshot(instance)
+    living = state.living_snapshot(instance)
+    before = living if living.supervisor_pid else state.read_snapshot(instance)  # a supervisor that waits has none yet
     kept = {} if before.is_clean else before.asked_ports
     ports = _read_ports(invocation)
     launch = None
