@@ -85,7 +85,7 @@ class SmokeError(LauncherError):
 
 
 def suggestion(typed: str, known: Collection[str]) -> str:
-    """Return "; did you mean …?" with a known name that is similar, or has a word that begins so; empty when there is none."""
+    """Return "; did you mean …?" with a known name that is similar, or has a word with that beginning; empty for none."""
     import difflib
 
     same_beginning = [name for name in known if f" {typed}" in f" {name}" or f".{typed}" in f".{name}"]

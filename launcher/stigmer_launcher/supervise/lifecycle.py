@@ -24,6 +24,7 @@ START, STOP, RESTART = "start", "stop", "restart"  # of one service, by a comman
 STOPPED_BY_COMMAND = "stopped by `stigmer server stop`; `stigmer server` starts it"
 ALIVE = (phases.STARTING, phases.RUNNING, phases.PROVING, phases.DEGRADED, phases.TERMINATING)
 _UP = (phases.STARTING, phases.RUNNING)  # stages of a stack that is not being stopped
+_MOST_CRASHES = 1000  # remembered before the latest: each doubles the pause, and 2.0 ** 1024 overflows
 
 SPAWN = "spawn"  # start the service's process and probe its readiness; an external service is only probed
 PROVE = "prove"  # probe the readiness of a running service again
@@ -39,7 +40,7 @@ class Service(NamedTuple):
     phase: str = phases.WAITING
     since: float = 0.0  # its last start
     deadline: float = NEVER  # of its phase or its liveness check
-    crashes: tuple[float, ...] = ()  # the recent ones, at most 1001, as 2.0 ** 1024 overflows
+    crashes: tuple[float, ...] = ()  # the recent ones
     restarts: int = 0
     lost: frozenset[str] = frozenset()  # needs that went down since it was ready; it must prove its readiness again
     error: str = ""  # why it went down last
@@ -201,7 +202,7 @@ class _Decision:
         ended = service.cleared()
         self.block_dependents(ended, has_ended=True)
         error = ended.error if ended.phase == phases.TERMINATING else exited.error
-        crashes = (*(time for time in ended.crashes[-1000:] if self.now - time < self.policy.window), self.now)
+        crashes = (*(time for time in ended.crashes[-_MOST_CRASHES:] if self.now - time < self.policy.window), self.now)
         exited_by_itself = not exited.killed and ended.phase != phases.TERMINATING
         if ended.requested or self.stage not in _UP:
             self.put(ended._replace(phase=phases.STOPPED))

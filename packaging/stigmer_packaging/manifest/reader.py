@@ -60,12 +60,7 @@ def _document(text: str) -> Any:
         raise ManifestError([f"not YAML: {error}"]) from error
     except RecursionError as error:
         raise ManifestError(["it is nested too deep to be read"]) from error
-    except (
-        ValueError,
-        LookupError,
-        TypeError,
-        AttributeError,
-    ) as error:  # ruamel's, for a value that its tag does not fit
+    except (ValueError, LookupError, TypeError, AttributeError) as error:  # a value that does not fit its tag
         raise ManifestError([f"not YAML: {error}"]) from error
 
 
