@@ -1,14 +1,13 @@
-// The single file that brings all of Stigmer: it unpacks itself into the user's home once, and hands over.
+// A self-extracting program: it unpacks the tree that it carries into the user's home, once, and executes the launcher in it.
 //
-// What it carries is described in payload.go. Version, help and completions are answered from there, without touching
-// the home; everything else by the launcher that has been unpacked.
+// It prints the version, the help and the completions from its payload, without the home. payload.go describes the payload.
 package main
 
 import (
-	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"runtime/debug"
 	"syscall"
@@ -18,88 +17,37 @@ func main() {
 	os.Exit(run(os.Args[1:]))
 }
 
-// run gives the exit code of a failure; when all is well it never returns, because the launcher has taken over.
+// run returns an exit code after an answer or a failure. Otherwise the launcher replaces this process.
 func run(arguments []string) int {
 	debug.SetGCPercent(400) // a process that lives for seconds
 	payload, err := openPayload()
 	if err != nil {
 		return fail(err)
 	}
-	if len(arguments) == 1 && (arguments[0] == "--version" || arguments[0] == "-V") {
-		fmt.Println(payload.index.Name, payload.index.Version)
-		return 0
-	}
-	if file := payload.index.answer(arguments); file != nil {
-		if err := payload.print(file); err != nil {
-			return fail(err)
+	if answer, found, err := payload.answer(arguments); found {
+		if err == nil {
+			err = printAnswer(answer)
 		}
-		return 0
+		return fail(err)
 	}
-	directory, err := unpacked(payload)
+	home, err := findHome(payload.index.ID)
 	if err != nil {
 		return fail(err)
 	}
-	program := filepath.Join(directory, payload.index.Entry)
-	err = syscall.Exec(program, append([]string{os.Args[0]}, arguments...), os.Environ())
-	return fail(explain(err, program))
+	if err := home.requireTree(payload); err != nil {
+		return fail(err)
+	}
+	return fail(execute(filepath.Join(home.tree, payload.index.Entry), arguments))
 }
 
-// unpacked gives the directory in which the tree is whole, unpacking it when it is not there or was touched. An open
-// directory that is locked, and stays so when the launcher takes over, keeps others from removing it.
-func unpacked(payload *Payload) (string, error) {
-	places, err := findPlaces(payload.index)
-	if err != nil {
-		return "", err
-	}
-	if hold(places.tree) && payload.index.isUntouched(places.tree) {
-		return places.tree, tidy(places)
-	}
-	if err := prepare(places); err != nil {
-		return "", err
-	}
-	lock, err := wait(filepath.Join(places.run, "install.lock"), announce)
-	if err != nil {
-		return "", err
-	}
-	defer lock.release()
-	if hold(places.tree) && payload.index.isUntouched(places.tree) {
-		return places.tree, nil
-	}
-	if err := replace(payload, places); err != nil {
-		return "", explain(err, places.dist)
-	}
-	return places.tree, nil
-}
-
-// replace makes the tree aside and publishes it by a rename; what was at its place goes.
-func replace(payload *Payload, places Places) error {
-	clearLeftovers(places)
-	if err := requireSpace(places.dist, payload.index.size()); err != nil {
-		return err
-	}
-	stopped, release := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
-	defer release()
-	making := filepath.Join(places.dist, ".making")
-	progress := newProgress(payload.index)
-	err := payload.unpack(stopped, making, progress.add)
-	progress.end(err == nil)
-	if err == nil {
-		err = publish(making, places)
-	}
-	if err != nil {
-		_ = os.RemoveAll(making)
-		return err
-	}
-	prune(places)
-	hold(places.tree)
-	return nil
-}
-
-func publish(making string, places Places) error {
-	if _, err := os.Lstat(places.tree); err == nil {
-		if err := retire(places, places.tree); err != nil {
-			return err
+// execute replaces this process with a program, and returns only when that fails.
+func execute(program string, arguments []string) error {
+	err := syscall.Exec(program, append([]string{os.Args[0]}, arguments...), os.Environ())
+	if _, missing := os.Stat(program); errors.Is(err, fs.ErrNotExist) && missing == nil {
+		return &Failure{
+			fmt.Sprintf("this system has no loader for %s: it needs glibc, which Alpine and other musl systems lack", program),
+			"use a system with glibc 2.31 or newer, such as Debian, Ubuntu or Fedora", 1,
 		}
 	}
-	return os.Rename(making, places.tree)
+	return &Failure{fmt.Sprintf("cannot start %s: %v", program, err), "check that directory, " + anotherDisk, 1}
 }

@@ -7,51 +7,47 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"slices"
 
 	"github.com/klauspost/compress/zstd"
 )
 
-// A payload is: zstd frames one after the other, the index as JSON, and a trailer of 64 bytes that ends the file: the
-// magic, where the index begins (counted from the first frame) and how long it is, and its sha256. Numbers are
-// little-endian, 64 bits wide.
+// The payload consists of zstd frames, an index in JSON, and a trailer of 64 bytes: the magic, the offset of the index
+// from the first frame, its length, and its sha256. Numbers are little-endian and have 64 bits.
 const (
 	magic       = "stigmer-program1"
 	trailerSize = 64
 	format      = 1
 )
 
-// Payload is what the file carries: frames at `start` of `source`, and their index.
+// Payload is a readable payload: `start` is the offset of its first frame in `source`.
 type Payload struct {
 	source io.ReaderAt
 	start  int64
 	index  Index
 }
 
-// Index names the tree: its files with their frames, its links. ID is the directory's name; Time, that of all files;
-// Answers, the files that are word for word what the launcher prints when asked so.
+// Index describes the tree in the payload.
 type Index struct {
 	Format  int         `json:"format"`
 	Name    string      `json:"name"`
 	Version string      `json:"version"`
 	Target  string      `json:"target"`
-	ID      string      `json:"id"`
-	Entry   string      `json:"entry"`
-	Time    int64       `json:"time"`
+	ID      string      `json:"id"`    // the name of the tree's directory
+	Entry   string      `json:"entry"` // the path of the launcher
+	Time    int64       `json:"time"`  // the modification time of all files, in seconds since 1970
 	Files   []File      `json:"files"`
-	Links   [][2]string `json:"links"`
+	Links   [][2]string `json:"links"` // pairs of a path and its target
 	Answers []Answer    `json:"answers"`
 }
 
-// Answer is a command line and the file that answers it.
+// Answer names the file that holds what the launcher prints for some arguments.
 type Answer struct {
 	Words []string `json:"words"`
 	Path  string   `json:"path"`
 }
 
-// File is one file: its path below the tree, size in bytes and permission bits.
+// File is one file of the tree: its path, its size in bytes and its permission bits.
 type File struct {
 	Path   string  `json:"path"`
 	Size   int64   `json:"size"`
@@ -59,7 +55,7 @@ type File struct {
 	Chunks []Chunk `json:"chunks"`
 }
 
-// Chunk is a part of a file in one frame: where the frame is, how long packed and unpacked, and its content's sha256.
+// Chunk is a part of a file: offset and compressed length of its frame, its own size, and the sha256 of its content.
 type Chunk struct {
 	Offset int64  `json:"offset"`
 	Packed int64  `json:"packed"`
@@ -67,77 +63,90 @@ type Chunk struct {
 	SHA256 string `json:"sha256"`
 }
 
+// openPayload opens the payload of this program, and reads its index.
 func openPayload() (*Payload, error) {
 	source, size, err := ownPayload()
 	if err != nil {
-		return nil, &Failure{fmt.Sprintf("cannot read this program's own file: %v", err), "make it readable for you", 1}
+		return nil, err
 	}
 	trailer := make([]byte, trailerSize)
 	if _, err := source.ReadAt(trailer, max(0, size-trailerSize)); err != nil || string(trailer[:16]) != magic {
-		return nil, notWhole()
+		return nil, incomplete()
 	}
 	offset := int64(binary.LittleEndian.Uint64(trailer[16:]))
 	length := int64(binary.LittleEndian.Uint64(trailer[24:]))
 	start := size - trailerSize - length - offset
 	if offset < 0 || length <= 0 || length > size || start < 0 {
-		return nil, notWhole()
+		return nil, incomplete()
 	}
 	text := make([]byte, length)
 	if _, err := source.ReadAt(text, start+offset); err != nil || sha256.Sum256(text) != [32]byte(trailer[32:]) {
-		return nil, notWhole()
+		return nil, incomplete()
 	}
 	payload := &Payload{source: source, start: start}
 	if err := json.Unmarshal(text, &payload.index); err != nil || payload.index.Format != format {
-		return nil, notWhole()
+		return nil, incomplete()
 	}
 	return payload, nil
 }
 
-func notWhole() error {
-	return &Failure{"this file is not whole: what it carries cannot be read", "download it again, and compare its sha256", 1}
+func incomplete() error {
+	return &Failure{"this file is incomplete or damaged", "download it again, and compare its sha256", 1}
 }
 
-func (index *Index) answer(words []string) *File {
+// answer returns what the launcher prints for the arguments, and whether the payload holds that.
+func (payload *Payload) answer(arguments []string) ([]byte, bool, error) {
+	index := &payload.index
+	if len(arguments) == 1 && (arguments[0] == "--version" || arguments[0] == "-V") {
+		return fmt.Appendln(nil, index.Name, index.Version), true, nil
+	}
 	for _, answer := range index.Answers {
-		for i := range index.Files {
-			if slices.Equal(answer.Words, words) && index.Files[i].Path == answer.Path {
-				return &index.Files[i]
-			}
+		if slices.Equal(answer.Words, arguments) {
+			content, err := payload.readFile(answer.Path)
+			return content, true, err
 		}
 	}
-	return nil
+	return nil, false, nil
 }
 
-// print writes a file to standard output.
-func (payload *Payload) print(file *File) error {
-	unpacker, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1))
+func (payload *Payload) readFile(path string) ([]byte, error) {
+	files := payload.index.Files
+	found := slices.IndexFunc(files, func(file File) bool { return file.Path == path })
+	if found < 0 {
+		return nil, incomplete()
+	}
+	decoder, err := newDecoder()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer unpacker.Close()
-	for _, chunk := range file.Chunks {
-		content, err := payload.read(unpacker, chunk)
+	defer decoder.Close()
+	var whole []byte
+	for _, chunk := range files[found].Chunks {
+		content, err := payload.readChunk(decoder, chunk)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		if _, err := os.Stdout.Write(content); err != nil {
-			return err
-		}
+		whole = append(whole, content...)
 	}
-	return nil
+	return whole, nil
 }
 
-// read gives a chunk's content, which is what was packed.
-func (payload *Payload) read(unpacker *zstd.Decoder, chunk Chunk) ([]byte, error) {
+// readChunk returns the content of a chunk, and compares it with its sha256.
+func (payload *Payload) readChunk(decoder *zstd.Decoder, chunk Chunk) ([]byte, error) {
 	packed := make([]byte, chunk.Packed)
 	if _, err := payload.source.ReadAt(packed, payload.start+chunk.Offset); err != nil {
-		return nil, notWhole()
+		return nil, incomplete()
 	}
-	content, err := unpacker.DecodeAll(packed, make([]byte, 0, chunk.Size))
-	if err != nil || digest(content) != chunk.SHA256 {
-		return nil, notWhole()
+	content, err := decoder.DecodeAll(packed, make([]byte, 0, chunk.Size))
+	sum := sha256.Sum256(content)
+	if err != nil || hex.EncodeToString(sum[:]) != chunk.SHA256 {
+		return nil, incomplete()
 	}
 	return content, nil
+}
+
+func newDecoder() (*zstd.Decoder, error) {
+	return zstd.NewReader(nil, zstd.WithDecoderConcurrency(1))
 }
 
 func (index *Index) size() (total int64) {
@@ -145,25 +154,4 @@ func (index *Index) size() (total int64) {
 		total += file.Size
 	}
 	return total
-}
-
-// isUntouched tells whether the tree is as it was unpacked. No content is read: a write changes the time.
-func (index *Index) isUntouched(tree string) bool {
-	for _, file := range index.Files {
-		seen, err := os.Lstat(filepath.Join(tree, file.Path))
-		if err != nil || seen.Size() != file.Size || seen.Mode() != os.FileMode(file.Mode) || seen.ModTime().Unix() != index.Time {
-			return false
-		}
-	}
-	for _, link := range index.Links {
-		if goal, err := os.Readlink(filepath.Join(tree, link[0])); err != nil || goal != link[1] {
-			return false
-		}
-	}
-	return true
-}
-
-func digest(content []byte) string {
-	sum := sha256.Sum256(content)
-	return hex.EncodeToString(sum[:])
 }

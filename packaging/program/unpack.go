@@ -2,120 +2,121 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
-
-	"github.com/klauspost/compress/zstd"
 )
 
-// A job is one chunk of a file: `at` is its place in the file.
+const mostWorkers = 8 // each needs memory for a chunk and its frame
+
+// job is one chunk of a file: its offset in the file, and the number of the file's chunks that are not yet written.
 type job struct {
-	file  *File
-	chunk Chunk
-	at    int64
-	left  *atomic.Int32
+	file   *File
+	chunk  Chunk
+	offset int64
+	left   *atomic.Int32
 }
 
-// unpack writes the whole tree into `making`, all processors at work; every chunk is checked as it is written, and every
-// file is on disk when this returns. `done` hears of the bytes written. The first failure ends it.
-func (payload *Payload) unpack(stopped context.Context, making string, done func(int64)) error {
-	jobs, err := payload.plan(making)
+// unpack writes the tree into a new directory, on all processors. Every chunk is verified, and every file is on disk when it
+// returns. `report` receives the number of bytes of each chunk written. The first failure ends it.
+func (payload *Payload) unpack(interrupt context.Context, tree string, report func(int64)) error {
+	jobs, err := payload.plan(tree)
 	if err != nil {
 		return err
 	}
-	working, cancel := context.WithCancelCause(stopped)
+	working, cancel := context.WithCancelCause(interrupt)
 	defer cancel(nil)
-	todo := make(chan job)
+	queue := make(chan job, len(jobs))
+	for _, each := range jobs {
+		queue <- each
+	}
+	close(queue)
 	var workers sync.WaitGroup
-	for range runtime.NumCPU() {
+	for range min(runtime.GOMAXPROCS(0), mostWorkers) {
 		workers.Go(func() {
-			if err := payload.work(working, making, todo, done); err != nil {
+			if err := payload.writeChunks(working, tree, queue, report); err != nil {
 				cancel(err)
 			}
 		})
 	}
-feeding:
-	for _, each := range jobs {
-		select {
-		case todo <- each:
-		case <-working.Done():
-			break feeding
-		}
-	}
-	close(todo)
 	workers.Wait()
-	if stopped.Err() != nil {
-		return &Failure{"unpacking was interrupted", "run the command again", 130}
+	if interrupt.Err() != nil {
+		return &Failure{"unpacking was interrupted", "run the command again", interrupted}
 	}
 	if err := context.Cause(working); err != nil {
 		return err
 	}
-	return payload.finish(making)
+	if err := payload.index.makeLinks(tree); err != nil {
+		return err
+	}
+	return payload.index.writeManifest(tree)
 }
 
-// plan makes the tree's directories and lists what is to be done.
-func (payload *Payload) plan(making string) ([]job, error) {
-	if err := os.Mkdir(making, 0o755); err != nil {
+// plan creates the directories of the tree, and returns the jobs.
+func (payload *Payload) plan(tree string) ([]job, error) {
+	if err := os.Mkdir(tree, 0o755); err != nil {
 		return nil, err
 	}
 	var jobs []job
 	for i := range payload.index.Files {
 		file := &payload.index.Files[i]
-		if err := makeParent(making, file.Path); err != nil {
+		if err := makeParent(tree, file.Path); err != nil {
 			return nil, err
 		}
-		left, at := &atomic.Int32{}, int64(0)
+		left, offset := &atomic.Int32{}, int64(0)
 		left.Store(int32(len(file.Chunks)))
 		for _, chunk := range file.Chunks {
-			jobs = append(jobs, job{file, chunk, at, left})
-			at += chunk.Size
+			jobs = append(jobs, job{file, chunk, offset, left})
+			offset += chunk.Size
 		}
 	}
 	return jobs, nil
 }
 
-func makeParent(making, path string) error {
+func makeParent(tree, path string) error {
 	if !filepath.IsLocal(path) {
-		return &Failure{fmt.Sprintf("%s leads out of the tree", path), "download this file again", 1}
+		return &Failure{fmt.Sprintf("this file is damaged: %s is outside of its tree", path), "download it again", 1}
 	}
-	return os.MkdirAll(filepath.Dir(filepath.Join(making, path)), 0o755)
+	return os.MkdirAll(filepath.Dir(filepath.Join(tree, path)), 0o755)
 }
 
-func (payload *Payload) work(working context.Context, making string, todo <-chan job, done func(int64)) error {
-	unpacker, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1))
+// writeChunks does jobs until there are none, or another worker has failed.
+func (payload *Payload) writeChunks(working context.Context, tree string, queue <-chan job, report func(int64)) error {
+	decoder, err := newDecoder()
 	if err != nil {
 		return err
 	}
-	defer unpacker.Close()
-	for each := range todo {
+	defer decoder.Close()
+	for each := range queue {
 		if working.Err() != nil {
 			return nil
 		}
-		content, err := payload.read(unpacker, each.chunk)
+		content, err := payload.readChunk(decoder, each.chunk)
 		if err != nil {
 			return err
 		}
-		if err := write(filepath.Join(making, each.file.Path), content, each, payload.index.Time); err != nil {
+		if err := each.write(filepath.Join(tree, each.file.Path), content, payload.index.Time); err != nil {
 			return err
 		}
-		done(each.chunk.Size)
+		report(each.chunk.Size)
 	}
 	return nil
 }
 
-// write puts a chunk into its file; the last one of a file gives it its mode and time, and waits for the disk.
-func write(path string, content []byte, each job, mtime int64) error {
+// write writes a chunk to its file. The last chunk of a file also sets its mode and time, and flushes it to disk.
+func (each job) write(path string, content []byte, modified int64) error {
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
 	defer file.Close()
-	if _, err := file.WriteAt(content, each.at); err != nil {
+	if _, err := file.WriteAt(content, each.offset); err != nil {
 		return err
 	}
 	if each.left.Add(-1) > 0 {
@@ -127,15 +128,20 @@ func write(path string, content []byte, each job, mtime int64) error {
 	if err := file.Sync(); err != nil {
 		return err
 	}
-	return os.Chtimes(path, time.Time{}, time.Unix(mtime, 0))
+	return os.Chtimes(path, time.Time{}, time.Unix(modified, 0))
 }
 
-func (payload *Payload) finish(making string) error {
-	for _, link := range payload.index.Links {
-		if err := makeParent(making, link[0]); err != nil {
+func (index *Index) makeLinks(tree string) error {
+	for _, link := range index.Links {
+		if err := makeParent(tree, link[0]); err != nil {
 			return err
 		}
-		if err := os.Symlink(link[1], filepath.Join(making, link[0])); err != nil {
+		err := os.Symlink(link[1], filepath.Join(tree, link[0]))
+		if errors.Is(err, syscall.EPERM) || errors.Is(err, errors.ErrUnsupported) {
+			remedy := "set STIGMER_HOME to a directory on another file system, such as ext4 or APFS"
+			return &Failure{filepath.Dir(tree) + " is on a file system without symbolic links", remedy, 1}
+		}
+		if err != nil {
 			return err
 		}
 	}

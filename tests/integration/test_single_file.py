@@ -1,12 +1,14 @@
-"""The single file: it unpacks itself once, whatever happens meanwhile, and hands over."""
+"""The single file unpacks itself once, also after kills and beside other starts, and executes the launcher."""
 
 import fcntl
 import os
 import re
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from subprocess import PIPE
 
 import lief
 import pytest
@@ -14,7 +16,7 @@ import pytest
 from stigmer_packaging.binaries import codesign
 from support.mounts import mount_command, needs_mounts
 from support.native_code import flip
-from support.single_files import begin, install, make_single_file, single_file, start, trees
+from support.single_files import ROOT, begin, environment, install, make_single_file, single_file, start, trees
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the single file's own tests run on Linux")
 
@@ -29,7 +31,7 @@ def _home(tmp_path: Path) -> Path:
     return tmp_path / "the home"
 
 
-def test_the_first_start_unpacks_everything_and_hands_over(program: Path, home: Path) -> None:
+def test_the_first_start_unpacks_everything_and_executes_the_launcher(program: Path, home: Path) -> None:
     done = start(program, home, "server", "--foreground", "a b")
     assert (done.returncode, done.stdout) == (0, "launcher 2.0.0: server --foreground a b\n")
     assert done.stderr == "Unpacking stigmer 2.0.0... ok\n"
@@ -55,12 +57,35 @@ def test_later_starts_unpack_nothing(program: Path, home: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "answer"), [("--version", "stigmer 2.0.0\n"), ("completion zsh", "completions for zsh")]
 )
-def test_the_version_and_what_a_file_of_the_keg_answers_are_told_without_a_home(
+def test_the_version_and_the_completions_are_printed_without_a_home(
     program: Path, home: Path, words: str, answer: str
 ) -> None:
     done = start(program, home, *words.split())
     assert (done.stdout, done.stderr) == (answer, "")
     assert not home.exists()
+
+
+@pytest.mark.parametrize("words", ["--version", "completion zsh"])
+def test_an_answer_that_cannot_be_written_is_a_failure(program: Path, home: Path, words: str) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [program, *words.split()], check=False, env=environment(home), stdout=full, stderr=PIPE, text=True
+        )
+    assert done.returncode == 1
+    assert done.stderr == (
+        "Error: cannot write to standard output: no space left on device\n"
+        "Hint: free some space, or write to another file\n"
+    )
+
+
+def test_an_answer_whose_reader_has_gone_is_no_failure(program: Path, home: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [program, "completion", "zsh"], check=False, env=environment(home), stdout=writer, stderr=PIPE
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_a_home_is_found_as_the_launcher_finds_it(program: Path, tmp_path: Path) -> None:
@@ -83,7 +108,7 @@ KILLS = ("dist", "dist/.making", "dist/.making/libexec/components/big", "dist/.m
 
 
 @pytest.mark.parametrize("sign", KILLS)
-def test_a_start_that_is_killed_leaves_what_the_next_one_makes_right(program: Path, home: Path, sign: str) -> None:
+def test_the_start_after_a_killed_one_succeeds(program: Path, home: Path, sign: str) -> None:
     process = begin(program, home)
     while process.poll() is None and not os.path.lexists(home / sign):
         pass
@@ -104,7 +129,7 @@ def test_an_interrupted_start_leaves_nothing(program: Path, home: Path) -> None:
     assert not (home / "dist/.making").exists()
 
 
-def test_a_tree_that_was_written_to_is_unpacked_anew(program: Path, home: Path) -> None:
+def test_a_tree_with_a_modified_file_is_unpacked_again(program: Path, home: Path) -> None:
     start(program, home)
     (big,) = (home / "dist").glob("*/libexec/components/big")
     with big.open("r+b") as stream:
@@ -115,8 +140,10 @@ def test_a_tree_that_was_written_to_is_unpacked_anew(program: Path, home: Path) 
     assert len(trees(home)) == 1
 
 
-@pytest.mark.parametrize("lost", ["libexec/launcher/stigmer", "bin/stigmer", "libexec/components/lib/empty"])
-def test_a_tree_that_lacks_something_is_unpacked_anew(program: Path, home: Path, lost: str) -> None:
+@pytest.mark.parametrize(
+    "lost", ["libexec/launcher/stigmer", "bin/stigmer", "libexec/components/lib/empty", ".manifest"]
+)
+def test_a_tree_with_a_missing_file_is_unpacked_again(program: Path, home: Path, lost: str) -> None:
     start(program, home)
     (path,) = (home / "dist").glob(f"*/{lost}")
     path.unlink()
@@ -125,23 +152,23 @@ def test_a_tree_that_lacks_something_is_unpacked_anew(program: Path, home: Path,
 
 
 DAMAGES: dict[str, Callable[[bytes], bytes]] = {
-    "its last byte": lambda content: content[:-1],
-    "its trailer": lambda content: content[:-64],
-    "much of it": lambda content: content[:-5_000_000],
+    "the last byte": lambda content: content[:-1],
+    "the trailer": lambda content: content[:-64],
+    "five megabytes": lambda content: content[:-5_000_000],
     "a bit": lambda content: flip(content, -9_000_000),
 }
 
 
 @pytest.mark.parametrize("lost", DAMAGES)
-def test_a_file_that_was_not_downloaded_whole_says_so_and_leaves_nothing(tmp_path: Path, home: Path, lost: str) -> None:
+def test_an_incomplete_download_is_named_and_leaves_nothing(tmp_path: Path, home: Path, lost: str) -> None:
     done = start(install(tmp_path, content=DAMAGES[lost](single_file())), home)
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("Error: this file is not whole")
+    assert done.stderr.startswith("Error: this file is incomplete or damaged")
     assert "Hint: download it again" in done.stderr
     assert trees(home) == []
 
 
-def test_a_tree_nobody_uses_goes_when_another_version_comes(program: Path, home: Path, tmp_path: Path) -> None:
+def test_an_unused_tree_is_removed_by_another_version(program: Path, home: Path, tmp_path: Path) -> None:
     start(program, home)
     (home / "dist" / "of the user").mkdir()
     newer = install(tmp_path, "2.0.1")
@@ -149,7 +176,7 @@ def test_a_tree_nobody_uses_goes_when_another_version_comes(program: Path, home:
     assert [name[:5] for name in trees(home)] == ["2.0.1", "of th"]
 
 
-def test_a_tree_somebody_runs_from_stays_until_the_next_start(program: Path, home: Path, tmp_path: Path) -> None:
+def test_a_tree_in_use_is_kept_until_it_is_not(program: Path, home: Path, tmp_path: Path) -> None:
     with begin(program, home, "wait") as held:
         assert held.stdout
         assert held.stdin
@@ -162,7 +189,7 @@ def test_a_tree_somebody_runs_from_stays_until_the_next_start(program: Path, hom
     assert [name[:5] for name in trees(home)] == ["2.0.1"]
 
 
-def test_the_tree_of_a_running_server_stays(program: Path, home: Path, tmp_path: Path) -> None:
+def test_the_tree_of_a_running_server_is_kept(program: Path, home: Path, tmp_path: Path) -> None:
     start(program, home)
     (home / "run" / "state.json").write_text(f'{{"installed": "{trees(home)[0][:-9]}"}}', encoding="utf-8")
     with (home / "run" / "supervisor.lock").open("w") as lock:
@@ -171,33 +198,173 @@ def test_the_tree_of_a_running_server_stays(program: Path, home: Path, tmp_path:
     assert [name[:5] for name in trees(home)] == ["2.0.0", "2.0.1"]
 
 
+ELSEWHERE = ("unshare", "--pid", "--fork", "--kill-child") if os.geteuid() == 0 else ()
+in_another_pid_namespace = pytest.mark.skipif(
+    not ELSEWHERE, reason="only root can make a pid namespace without a user namespace"
+)
+
+
+@in_another_pid_namespace
+def test_the_tree_of_a_server_in_another_container_is_kept(program: Path, home: Path, tmp_path: Path) -> None:
+    """To a process outside of the server's pid namespace, the holder of its lock has pid 0."""
+    start(program, home)
+    (home / "run" / "state.json").write_text(f'{{"installed": "{trees(home)[0][:-9]}"}}', encoding="utf-8")
+    with (home / "run" / "supervisor.lock").open("w") as lock:
+        fcntl.lockf(lock, fcntl.LOCK_EX)
+        start(install(tmp_path, "2.0.1"), home, prefix=ELSEWHERE)
+    assert [name[:5] for name in trees(home)] == ["2.0.0", "2.0.1"]
+
+
+@in_another_pid_namespace
+def test_a_start_does_not_wait_for_a_process_in_another_container(program: Path, home: Path) -> None:
+    (home / "run").mkdir(parents=True)
+    with (home / "run" / "install.lock").open("w") as lock:
+        fcntl.lockf(lock, fcntl.LOCK_EX)
+        done = start(program, home, prefix=ELSEWHERE)
+    assert done.returncode == 1
+    assert f"{home}/run/install.lock is locked by a process that cannot be seen from here" in done.stderr
+
+
 @needs_mounts
 @pytest.mark.parametrize(
-    ("options", "then", "said"),
+    ("options", "problem"),
     [
-        ("size=10m", "", r"disk/dist has \d+ MB free, and Stigmer needs 21 MB"),
-        ("size=40m,nr_inodes=9", "", "there is no space left in .*disk/dist"),
-        ("size=40m,noexec", "", "disk/dist is on a file system mounted noexec"),
-        ("size=40m", 'mount -o remount,ro "$0"', "disk.* is on a read-only file system"),
+        ("size=10m", r"disk/dist has \d+ MB free, and Stigmer needs 21 MB"),
+        ("size=40m,nr_inodes=9", "there is no space left in .*disk"),
     ],
 )
-def test_a_home_that_cannot_hold_it_is_refused_with_its_name_and_a_remedy(
-    program: Path, tmp_path: Path, options: str, then: str, said: str
-) -> None:
+def test_a_home_without_space_is_named_with_a_remedy(program: Path, tmp_path: Path, options: str, problem: str) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
-    done = start(program, disk, prefix=mount_command(options, disk, then=then))
+    done = start(program, disk, prefix=mount_command(options, disk))
     assert done.returncode == 1
-    assert re.search(said, done.stderr)
-    assert "Hint: " in done.stderr
-    assert "STIGMER_HOME" in done.stderr
+    assert re.search(problem, done.stderr)
+    assert "Hint: free some space there, or set STIGMER_HOME" in done.stderr
 
 
-def test_something_in_the_way_of_the_home_is_named(program: Path, home: Path) -> None:
+LAUNCHER_CHECKS = """
+import os, sys
+from stigmer_launcher.errors import LauncherError
+from stigmer_launcher.install.preflight import require_exec
+from stigmer_launcher.system.places import find_places, prepare_home
+try:
+    places = find_places(os.environ)
+    prepare_home(places.home, places.versions, places.run)
+    require_exec(places.versions)
+except LauncherError as error:
+    sys.exit(f"Error: {error}\\nHint: {error.remedy}")
+"""
+# Root without its privilege to write everything is a user like any other.
+PLAIN = ("setpriv", "--bounding-set=-dac_override,-dac_read_search") if os.geteuid() == 0 else ()
+
+
+def _file_in_the_way(home: Path) -> Sequence[str]:
     home.write_text("mine", encoding="utf-8")
+    return ()
+
+
+def _file_in_place_of_a_directory(home: Path) -> Sequence[str]:
+    home.mkdir()
+    (home / "run").write_text("mine", encoding="utf-8")
+    return ()
+
+
+def _unwritable(home: Path) -> Sequence[str]:
+    home.mkdir(mode=0o500)
+    return PLAIN
+
+
+def _below_an_unwritable_directory(home: Path) -> Sequence[str]:
+    home.parent.chmod(0o500)
+    return PLAIN
+
+
+def _of_another_user(home: Path) -> Sequence[str]:
+    if os.geteuid():
+        pytest.skip("only root can give directories to another user")
+    home.mkdir()
+    os.chown(home, 65534, 65534)
+    return ()
+
+
+def _read_only(home: Path) -> Sequence[str]:
+    home.mkdir()
+    return mount_command("size=40m", home, then='mount -o remount,ro "$0"')
+
+
+def _noexec(home: Path) -> Sequence[str]:
+    home.mkdir()
+    return mount_command("size=40m,noexec", home)
+
+
+UNUSABLE = (
+    _file_in_the_way,
+    _file_in_place_of_a_directory,
+    _unwritable,
+    _below_an_unwritable_directory,
+    _of_another_user,
+)
+MOUNTED = tuple(pytest.param(each, marks=needs_mounts) for each in (_read_only, _noexec))
+
+
+@pytest.mark.skipif(bool(PLAIN) and not shutil.which("setpriv"), reason="root can write everything here")
+@pytest.mark.parametrize("make_unusable", [*UNUSABLE, *MOUNTED])
+def test_an_unusable_home_is_refused_in_the_words_of_the_launcher(
+    program: Path, tmp_path: Path, make_unusable: Callable[[Path], Sequence[str]]
+) -> None:
+    home = tmp_path / "the user's" / "home"
+    home.parent.mkdir()
+    prefix = make_unusable(home)
+    command = [*prefix, sys.executable, "-P", "-c", LAUNCHER_CHECKS]
+    expected = subprocess.run(
+        command,
+        env={**environment(home), "PYTHONPATH": str(ROOT / "launcher")},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    done = start(program, home, prefix=prefix)
+    assert expected.returncode == done.returncode == 1
+    assert done.stderr == expected.stderr.replace(f"{home}/versions", f"{home}/dist")
+    home.parent.chmod(0o700)
+    assert list(tmp_path.rglob("dist/*")) == []
+
+
+def test_a_home_that_is_not_utf_8_is_refused_before_anything_is_created(program: Path, tmp_path: Path) -> None:
+    parent = tmp_path / "parent"
+    parent.mkdir()
+    done = start(program, parent / os.fsdecode(b"caf\xe9"))
+    assert done.returncode == 1
+    assert "the path of the home is not UTF-8 text: " in done.stderr
+    assert r"caf\xe9" in done.stderr
+    assert list(parent.iterdir()) == []
+
+
+@pytest.mark.skipif(not shutil.which("bindfs") or not Path("/dev/fuse").exists(), reason="bindfs and FUSE are missing")
+def test_a_file_system_that_keeps_no_permissions_is_unpacked_to_once(program: Path, tmp_path: Path) -> None:
+    """Each command unpacked everything again, and removed the tree of the running server, as on a Windows drive in WSL."""
+    behind, home = tmp_path / "behind", tmp_path / "home"
+    behind.mkdir()
+    home.mkdir()
+    mounted = subprocess.Popen(["bindfs", "-f", "--perms=a=rwx", "--chmod-ignore", behind, home])
+    try:
+        while not home.is_mount():
+            assert mounted.poll() is None
+        assert "Unpacking" in start(program, home).stderr
+        assert start(program, home).stderr == ""
+    finally:
+        mounted.terminate()
+        mounted.wait(10)
+
+
+def test_without_a_loader_for_the_launcher_the_error_names_glibc(tmp_path: Path, home: Path) -> None:
+    """Executing a file whose loader is missing fails with the error for a missing file."""
+    program = install(tmp_path, "2.0.0", single_file(launcher="#!/lib64/no-such-loader\n"))
     done = start(program, home)
     assert done.returncode == 1
-    assert f"{home} is in the way: it is not a directory" in done.stderr
+    assert "this system has no loader for" in done.stderr
+    assert "glibc" in done.stderr
 
 
 def test_two_single_files_of_equal_kegs_are_identical(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Single files made by the real stage: a keg whose launcher says what it was started with, and the program around it."""
+"""Single files made by the real stage, with a keg whose fake launcher prints its version and arguments."""
 
 import functools
 import os
@@ -19,18 +19,18 @@ from support.keg_standin import EPOCH, quiet
 from support.native_code import go_on_path, place
 
 ROOT = Path(__file__).parents[2]
-LAUNCHER = """#!/bin/sh
+FAKE_LAUNCHER = """#!/bin/sh
 [ "$1" = wait ] && { echo waiting; read -r _; }
 echo "launcher VERSION: $*"
 """
 BIG = 20_000_000  # bytes: three frames
 
 
-def write_keg(workspace: Workspace, version: str, target: str, big: int) -> Keg:
-    """Write a keg with files of one frame, of several, and of none."""
+def write_keg(workspace: Workspace, version: str, target: str, big: int, launcher: str = FAKE_LAUNCHER) -> Keg:
+    """Write a keg with files of one frame, of several, and an empty one."""
     root = workspace.path(f"kegs/{target}")
     files = {
-        "libexec/launcher/stigmer": LAUNCHER.replace("VERSION", version).encode(),
+        "libexec/launcher/stigmer": launcher.replace("VERSION", version).encode(),
         "libexec/payload.json": f'{{"version": "{version}"}}'.encode(),
         "libexec/components/big": random.Random(1).randbytes(big // 2) * 2,  # noqa: S311 - not a secret
         "libexec/components/lib/empty": b"",
@@ -53,19 +53,24 @@ def unpacker(folder: Path) -> Unpacker:
 
 
 def make_single_file(
-    folder: Path, version: str = "2.0.0", *, target: str = "linux-amd64", big: int = BIG
+    folder: Path,
+    version: str = "2.0.0",
+    *,
+    target: str = "linux-amd64",
+    big: int = BIG,
+    launcher: str = FAKE_LAUNCHER,
 ) -> tuple[Workspace, ReleaseFile]:
     workspace = Workspace(folder / "workspace", folder / "cache")
-    keg = write_keg(workspace, version, target, big)
+    keg = write_keg(workspace, version, target, big, launcher)
     tools = unpacker(Path(tempfile.gettempdir()) / "stigmer-test-modules")
     return workspace, make_program(keg, tools, source_date_epoch=EPOCH, workspace=workspace)
 
 
 @functools.cache
-def single_file(version: str = "2.0.0") -> bytes:
-    """Give the bytes of a single file for this machine's Linux, made once."""
+def single_file(version: str = "2.0.0", launcher: str = FAKE_LAUNCHER) -> bytes:
+    """Return the bytes of a single file for Linux on amd64, made once."""
     with tempfile.TemporaryDirectory() as folder:
-        workspace, program = make_single_file(Path(folder), version)
+        workspace, program = make_single_file(Path(folder), version, launcher=launcher)
         return workspace.path(program.path).read_bytes()
 
 

@@ -1,6 +1,6 @@
-"""The payload of the single file: a tree as zstd frames, their index, and a trailer. packaging/program reads it.
+"""The payload of the single file: a tree as zstd frames, their index, and a trailer.
 
-The format stands in packaging/program/payload.go; both sides are tried against each other in the tests.
+packaging/program/payload.go defines the format, and reads it.
 """
 
 import hashlib
@@ -19,32 +19,34 @@ from stigmer_packaging.records.model import FileRecord
 MAGIC = b"stigmer-program1"
 FORMAT = 1
 LEVEL = 9
-"""zstd's level: 12 takes three times as long for 1 % less (packaging/SIZE.md)."""
+"""The compression level of zstd: 12 takes three times as long, for 1 % (packaging/SIZE.md)."""
 
 CHUNK = 8 << 20
-"""How much of a file is one frame, in bytes: so that all processors unpack even the largest file."""
+"""The most bytes of a file in one frame: all processors share the unpacking even of the largest file."""
 
-_AT_ONCE = 8
-"""How many chunks are in memory."""
+_BATCH = 8
+"""The number of chunks in memory."""
 
 
-def write_payload(about: Mapping[str, object], files: Sequence[FileRecord], root: Path, payload: IO[bytes]) -> None:
-    """Append the payload of the files below `root`: equal trees give equal bytes with the same libzstd.
+def write_payload(
+    description: Mapping[str, object], files: Sequence[FileRecord], root: Path, payload: IO[bytes]
+) -> None:
+    """Write the payload of the files below `root`. Equal trees give equal bytes with the same libzstd.
 
-    `about` are the index's other fields, as packaging/program/payload.go names them.
+    `description` holds the other fields of the index, as packaging/program/payload.go names them.
     """
     packed: dict[str, list[dict[str, Any]]] = {file.path: [] for file in files}
     chunks = chain.from_iterable(_chunks(file, root) for file in files)
     offset = 0
     with ThreadPoolExecutor() as pool:
-        while batch := tuple(islice(chunks, _AT_ONCE)):
+        while batch := tuple(islice(chunks, _BATCH)):
             for path, size, sha256, frame in pool.map(_pack, batch):
                 packed[path].append({"offset": offset, "packed": len(frame), "size": size, "sha256": sha256})
                 payload.write(frame)
                 offset += len(frame)
-    listed = [{"path": file.path, "size": file.size, "mode": file.mode, "chunks": packed[file.path]} for file in files]
-    facts = {"format": FORMAT, **about, "files": listed}
-    index = json.dumps(facts, sort_keys=True, separators=(",", ":")).encode()
+    entries = [{"path": file.path, "size": file.size, "mode": file.mode, "chunks": packed[file.path]} for file in files]
+    fields = {"format": FORMAT, **description, "files": entries}
+    index = json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()
     payload.write(index + MAGIC + struct.pack("<QQ", offset, len(index)) + hashlib.sha256(index).digest())
 
 

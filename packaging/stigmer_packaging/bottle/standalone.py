@@ -1,4 +1,4 @@
-"""Make what people without Homebrew download: the keg's tree as an archive, and as one file that unpacks itself."""
+"""The downloads for people without Homebrew: the keg's tree as an archive, and as a self-extracting single file."""
 
 import posixpath
 import shutil
@@ -19,31 +19,31 @@ from stigmer_packaging.records.workspace import Workspace
 from stigmer_packaging.sources.golang import Go
 
 ARCHIVE_LEVEL = 9
-"""libdeflate's: the bottle is what most people download, and half of its time buys 2 % here (packaging/SIZE.md)."""
+"""The compression level of libdeflate. The bottle's level takes twice as long, for 2 % (packaging/SIZE.md)."""
 
 _ANSWERS = (
     *((words, HELP) for words in ((), ("--help",), ("-h",))),
-    *((("completion", shell), place) for shell, place in COMPLETIONS.items()),
+    *((("completion", shell), path) for shell, path in COMPLETIONS.items()),
 )
-"""What can be asked without anything being unpacked, and the keg's file that is the answer."""
+"""The arguments that the single file answers without unpacking, and the file of the keg that is the answer."""
 
 
 @dataclass(frozen=True)
 class Unpacker:
-    """The program that unpacks: its source tree, and what builds it for any target."""
+    """The source tree of the self-extracting program, and the Go that builds it for any target."""
 
     tree: Path
     go: Go
 
     def facts(self) -> dict[str, object]:
-        """Give all that these have to do with the result, as plain values."""
+        """Return everything about these that the result depends on, as plain values."""
         return {"unpacker": digest.sha256_of_tree(self.tree), "go": self.go.version}
 
 
 def make_archive(keg: Keg, *, source_date_epoch: int, workspace: Workspace) -> ReleaseFile:
-    """Pack the keg's tree below `NAME-VERSION-TARGET/`, without what only brew reads.
+    """Pack the keg's tree below `NAME-VERSION-TARGET/`, without the files that only brew reads.
 
-    Raise RecordError when the keg on disk is not what its record says.
+    Raise RecordError when the keg on disk differs from its record.
     """
     root, files = _tree_of(keg, workspace)
     folder = naming.standalone_name(keg.name, keg.version, keg.target)
@@ -55,12 +55,14 @@ def make_archive(keg: Keg, *, source_date_epoch: int, workspace: Workspace) -> R
 
 
 def make_program(keg: Keg, unpacker: Unpacker, *, source_date_epoch: int, workspace: Workspace) -> ReleaseFile:
-    """Make the one file for the keg's target, on any host.
+    """Make the single file for the keg's target, on any host.
 
-    Raise RecordError when the keg on disk is not what its record says, CommandError when the unpacker does not build.
+    Raise RecordError when the keg on disk differs from its record, CommandError when the unpacker does not build.
     """
     root, files = _tree_of(keg, workspace)
-    about = {
+    paths = {file.path for file in files}
+    answers = ((words, path.format(name=keg.name)) for words, path in _ANSWERS)
+    description = {
         "name": keg.name,
         "version": keg.version,
         "target": keg.target,
@@ -68,17 +70,17 @@ def make_program(keg: Keg, unpacker: Unpacker, *, source_date_epoch: int, worksp
         "entry": posixpath.normpath(f"bin/{dict(keg.links)[f'bin/{keg.name}']}"),
         "time": source_date_epoch,
         "links": keg.links,
-        "answers": [{"words": words, "path": path.format(name=keg.name)} for words, path in _ANSWERS],
+        "answers": [{"words": words, "path": path} for words, path in answers if path in paths],
     }
     with workspace.staging() as staged:
         with (staged / "payload").open("wb") as payload:
-            write_payload(about, files, root, payload)
-        written = _join(unpacker, keg, staged / "payload", staged.absolute())
+            write_payload(description, files, root, payload)
+        written = _build_program(unpacker, keg, staged / "payload", staged.absolute())
         return _publish(written, "program", naming.standalone_name(keg.name, keg.version, keg.target), keg, workspace)
 
 
-def _join(unpacker: Unpacker, keg: Keg, payload: Path, staged: Path) -> Path:
-    """Give the unpacker with its payload: at the end of an ELF file, inside a Mach-O one, which is then signed ad hoc."""
+def _build_program(unpacker: Unpacker, keg: Keg, payload: Path, staged: Path) -> Path:
+    """Build the unpacker with its payload: appended to an ELF file, inside a Mach-O file, which is then signed ad hoc."""
     target, tree, program = parse_target(keg.target), staged / "unpacker", staged / "program"
     copy_tree(unpacker.tree, tree)
     rename_product(tree, keg.name)
@@ -94,13 +96,16 @@ def _join(unpacker: Unpacker, keg: Keg, payload: Path, staged: Path) -> Path:
 
 
 def _tree_of(keg: Keg, workspace: Workspace) -> tuple[Path, tuple[FileRecord, ...]]:
-    """Give the keg's folder, and of its files those that mean something without brew."""
-    brews = ("INSTALL_RECEIPT.json", ".brew/", "homebrew.")
-    return workspace.whole(keg), tuple(file for file in keg.files if not file.path.startswith(brews))
+    """Return the keg's folder, and its files without those that only brew reads."""
+    only_brew = ("INSTALL_RECEIPT.json", ".brew/", "homebrew.")
+    return workspace.whole(keg), tuple(file for file in keg.files if not file.path.startswith(only_brew))
 
 
 def _id(keg: Keg, files: tuple[FileRecord, ...]) -> str:
-    """Name the directory: the launcher's name for this version, by which it is known to be in use, and our own."""
+    """Return the name of the tree's directory: the launcher's id of the version, and eight digits for the tree.
+
+    The unpacker compares the id with that of a running server, and removes no tree that one uses.
+    """
     index = next(file.sha256 for file in files if file.path == INDEX)
     return f"{keg.version}-{index[:12]}-{digest.sha256_of_value(files, keg.links)[:8]}"
 

@@ -6,7 +6,8 @@ import (
 	"strings"
 )
 
-// Inside the executable, where the linker's ad-hoc signature covers it: bytes after a signed Mach-O break that signature.
+// The payload is a part of the executable, where the linker's ad-hoc signature covers it: appended to a signed Mach-O file, it
+// would break the signature.
 //
 //go:embed payload.bin
 var payload string
