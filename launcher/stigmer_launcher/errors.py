@@ -43,9 +43,9 @@ class HomeError(LauncherError):
 
 
 class KegError(LauncherError):
-    """The installation by Homebrew is missing, damaged, or for another machine."""
+    """The installation is missing, damaged, or for another machine."""
 
-    remedy = "run `brew reinstall stigmer`"
+    remedy = "run `brew reinstall stigmer`; without Homebrew, unpack the archive again"
 
 
 class BusyError(LauncherError):

@@ -95,7 +95,7 @@ def test_only_a_deep_check_sees_changed_content_but_any_sees_a_missing_or_trunca
     finding = found(look(keg, places, deep=True), "Components", "temporal")
     assert finding.level == PROBLEM
     assert "temporal does not have the released content" in finding.text
-    assert finding.remedy == "run `brew reinstall stigmer`"
+    assert finding.remedy == "run `brew reinstall stigmer`; without Homebrew, unpack the archive again"
     path.write_bytes(b"")
     assert "temporal has 0 bytes instead of" in found(look(keg, places), "Components", "temporal").text
     path.unlink()

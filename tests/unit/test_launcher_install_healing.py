@@ -87,7 +87,7 @@ def test_damage_that_a_hard_link_shares_with_the_keg_is_reported_as_the_kegs(keg
         stream.write(b"#!/bin/zz")
     with pytest.raises(KegError, match="components/temporal does not have the released content") as caught:
         put(keg, places, methods=LINK)
-    assert caught.value.remedy == "run `brew reinstall stigmer`"
+    assert caught.value.remedy == "run `brew reinstall stigmer`; without Homebrew, unpack the archive again"
     (keg / "components/temporal").unlink()
     build_libexec(keg.parent)
     put(keg, places, methods=LINK)

@@ -122,7 +122,7 @@ class Payload(NamedTuple):
 
 
 class Keg(NamedTuple):
-    """One version that Homebrew installed: its libexec, its id (version and 12 hex digits of the index), its payload."""
+    """One installed version: its libexec, its id (version and 12 hex digits of the index), its payload."""
 
     libexec: str
     id: str

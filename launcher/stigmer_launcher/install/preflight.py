@@ -54,7 +54,7 @@ def free_space(directory: str) -> int:
 def require_target(target: str) -> None:
     """Raise KegError when the keg's target is not that of this machine."""
     if target != (here := this_target()):
-        remedy = "install it with the Homebrew of this machine's architecture: `brew reinstall stigmer`"
+        remedy = f"run `brew reinstall stigmer` with a Homebrew for {here}, or unpack the archive for it"
         raise KegError(f"this Stigmer is built for {target}, and this machine is {here}", remedy)
 
 
