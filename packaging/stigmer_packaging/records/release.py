@@ -73,7 +73,7 @@ class Release:
         return tuple(artefact for artefact in self.artefacts if artefact.kind == kind)
 
     def of_programs(self, target: str = "") -> tuple[Artefact, ...]:
-        """Return the artefacts that can be run, and so verified: bottles and single files; with a target, only its own."""
+        """Return the artefacts that can be run and verified: bottles and single files; with a target, only its own."""
         programs = (*self.of_kind("bottle"), *self.of_kind("program"))
         return tuple(artefact for artefact in programs if target in {"", artefact.target})
 
