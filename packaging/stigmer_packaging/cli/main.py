@@ -125,7 +125,7 @@ def _run_stage(command: str, wanted: BuildOptions) -> None:
     host = this_platform()
     targets = options.read_targets(wanted.targets, manifest.targets) or (host,)
     workspace = Workspace((wanted.workspace or options.ROOT / "build").absolute(), cache_folder())
-    until = _until(command, targets, host)
+    until = _last_stage(command, targets, host)
     plan.refuse_foreign(targets, host, until)
     _refuse_foreign_python(wanted.python, plan.stages_until(until), targets, host)
     with output.TerminalProgress(Console(stderr=True), verbose=wanted.verbose) as progress:
@@ -205,7 +205,7 @@ def _preflight(stages: Sequence[str], targets: Sequence[Target], host: Target, c
     system.provide(missing, machine, env=context.env, report=context.report)
 
 
-def _until(command: str, targets: Sequence[Target], host: Target) -> str:
+def _last_stage(command: str, targets: Sequence[Target], host: Target) -> str:
     """Return the last stage: a release ends with a verification if a target can be verified here."""
     if command != "release":
         return command

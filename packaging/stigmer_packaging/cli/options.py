@@ -44,7 +44,7 @@ class Commands(click.Group):
     """A group that lists each command with its full help, which click would truncate to the terminal's width."""
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the list."""
+        """Write the list of commands."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, self.commands[name].help or "") for name in self.list_commands(ctx)])
 

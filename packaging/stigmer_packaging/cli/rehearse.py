@@ -115,7 +115,7 @@ def _github(context: RehearsalContext) -> Iterator[dict[str, str]]:
 
 
 def _tag(manifest: Path, context: RehearsalContext, remote: str) -> str:
-    """Push what a maintainer would, this tree with its changelog for the version, and return the tag's commit."""
+    """Push a tag as a maintainer would, for this tree with its changes listed under the version; return its commit."""
     work, env = context.folder / "maintainer", context.env
     writer = remote.replace("://", f"://x-access-token:{WRITER}@", 1)
     command.run(["git", "clone", "-q", writer, work], env=env)

@@ -84,5 +84,5 @@ def notices_path(name: str) -> str:
 
 
 def sbom_path(name: str) -> str:
-    """Return the path of the SBOM in the keg. Not its top folder, where brew writes its own SBOM on pouring."""
+    """Return the path of the SBOM in the keg. Not in the top folder: brew writes its own SBOM there when it pours."""
     return f"share/doc/{name}/sbom.spdx.json"

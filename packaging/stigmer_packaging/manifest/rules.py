@@ -131,7 +131,7 @@ def check_proof_ports(manifest: Manifest) -> Iterator[Finding]:
 
 
 def check_temporal_needs(manifest: Manifest) -> Iterator[Finding]:
-    """Require that users of Temporal's address start after Temporal: a client may dial only once, at its start."""
+    """Require a component that uses Temporal's address to start after it: a client may dial only once, at its start."""
     servers = [part.name for _, part, proof in _proofs(manifest) if proof.kind == "temporal"]
     for index, part in enumerate(manifest.components):
         sent = any("{temporal.address}" in text for _, text in _templates(part))

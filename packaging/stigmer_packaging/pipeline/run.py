@@ -85,7 +85,7 @@ class Pipeline:
 
     @contextlib.contextmanager
     def carried_out(self, steps: Sequence[Step]) -> Iterator[tuple[StepResult, ...]]:
-        """Run the steps and yield their results, with the workspace locked until these have been used."""
+        """Run the steps and yield the results with the workspace locked, so that no other run changes the artefacts."""
         results: dict[str, StepResult] = {}
 
         def work(step: Step) -> StepResult:

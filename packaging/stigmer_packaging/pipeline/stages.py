@@ -93,7 +93,7 @@ def _credit(context: BuildContext, step: Step, needs: Needs) -> Credits:
 
 
 def _credit_go(context: BuildContext, licence: str, info: BuildInfo) -> Sequence[Credit]:
-    """Return the credits of a Go program's modules; Go downloads those that its cache no longer has from the build."""
+    """Return the credits of a Go program's modules; Go downloads those that the build has not left in its cache."""
     cache, env = context.workspace.cache, context.go.environment_for(context.tree.path)
     program = context.go.provide()
     return gomodules.credit_go(info, licence=licence, program=program, cache=cache, env=env, report=context.report)

@@ -40,7 +40,7 @@ class Requirement:
     is_here: Callable[[Machine], bool]
 
     def __str__(self) -> str:
-        return f"{self.what} ({self.stage}: it {self.purpose})"
+        return f"{self.what} ({self.stage}: {self.purpose})"
 
 
 def _program(name: str) -> Callable[[Machine], bool]:
@@ -66,11 +66,11 @@ PYTHON = "python"
 """Building the CPython that is frozen; the compiler is not the machine's."""
 
 LINUX = (
-    Requirement(PYTHON, "make", "make", "makes CPython and OpenSSL", _program("make")),
-    Requirement(PYTHON, "patch", "patch", "corrects the sources", _program("patch")),
+    Requirement(PYTHON, "make", "make", "builds CPython and OpenSSL", _program("make")),
+    Requirement(PYTHON, "patch", "patch", "patches the sources", _program("patch")),
     Requirement(PYTHON, "perl with its modules", "perl", "configures OpenSSL", _program("prove")),
-    Requirement(PYTHON, "tclsh", "tcl", "writes SQLite's one file", _program("tclsh")),
-    Requirement(OWN_PYTHON, "objdump", "binutils", "tells native files from others", _program("objdump")),
+    Requirement(PYTHON, "tclsh", "tcl", "generates SQLite's amalgamation", _program("tclsh")),
+    Requirement(OWN_PYTHON, "objdump", "binutils", "identifies native files", _program("objdump")),
     Requirement(OWN_PYTHON, "objcopy", "binutils", "writes frozen programs", _program("objcopy")),
     Requirement(
         OWN_PYTHON,
@@ -80,21 +80,21 @@ LINUX = (
         _library_of_python,
     ),
     Requirement("verify", "bwrap", "bubblewrap", "runs the sandbox", _program("bwrap")),
-    Requirement("verify", "mmdebstrap", "mmdebstrap", "makes the root without Python", _program("mmdebstrap")),
+    Requirement("verify", "mmdebstrap", "mmdebstrap", "builds the root without Python", _program("mmdebstrap")),
     Requirement(
         "verify",
         "newuidmap",
         "uidmap",
-        "gives that root its users",
+        "maps the users of the root file system",
         lambda machine: machine.is_root or machine.has("newuidmap"),
     ),
     Requirement(
-        EMULATION, "qemu-aarch64-static", "qemu-user-static", "runs arm64's programs", _program("qemu-aarch64-static")
+        EMULATION, "qemu-aarch64-static", "qemu-user-static", "runs arm64 programs", _program("qemu-aarch64-static")
     ),
     Requirement("vm", "qemu", "qemu-system-x86", "runs virtual machines", _program("qemu-system-x86_64")),
-    Requirement("vm", "mksquashfs", "squashfs-tools", "packs their root", _program("mksquashfs")),
-    Requirement("vm", "cpio", "cpio", "packs what they boot", _program("cpio")),
-    Requirement("verify", "the archive's keys", "debian-archive-keyring", "check the root's packages", _debian_keyring),
+    Requirement("vm", "mksquashfs", "squashfs-tools", "packs their root file system", _program("mksquashfs")),
+    Requirement("vm", "cpio", "cpio", "packs their initramfs", _program("cpio")),
+    Requirement("verify", "the archive's keys", "debian-archive-keyring", "verify the root's packages", _debian_keyring),
 )
 DARWIN = (Requirement("freeze", "codesign", "", "signs frozen programs", _program("codesign")),)
 
@@ -122,7 +122,7 @@ def provide(
     command.run(["apt-get", "update", "--quiet"], env=noninteractive)
     command.run(["apt-get", "install", "--yes", "--quiet", "--no-install-recommends", *packages], env=noninteractive)
     if still := tuple(one for one in missing if not one.is_here(machine)):
-        raise MissingToolError(_sentence(still), f"{', '.join(packages)} are installed, and do not bring it")
+        raise MissingToolError(_sentence(still), f"{', '.join(packages)} are installed, but do not provide it")
 
 
 def _sentence(missing: tuple[Requirement, ...]) -> str:
@@ -139,7 +139,7 @@ def _remedy(machine: Machine, packages: list[str]) -> str:
 
 
 def read_platform(system: str, machine: str) -> Target:
-    """Return the platform for the output of `uname`; MissingToolError if it is not one we can build on."""
+    """Return the platform for `uname`'s system and machine; MissingToolError if we cannot build on it."""
     found = platform_of(system, machine)
     if found.system not in SYSTEMS or found.architecture not in ARCHITECTURES:
         raise MissingToolError(f"cannot build on {system} {machine}", "use Linux or macOS, on x86_64 or arm64")

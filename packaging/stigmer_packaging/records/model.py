@@ -35,7 +35,7 @@ class BuiltPart:
     """One component, or the launcher, for one target: a directory with `entry` and every file it needs.
 
     `root` is relative to the workspace; `files` are relative to `root`; `entry` is one of them. `left_out` lists the
-    modules that several distributions install, of which one was frozen.
+    modules that several distributions install and that were frozen from one of them.
     """
 
     component: str
