@@ -92,6 +92,7 @@ def test_every_problem_is_told_at_once_each_with_its_line() -> None:
         ("{bottle: arm64_linux,", "{bottle: x86_64_linux,", "'x86_64_linux' is not a bottle tag of linux-arm64"),
         ("{bottle: arm64_sonoma,", "{bottle: sonoma,", "'sonoma' is not a bottle tag of darwin-arm64"),
         ('macos_minimum: "14.0"', 'macos_minimum: "15.0"', "on macOS 14 or later, but this requires 15.0"),
+        ('macos_minimum: "14.0"', 'macos_minimum: "14.1"', "on macOS 14 or later, but this requires 14.1"),
         ('macos_minimum: "14.0"', 'glibc_floor: "2.31"', "glibc_floor: unknown key 'glibc_floor'"),
         ('glibc_floor: "2.31"', "glibc_floor: 2.31", "must be text, and 2.31 is not: put it in quotes"),
         ('glibc_floor: "2.31"', 'glibc_floor: "bullseye"', "'bullseye' is not a version of glibc"),

@@ -79,7 +79,7 @@ def check_bottle_tags(manifest: Manifest) -> Iterator[Finding]:
         minimum, release = spec.macos_minimum, MACOS_VERSIONS.get(platform.release, 0)
         if str(platform.target) != target:
             yield Finding(("targets", target, "bottle"), f"{spec.bottle!r} is not a bottle tag of {target}")
-        elif minimum and int(minimum.partition(".")[0]) > release:
+        elif minimum and [int(part) for part in minimum.split(".")] > [release, 0]:
             text = f"brew pours {spec.bottle} on macOS {release} or later, but this requires {minimum}"
             yield Finding(("targets", target, "macos_minimum"), text)
 
