@@ -109,7 +109,7 @@ def test_every_problem_is_told_at_once_each_with_its_line() -> None:
         ("{seconds: 60, proofs", "{seconds: 60, kind: temporal, proofs", "unknown key 'kind'"),
         ("{seconds: 120, proofs", "{proofs", "agent-runner.run.readiness: the key 'seconds' is missing"),
         ("needs: [temporal]", "needs: []", "'temporal' is a port of temporal, which stigmer-server does not need"),
-        ("ports: {temporal: 7233", "ports: {frontend: 7233", "the port 'temporal', and no component has one"),
+        ("ports: {temporal: 7233", "ports: {frontend: 7233", "needs a port 'temporal', and no component has one"),
         (
             "override: STIGMER_SERVER_BIN",
             "override: STIGMER_SERVER_BIN\n      external: SERVER_ADDRESS",

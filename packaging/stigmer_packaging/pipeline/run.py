@@ -26,13 +26,13 @@ class Progress(Protocol):
     """Observer of a run."""
 
     def begin(self, step: Step) -> None:
-        """Called when a step begins to make its record."""
+        """Handle the start of a step that makes its record."""
 
     def hear(self, line: str) -> None:
-        """Called with each line of its log: a command, or a program's output."""
+        """Handle a line of its log: a command, or a program's output."""
 
     def end(self, result: "StepResult") -> None:
-        """Called when a step has succeeded, or its record was reused."""
+        """Handle the end of a step that made or reused its record."""
 
 
 @dataclass(frozen=True)
