@@ -28,7 +28,7 @@ debian_option = click.option(
     "--debian", default="", metavar="URL", help="A Debian mirror for the pinned Python's sources; default: apt's own."
 )
 verbose_option = click.option(
-    "--verbose", is_flag=True, help="Print the progress of steps and every command they run on stderr."
+    "--verbose", is_flag=True, help="Print on stderr the progress of steps, and every command they run."
 )
 
 

@@ -65,9 +65,9 @@ def check_references(manifest: Manifest) -> Iterator[Finding]:
         references += [("component", parts, (*path, "run", "needs", i), name) for i, name in enumerate(part.run.needs)]
         references += [("variable", sent, (*path, "required", i), name) for i, name in enumerate(part.required)]
         references += [("variable", sent, (*path, "optional", i), name) for i, name in enumerate(part.optional)]
-    for kind, known, path, name in references:
+    for kind, known, place, name in references:
         if name and name not in known:
-            yield Finding(path, unknown(kind, name, known))
+            yield Finding(place, unknown(kind, name, known))
 
 
 def check_bottle_tags(manifest: Manifest) -> Iterator[Finding]:
