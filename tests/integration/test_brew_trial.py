@@ -147,5 +147,5 @@ def test_without_a_brew_or_a_folder_the_level_says_what_it_needs(
     with pytest.raises(MissingToolError, match="there is no brew on PATH"):
         next(verify_release_with_brew(tmp_path, None, workspace))
     monkeypatch.setenv("PATH", str(make_brew(tmp_path / "brew").parent))
-    with pytest.raises(RecordError, match="is no folder"):
+    with pytest.raises(RecordError, match="is not a folder"):
         next(verify_release_with_brew(tmp_path / "absent", None, workspace))

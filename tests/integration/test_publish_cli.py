@@ -48,7 +48,7 @@ def test_a_missing_token_is_told_before_anything_is_read(commands: PublishingCom
     for token, said in (
         ("", "is empty\nHint: set GITHUB_TOKEN"),
         ("  ", "is empty\nHint: set GITHUB_TOKEN"),
-        ("ghs_two\nlines", "holds a space, a line break or another character that no token has"),
+        ("ghs_two\nlines", "contains a space, a line break or another character that no token has"),
     ):
         commands.monkeypatch.setenv("GITHUB_TOKEN", token)
         assert commands.run("publish", str(folder)) == 23

@@ -103,12 +103,12 @@ def test_name_and_version_of_a_bottles_file_are_told_apart(file: str, name: str,
 
 def test_what_is_no_bottle_is_refused_with_what_would_be_one(dist: Path, tmp_path: Path) -> None:
     (dist / "stigmer.tar.gz").touch()
-    with pytest.raises(RecordError, match="not the name of a bottle"):
+    with pytest.raises(RecordError, match="not the name of one of our bottles"):
         find(dist / "stigmer.tar.gz", tmp_path)
     with pytest.raises(RecordError, match=r"no release\.json"):
         find(tmp_path, tmp_path)
     (dist / NAME).write_bytes(b"another")
-    with pytest.raises(RecordError, match="does not hold what"):
+    with pytest.raises(RecordError, match="are missing or differ from"):
         find(dist, tmp_path)
 
 

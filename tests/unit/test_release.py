@@ -73,7 +73,7 @@ def test_anything_else_is_damaged(text: str | bytes) -> None:
 
 
 def test_another_format_is_refused_by_its_number_whatever_keys_it_has() -> None:
-    with pytest.raises(RecordError, match="format 1, and this reads 2"):
+    with pytest.raises(RecordError, match="format 1, but this version reads format 2"):
         parse_release('{"format": 1, "made_from": "a"}')
 
 

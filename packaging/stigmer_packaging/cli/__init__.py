@@ -1,1 +1,1 @@
-"""The command line: the only place that sees clock, environment and terminal."""
+"""The command line: the only code that reads the clock, the environment and the terminal."""

@@ -1,6 +1,6 @@
-"""What the environment says of GitHub and of who we are there, and how a tap is opened with it.
+"""GitHub's address, credentials and the current run, read from the environment; opens a tap with them.
 
-The variables have the names that Actions uses; tokens leave this only towards GitHub and git.
+The variables have the names that Actions uses; tokens are passed only to GitHub and git.
 """
 
 import os
@@ -20,34 +20,34 @@ from stigmer_packaging.publish.github import API, PUBLIC, Access, GitHub
 
 
 def access(name: str = "GITHUB_TOKEN") -> Access:
-    """Give access to GitHub by the token in the variable `name`; TokenError, which does not hold it, when it cannot be one."""
+    """Return access to GitHub by the token in the variable `name`; TokenError, without its value, if it is invalid."""
     token = os.environ.get(name, "")
     if not token.strip():
         raise TokenError(f"{name} is empty", f"set {name}; a secret of another name or environment is empty, too")
     if not re.fullmatch(r"[\x21-\x7e]+", token):
-        raise TokenError(f"{name} holds a space, a line break or another character that no token has")
+        raise TokenError(f"{name} contains a space, a line break or another character that no token has")
     return Access(token, os.environ.get("GITHUB_API_URL", API).rstrip("/"), server(), tell)
 
 
 def server() -> str:
-    """Give where GitHub's pages and repositories are."""
+    """Return the base URL of GitHub's pages and repositories."""
     return os.environ.get("GITHUB_SERVER_URL", PUBLIC).rstrip("/")
 
 
 def tag() -> str:
-    """Give the tag that started this run, or nothing."""
+    """Return the tag that triggered this run, or an empty string."""
     return os.environ.get("GITHUB_REF_NAME", "") if os.environ.get("GITHUB_REF_TYPE") == "tag" else ""
 
 
 def commit() -> str:
-    """Give the commit that is released: the run's, or this checkout's."""
-    named = os.environ.get("GITHUB_SHA")
-    return named or git.resolve(ROOT, "HEAD", env=environment.build_environment(os.environ))
+    """Return the commit that is released: the run's, or this checkout's."""
+    sha = os.environ.get("GITHUB_SHA")
+    return sha or git.resolve(ROOT, "HEAD", env=environment.build_environment(os.environ))
 
 
 @contextmanager
 def open_place(repository: str, tap: str, branch: str) -> Iterator[taps.Tap]:
-    """Open a tap with the credentials for it: the job's token for this repository itself, else its own token or key."""
+    """Open a tap with its credentials: the job's token if it is this repository itself, else its own token or key."""
     env = taps.git_environment(environment.build_environment(os.environ), "Release")
     key = os.environ.get("TAP_DEPLOY_KEY", "") if repository != tap else ""
     host = GitHub(access("GITHUB_TOKEN" if repository == tap or key else "TAP_TOKEN"), tap)

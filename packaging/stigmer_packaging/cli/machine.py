@@ -1,4 +1,4 @@
-"""Facts of the machine that commands run on: its platform, its programs, and our cache on it."""
+"""Facts about the machine that commands run on: its platform, its programs, and our cache."""
 
 import os
 import platform
@@ -12,21 +12,21 @@ from stigmer_packaging.sources.golang import choose_go
 
 
 def this_platform() -> Target:
-    """Give this machine's platform; MissingToolError when we cannot build on it."""
+    """Return this machine's platform; MissingToolError if we cannot build on it."""
     return system.read_platform(platform.system(), platform.machine())
 
 
 def this_machine() -> system.Machine:
-    """Give what matters of this machine for what may have to be installed."""
+    """Return the facts about this machine that requirements are checked against."""
     return system.Machine(this_platform().system, os.environ.get("PATH", ""), os.geteuid() == 0)
 
 
 def cache_folder() -> Path:
-    """Give the folder in which we keep what is made once."""
+    """Return the folder of our cache."""
     return environment.cache_root(os.environ, Path.home())
 
 
 def provide_go(manifest: Manifest) -> Path:
-    """Give a Go that is new enough: the one on PATH, else the pinned wheel's."""
+    """Return a Go that is new enough: the one on PATH, else the pinned wheel's."""
     env = environment.build_environment(os.environ)
     return choose_go(manifest.go, this_platform(), cache_folder(), env, lambda _: None).provide()

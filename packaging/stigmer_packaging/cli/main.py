@@ -1,4 +1,4 @@
-"""The command line: one command for a whole release, one for each stage; the only place that sees clock, environment and terminal."""
+"""The command line: one command for a complete release, and one for each stage."""
 
 import os
 import re
@@ -38,21 +38,21 @@ from stigmer_packaging.records.workspace import Workspace
 RELEASE = "From sources to a verified bottle and its formula, copied to dist/ (or delivered/ in --workspace)."
 STAGES = {"release": RELEASE, **{name: purpose for name, purpose in plan.STAGES.items() if name != plan.RELEASE}}
 EPOCH = 1767225600
-"""The time all files in artefacts have, 2026-01-01, unless SOURCE_DATE_EPOCH says another: commits do not change bytes."""
+"""Default of SOURCE_DATE_EPOCH, the time of all files in artefacts: 2026-01-01, as commits must not change bytes."""
 
 EPOCHS = range(1 << 32)
-"""Times that every archive's header holds, in seconds since 1970."""
+"""Times that fit in the headers of all archives, in seconds since 1970."""
 
 AT_ONCE = 2
-"""How many steps are at work at the same time: half of one waits for a disk, a lock, or a single thread that packs."""
+"""How many steps run at the same time: each spends half its time on a disk, a lock, or packing with one thread."""
 
 INTERRUPTED = 130
-"""The exit code of a run that somebody ended with ^C. Source: shells' 128 + SIGINT."""
+"""The exit code of a run that was interrupted with ^C. Source: shells' 128 + SIGINT."""
 
 
 @dataclass(frozen=True)
 class BuildOptions:
-    """What the command line says."""
+    """The options of the command line."""
 
     targets: tuple[str, ...]
     workspace: Path | None
@@ -66,15 +66,15 @@ class BuildOptions:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run a command and give its exit code: 0, 2 for wrong usage, or that of the error, which is printed."""
-    _end_as_on_interrupt()
+    """Run a command and return its exit code: 0, 2 for wrong usage, or that of the error, which is printed."""
+    _handle_signals()
     try:
         main.main(list(arguments), prog_name="scripts/packaging", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        with command.all_killed():  # one that had just begun when we were interrupted is waited for by nobody
+        with command.all_killed():  # kills one that had only just started, which nothing waits for
             pass
         with suppress(OSError):  # the terminal may be closed
             sys.stderr.write("Error: interrupted\nHint: run it again; it resumes\n")
@@ -101,15 +101,17 @@ def _command(name: str, purpose: str) -> click.Command:
     @options.workspace_option
     @click.option("--checkout", default="", metavar="PATH[@REF]", help="The source tree, or a commit of it.")
     @options.manifest_option
-    @click.option("--python", default="", metavar="pinned|host|PATH", help="What freezes; default: pinned on Linux.")
+    @click.option(
+        "--python", default="", metavar="pinned|host|PATH", help="The Python that freezes; default: pinned on Linux."
+    )
     @options.debian_option
-    @click.option("--dry-run", is_flag=True, help="Say what would be made and what reused.")
+    @click.option("--dry-run", is_flag=True, help="Show what would be made and what reused.")
     @options.json_option
     @options.verbose_option
-    def act(**given: Any) -> None:
-        _carry_out(name, BuildOptions(**given))
+    def stage_command(**values: Any) -> None:
+        _run_stage(name, BuildOptions(**values))
 
-    return act
+    return stage_command
 
 
 _stages = (_command(name, purpose) for name, purpose in STAGES.items())
@@ -118,12 +120,12 @@ for _each in (*_stages, *_others):
     main.add_command(_each)
 
 
-def _carry_out(command: str, wanted: BuildOptions) -> None:
+def _run_stage(command: str, wanted: BuildOptions) -> None:
     manifest = load_manifest(wanted.manifest, reference=not wanted.checkout)
     host = this_platform()
     targets = options.read_targets(wanted.targets, manifest.targets) or (host,)
     workspace = Workspace((wanted.workspace or options.ROOT / "build").absolute(), cache_folder())
-    until = _until(command, targets, host)
+    until = _last_stage(command, targets, host)
     plan.refuse_foreign(targets, host, until)
     _refuse_foreign_python(wanted.python, plan.stages_until(until), targets, host)
     with output.TerminalProgress(Console(stderr=True), verbose=wanted.verbose) as progress:
@@ -139,7 +141,7 @@ def _carry_out(command: str, wanted: BuildOptions) -> None:
             python=wanted.python,
             debian=wanted.debian,
         )
-        if not wanted.dry_run:  # first of all: what it installs may be among what the steps depend on
+        if not wanted.dry_run:  # first: the steps may depend on what it installs
             _preflight(plan.stages_until(until), targets, host, context)
         before = context.commit
         also = plan.UNNEEDED if command == "release" else ()
@@ -154,21 +156,21 @@ def _carry_out(command: str, wanted: BuildOptions) -> None:
     show()
 
 
-def _source_date_epoch(named: str) -> int:
-    """Read the variable; UsageError for anything but a time that an archive can hold."""
-    if not named:
+def _source_date_epoch(value: str) -> int:
+    """Parse the variable's value; UsageError unless it is a time that an archive can hold."""
+    if not value:
         return EPOCH
-    if not re.fullmatch("[0-9]{1,10}", named) or int(named) not in EPOCHS:
-        raise click.UsageError(f"SOURCE_DATE_EPOCH is {named!r}: seconds since 1970 are expected, such as {EPOCH}")
-    return int(named)
+    if not re.fullmatch("[0-9]{1,10}", value) or int(value) not in EPOCHS:
+        raise click.UsageError(f"SOURCE_DATE_EPOCH is {value!r}: seconds since 1970 are expected, such as {EPOCH}")
+    return int(value)
 
 
 def _refuse_foreign_python(python: str, stages: Sequence[str], targets: Sequence[Target], host: Target) -> None:
-    """Raise ForeignTargetError at once when a Python of this machine is to freeze for another platform."""
+    """Raise ForeignTargetError early if a Python of this machine is to freeze for another platform."""
     foreign = [str(target) for target in targets if target != host]
     if foreign and "freeze" in stages and python not in {"", PINNED}:
         remedy = "leave out --python: on Linux, the pinned one freezes for every platform"
-        raise ForeignTargetError(f"--python {python} freezes for {host} alone, not for {', '.join(foreign)}", remedy)
+        raise ForeignTargetError(f"--python {python} can freeze only for {host}, not for {', '.join(foreign)}", remedy)
 
 
 def _show_plan(wanted: BuildOptions, previewed: Sequence[tuple[plan.Step, bool]]) -> None:
@@ -196,15 +198,15 @@ def _preflight(stages: Sequence[str], targets: Sequence[Target], host: Target, c
     needed = [system.OWN_PYTHON if own_python and stage == "freeze" else stage for stage in stages]
     if "freeze" in stages and context.makes_python(targets):
         needed.append(system.PYTHON)
-        debian.find_archives(context.debian, os.environ)  # now, not when they are needed
+        debian.find_archives(context.debian, os.environ)  # fail now, not when they are needed
     if "verify" in stages and any(target != host and is_runnable(target, host) for target in targets):
         needed.append(system.EMULATION)
     missing = system.find_missing(needed, machine)
     system.provide(missing, machine, env=context.env, report=context.report)
 
 
-def _until(command: str, targets: Sequence[Target], host: Target) -> str:
-    """Name the last stage: a release ends with a verification where one can be had."""
+def _last_stage(command: str, targets: Sequence[Target], host: Target) -> str:
+    """Return the last stage: a release ends with a verification if a target can be verified here."""
     if command != "release":
         return command
     verified = any(plan.can_verify(target, host) for target in targets)
@@ -214,9 +216,9 @@ def _until(command: str, targets: Sequence[Target], host: Target) -> str:
 def deliver_results(
     wanted: BuildOptions, results: Sequence[StepResult], context: BuildContext, before: str
 ) -> tuple[Artefact, ...]:
-    """Put a release's results where people look for them; `before` is the commit that the tree had when it began."""
+    """Deliver a release's results and write its report; `before` is the commit of the tree at the start."""
     records, folder = {result.step.name: result.record for result in results}, _dist(wanted)
-    commit = before if before == context.commit else ""  # somebody may have gone on with the tree meanwhile
+    commit = before if before == context.commit else ""  # the tree may have changed in the meantime
     release = deliver(records, context.manifest.product, context.workspace, folder, commit=commit)
     write_report(folder)
     return release.artefacts
@@ -226,10 +228,10 @@ def _dist(wanted: BuildOptions) -> Path:
     return (wanted.workspace / "delivered") if wanted.workspace else options.ROOT / "dist"
 
 
-def _end_as_on_interrupt() -> None:
-    """End as on ^C when we are told to, and when the terminal is closed: programs we started would not end with us.
+def _handle_signals() -> None:
+    """Handle SIGTERM and SIGHUP like ^C, as programs that we started would not end with us.
 
-    Under nohup the terminal may be closed.
+    Under nohup, SIGHUP stays ignored.
     """
     signal.signal(signal.SIGTERM, _terminate)
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:

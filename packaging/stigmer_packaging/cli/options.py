@@ -1,4 +1,4 @@
-"""What the commands share: the checkout they belong to, options of several of them, and how they are listed."""
+"""Shared by the commands: the checkout they belong to, common options, and the list of commands in the help."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -28,12 +28,12 @@ debian_option = click.option(
     "--debian", default="", metavar="URL", help="A Debian mirror for the pinned Python's sources; default: apt's own."
 )
 verbose_option = click.option(
-    "--verbose", is_flag=True, help="Print on stderr what the steps say, and every command they run."
+    "--verbose", is_flag=True, help="Print on stderr the progress of steps, and every command they run."
 )
 
 
 def read_text(path: Path) -> str:
-    """Give the text of a file that the user named; UsageError when it is not UTF-8."""
+    """Read a file that the user named; UsageError if it is not UTF-8."""
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
@@ -41,23 +41,23 @@ def read_text(path: Path) -> str:
 
 
 class Commands(click.Group):
-    """A group that lists each command with its whole help, which click would cut to the terminal's width."""
+    """A group that lists each command with its full help, which click would truncate to the terminal's width."""
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the list."""
+        """Write the list of commands."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, self.commands[name].help or "") for name in self.list_commands(ctx)])
 
 
 def targets_option(usual: str) -> Callable[[click.decorators.FC], click.decorators.FC]:
-    """Make the option `--target`, which `read_targets` reads; `usual` says what is taken without it."""
-    told = f"Such as linux-amd64 (may be repeated), or `{ALL}`; default: those in {VARIABLE}, else {usual}."
-    return click.option("--target", "targets", multiple=True, envvar=VARIABLE, help=told)
+    """Return the option `--target`, which `read_targets` parses; `usual` describes the default."""
+    text = f"Such as linux-amd64 (may be repeated), or `{ALL}`; default: those in {VARIABLE}, else {usual}."
+    return click.option("--target", "targets", multiple=True, envvar=VARIABLE, help=text)
 
 
-def read_targets(named: Sequence[str], known: Mapping[str, object]) -> tuple[Target, ...]:
-    """Read the named targets, `all` standing for every one of the manifest's; BadParameter for one it does not have."""
-    texts = dict.fromkeys(each for text in named for each in (sorted(known) if text == ALL else [text]))
+def read_targets(values: Sequence[str], known: Mapping[str, object]) -> tuple[Target, ...]:
+    """Parse targets, `all` meaning every target of the manifest; BadParameter for one that it does not have."""
+    texts = dict.fromkeys(each for text in values for each in (sorted(known) if text == ALL else [text]))
     for text in texts:
         if text not in known:
             raise click.BadParameter(unknown("target", text, known), param_hint="--target")

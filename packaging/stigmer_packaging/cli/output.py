@@ -1,4 +1,4 @@
-"""What people and machines see: progress on stderr while it goes, the table or JSON on stdout at the end."""
+"""Output of the commands: progress on stderr during a run, a table or JSON on stdout at the end."""
 
 import json
 import sys
@@ -24,24 +24,24 @@ from stigmer_packaging.records.model import AuditReport, BuiltPart, Keg, Release
 from stigmer_packaging.records.release import Artefact
 
 PIPED_WIDTH = 160
-"""Characters a line may have where no terminal says it."""
+"""The line width, in characters, when stdout is not a terminal."""
 
 
 def tell(text: str) -> None:
-    """Say on stderr what goes on."""
+    """Print a line of progress on stderr."""
     sys.stderr.write(f"{text}\n")
 
 
 def stdout() -> Console:
-    """Give what prints on stdout, as wide as the terminal."""
+    """Return the console for stdout, as wide as the terminal."""
     return Console() if sys.stdout.isatty() else Console(width=PIPED_WIDTH)
 
 
 class TerminalProgress:
-    """Prints a line with its seconds for each step that ended, and shows what the steps at work say.
+    """Prints a line with its duration for each finished step, and shows the messages of running steps.
 
-    On a terminal that is one line that changes; in a pipe, or with `verbose`, each of them stays, and its name when a step
-    begins. `verbose` also prints every command that the steps run.
+    On a terminal, one changing line shows the messages; in a pipe, or with `verbose`, each is printed, as is the name
+    of each step that begins. `verbose` also prints every command that the steps run.
     """
 
     def __init__(self, console: Console, *, verbose: bool) -> None:
@@ -71,29 +71,29 @@ class TerminalProgress:
             self._print(f"… {step.name}")
 
     def say(self, text: str) -> None:
-        """Show what a step at work says."""
+        """Show a message of a running step."""
         self._bars.update(self._task, description=f"{', '.join(self._names)}: {text}")
         if not self._live:
             self._print(f"… {text}")
 
     def hear(self, line: str) -> None:
-        """Echo the commands of a step; what they print stands in its log."""
+        """Echo the commands of a step; their output is only in its log."""
         if self._verbose and line.startswith("+ "):
             self._print(line)
 
     def end(self, result: StepResult) -> None:
-        """Leave a line for the step that ended."""
+        """Print a line for the step that ended."""
         self._names.pop(result.step.name, None)
         took = "reused" if result.reused else seconds(result.seconds)
         self._print(f"✓ {result.step.name} ({took})")
 
     def _print(self, line: str) -> None:
-        """Print a line at once: the console flushes what it writes."""
+        """Print a line immediately: the console flushes its output."""
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def result_table(results: Sequence[StepResult]) -> Table:
-    """Make the table of all steps: artefact, size, sha256, how long it took, what was verified."""
+    """Return the table of all steps: artefact, size, sha256, duration, and what was verified."""
     table = _table("Stage", "Artefact", "Size", "sha256", "Time", "Verified")
     for result in results:
         took = "reused" if result.reused else seconds(result.seconds)
@@ -104,7 +104,7 @@ def result_table(results: Sequence[StepResult]) -> Table:
 
 
 def _summarise(record: Any) -> tuple[str, int, str]:
-    """Give an artefact's path in the workspace, its size in bytes and its sha256; of a folder, that of its listing."""
+    """Return an artefact's path in the workspace, size in bytes, and sha256 (of a folder: that of its file list)."""
     match record:
         case BuiltPart() | Keg():
             files = record.files
@@ -115,7 +115,7 @@ def _summarise(record: Any) -> tuple[str, int, str]:
 
 
 def _table(*headings: str, title: str | None = None) -> Table:
-    """Begin a table; times and sizes are on the right, and what may be long is wrapped."""
+    """Return an empty table; times and sizes are right-aligned, and columns with long texts wrap."""
     table = Table(box=None, header_style="bold", pad_edge=False, title=title, title_justify="left")
     for heading in headings:
         justify: JustifyMethod = "right" if heading in {"Size", "Time"} else "left"
@@ -124,25 +124,25 @@ def _table(*headings: str, title: str | None = None) -> Table:
 
 
 def verdict(report: VerificationReport) -> str:
-    """Say in a line what came of one verification."""
-    failure = "NOT verified" if report.ended else "NOT verified: the report is not whole"
+    """Return a line with the outcome of one verification."""
+    failure = "NOT verified" if report.ended else "NOT verified: the report is incomplete"
     outcome = "verified" if report.passed else failure
     return f"{report.level}: {report.guest}: {outcome} in {seconds(sum(check.seconds for check in report.checks))}"
 
 
 def timeline_table(report: VerificationReport) -> Table:
-    """Make the table of one verification: each check with its time and a bar as long as that; of failures, why."""
-    whole = sum(check.seconds for check in report.checks)
+    """Return the table of one verification: each check, its duration as text and bar, and the reason of a failure."""
+    total = sum(check.seconds for check in report.checks)
     table = _table("Time", "", "Check")
     for check in report.checks:
-        bar = "▇" * round(20 * check.seconds / whole) if whole else ""
-        seen = "" if check.passed else f"\n{check.detail}"
-        table.add_row(seconds(check.seconds), bar, Text(f"{'✓' if check.passed else '✗'} {check.name}{seen}"))
+        bar = "▇" * round(20 * check.seconds / total) if total else ""
+        detail = "" if check.passed else f"\n{check.detail}"
+        table.add_row(seconds(check.seconds), bar, Text(f"{'✓' if check.passed else '✗'} {check.name}{detail}"))
     return table
 
 
 def delivery_table(delivered: Sequence[Artefact], folder: Path) -> Table:
-    """Make the table of what is released: file, size, whole sha256, how it was verified."""
+    """Return the table of released files: name, size, full sha256, and how each was verified."""
     table = _table("File", "Size", "sha256", "Verification", title=f"In {folder}")
     for file in delivered:
         table.add_row(file.name, megabytes(file.size), file.sha256, file.verified)
@@ -150,16 +150,16 @@ def delivery_table(delivered: Sequence[Artefact], folder: Path) -> Table:
 
 
 def plan_table(previewed: Sequence[tuple[Step, bool]]) -> Table:
-    """Make the table of a dry run: each step, what would become of it, and what it needs."""
+    """Return the table of a dry run: each step, whether its record would be made or reused, and what it needs."""
     table = _table("Stage", "Record", "Would be", "Needs")
     for step, current in previewed:
-        fate = "reused" if current else "made"
-        table.add_row(step.stage, step.name, fate, ", ".join(step.needs))
+        outcome = "reused" if current else "made"
+        table.add_row(step.stage, step.name, outcome, ", ".join(step.needs))
     return table
 
 
 def results_json(results: Sequence[StepResult], delivered: Sequence[Artefact]) -> str:
-    """Give the same as JSON: every step with its record, and the final artefacts."""
+    """Return the results as JSON: every step with its record, and the delivered artefacts."""
     files = [asdict(file) for file in delivered]
     return json.dumps({"steps": list(map(_plain, results)), "delivered": files}, indent=2)
 
@@ -181,7 +181,7 @@ def _plain(result: StepResult) -> dict[str, object]:
 
 
 def plan_json(previewed: Sequence[tuple[Step, bool]]) -> str:
-    """Give a dry run as JSON."""
+    """Return a dry run as JSON."""
     steps = [
         {"name": step.name, "stage": step.stage, "target": step.target, "needs": list(step.needs), "current": current}
         for step, current in previewed
@@ -190,7 +190,7 @@ def plan_json(previewed: Sequence[tuple[Step, bool]]) -> str:
 
 
 def verified(result: StepResult) -> str:
-    """Say what an audit or a verification proved; nothing for other steps."""
+    """Return the result of an audit or a verification; empty for other steps."""
     match result.record:
         case VerificationReport(checks=checks, guest=guest):
             return f"{sum(check.passed for check in checks)} of {len(checks)} checks on {guest}"
@@ -203,7 +203,7 @@ def verified(result: StepResult) -> str:
 
 
 def warnings_of(results: Sequence[StepResult]) -> list[str]:
-    """Write each warning of the audits in one line."""
+    """Return a line for each warning of the audits."""
     audits = [result.record for result in results if isinstance(result.record, AuditReport)]
     return [
         f"warning: {audit.target}: {finding.check}: {finding.path or 'the bottle'}: {finding.seen}"
@@ -214,31 +214,31 @@ def warnings_of(results: Sequence[StepResult]) -> list[str]:
 
 
 def describe_plan(plan: PublicationPlan) -> list[str]:
-    """Say in lines what would be published."""
+    """Return lines that describe what would be published."""
     kind = "pre-release" if plan.prerelease else "release"
     lines = [f"{kind} {plan.tag} of {plan.repository} at {plan.commit}, with {len(plan.assets)} files:"]
     lines += [f"  {file.sha256}  {file.size:>11}  {file.asset}" for file in plan.assets]
     if plan.tap is None:
-        return [*lines, "no tap is changed: users' formula stays", "", plan.notes]
+        return [*lines, "no tap is changed: users keep their formula", "", plan.notes]
     how = f"proposed from {plan.tap.proposal}" if plan.tap.proposal else "pushed"
     tap = f"{plan.tap.path} with sha256 {plan.tap.sha256}, {how} to {plan.tap.branch} of {plan.tap.repository}"
     return [*lines, f"tap: {tap}", "", plan.notes]
 
 
-def describe_publication(done: Publication) -> list[str]:
-    """Say in lines what was published."""
-    kept = "immutable" if done.immutable else "its assets can still be changed: turn immutable releases on"
-    tap = f"{done.tap}: {done.pull_request or done.tap_commit}" if done.tap else "no tap was changed"
-    return [f"{done.tag}: {done.page} ({kept})", tap]
+def describe_publication(result: Publication) -> list[str]:
+    """Return lines that describe what was published."""
+    kept = "immutable" if result.immutable else "its assets can still be changed: enable immutable releases"
+    tap = f"{result.tap}: {result.pull_request or result.tap_commit}" if result.tap else "no tap was changed"
+    return [f"{result.tag}: {result.page} ({kept})", tap]
 
 
 def describe_statements(statements: Sequence[Statement]) -> list[str]:
-    """Say in a table what each place says of each file."""
+    """Return the lines of a table that compares what each place states about each file."""
     rows = [("ok" if one.agrees else "no", one.file, one.place, one.said) for one in statements]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
 
 
 def seconds(value: float) -> str:
-    """Write a duration as people read it."""
+    """Return a duration in a human-readable form."""
     return f"{value:.1f} s" if value < 60 else f"{int(value // 60)} min {int(value % 60):02d} s"

@@ -1,4 +1,4 @@
-"""The commands around publishing: look at a release, publish it, abandon a draft, take a version back. What changes is planned first."""
+"""The commands for publishing: inspect, publish, compare and roll back a release. Changes are planned first."""
 
 import json
 import sys
@@ -33,25 +33,25 @@ from stigmer_packaging.publish.rules import PublicationRequest
 from stigmer_packaging.records.release import NAME, Artefact, Release, parse_release, read_release
 
 RESULT = "publication.json"
-"""Where, beside the release, it is written what was published."""
+"""The file beside the release that describes what was published."""
 
 _branch_option = click.option(
     "--tap-branch", default="main", show_default=True, help="The branch of the tap that brew reads."
 )
 _pull_request_option = click.option("--pull-request", is_flag=True, help="Propose the tap's change; default: push it.")
-_dry_run_option = click.option("--dry-run", is_flag=True, help="Say what would be done.")
+_dry_run_option = click.option("--dry-run", is_flag=True, help="Show what would be done.")
 
 
 @click.command("publish")
 @click.argument("dist", type=options.RELEASE_FOLDER)
-@click.option("--draft", is_flag=True, help="Stop when the draft is whole, before anybody sees it.")
+@click.option("--draft", is_flag=True, help="Stop once the draft is complete, before it is public.")
 @click.option("--abandon", is_flag=True, help="Remove our own draft of this version, and nothing else.")
 @options.targets_option("all of the manifest")
 @click.option(
     "--not-run",
     multiple=True,
     metavar="TARGET",
-    help="Publish for this one although no machine of its kind has run it; may be repeated.",
+    help="Publish for this target although no machine of its kind has run it; may be repeated.",
 )
 @click.option("--changelog", type=options.FILE, help="Default: CHANGELOG.md.")
 @options.manifest_option
@@ -59,33 +59,33 @@ _dry_run_option = click.option("--dry-run", is_flag=True, help="Say what would b
 @_pull_request_option
 @_dry_run_option
 @options.json_option
-def publish_command(**given: Any) -> None:
+def publish_command(**arguments: Any) -> None:
     """Publish the release in DIST and move the tap to it. Tokens: see docs/releasing.md."""
-    manifest, folder = load_manifest(given["manifest"]), given["dist"]
-    if given["abandon"]:
-        _abandon(manifest, given)
+    manifest, folder = load_manifest(arguments["manifest"]), arguments["dist"]
+    if arguments["abandon"]:
+        _abandon(manifest, arguments)
         return
-    if not given["dry_run"]:
+    if not arguments["dry_run"]:
         ci_environment.access()  # before any work
-    plan = _plan(manifest, folder, given)
-    if given["dry_run"]:
-        _show(given, asdict(plan), output.describe_plan(plan))
+    plan = _plan(manifest, folder, arguments)
+    if arguments["dry_run"]:
+        _show(arguments, asdict(plan), output.describe_plan(plan))
         return
     change, github = plan.tap, GitHub(ci_environment.access(), plan.repository)
     with ExitStack() as stack:
         tap = None
         if change:
             tap = stack.enter_context(open_place(plan.repository, change.repository, change.branch))
-        if given["draft"]:
+        if arguments["draft"]:
             page = draft_release(plan, folder, github, tap, report=output.tell).html_url
-            _show(given, {"tag": plan.tag, "page": page}, [f"{plan.tag}: {page}"])
+            _show(arguments, {"tag": plan.tag, "page": page}, [f"{plan.tag}: {page}"])
             return
-        done = publish_release(plan, folder, github, tap, report=output.tell)
-    write_whole(folder / RESULT, json.dumps(asdict(done), indent=2, sort_keys=True) + "\n")
-    _show(given, asdict(done), output.describe_publication(done))
+        result = publish_release(plan, folder, github, tap, report=output.tell)
+    write_whole(folder / RESULT, json.dumps(asdict(result), indent=2, sort_keys=True) + "\n")
+    _show(arguments, asdict(result), output.describe_publication(result))
 
 
-def _plan(manifest: Manifest, folder: Path, given: Mapping[str, Any]) -> publication.PublicationPlan:
+def _plan(manifest: Manifest, folder: Path, arguments: Mapping[str, Any]) -> publication.PublicationPlan:
     release = read_release(folder)
     files = [*release.artefacts, *(_describe(folder, name) for name in (NAME, CHECKSUMS))]
     formula = next((one.name for one in release.of_kind("formula")), "")
@@ -93,16 +93,16 @@ def _plan(manifest: Manifest, folder: Path, given: Mapping[str, Any]) -> publica
         manifest=manifest,
         formula=(folder / formula).read_text(encoding="utf-8") if formula else "",
         notes=publication.section_of(
-            options.read_text(given["changelog"] or options.ROOT / "CHANGELOG.md"), release.product.version
+            options.read_text(arguments["changelog"] or options.ROOT / "CHANGELOG.md"), release.product.version
         ),
         commit=ci_environment.commit(),
-        targets=tuple(map(str, options.read_targets(given["targets"] or [options.ALL], manifest.targets))),
+        targets=tuple(map(str, options.read_targets(arguments["targets"] or [options.ALL], manifest.targets))),
         versions=_versions(release, folder),
         checksums=_read_checksums(folder),
         tag=ci_environment.tag(),
-        branch=given["tap_branch"],
-        pull_request=given["pull_request"],
-        not_run=given["not_run"],
+        branch=arguments["tap_branch"],
+        pull_request=arguments["pull_request"],
+        not_run=arguments["not_run"],
     )
     return publication.plan_publication(release, files, request)
 
@@ -117,61 +117,61 @@ def _read_checksums(folder: Path) -> str:
 
 
 def _versions(release: Release, folder: Path) -> dict[str, str]:
-    """Ask each bottle for its version: its program where it runs here, its index elsewhere."""
+    """Return each bottle's version by its sha256: from its program if it runs here, else from its index."""
     host = str(this_platform())
-    name, version, said = release.product.name, release.product.version, {}
+    name, version, versions = release.product.name, release.product.version, {}
     for bottle in release.of_kind("bottle"):
         path = folder / bottle.name
         if bottle.target == host:
             with tempfile.TemporaryDirectory() as scratch:
                 env = {"HOME": scratch, "PATH": "/usr/bin:/bin"}
-                said[bottle.sha256] = ask_version(path, name, version, scratch=Path(scratch), env=env)
+                versions[bottle.sha256] = ask_version(path, name, version, scratch=Path(scratch), env=env)
         else:
-            said[bottle.sha256] = read_version(path, name, version)
-    return said
+            versions[bottle.sha256] = read_version(path, name, version)
+    return versions
 
 
-def _abandon(manifest: Manifest, given: Mapping[str, Any]) -> None:
+def _abandon(manifest: Manifest, arguments: Mapping[str, Any]) -> None:
     product = manifest.product
     github = GitHub(ci_environment.access(), product.repository)
     tag, mark = release_tag(product.version), publication.mark_of(product, "")
-    removed = abandon_draft(tag, mark, github, rehearse=given["dry_run"])
-    verb = "would be removed" if given["dry_run"] else "removed"
+    removed = abandon_draft(tag, mark, github, rehearse=arguments["dry_run"])
+    verb = "would be removed" if arguments["dry_run"] else "removed"
     lines = [f"{verb}: {address}" for address in removed] or [f"there is no draft of ours for {tag}"]
-    _show(given, {"tag": tag, "removed": removed}, lines)
+    _show(arguments, {"tag": tag, "removed": removed}, lines)
 
 
 @click.command("fetch-draft")
 @click.argument("folder", type=options.FOLDER)
 @options.manifest_option
 @options.json_option
-def fetch_draft_command(**given: Any) -> None:
-    """Fetch the files of our draft into FOLDER, to be verified before it is published."""
-    product, folder = load_manifest(given["manifest"]).product, given["folder"]
+def fetch_draft_command(**arguments: Any) -> None:
+    """Fetch the files of our draft into FOLDER, to verify them before it is published."""
+    product, folder = load_manifest(arguments["manifest"]).product, arguments["folder"]
     release = fetch_draft(product, folder, GitHub(ci_environment.access(), product.repository), report=output.tell)
-    _show(given, asdict(release), [f"{artefact.sha256}  {artefact.name}" for artefact in release.artefacts])
+    _show(arguments, asdict(release), [f"{artefact.sha256}  {artefact.name}" for artefact in release.artefacts])
 
 
 @click.command("published")
 @click.argument("folder", type=options.FOLDER)
 @click.option(
-    "--keg", type=options.RELEASE_FOLDER, help="Compare an installation, too: what `brew --prefix stigmer` prints."
+    "--keg", type=options.RELEASE_FOLDER, help="Also compare an installation: the output of `brew --prefix stigmer`."
 )
 @_branch_option
 @options.manifest_option
 @options.json_option
-def compare_command(**given: Any) -> None:
+def compare_command(**arguments: Any) -> None:
     """Fetch the published release into FOLDER and compare its bytes with formula, checksums, attestations and SBOMs."""
-    product, folder = load_manifest(given["manifest"]).product, given["folder"]
+    product, folder = load_manifest(arguments["manifest"]).product, arguments["folder"]
     github = GitHub(ci_environment.access(), product.repository)
     release = fetch_draft(product, folder, github, report=output.tell)
-    with open_place(product.repository, product.tap_repository, given["tap_branch"]) as opened:
+    with open_place(product.repository, product.tap_repository, arguments["tap_branch"]) as opened:
         formula = opened.read(opened.head(), publication.formula_path(product.name)) or ""
     attested = {one.sha256: github.attestations(one.sha256) for one in release.artefacts}
-    statements = compare_published(Published(folder, release, formula, attested), given["keg"])
-    _show(given, [asdict(one) for one in statements], output.describe_statements(statements))
+    statements = compare_published(Published(folder, release, formula, attested), arguments["keg"])
+    _show(arguments, [asdict(one) for one in statements], output.describe_statements(statements))
     if not all(one.agrees for one in statements):
-        raise VerificationError("what was published is not what is said of it", "compare the lines that begin with no")
+        raise VerificationError("published files differ from their description", "compare the lines that begin with no")
 
 
 @click.command("rollback")
@@ -181,35 +181,35 @@ def compare_command(**given: Any) -> None:
 @_pull_request_option
 @_dry_run_option
 @options.json_option
-def rollback_command(**given: Any) -> None:
-    """Take VERSION back: the tap gets the formula it had before."""
-    product = load_manifest(given["manifest"]).product
+def rollback_command(**arguments: Any) -> None:
+    """Withdraw VERSION: the tap gets the formula it had before."""
+    product = load_manifest(arguments["manifest"]).product
     tap = product.tap_repository
-    version = given["version"].removeprefix("v")
-    proposal = f"{product.name}-without-{version}" if given["pull_request"] else ""
+    version = arguments["version"].removeprefix("v")
+    proposal = f"{product.name}-without-{version}" if arguments["pull_request"] else ""
     path = publication.formula_path(product.name)
-    empty = publication.TapChange(tap, given["tap_branch"], path, text="", message="", proposal=proposal)
+    empty = publication.TapChange(tap, arguments["tap_branch"], path, text="", message="", proposal=proposal)
     with open_place(product.repository, tap, empty.branch) as opened:
         plan = plan_rollback(product.name, version, empty, read_history(opened, path))
-        if given["dry_run"]:
-            _show(given, asdict(plan), [f"{tap}: {plan.change.path} from {plan.withdrawn} back to {plan.restored}"])
+        if arguments["dry_run"]:
+            _show(arguments, asdict(plan), [f"{tap}: {plan.change.path} from {plan.withdrawn} back to {plan.restored}"])
             return
         commit, request = roll_back(plan, opened, report=output.tell)
-    done = {"tap": tap, "restored": plan.restored, "tap_commit": commit, "pull_request": request}
-    _show(given, done, [f"{tap} serves {product.name} {plan.restored}: {request or commit}"])
+    result = {"tap": tap, "restored": plan.restored, "tap_commit": commit, "pull_request": request}
+    _show(arguments, result, [f"{tap} serves {product.name} {plan.restored}: {request or commit}"])
 
 
 @click.command("report")
 @click.argument("what", type=options.RELEASE_FOLDER, required=False, metavar="[FOLDER]")
 @click.option("--previous", type=options.FILE, help="The release.json of the release to compare sizes with.")
 def report_command(what: Path | None, previous: Path | None) -> None:
-    """Draw a release's folder as one page, report.html; default: the one in dist/."""
+    """Write a page about a release's folder, report.html; default: the one in dist/."""
     earlier = parse_release(previous.read_bytes()) if previous else None
     sys.stdout.write(f"{write_report(what or options.ROOT / 'dist', earlier)}\n")
 
 
-def _show(given: Mapping[str, Any], value: Any, lines: list[str]) -> None:
-    text = json.dumps(value, indent=2, sort_keys=True) if given["as_json"] else "\n".join(lines)
+def _show(arguments: Mapping[str, Any], value: Any, lines: list[str]) -> None:
+    text = json.dumps(value, indent=2, sort_keys=True) if arguments["as_json"] else "\n".join(lines)
     sys.stdout.write(text + "\n")
 
 

@@ -1,4 +1,4 @@
-"""The command `python`: the CPython that is frozen, made for one target."""
+"""The command `python`: builds the CPython that is frozen for one target."""
 
 import os
 import time
@@ -23,18 +23,18 @@ from stigmer_packaging.pipeline import system
 @click.command("python")
 @click.option("--target", type=click.Choice(TARGETS), help="Default: this machine's.")
 @debian_option
-@click.option("--jobs", type=click.IntRange(1), default=os.cpu_count() or 1, help="Compilers run at once.")
+@click.option("--jobs", type=click.IntRange(1), default=os.cpu_count() or 1, help="Parallel compiler processes.")
 @verbose_option
 def python_command(*, target: str | None, debian: str, jobs: int, verbose: bool) -> None:
-    """Make the CPython that is frozen for a target, or find it in the cache; print what it needs and where it is."""
+    """Build the CPython that is frozen for a target, or find it in the cache; print what it needs and its path."""
     with output.TerminalProgress(Console(stderr=True), verbose=verbose) as progress:
         started = time.monotonic()
         host, machine = this_platform(), this_machine()
         env = environment.build_environment(os.environ)
         system.provide(system.find_missing([system.PYTHON], machine), machine, env=env, report=progress.say)
-        made = open_maker(ROOT, host, cache_folder(), mirror=debian, env=env, report=progress.say)
+        maker = open_maker(ROOT, host, cache_folder(), mirror=debian, env=env, report=progress.say)
         recipe = read_recipe(ROOT / RECIPES, parse_target(target) if target else host)
-        tree = provide_python(recipe, replace(made, jobs=jobs))
+        tree = provide_python(recipe, replace(maker, jobs=jobs))
         seconds = time.monotonic() - started
     click.echo(_describe(tree, seconds))
 

@@ -1,4 +1,4 @@
-"""The command `rehearse`: from a tag to an installation that proved itself, on this machine, by the workflow's own lines."""
+"""The command `rehearse`: from a tag to a verified installation, on this machine, by the workflow's own lines."""
 
 import json
 import os
@@ -34,7 +34,7 @@ _PASSED = ("PYTHON", "DEBIAN_FRONTEND", debian.MIRROR, debian.FALLBACK)
 
 @dataclass(frozen=True)
 class RehearsalContext:
-    """What the rehearsal is about: the manifest, this machine, a folder of its own, and what git and the scripts see."""
+    """Inputs of a rehearsal: the manifest, this machine, its folder, and the environment of git and the scripts."""
 
     manifest: Manifest
     host: Target
@@ -52,7 +52,7 @@ class RehearsalContext:
 @manifest_option
 @click.option("--seed", type=FOLDER, default=ROOT / "build", help="An earlier build; default: build/.")
 def rehearse_command(level: str, manifest: Path, seed: Path) -> None:
-    """Release to a GitHub on this machine, by the release workflow's own lines, and install from there."""
+    """Release to a fake GitHub on this machine, by the release workflow's own lines, and install from it."""
     with Workspace(ROOT / "build", cache_folder()).alone("rehearse"):  # the seed must not change while it is copied
         _rehearse(level, manifest, seed)
 
@@ -71,13 +71,13 @@ def _rehearse(level: str, manifest: Path, seed: Path) -> None:
         known = env | addresses | _actions_environment(context, commit)
         stage = Stage(folder, remote, context.tag, context.host, seed.absolute(), known, {"level": level}, tell)
         lines = (ROOT / ".github" / "workflows" / "release.yml").read_text(encoding="utf-8")
-        done = rehearse(parse_workflow(lines), stage)
+        jobs = rehearse(parse_workflow(lines), stage)
         tell("== install from what was published")
         _install(context, remote, server)
     shutil.rmtree(folder)
-    for one in done:
+    for one in jobs:
         sys.stdout.write(f"{one.job:24} {one.left_out or f'{one.seconds:.0f} s'}\n")
-    sys.stdout.write("the published bottle was installed from the tap, and proved itself\n")
+    sys.stdout.write("the published bottle was installed from the tap and verified\n")
 
 
 def _identity() -> dict[str, str]:
@@ -86,7 +86,7 @@ def _identity() -> dict[str, str]:
 
 
 def _actions_environment(context: RehearsalContext, commit: str) -> dict[str, str]:
-    """Give the variables that Actions sets. Source: GitHub's documentation of default environment variables."""
+    """Return the variables that Actions sets. Source: GitHub's documentation of default environment variables."""
     return {
         "CI": "true",
         "GITHUB_ACTIONS": "true",
@@ -104,24 +104,24 @@ def _actions_environment(context: RehearsalContext, commit: str) -> dict[str, st
 
 @contextmanager
 def _github(context: RehearsalContext) -> Iterator[dict[str, str]]:
-    """Serve a GitHub that lets only WRITER write, and give its addresses."""
+    """Run a fake GitHub that only WRITER may write to, and yield its addresses as variables."""
     words = [sys.executable, "-P", "-m", "support.fake_github", "--folder", str(context.folder / "github")]
     words += ["--repository", context.manifest.product.repository, "--token", WRITER]
     env = {**context.env, "PYTHONPATH": f"{ROOT / 'tests'}{os.pathsep}{ROOT / 'packaging'}"}
     with command.running(words, env=env, cwd=context.folder, log=context.folder / "github.log") as server:
         server.wait_for(READY, seconds=60)
-        told = json.loads(next(line for line in server.output.splitlines() if READY in line))
-        yield {name: value for name, value in told.items() if name.startswith("GITHUB_")}
+        message = json.loads(next(line for line in server.output.splitlines() if READY in line))
+        yield {name: value for name, value in message.items() if name.startswith("GITHUB_")}
 
 
 def _tag(manifest: Path, context: RehearsalContext, remote: str) -> str:
-    """Push what a maintainer would: this tree, with its changes under the version."""
+    """Push a tag as a maintainer would, for this tree with its changes listed under the version; return its commit."""
     work, env = context.folder / "maintainer", context.env
     writer = remote.replace("://", f"://x-access-token:{WRITER}@", 1)
     command.run(["git", "clone", "-q", writer, work], env=env)
     tracked = git.list_tracked(ROOT, ["."], env=env)
     if not tracked:
-        raise WorkflowError(f"{ROOT} is no git repository: only what is tracked can be released")
+        raise WorkflowError(f"{ROOT} is not a git repository: only tracked files can be released")
     for name in tracked:
         (work / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / name, work / name, follow_symlinks=False)
@@ -136,12 +136,12 @@ def _tag(manifest: Path, context: RehearsalContext, remote: str) -> str:
 
 
 def with_section(text: str, version: str) -> str:
-    """Give a changelog that speaks of the version: where it has no section yet, what is not released becomes one."""
+    """Return a changelog with a section for the version: `Unreleased` is renamed to it, unless it has one already."""
     return text if section_of(text, version) else text.replace("## Unreleased\n", f"## {version}\n", 1)
 
 
 def _install(context: RehearsalContext, remote: str, server: str) -> None:
-    """Do as brew does with the tap as it is now: fetch the bottle the formula names, check it, pour it, and try it."""
+    """Install from the tap as brew does: download the formula's bottle, check its sha256, pour it, and verify it."""
     tap, product = context.folder / "tap", context.manifest.product
     command.run(["git", "clone", "-q", remote, tap], env=context.env)
     facts = parse_formula((tap / formula_path(product.name)).read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""The workflows: a check of them, and what their jobs ask besides building, by small commands that run here as they run there."""
+"""Commands for the workflows: a check of them, and the small steps of their jobs, which also run locally."""
 
 import os
 import sys
@@ -29,11 +29,11 @@ def _product() -> Product:
 
 @click.command()
 def agree() -> None:
-    """Refuse a tag that is not the version of packaging/manifest.yaml."""
+    """Refuse a tag that does not match the version in packaging/manifest.yaml."""
     tag, expected = ci_environment.tag(), release_tag(_product().version)
     if tag != expected:
-        remedy = f"run it for the tag {expected}, or raise the manifest's version and tag that commit"
-        raise PublicationError(f"this runs for {tag or 'no tag'}, and the manifest says {expected}", remedy)
+        remedy = f"run it for the tag {expected}, or change the manifest's version and tag that commit"
+        raise PublicationError(f"this runs for {tag or 'no tag'}, but the manifest has {expected}", remedy)
 
 
 @click.command()
@@ -51,9 +51,9 @@ def go() -> None:
 
 
 @click.command()
-@click.option("--sources", is_flag=True, help="Also what building needs: Debian's archives.")
+@click.option("--sources", is_flag=True, help="Also check for Debian's archives, which building needs.")
 def preflight(*, sources: bool) -> None:
-    """Fail with everything that this machine lacks for building and verifying, before the work starts."""
+    """Fail with a list of everything that this machine lacks for building and verifying, before the work starts."""
     if lacks := tuple(system.find_lacks(this_machine(), os.environ, Path("/etc"), sources=sources)):
         remedy = "correct each of them on this machine or in the workflow, then run again"
         raise MissingToolError(system.render_lacks(lacks), remedy)
@@ -62,12 +62,12 @@ def preflight(*, sources: bool) -> None:
 @click.command()
 @click.argument("dist", type=RELEASE_FOLDER)
 def announce(dist: Path) -> None:
-    """Print the release in DIST as Markdown: how to install it, and what it is made of."""
+    """Print an announcement of the release in DIST as Markdown: how to install it, and its files."""
     sys.stdout.write(describe_release(read_release(dist)))
 
 
 def describe_release(release: Release) -> str:
-    """Give the announcement as Markdown."""
+    """Return the announcement as Markdown."""
     product, tag = release.product, release_tag(release.product.version)
     page = f"{PUBLIC}/{product.repository}/releases/tag/{tag}"
     lines = [f"## [{product.name} {product.version}]({page})", "", "```sh"]
@@ -78,9 +78,9 @@ def describe_release(release: Release) -> str:
 
 
 @click.command()
-@click.option("--outcome", required=True, help="How the trial of the documented install ended, such as success.")
+@click.option("--outcome", required=True, help="The outcome of testing the documented install, such as success.")
 def report_install(outcome: str) -> None:
-    """Open an issue when the documented install does not work, close it when it does again."""
+    """Open an issue when the documented install does not work, and close it when it works again."""
     github = GitHub(ci_environment.access(), _product().repository)
     number = github.persist(github.find_issue, TITLE)
     run = f"{ci_environment.server()}/{github.repository}/actions/runs/{os.environ.get('GITHUB_RUN_ID', '')}"
@@ -89,7 +89,7 @@ def report_install(outcome: str) -> None:
             github.comment(number, f"It works again: {run}")
             github.close_issue(number)
     elif not number:
-        sys.stdout.write(github.open_issue(TITLE, f"The trial ended with `{outcome}`: {run}\n") + "\n")
+        sys.stdout.write(github.open_issue(TITLE, f"The test ended with `{outcome}`: {run}\n") + "\n")
 
 
 @click.command()

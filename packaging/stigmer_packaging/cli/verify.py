@@ -1,4 +1,4 @@
-"""The command `verify`: a bottle of a release, or any bottle file, put to the trial on machines without Python."""
+"""The command `verify`: tests a bottle of a release, or any bottle file, on machines without Python."""
 
 import json
 import os
@@ -42,15 +42,15 @@ from stigmer_packaging.verify.stage import current_report, take_in_report, verif
 
 _SECONDS = {"sandbox": 300.0, "vm": 900.0, "macos": 600.0}
 Reports = Iterator[tuple[str, VerificationReport]]
-"""Reports as they come, each with the name of its record."""
+"""Reports as they arrive, each with the name of its record."""
 
 SERVICE = "service"
-"""The name of the records of level vm with systemd."""
+"""The level `vm` with systemd, in the names of records."""
 
 
 @dataclass(frozen=True)
 class VerifyOptions:
-    """What the command line says."""
+    """The options of the command line."""
 
     what: Path | None
     level: str | None
@@ -67,7 +67,7 @@ class VerifyOptions:
 
 @click.command("verify", help=STAGES["verify"])
 @click.argument("what", type=click.Path(exists=True, path_type=Path), required=False, metavar="[BOTTLE|FOLDER]")
-@click.option("--level", type=click.Choice(LEVELS), help="Default: sandbox, on a Mac macos.")
+@click.option("--level", type=click.Choice(LEVELS), help="Default: macos on a Mac, else sandbox.")
 @click.option("--guest", "guests", multiple=True, metavar="'DISTRIBUTION SUITE'", help="Instead of the level's.")
 @click.option("--machine", type=click.Choice(["sandbox", "vm"]), default="sandbox", help="For the matrix.")
 @click.option("--mirror", "mirrors", multiple=True, metavar="DISTRIBUTION=URL", help="Instead of this machine's.")
@@ -75,32 +75,32 @@ class VerifyOptions:
 @workspace_option
 @click.option("--seconds", type=float, help="The deadline of each guest.")
 @click.option(
-    "--init", type=click.Choice(["none", "systemd"]), default="none", help="With vm and systemd: try the service."
+    "--init", type=click.Choice(["none", "systemd"]), default="none", help="With vm and systemd: test the service."
 )
 @click.option(
     "--report",
     "reports",
     multiple=True,
     type=click.Path(exists=True, path_type=Path),
-    help="Add what scripts/check-on-mac reported of the release in FOLDER, or the verifications of a copy of it "
+    help="Add a report of scripts/check-on-mac on the release in FOLDER, or the verifications of a copy of it "
     "on another machine: the folder with its release.json; may be repeated.",
 )
 @json_option
-def verify_command(**given: Any) -> None:
-    """Put a bottle to the trial, and say what came of it."""
-    wanted, host = VerifyOptions(**given), this_platform()
+def verify_command(**values: Any) -> None:
+    """Verify a bottle and print the reports."""
+    wanted, host = VerifyOptions(**values), this_platform()
     workspace = Workspace((wanted.workspace or ROOT / "build").absolute(), cache_folder())
     what = wanted.what or ROOT / "dist"
     is_release = what.is_dir() and wanted.level != BREW
     reports: list[tuple[str, VerificationReport]] = []
     with workspace.alone("verify"):
         if wanted.level == BREW:
-            found = verify_release_with_brew(what, wanted.later, workspace)
+            verified = verify_release_with_brew(what, wanted.later, workspace)
         elif wanted.reports:
-            found = _take_in(wanted.reports, what, workspace)
+            verified = _take_in(wanted.reports, what, workspace)
         else:
-            found = _verify_on_machines(wanted, what, host, workspace)
-        for name, report in found:
+            verified = _verify_on_machines(wanted, what, host, workspace)
+        for name, report in verified:
             reports.append((name, report))
             if is_release:
                 deliver_verifications({name: report}, workspace, what)
@@ -109,8 +109,8 @@ def verify_command(**given: Any) -> None:
         if is_release:
             write_report(what)
     if wanted.as_json:
-        told = read_release(what).artefacts if wanted.reports else [report for _, report in reports]
-        sys.stdout.write(json.dumps([asdict(one) for one in told], indent=2) + "\n")
+        records = read_release(what).artefacts if wanted.reports else [report for _, report in reports]
+        sys.stdout.write(json.dumps([asdict(one) for one in records], indent=2) + "\n")
     _refuse(reports, workspace)
 
 
@@ -123,19 +123,19 @@ def _verify_on_machines(wanted: VerifyOptions, what: Path, host: Target, workspa
     programs = [*_files(what, "program", host, workspace.root)] if with_programs else []
     maker = MachineFactory(host, os.cpu_count() or 1, workspace.cache, {}, output.tell)
     for machine, bottles_name in _machines(level, wanted, maker, bottle):
-        trials: list[tuple[ReleaseFile, str]] = [(bottle, bottles_name)]
-        trials += [(program, f"verify/program/{program.target}") for program in programs]
-        for product, name in trials:
+        runs: list[tuple[ReleaseFile, str]] = [(bottle, bottles_name)]
+        runs += [(program, f"verify/program/{program.target}") for program in programs]
+        for product, name in runs:
             script = ROOT / "scripts" / "verify-install"
             task = Task(script, secrets.token_hex(16), wanted.seconds or _SECONDS[machine.level])
-            kept = current_report(product, machine, task, workspace, name)
-            if not kept:
+            current = current_report(product, machine, task, workspace, name)
+            if not current:
                 output.tell(f"verifying {Path(product.path).name} on {machine.name}")
-            yield name, kept or verify_bottle(product, machine, task, workspace=workspace, name=name)
+            yield name, current or verify_bottle(product, machine, task, workspace=workspace, name=name)
 
 
 def _take_in(paths: Sequence[Path], folder: Path, workspace: Workspace) -> Reports:
-    """Add reports of other machines to a folder's release, and give those of Macs."""
+    """Add reports of other machines to a folder's release, and yield those of Macs."""
     if not folder.is_dir():
         raise click.UsageError("--report needs the folder of a release")
     for path in paths:
@@ -146,17 +146,17 @@ def _take_in(paths: Sequence[Path], folder: Path, workspace: Workspace) -> Repor
 
 
 def verify_release_with_brew(release: Path, later: Path | None, workspace: Workspace) -> Reports:
-    """Put the release in a folder to the trial with the brew on PATH, and the upgrade to the one in `later`.
+    """Verify the release in a folder with the brew on PATH, and the upgrade to the release in `later`.
 
-    MissingToolError without a brew, RecordError for what is no folder of a release.
+    MissingToolError without brew, RecordError if `release` is not a folder.
     """
     program = shutil.which("brew")
     if program is None:
         raise MissingToolError("there is no brew on PATH", "install Homebrew, as a user other than root")
     if not release.is_dir():
-        raise RecordError(f"{release} is no folder", "with brew, name the folder a release was delivered to")
+        raise RecordError(f"{release} is not a folder", "with brew, name the folder a release was delivered to")
     manifest = load_manifest(MANIFEST)
-    tried = verify_with_brew(
+    report = verify_with_brew(
         [release, *([later] if later else [])],
         Path(program),
         ports=tuple(name for part in manifest.components for name in part.run.ports),
@@ -165,11 +165,11 @@ def verify_release_with_brew(release: Path, later: Path | None, workspace: Works
         clock=time.monotonic,
         report=output.tell,
     )
-    yield f"verify/{BREW}", tried
+    yield f"verify/{BREW}", report
 
 
 def find_bottle(what: Path, host: Target, manifest: Manifest, workspace: Path) -> ReleaseFile:
-    """Give the bottle of a release's folder for this machine, or the one in a file; RecordError when there is none."""
+    """Return a release folder's bottle for this machine, or that in a file; RecordError if there is none."""
     if what.is_dir():
         for bottle in _files(what, "bottle", host, workspace):
             return bottle
@@ -177,7 +177,7 @@ def find_bottle(what: Path, host: Target, manifest: Manifest, workspace: Path) -
     found = parse_bottle_name(what.name)
     targets = {manifest.tag_of(target): str(target) for target in manifest.known_targets()}
     if not found or found.tag not in targets:
-        raise RecordError(f"{what.name} is not the name of a bottle of ours", "name it as brew asks for it")
+        raise RecordError(f"{what.name} is not the name of one of our bottles", "rename it as brew does")
     facts = (os.path.relpath(what, workspace), what.stat().st_size, digest.sha256_of(what))
     return ReleaseFile("bottle", found.name, found.version, *facts, targets[found.tag], found.tag, found.rebuild)
 
@@ -207,7 +207,7 @@ def _machines(
 def choose_machines(
     level: str, guests: Sequence[str], machine: str, maker: MachineFactory, target: Target
 ) -> Iterator[tuple[Machine, str]]:
-    """Give each machine of a level, made when it is asked for, with the name of its record."""
+    """Yield each machine of a level, created on demand, with the name of its record."""
     kinds: dict[str, Callable[[str, Target], Machine]] = {"sandbox": maker.sandbox, "vm": maker.virtual_machine}
     kinds[SERVICE] = partial(maker.virtual_machine, service=True)
     if level == "matrix":
@@ -220,7 +220,7 @@ def choose_machines(
 
 
 def _refuse(reports: Iterable[tuple[str, VerificationReport]], workspace: Workspace) -> None:
-    """Raise the error of the first report that is no proof, after naming the others."""
+    """Raise the error of the first failed report, after printing the guests of the others."""
     failed = [(name, one) for name, one in reports if not (one.passed or one.guest.startswith(NOT_GATING))]
     for _, report in failed[1:]:
         output.tell(f"verification failed on {report.guest}, too")
@@ -229,7 +229,7 @@ def _refuse(reports: Iterable[tuple[str, VerificationReport]], workspace: Worksp
 
 
 def _provide(level: str, kind: str) -> None:
-    """Install what the level needs, or say what is missing."""
+    """Install what the level requires, or raise MissingToolError with what is missing."""
     machine = this_machine()
     stages = ["verify", *(["vm"] if "vm" in {level, kind} else [])]
     system.provide(system.find_missing(stages, machine), machine, env=os.environ, report=output.tell)

@@ -1,1 +1,1 @@
-"""What we ship: the manifest as records, the rules it must keep, and the names made from it."""
+"""The manifest of what we ship: its records, its validation rules, and the names derived from it."""

@@ -1,4 +1,4 @@
-"""Bottle tags: which platform each one serves, in which order brew lists them, and what a formula must require.
+"""Bottle tags: the platform of each, the order in which formulae list them, and the requirements they imply.
 
 Source: Homebrew's `Utils::Bottles::Tag`, `MacOSVersion::SYMBOLS` and the style rule `FormulaAudit/BottleOrder`.
 """
@@ -21,7 +21,7 @@ _LINUX = {"arm64_linux": "arm64", "x86_64_linux": "x86_64"}
 
 
 class Platform(NamedTuple):
-    """What a bottle runs on: `linux`, or `macos` from `release` on; `architecture` in brew's words."""
+    """The platform of a bottle: `linux`, or `macos` from `release` on; `architecture` as brew spells it."""
 
     system: str
     architecture: str
@@ -29,13 +29,13 @@ class Platform(NamedTuple):
 
     @property
     def target(self) -> Target:
-        """The same in Go's words, as targets are named."""
+        """The same platform in Go's terms, which targets are named by."""
         architecture = "amd64" if self.architecture == "x86_64" else self.architecture
         return Target("darwin" if self.system == "macos" else self.system, architecture)
 
 
 def parse_tag(tag: str) -> Platform:
-    """Read a bottle tag; raise ValueError for one brew does not know."""
+    """Parse a bottle tag; ValueError if brew does not define it."""
     if tag in _LINUX:
         return Platform("linux", _LINUX[tag])
     architecture = "arm64" if tag.startswith("arm64_") else "x86_64"
@@ -46,9 +46,9 @@ def parse_tag(tag: str) -> Platform:
 
 
 def listing_order(tag: str) -> tuple[bool, bool, int]:
-    """Give a sort key: macOS on arm, macOS on Intel, Linux on arm, Linux on Intel; newer macOS releases first.
+    """Return a sort key: macOS on ARM, macOS on Intel, Linux on ARM, Linux on Intel; newer macOS releases first.
 
-    brew takes the first listed bottle that is not newer than the host.
+    brew picks the first listed bottle that is not newer than the host.
     """
     platform = parse_tag(tag)
     newest_first = -MACOS_VERSIONS.get(platform.release, 0)
@@ -56,10 +56,10 @@ def listing_order(tag: str) -> tuple[bool, bool, int]:
 
 
 def plan_requirements(tags: tuple[str, ...]) -> tuple[str, ...]:
-    """Give the formula's lines that refuse every platform without a bottle in one clean sentence of brew's.
+    """Return the formula's lines with which brew rejects each platform without a bottle in a single clear message.
 
-    Without them brew would try to build from source there, and ask for a compiler first. From 6.0.16 on brew refuses
-    Linux wherever a release of macOS is required outside `on_macos`, and before that it did nowhere.
+    Without them, brew would try to build from source there, and ask for a compiler first. Since 6.0.16, brew rejects
+    Linux if a release of macOS is required outside `on_macos`; before that it did not.
     """
     platforms = [parse_tag(tag) for tag in tags]
     systems = {platform.system for platform in platforms}
@@ -76,7 +76,7 @@ def plan_requirements(tags: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _one_architecture(platforms: list[Platform], shared: set[str]) -> list[str]:
-    """Require the architecture that a system's bottles have in common, unless all systems' bottles do."""
+    """Return the line for the one architecture of a system's bottles, unless all systems' bottles share it."""
     own = {platform.architecture for platform in platforms}
     return [f"depends_on arch: :{own.pop()}"] if len(own) == 1 and len(shared) != 1 else []
 

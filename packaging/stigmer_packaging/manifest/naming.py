@@ -1,4 +1,4 @@
-"""The names Homebrew and users ask for, in one place. Source: Homebrew's bottle file naming and bottle tags."""
+"""File names, URLs and paths that Homebrew and users rely on. Source: Homebrew's bottle file naming and bottle tags."""
 
 import re
 from typing import NamedTuple
@@ -9,7 +9,7 @@ NOTICES = "THIRD_PARTY_NOTICES"
 
 
 def bottle_name(name: str, version: str, tag: str, rebuild: int = 0) -> str:
-    """Name a bottle as brew's download asks for it: a single dash, and the rebuild number only when there is one."""
+    """Return a bottle's file name as brew downloads it: a single dash, and a rebuild number only if it is not 0."""
     suffix = f".{rebuild}" if rebuild else ""
     return f"{name}-{version}.{tag}.bottle{suffix}.tar.gz"
 
@@ -21,7 +21,7 @@ _BOTTLE = re.compile(
 
 
 class BottleName(NamedTuple):
-    """What the name of a bottle's file says."""
+    """The parts of a bottle's file name."""
 
     name: str
     version: str
@@ -30,59 +30,59 @@ class BottleName(NamedTuple):
 
 
 def parse_bottle_name(file: str) -> BottleName | None:
-    """Read what `bottle_name` gives, None when it is another file's name."""
+    """Parse a name returned by `bottle_name`; None for any other file name."""
     found = _BOTTLE.fullmatch(file)
     return found and BottleName(found["name"], found["version"], found["tag"], int(found["rebuild"] or 0))
 
 
 def source_archive_name(name: str, version: str) -> str:
-    """Name the platform-neutral source archive; brew scans the version from it."""
+    """Return the file name of the platform-neutral source archive, from which brew scans the version."""
     return f"{name}-{version}.tar.gz"
 
 
 def standalone_name(name: str, version: str, target: str) -> str:
-    """Name what people without Homebrew download for `target`; the archive of it ends in .tar.gz."""
+    """Return the file name of the download for `target` without Homebrew; its archive ends in .tar.gz."""
     return f"{name}-{version}-{target}"
 
 
 def release_tag(version: str) -> str:
-    """Name the git tag and release of a version."""
+    """Return the name of a version's git tag and GitHub release."""
     return f"v{version}"
 
 
 def release_root(repository: str, version: str) -> str:
-    """Give the URL below which a release's files are downloaded, without a slash at the end."""
+    """Return the URL below which a release's files are downloaded, without a trailing slash."""
     return f"https://github.com/{repository}/releases/download/{release_tag(version)}"
 
 
 def formula_class(name: str) -> str:
-    """Name the Ruby class of a formula as brew derives it: `two-tiny` is `TwoTiny`."""
+    """Return the Ruby class name that brew derives for a formula: `TwoTiny` for `two-tiny`."""
     return "".join(part[:1].upper() + part[1:] for part in name.replace("_", "-").split("-"))
 
 
 class ServiceNames(NamedTuple):
-    """What the service manager of each system calls the service; its file in the keg has this name too."""
+    """The service's name for each system's service manager; its file in the keg has the same name."""
 
     macos: str
     linux: str
 
 
 def service_names(name: str) -> ServiceNames:
-    """Give the names of the formula's service, those that brew itself would choose."""
+    """Return the names of the formula's service, which are brew's defaults."""
     return ServiceNames(macos=f"homebrew.mxcl.{name}", linux=f"homebrew.{name}")
 
 
 def service_path(name: str, target: Target) -> str:
-    """Give where in the keg the target's definition is."""
+    """Return the path of the target's service definition in the keg."""
     names = service_names(name)
     return f"{names.macos}.plist" if target.system == "darwin" else f"{names.linux}.service"
 
 
 def notices_path(name: str) -> str:
-    """Give where in the keg the third-party notices are."""
+    """Return the path of the third-party notices in the keg."""
     return f"share/doc/{name}/{NOTICES}"
 
 
 def sbom_path(name: str) -> str:
-    """Give where in the keg its bill of materials is. Not at the top: brew writes one of its own there when it pours."""
+    """Return the path of the SBOM in the keg. Not in the top folder: brew writes its own SBOM there when it pours."""
     return f"share/doc/{name}/sbom.spdx.json"

@@ -1,6 +1,6 @@
-"""The section `reference`: what is different in the manifest when the reference services are built.
+"""The section `reference`: overrides of the manifest for building the reference services.
 
-It is applied to the document before that is read, so that everything after sees one manifest.
+It is applied to the parsed document before that is converted to records, so later code sees a single manifest.
 """
 
 from collections.abc import Iterable, Mapping
@@ -13,9 +13,9 @@ KEY = "reference"
 
 
 def apply_overlay(document: Any) -> list[Finding]:
-    """Replace in a parsed document what its section `reference` gives, and give what is wrong with the section.
+    """Apply the section `reference` to a parsed document in place, and return the problems of the section.
 
-    What is wrong with the values themselves is found when the document is read.
+    Problems of the values themselves are found when the document is read.
     """
     findings: list[Finding] = []
     with Section(document[KEY], (KEY,), findings) as overlay:
@@ -28,7 +28,7 @@ def apply_overlay(document: Any) -> list[Finding]:
 
 
 def _by_name(entries: Any) -> Mapping[str, Any]:
-    """Give the entries of a section by their names; nothing of one that is not as it must be."""
+    """Return the entries of a section by name, without malformed ones."""
     if isinstance(entries, Mapping):
         return {name: entry for name, entry in entries.items() if isinstance(entry, Mapping) and isinstance(name, str)}
     listed: Iterable[Any] = entries if isinstance(entries, list) else ()
@@ -37,15 +37,15 @@ def _by_name(entries: Any) -> Mapping[str, Any]:
     }
 
 
-def _override_named(what: str, entries: Mapping[str, Any], overlay: Section) -> None:
-    for name in filter(None, overlay.keys(one_of(what, *entries))):
+def _override_named(kind: str, entries: Mapping[str, Any], overlay: Section) -> None:
+    for name in filter(None, overlay.keys(one_of(kind, *entries))):
         overlay.section(name)  # a finding unless it is a mapping
         if isinstance(overlay.peek(name), Mapping):
             _override_keys(entries[name], overlay.peek(name))
 
 
 def _override_keys(section: Any, overlay: Any) -> None:
-    """Replace each key whole, but for `run`, whose keys are replaced one by one."""
+    """Replace each key as a whole, except `run`, whose keys are replaced one by one."""
     for key in overlay:
         both = (section.get(key), overlay[key])
         if key == "run" and all(isinstance(each, Mapping) for each in both):
@@ -55,7 +55,7 @@ def _override_keys(section: Any, overlay: Any) -> None:
 
 
 def _replace(section: Any, overlay: Any, key: str) -> None:
-    """Take a value over together with its place in the file, which problems are told with."""
+    """Copy a value together with its position in the file, which error messages need."""
     section[key] = overlay[key]
-    places = {each: place for each, place in (overlay.lc.data or {}).items() if each == key}  # none of a merged key
+    places = {each: place for each, place in (overlay.lc.data or {}).items() if each == key}  # a merged key has none
     section.lc.data = {**(section.lc.data or {}), **places}

@@ -1,4 +1,4 @@
-"""packaging/manifest.yaml: read it whole, or name every problem in it with its line."""
+"""Reads packaging/manifest.yaml; errors list all problems with their line numbers."""
 
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from stigmer_packaging.manifest.section import Finding, Section
 def load_manifest(path: Path, *, reference: bool = False) -> Manifest:
     """Read the manifest at `path`; ManifestError lists all of its problems, each with its line.
 
-    With `reference` it is that of the reference stack: its section `reference` overrides the rest.
+    With `reference`, the section `reference` overrides the rest, for the manifest of the reference stack.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -29,15 +29,15 @@ def load_manifest(path: Path, *, reference: bool = False) -> Manifest:
 
 
 def parse_manifest(text: str, *, reference: bool = False) -> Manifest:
-    """Read a manifest's text as load_manifest does; both stacks are checked, whichever is asked for."""
+    """Parse a manifest's text like load_manifest; both stacks are checked, whichever is returned."""
     document = _document(text)
     manifest, findings = _read(document)
     problems = {_with_line(finding, document) for finding in findings}
     if isinstance(document, CommentedMap) and overlay.KEY in document:
-        own = overlay.apply_overlay(document)
-        of_reference, findings = _read(document)
-        problems |= {_with_line(finding, document) for finding in (*own, *findings)}
-        manifest = of_reference if reference else manifest
+        overlay_findings = overlay.apply_overlay(document)
+        reference_manifest, findings = _read(document)
+        problems |= {_with_line(finding, document) for finding in (*overlay_findings, *findings)}
+        manifest = reference_manifest if reference else manifest
     if problems:
         raise ManifestError([f"line {line}: {text}" for line, text in sorted(problems)])
     return manifest
@@ -60,14 +60,14 @@ def _document(text: str) -> Any:
         raise ManifestError([f"not YAML: {error}"]) from error
     except RecursionError as error:
         raise ManifestError(["it is nested too deep to be read"]) from error
-    except (ValueError, LookupError, TypeError, AttributeError) as error:  # a value that does not fit its tag
+    except (ValueError, LookupError, TypeError, AttributeError) as error:  # a value that does not match its tag
         raise ManifestError([f"not YAML: {error}"]) from error
 
 
 def _with_line(finding: Finding, document: Any) -> tuple[int, str]:
-    """Give a finding's line, and its text after the place, a component by its name: `temporal.run.proofs[0].port: `.
+    """Return a finding's line number, and its text prefixed with its path, such as `temporal.run.proofs[0].port: `.
 
-    What is missing is told with the line of what it is missing from.
+    Components are given by name. The line of a missing key is that of the mapping it is missing from.
     """
     line, words = 0, list[str]()
     for key in finding.path:

@@ -1,4 +1,4 @@
-"""Launcher and unpacker under another product's name: texts, folder and variables; their code stays as it is."""
+"""Renames the product in the launcher and the unpacker: texts, home directory and variables, but no identifiers."""
 
 import ast
 import re
@@ -12,20 +12,20 @@ from stigmer_packaging.manifest.model import Manifest
 OWN = "stigmer"
 PACKAGE = "stigmer_launcher"
 _WORD = re.compile(r"\bstigmer\b(?!-)|\bStigmer\b|\bSTIGMER(?=_)|(?<=\b_)stigmer\b|(?<=\b__)stigmer(?=_)")
-"""The last two are functions of the completions: those of two products may be read by one shell."""
+"""The last two match functions in the shell completions, as one shell may load those of two products."""
 
 
 def copy_launcher(source: Path, folder: Path, manifest: Manifest) -> None:
-    """Copy the launcher's package from `source` into `folder`, as that of the manifest's product."""
-    own = copy_tree(source / PACKAGE, folder / PACKAGE, ignore=shutil.ignore_patterns("__pycache__", ".*_cache"))
-    rename_product(own, manifest.product.name)
-    (own / "version.py").write_text(render_version(manifest), encoding="utf-8")
+    """Copy the launcher's package from `source` into `folder`, renamed for the manifest's product."""
+    package = copy_tree(source / PACKAGE, folder / PACKAGE, ignore=shutil.ignore_patterns("__pycache__", ".*_cache"))
+    rename_product(package, manifest.product.name)
+    (package / "version.py").write_text(render_version(manifest), encoding="utf-8")
 
 
 def render_version(manifest: Manifest) -> str:
-    """Give the launcher's version module: what a frozen launcher answers with, and says of the product."""
+    """Return the launcher's version module: the version and other facts of the product, for a frozen launcher."""
     product, parts = manifest.product, manifest.components
-    begin = 1 if product.description[1:2].islower() else 0  # not that of an abbreviation
+    begin = 1 if product.description[1:2].islower() else 0  # not if it starts with an abbreviation
     facts = {
         "NAME": product.name,
         "VERSION": product.version,
@@ -37,9 +37,10 @@ def render_version(manifest: Manifest) -> str:
 
 
 def rename_product(folder: Path, name: str) -> None:
-    """Rename the product in the texts of Python and Go, in place: commands, `~/.stigmer`, `STIGMER_HOME` and the like.
+    """Rename the product in Python and Go sources in place: commands, `~/.stigmer`, `STIGMER_HOME` and the like.
 
-    Go is renamed as a whole, as no identifier holds the name. Nothing is touched for the product it was written for.
+    Python is renamed in its string constants, Go everywhere, as no identifier contains the name. No file is touched if
+    `name` is the original one.
     """
     rename = {".py": rename_texts, ".go": rename_words}
     for path in folder.rglob("*") if name != OWN else ():
@@ -48,7 +49,7 @@ def rename_product(folder: Path, name: str) -> None:
 
 
 def rename_texts(source: str, name: str) -> str:
-    """Give a source whose string constants name another product. Names of modules and components are left alone."""
+    """Return a Python source with the product renamed in its strings; names of modules and components stay."""
     tree = parse_source(source)
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
@@ -57,6 +58,6 @@ def rename_texts(source: str, name: str) -> str:
 
 
 def rename_words(text: str, name: str) -> str:
-    """Give a text that names another product."""
+    """Return a text with the product renamed."""
     words = {OWN: name, OWN.title(): name.replace("-", " ").title(), OWN.upper(): name.replace("-", "_").upper()}
     return _WORD.sub(lambda match: words[match[0]], text)

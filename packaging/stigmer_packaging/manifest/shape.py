@@ -1,4 +1,4 @@
-"""From the document to records: each field is read by its type, and held to the rules that it is annotated with."""
+"""Converts the document to records: reads each field by its type, and checks it against the rules in its annotation."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import MISSING, Field, fields, is_dataclass, replace
@@ -14,9 +14,9 @@ SOURCES = {"checkout": model.CheckoutSource, "artifact": model.ArtifactSource, "
 
 
 def read_manifest(document: Section) -> model.Manifest:
-    """Read the whole document; what is wrong with it is in the section's findings."""
+    """Read the whole document; problems are added to the section's findings."""
     with document:
-        document.has(KEY)  # applied before, by `overlay`
+        document.has(KEY)  # already applied by `overlay`
         with document.section("toolchain") as toolchain:
             go = _read(model.GoToolchain, toolchain.section("go"))
         manifest: model.Manifest = _record(model.Manifest, document, {"go": go})
@@ -26,26 +26,26 @@ def read_manifest(document: Section) -> model.Manifest:
 
 
 def read_freeze(section: Section) -> dict[str, model.FreezeValue]:
-    """Read the keys of FreezeTable that a section has; also used for the table in a project's pyproject.toml."""
+    """Read the keys of FreezeTable that are in a section; also used for the table in a project's pyproject.toml."""
     hints = get_type_hints(model.FreezeTable, include_extras=True)
     with section:
         return {name: _value(section, name, hints[name]) for name in hints if section.has(name)}
 
 
-def _read(kind: type, section: Section, given: Mapping[str, Any] | None = None, required: Collection[str] = ()) -> Any:
-    """Read a mapping that holds a record and nothing else; the fields in `given` are no keys of it."""
+def _read(kind: type, section: Section, preset: Mapping[str, Any] | None = None, required: Collection[str] = ()) -> Any:
+    """Read a mapping that has the keys of a record and no others; fields in `preset` are not read from it."""
     with section:
-        return _record(kind, section, given or {}, required)
+        return _record(kind, section, preset or {}, required)
 
 
-def _record(kind: type, section: Section, given: Mapping[str, Any], required: Collection[str] = ()) -> Any:
+def _record(kind: type, section: Section, preset: Mapping[str, Any], required: Collection[str] = ()) -> Any:
     hints = get_type_hints(kind, include_extras=True)
     read = {
         field.name: _field(section, field, hints[field.name], required)
         for field in fields(kind)
-        if field.name not in given
+        if field.name not in preset
     }
-    return kind(**read, **given)
+    return kind(**read, **preset)
 
 
 def _field(section: Section, field: "Field[Any]", hint: Any, required: Collection[str]) -> Any:
@@ -69,8 +69,8 @@ def _value(section: Section, key: str, hint: Any, default: Any = MISSING) -> Any
         read = _READERS.get(plain) or partial(_read, plain)
         return read(section.section(key))
     if get_origin(plain) is tuple:
-        (held, _) = get_args(plain)
-        return section.texts(key, *rules) if held is str else tuple(_read(held, one) for one in section.sections(key))
+        (item, _) = get_args(plain)
+        return section.texts(key, *rules) if item is str else tuple(_read(item, each) for each in section.sections(key))
     if get_origin(plain) is Mapping:
         return _mapping(section, key, get_args(plain)[1], rules)
     if plain is str:
@@ -78,12 +78,12 @@ def _value(section: Section, key: str, hint: Any, default: Any = MISSING) -> Any
     return section.number(key, *rules, kind=plain, default=default)
 
 
-def _mapping(section: Section, key: str, held: Any, rules: Sequence[Any]) -> dict[str, Any]:
-    """Read a mapping whose keys are names of our own; one of plain values may be missing."""
-    if not (section.has(key) or is_dataclass(held)):
+def _mapping(section: Section, key: str, value: Any, rules: Sequence[Any]) -> dict[str, Any]:
+    """Read a mapping whose keys are chosen by its author; it may be missing unless its values are records."""
+    if not (section.has(key) or is_dataclass(value)):
         return {}
     entries = section.section(key)
-    hint = Annotated[held, *rules[1:]] if rules[1:] else held
+    hint = Annotated[value, *rules[1:]] if rules[1:] else value
     return {name: _value(entries, name, hint) for name in entries.keys(*rules[:1]) if name}
 
 
@@ -96,7 +96,7 @@ def _target_spec(section: Section) -> model.TargetSpec:
 def _smoke(section: Section) -> model.Smoke:
     keys = model.SMOKES.get(str(section.peek("kind")))
     if keys is None:
-        section.keys()  # which keys belong here depends on the kind
+        section.keys()  # accept any: which ones are valid depends on the kind
     others = {field.name: field.default for field in fields(model.Smoke) if field.name not in ("kind", *(keys or ()))}
     required = {"seconds", "method", "port", "component"}.intersection(keys or ())
     smoke: model.Smoke = _read(model.Smoke, section, others, required)
@@ -106,7 +106,7 @@ def _smoke(section: Section) -> model.Smoke:
 def _source(section: Section) -> model.Source:
     kind = section.text("kind", values.one_of("kind", *SOURCES))
     if not kind:
-        section.keys()  # which keys belong here depends on the kind
+        section.keys()  # accept any: which ones are valid depends on the kind
         return model.CheckoutSource("", "")
     frozen = kind != "checkout" or section.peek("build") == "pyinstaller"
     source: model.Source = _read(SOURCES[kind], section, {} if frozen else {"ready": "", "freeze": {}})
@@ -119,4 +119,4 @@ _READERS: Mapping[Any, Callable[[Section], Any]] = {
     model.Source: _source,
     Mapping[str, model.FreezeValue]: read_freeze,
 }
-"""What is read otherwise than by its fields alone."""
+"""Readers of the types that need more than their fields."""

@@ -1,4 +1,4 @@
-"""The rules for single values of the manifest: each takes a text and gives what is wrong with it, or nothing."""
+"""Rules for single values of the manifest: each takes a text and returns what is wrong with it, or an empty string."""
 
 import contextlib
 import re
@@ -13,30 +13,30 @@ from stigmer_packaging.manifest.bottle_tags import parse_tag
 from stigmer_packaging.manifest.section import Rule, unknown
 
 START_HOOKS = ("collector", "validators")
-"""The hooks in the folder startup."""
+"""The hooks in freeze/startup."""
 
 _URI = re.compile(r"[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]+")
 
 TARGETS = tuple(f"{system}-{architecture}" for system in SYSTEMS for architecture in ARCHITECTURES)
 
 
-def matching(pattern: str, wanted: str) -> Rule:
-    """Make the rule that a text is what `wanted` says, checked with a regular expression."""
+def matching(pattern: str, expected: str) -> Rule:
+    """Return the rule that a text matches a regular expression; `expected` describes it."""
     compiled = re.compile(pattern)
-    return lambda text: "" if compiled.fullmatch(text) else f"{text!r} is not {wanted}"
+    return lambda text: "" if compiled.fullmatch(text) else f"{text!r} is not {expected}"
 
 
-def one_of(what: str, *known: str) -> Rule:
-    """Make the rule that a text is one of the known words."""
-    return lambda text: "" if text in known else unknown(what, text, known)
+def one_of(kind: str, *known: str) -> Rule:
+    """Return the rule that a text is one of the known words."""
+    return lambda text: "" if text in known else unknown(kind, text, known)
 
 
-name = matching(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", "a name: small letters, digits and single dashes")
+name = matching(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", "a name: lowercase letters, digits and single dashes")
 variable = matching(r"[A-Za-z_][A-Za-z0-9_]*", "the name of an environment variable")
 repository = matching(r"[A-Za-z0-9-]+/[A-Za-z0-9._-]+", "OWNER/REPOSITORY")
 method = matching(r"/[A-Za-z_][\w.]*/[A-Za-z_]\w*", "a gRPC method: /PACKAGE.SERVICE/METHOD")
 distribution = matching(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", "the name of a distribution")
-sha256 = matching(r"[0-9a-f]{64}", "a sha256: 64 small hexadecimal digits")
+sha256 = matching(r"[0-9a-f]{64}", "a sha256: 64 lowercase hexadecimal digits")
 glibc = matching(r"2\.\d+", "a version of glibc, such as '2.31'")
 macos = matching(r"\d+\.\d+", "a version of macOS, such as '14.0'")
 # Source: the grammar of semver.org, without build metadata, which neither a git tag nor brew's version scan keeps.
@@ -59,9 +59,9 @@ def bottle_tag(text: str) -> str:
 
 
 def inherited_variable(text: str) -> str:
-    """Accept a variable that services may see; not one by which a user's shell would change the code that they run."""
-    steers = re.fullmatch(r"(LD|DYLD)_\w+|PYTHON\w+|BASH_ENV|ENV|GCONV_PATH|OPENSSL_(CONF|MODULES|ENGINES)", text)
-    return f"{text} changes which code a program runs: services must not inherit it" if steers else variable(text)
+    """Accept a variable that services may inherit; not one that makes a program load or run other code."""
+    injects = re.fullmatch(r"(LD|DYLD)_\w+|PYTHON\w+|BASH_ENV|ENV|GCONV_PATH|OPENSSL_(CONF|MODULES|ENGINES)", text)
+    return f"{text} changes which code a program runs: services must not inherit it" if injects else variable(text)
 
 
 def tap(text: str) -> str:
@@ -70,8 +70,8 @@ def tap(text: str) -> str:
 
 
 def url(text: str) -> str:
-    """Accept an https address in the characters of RFC 3986; http is for this machine only."""
-    with contextlib.suppress(ValueError):  # of half a bracket, or a port that is no number
+    """Accept an https URL in the characters of RFC 3986; http only for this machine."""
+    with contextlib.suppress(ValueError):  # an unmatched bracket, or a port that is not a number
         parts = urlsplit(text)
         local = parts.scheme == "http" and parts.hostname in {"localhost", "127.0.0.1"}
         if (local or (parts.scheme == "https" and parts.hostname)) and _URI.fullmatch(text) and parts.port != 0:
@@ -101,18 +101,18 @@ def word(text: str) -> str:
 
 
 def data(text: str) -> str:
-    """Accept SOURCE:FOLDER, the files to add to a bundle (a pattern is allowed) and the folder they go to."""
+    """Accept SOURCE:FOLDER: the files to add to a bundle (a pattern is allowed) and their destination folder."""
     source, _, folder = text.rpartition(":")
     inside = source and not (relative_path(source) or relative_path(folder))
     return "" if inside else f"{text!r} is not SOURCE:FOLDER, two relative paths without '..'"
 
 
 def command_line(text: str) -> str:
-    """Accept a program and its arguments, quoted as in a shell, of which nothing else is understood."""
+    """Accept a program and its arguments, quoted as in a shell; other shell syntax is not supported."""
     try:
         words = shlex.split(text)
     except ValueError as error:
-        return f"{text!r} is no command: {error}"
+        return f"{text!r} is not a command: {error}"
     return "" if words else "a command has at least one word"
 
 
@@ -121,7 +121,7 @@ def regular_expression(text: str) -> str:
     try:
         re.compile(text)
     except (re.error, OverflowError) as error:
-        return f"{text!r} is no regular expression: {error}"
+        return f"{text!r} is not a regular expression: {error}"
     return ""
 
 
@@ -136,7 +136,7 @@ def description(text: str) -> str:
     """Accept what brew accepts as a formula's `desc`. Source: Homebrew's FormulaAudit/Desc cop."""
     words = text.split()
     if not words or text != " ".join(words):
-        return "a description has no white space at its ends, and single spaces within"
+        return "a description has no white space at its ends, and only single spaces within"
     if len(text) > 80:
         return f"a description has at most 80 characters, and this one has {len(text)}"
     if words[0].lower() in {"a", "an", "the"}:

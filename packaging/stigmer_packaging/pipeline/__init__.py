@@ -1,1 +1,1 @@
-"""Plan and carry out a release: the steps, the stages' calls, and what they depend on."""
+"""Plans and executes a release: its steps, the calls of the stages, and the inputs they depend on."""

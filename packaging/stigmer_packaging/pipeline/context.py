@@ -1,4 +1,4 @@
-"""Gathers what a release depends on: the tree, the toolchains, this machine; each fact is found once, when first asked."""
+"""The inputs of a release: source tree, toolchains and this machine; each is determined once, on first use."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -31,18 +31,18 @@ from stigmer_packaging.verify import guest_root
 from stigmer_packaging.verify.guest import Task
 
 SHIPPED = ("LICENSE", "launcher", "packaging", "pyproject.toml", "requirements.lock", "scripts")
-"""What the source archive holds: all that the bottles are built from."""
+"""The contents of the source archive: everything that the bottles are built from."""
 
 DOCUMENTS = {
     "LICENSE": "LICENSE",
     "README.md": "launcher/README.md",
     "share/man/man1/stigmer.1": "launcher/man/stigmer.1",
 }
-"""What a keg holds besides programs: paths there, and where the files are in this repository."""
+"""The other files of a keg, besides programs: their paths in it, and in this repository."""
 
 
 class Output(TypedDict):
-    """Where a stage writes its artefact and its record, and the time that files in it have."""
+    """The workspace for a stage's artefact and record, and the modification time of files in archives."""
 
     workspace: Workspace
     source_date_epoch: int
@@ -50,11 +50,12 @@ class Output(TypedDict):
 
 @dataclass(frozen=True)
 class BuildContext:
-    """A checkout of ours at `root`, on a machine of the platform `host`, with all that building there takes.
+    """Everything that building takes: our checkout at `root`, and a machine of the platform `host`.
 
-    `checkout` is the product's tree as PATH or PATH@REF; `env`, what programs may see; `source_date_epoch`, seconds
-    since 1970; `report` is told what goes on. `python` says what freezes: `pinned`, `host` or a path, empty for what the
-    platform needs; `debian` is the URL of a Debian mirror for the pinned one's sources, empty for this machine's.
+    `checkout` is the product's tree as PATH or PATH@REF; `env`, the environment of programs; `source_date_epoch`,
+    seconds since 1970; `report` prints progress. `python` is the Python that freezes: `pinned`, `host` or a path, empty
+    for the platform's default; `debian` is the URL of a Debian mirror for the pinned one's sources, empty for this
+    machine's.
     """
 
     manifest: Manifest
@@ -70,17 +71,17 @@ class BuildContext:
 
     @property
     def output(self) -> Output:
-        """Where stages write, and the time that files get."""
+        """The arguments that all stages that write artefacts share."""
         return {"workspace": self.workspace, "source_date_epoch": self.source_date_epoch}
 
     @property
     def freezes_with(self) -> str:
-        """What freezes: `pinned`, `host` or a path."""
+        """The Python that freezes: `pinned`, `host` or a path."""
         return self.python or default_choice(self.host)
 
     @cached_property
     def tree(self) -> Tree:
-        """The product's source tree; SourceError with every component's package that it does not hold."""
+        """The product's source tree; SourceError lists all component packages that are missing from it."""
         prepare = self.manifest.prepare
         tree = open_tree(self.checkout, self.workspace, env=self.env, prepare=prepare, report=self.report)
         check_packages(tree.path, self.manifest.components, self.checkout)
@@ -88,18 +89,18 @@ class BuildContext:
 
     @cached_property
     def go(self) -> Go:
-        """The Go that builds."""
+        """The Go toolchain that builds."""
         return choose_go(self.manifest.go, self.host, self.workspace.cache, self.env, self.report)
 
     def makes_python(self, targets: Sequence[Target]) -> bool:
-        """Tell whether freezing for these targets takes a pinned Python that is not in the cache yet."""
+        """Return whether freezing for these targets needs a pinned Python that is not in the cache yet."""
         needed = {target for target in targets if is_made_here(target, self.host)} | {self.host}
         pinned = self.freezes_with == PINNED
         return pinned and not all(is_in_cache(self.root, target, self.workspace.cache) for target in needed)
 
     @cached_property
     def freezer_of(self) -> Callable[[Target], Freezer]:
-        """What freezes for each target that is made here; on macOS, for the oldest one that we promise."""
+        """The freezer of each target; on macOS, it builds for the oldest supported release."""
         return cache(self._open_freezer)
 
     def _open_freezer(self, target: Target) -> Freezer:
@@ -110,37 +111,37 @@ class BuildContext:
         maker = partial(open_maker, self.root, self.host, cache, mirror=self.debian, env=self.env, report=report)
         python = choose_python(self.freezes_with, target, maker, self.root, oldest=oldest, env=env)
         pins = (self.root / "requirements.lock").read_text(encoding="utf-8")
-        tried, epoch = target == self.host, self.source_date_epoch
-        return Freezer(target, python, pins, epoch, env, self.workspace, report, tried)
+        can_run, epoch = target == self.host, self.source_date_epoch
+        return Freezer(target, python, pins, epoch, env, self.workspace, report, can_run)
 
     @cached_property
     def sources(self) -> tuple[str, ...]:
-        """The source archive's files: what git tracks, or in a tree without git all that does not merely lie about."""
+        """The source archive's files: those tracked by git, or without git, all except ignored ones such as caches."""
         tracked = git.list_tracked(self.root, SHIPPED, env=self.env)
         return tracked or tuple(sorted(path for name in SHIPPED for path in _files_below(self.root, name)))
 
     @property
     def commit(self) -> str:
-        """The commit that the source archive's files are of; empty where they are of none."""
+        """The commit of the source archive's files; empty if any is changed or new, and without git."""
         return git.find_commit(self.root, SHIPPED, env=self.env)
 
     @cached_property
     def mirror(self) -> apt.Mirror:
-        """The mirror that the verification's root is made from."""
+        """The mirror for the root file system of verification."""
         return apt.find_mirror()
 
     def policy_of(self, target: Target) -> Policy:
-        """Say what a target's bottle is audited by: what we promise of it, and that it names no folder of ours here.
+        """Return the audit policy of a target's bottle: the manifest's limits, and no mention of our build folders.
 
-        What a Python of this machine froze may name that Python, and may ask for this machine's C library: it is for
-        trying things out, and the report says so.
+        A bottle frozen with a Python of this machine is for experiments: it may mention that Python, and its need for a
+        newer glibc is only a warning.
         """
-        own = (self.root, self.workspace.root, self.workspace.cache, split_checkout(self.checkout)[0])
+        build_folders = (self.root, self.workspace.root, self.workspace.cache, split_checkout(self.checkout)[0])
         folders = (Path(self.env[name]) for name in ("HOME", "TMPDIR") if self.env.get(name))
         promised = self.manifest.targets[str(target)]
         local = target == self.host and self.freezes_with != PINNED
         return Policy(
-            forbidden=forbidden_folders((*own, *folders)),
+            forbidden=forbidden_folders((*build_folders, *folders)),
             tolerated=own_folders(self.freezes_with) if local else (),
             glibc_floor=promised.glibc_floor,
             macos_minimum=promised.macos_minimum,
@@ -152,20 +153,20 @@ class BuildContext:
 
     @property
     def unpacker(self) -> Unpacker:
-        """What the single file's own program is built from."""
+        """The program that unpacks the single file: its sources, and the Go that builds it."""
         return Unpacker(self.root / "packaging" / "program", self.go)
 
     def documents(self) -> Mapping[str, Path]:
-        """Give the documents of a keg by their paths in it; another product's own are not ours to write."""
+        """Return the documents of a keg by their paths in it; for another product, only the licence."""
         ours = self.manifest.product.name == OWN
         return {path: self.root / name for path, name in DOCUMENTS.items() if ours or path == "LICENSE"}
 
     def verification_script(self) -> Path:
-        """Give the script that runs in the guest."""
+        """Return the script that runs in the guest."""
         return self.root / "scripts" / "verify-install"
 
     def source_of(self, component: Component, target: Target) -> Source:
-        """Give the source a component's executable comes from."""
+        """Return the source of a component's executable."""
         cache, env, report = self.workspace.cache, self.env, self.report
         match component.source:
             case WheelSource():
@@ -176,14 +177,14 @@ class BuildContext:
                 return FromCheckout(component.source, target, self.tree, self.go)
 
     def service_of(self, component: Component) -> ServiceSource:
-        """Read the project of a component that is frozen."""
+        """Read the Python project of a frozen component."""
         source = _checkout(component)
         return read_service_source(self.tree.path / source.package, source.freeze, component=component.name)
 
     def probe_of(self, component: Component) -> ServiceProbe:
-        """Say how a frozen service is tried: in the environment it will have, without a language model's key.
+        """Return the probe of a frozen service: it runs in its usual environment, but without a language model's key.
 
-        What differs from one start to the next stays a template.
+        Values that differ between starts remain placeholders.
         """
         names = [f"port.{name}" for part in self.manifest.components for name in part.run.ports]
         later = {name: f"{{{name}}}" for name in ("home", "temporal.address", *names)}
@@ -200,7 +201,7 @@ class BuildContext:
         )
 
     def inputs(self, targets: Sequence[Target], until: str) -> Inputs:
-        """Find out all that the steps up to the stage `until` depend on."""
+        """Determine all inputs of the steps up to the stage `until`."""
         obtained = [part for part in self.manifest.components if not is_frozen(part)]
         parts: dict[str, Mapping[str, object]] = {}
         for target in targets:
@@ -218,7 +219,7 @@ class BuildContext:
         return Inputs(self.host, parts, keg, source, verification, audit, self.unpacker.facts())
 
     def _locked(self) -> tuple[str, ...]:
-        """Name the distributions that the frozen components lock, version and all, on whatever platform."""
+        """Return `NAME VERSION` of each distribution that the frozen components lock for every platform."""
         frozen = [part for part in self.manifest.components if is_frozen(part)]
         pins = [pin for part in frozen for pin in self.service_of(part).pins]
         return tuple(sorted(f"{pin.name} {pin.version}" for pin in pins if pin.marker is None))
@@ -238,11 +239,11 @@ class BuildContext:
 
 
 def _checkout(component: Component) -> CheckoutSource:
-    return cast("CheckoutSource", component.source)  # as of all that is frozen: see is_frozen
+    return cast("CheckoutSource", component.source)  # every frozen component has one: see is_frozen
 
 
 def _describe(root: Path, name: str) -> tuple[str, str, bool]:
-    """Give a file's name, its digest or where it links to, and whether it can be executed."""
+    """Return a file's name, its digest or link target, and whether it is executable."""
     path = root / name
     content = str(path.readlink()) if path.is_symlink() else digest.sha256_of(path)
     return name, content, os.access(path, os.X_OK)

@@ -1,4 +1,4 @@
-"""Puts a release's results where people look for them: bottles, their bills of materials, source archive, formula, `release.json`, checksums."""
+"""Delivers a release to a folder: bottles, SBOMs, source archive, formula, `release.json` and checksums."""
 
 import contextlib
 import fcntl
@@ -23,10 +23,10 @@ CHECKSUMS = "SHA256SUMS"
 def deliver(
     records: Mapping[str, Any], product: Product, workspace: Workspace, folder: Path, *, commit: str = ""
 ) -> Release:
-    """Copy what is released into `folder`, each file whole or not at all; `release.json`, which tells them, comes last.
+    """Copy the files of a release into `folder`, each atomically; `release.json`, which lists them, is written last.
 
-    `records` are by their names; `commit` is what they were made from. Files of the release that was there before are removed, unless they belong to this one
-    too. RecordError when a file in the workspace is not what its record says.
+    `records` are by name; `commit` is what they were built from. Files of a previous release in the folder are removed,
+    unless this one has them, too. RecordError if a file in the workspace is not what its record says.
     """
     reports = {name: record for name, record in records.items() if isinstance(record, VerificationReport)}
     files = {one.path.removeprefix("dist/"): one for one in records.values() if isinstance(one, ReleaseFile)}
@@ -39,7 +39,7 @@ def deliver(
     left_out = {f"{part.target}/{part.component}": part.left_out for part in parts}
     release = Release(product, artefacts, audits, tuple(reports.values()), left_out, commit=commit)
     folder.mkdir(parents=True, exist_ok=True)
-    with _alone_in(folder):
+    with _locked(folder):
         for name in _artefact_names(folder) - files.keys():
             (folder / name).unlink(missing_ok=True)
         for name, file in files.items():
@@ -50,7 +50,7 @@ def deliver(
 
 
 def _artefact_names(folder: Path) -> set[str]:
-    """Name the files of the release in a folder, none where there is none that can be read."""
+    """Return the names of the files of the release in a folder; empty if there is none, or none that can be read."""
     try:
         found = read_description(folder)
     except (OSError, RecordError):
@@ -60,11 +60,11 @@ def _artefact_names(folder: Path) -> set[str]:
 
 
 def deliver_verifications(reports: Mapping[str, VerificationReport], workspace: Workspace, folder: Path) -> Release:
-    """Add reports, by the names of their records, to a folder's release; each takes the place of its forerunner.
+    """Add reports, by the names of their records, to a folder's release; each replaces an earlier one of the same run.
 
-    Their logs, records as JSON and JUnit XML are copied into `verification/`. RecordError as read_release.
+    Their logs, records as JSON and JUnit XML are copied into `verification/`. RecordError as in read_release.
     """
-    with _alone_in(folder):
+    with _locked(folder):
         release = read_release(folder)
         _copy_evidence(reports, workspace, folder)
         return _add(reports.values(), release, folder)
@@ -80,11 +80,11 @@ def _copy_evidence(names: Iterable[str], workspace: Workspace, folder: Path) -> 
 
 
 def add_verifications(copy: Path, folder: Path) -> Release:
-    """Add what a copy of a folder's release was verified with on another machine: its `release.json` and `verification/`.
+    """Add the verifications of a copy of a folder's release on another machine: its reports, and `verification/`.
 
-    RecordError when it is a copy of another release, and as read_release.
+    RecordError if it is a copy of another release, or as in read_release.
     """
-    with _alone_in(folder):
+    with _locked(folder):
         release, verified = read_release(folder), read_description(copy)
         if {one.sha256 for one in verified.of_programs()} != {one.sha256 for one in release.of_programs()}:
             raise RecordError(f"{copy / NAME} is of another release than {folder / NAME}", "verify the same files")
@@ -94,14 +94,14 @@ def add_verifications(copy: Path, folder: Path) -> Release:
 
 
 @contextlib.contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    """Have a release's folder to ourselves: whoever adds to its `release.json` must have read the last one."""
-    held = os.open(folder, os.O_RDONLY)
+def _locked(folder: Path) -> Iterator[None]:
+    """Lock a release's folder, so that no process updates an outdated `release.json`."""
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(held, fcntl.LOCK_EX)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
-        os.close(held)
+        os.close(descriptor)
 
 
 def _add(reports: Iterable[VerificationReport], release: Release, folder: Path) -> Release:

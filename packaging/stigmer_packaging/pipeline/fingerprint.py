@@ -1,4 +1,4 @@
-"""Which of our own source files and which libraries a stage consists of, and their digest: another one makes an artefact stale."""
+"""Digest of a stage's code: our own source files and the libraries they use. A change makes artefacts stale."""
 
 import sys
 from functools import cache
@@ -15,14 +15,14 @@ HOMES = {"stigmer_packaging": ROOT, "stigmer_launcher": LAUNCHER}
 
 @cache
 def digest_of_code(*modules: str) -> str:
-    """Give one sha256 for modules, all of ours they import, directly or not, the data in the packages of these, and libraries."""
+    """Return one sha256 of modules, those of ours they import (directly or not), their packages' data and libraries."""
     files = {path for module in modules for path in modules_behind(module).values()}
     data = {path for package in {file.parent for file in files} for path in data_of(package)}
     return digest.sha256_of_value([digest.sha256_of(path) for path in sorted(files | data)], libraries_of(files))
 
 
 def libraries_of(files: set[Path]) -> list[tuple[str, str]]:
-    """List the installed distributions that modules import, with their versions, such as what compresses a bottle."""
+    """Return the installed distributions that modules import, with versions, such as the compressor of bottles."""
     imported = {name.partition(".")[0] for path in files for name in imported_names(path.read_text(encoding="utf-8"))}
     others = imported - sys.stdlib_module_names - HOMES.keys()
     found = {each for name in others for each in _distributions().get(name, ())}
@@ -35,7 +35,7 @@ def _distributions() -> dict[str, list[str]]:
 
 
 def data_of(package: Path) -> list[Path]:
-    """List what the modules of a package may read: files beside them that are no code, and folders that are no packages."""
+    """Return the data files of a package: files that are not code, and the files in folders that are not packages."""
     found: list[Path] = []
     for path in package.iterdir():
         if path.is_file() and path.suffix != ".py":
@@ -46,7 +46,7 @@ def data_of(package: Path) -> list[Path]:
 
 
 def modules_behind(module: str) -> dict[str, Path]:
-    """Map a module and all of ours that it imports, directly or not, to their files."""
+    """Map a module, and all of ours that it imports directly or not, to their files."""
     found: dict[str, Path] = {}
     waiting = [module]
     while waiting:

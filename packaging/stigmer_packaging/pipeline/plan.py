@@ -1,4 +1,4 @@
-"""The pure plan of a release: which steps there are, what each depends on, and which stages are asked for."""
+"""Plans a release, without side effects: its steps, what each depends on, and which the requested stages need."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -18,24 +18,24 @@ STAGES = {
     "formula": "Write the formula for the bottles of all given targets.",
     "verify": "Verify a bottle on machines without Python and network; default: the one in dist/.",
 }
-"""The stages in their order, and what each does."""
+"""The stages in order, with a description of each."""
 
 RELEASE = "verify"
-"""The stage that needs all others, and so stands for the whole."""
+"""The last stage, which stands for a complete release."""
 
 STANDALONE = "standalone"
-"""The stage that makes what people without Homebrew download."""
+"""The stage that makes the downloads for people without Homebrew."""
 
 UNNEEDED = (STANDALONE, "formula")
-"""The stages that a release does too, though no other stage needs what they make."""
+"""The stages that a release includes although no other stage needs their artefacts."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """One record to make: its name, the stage that makes it, the records it needs, and all else it depends on.
+    """One record to make: its name, the stage that makes it, the records it needs, and its other inputs, the facts.
 
-    `subject` is what the step is about, such as a component's name. `alone` says that nothing else is carried out
-    meanwhile, as the step measures how long things take.
+    `subject` is what the step processes, such as a component's name. `alone` is whether no other step may run at the
+    same time, because the step measures durations.
     """
 
     name: str
@@ -49,11 +49,11 @@ class Step:
 
 @dataclass(frozen=True)
 class Inputs:
-    """All that a release depends on besides the manifest, as plain values.
+    """All inputs of a release besides the manifest, as plain values.
 
-    `parts` says of `TARGET/COMPONENT`, and of `TARGET/launcher`, what it is made of; `keg`, `source`, `verification` and
-    `audit` (by target) are what the later stages take from outside; `unpacker`, what the single file's own program is
-    made of.
+    `parts` holds the inputs of each `TARGET/COMPONENT` and `TARGET/launcher`; `keg`, `source`, `verification` and
+    `audit` (by target) those of later stages that come from outside; `unpacker` those of the program that unpacks the
+    single file.
     """
 
     host: Target
@@ -66,52 +66,52 @@ class Inputs:
 
 
 def is_frozen(component: Component) -> bool:
-    """Whether a component is frozen with PyInstaller."""
+    """Return whether a component is frozen with PyInstaller."""
     return isinstance(component.source, CheckoutSource) and component.source.build == "pyinstaller"
 
 
 def is_temporal(component: Component) -> bool:
-    """Whether a component is the Temporal server itself, against which frozen services are tried."""
+    """Return whether a component is the Temporal server, which frozen services are tested against."""
     proofs = component.run.readiness.proofs
     return any(proof.kind == "temporal" for proof in proofs) and not is_frozen(component)
 
 
 def needs_temporal(component: Component, manifest: Manifest) -> bool:
-    """Whether a component does not work without Temporal: it needs it, or is ready by what Temporal says."""
+    """Return whether a component depends on Temporal: it needs it, or its readiness is checked with it."""
     servers = {part.name for part in manifest.components if is_temporal(part)}
     kinds = {proof.kind for proof in component.run.readiness.proofs}
     return bool(servers.intersection(component.run.needs) or kinds & {"temporal", "pollers"})
 
 
 def is_made_here(target: Target, host: Target) -> bool:
-    """Whether what a target needs can be frozen on this machine: on Linux for any platform, elsewhere for its own."""
+    """Return whether this machine can freeze for a target: on Linux for any, elsewhere only for its own platform."""
     return host.system == "linux" or target == host
 
 
 def can_verify(target: Target, host: Target) -> bool:
-    """Whether a release verifies a target's bottle here: in the sandbox of a Linux machine on which it runs."""
+    """Return whether a release verifies a target's bottle here: in the sandbox, if it runs on this Linux machine."""
     return is_runnable(target, host) and host.system == "linux"
 
 
 def refuse_foreign(targets: Sequence[Target], host: Target, until: str) -> None:
-    """Raise ForeignTargetError when a stage needs frozen parts for a platform that this machine does not freeze for."""
+    """Raise ForeignTargetError if a stage needs frozen parts for a platform that this machine cannot freeze for."""
     foreign = [str(target) for target in targets if not is_made_here(target, host)]
     if foreign and until != "obtain":
         raise ForeignTargetError(f"{until} for {', '.join(foreign)} needs frozen parts, and this machine is {host}")
 
 
 def stages_until(until: str) -> tuple[str, ...]:
-    """List the stages up to this one."""
+    """Return the stages up to and including this one."""
     return tuple(STAGES)[: [*STAGES].index(until) + 1]
 
 
 def plan_release(
     manifest: Manifest, targets: Sequence[Target], inputs: Inputs, *, until: str = RELEASE, also: Collection[str] = ()
 ) -> tuple[Step, ...]:
-    """Plan every step of the stages `until` and `also`, and of what these need, in an order that works.
+    """Return the steps of the stages `until` and `also`, and those they need, each after the steps it depends on.
 
-    The targets that are verified here come first, as most steps follow one another for them. Times under emulation mean
-    nothing, so a verification by emulation is carried out beside other steps.
+    Targets that are verified here come first, as theirs is the longest chain of steps. Durations under emulation are
+    meaningless, so a verification by emulation runs in parallel with other steps.
     """
     verified = [target for target in targets if can_verify(target, inputs.host)]
     order = (*verified, *(target for target in targets if target not in verified))
@@ -129,23 +129,23 @@ def _steps_of(manifest: Manifest, target: Target, inputs: Inputs) -> list[Step]:
     credited = _credits(parts, manifest, target, inputs)
     needs = (*(step.name for step in (*parts, *credited)), "source")
     keg = Step(f"assemble/{target}", "assemble", platform, "keg", needs, {"manifest": asdict(manifest), **inputs.keg})
-    named = {"tag": manifest.tag_of(target), "rebuild": manifest.product.rebuild, **inputs.keg}
-    bottle = Step(f"bottle/{target}", "bottle", platform, "bottle", (keg.name,), named)
-    facts = inputs.audit.get(platform, {})
-    audit = Step(f"audit/{target}", "audit", platform, "audit", (bottle.name, f"sbom/{target}"), facts)
+    facts = {"tag": manifest.tag_of(target), "rebuild": manifest.product.rebuild, **inputs.keg}
+    bottle = Step(f"bottle/{target}", "bottle", platform, "bottle", (keg.name,), facts)
+    audit_facts = inputs.audit.get(platform, {})
+    audit = Step(f"audit/{target}", "audit", platform, "audit", (bottle.name, f"sbom/{target}"), audit_facts)
     archive = Step(f"archive/{target}", STANDALONE, platform, "archive", (keg.name,), inputs.keg)
     unpacker = {**inputs.keg, **inputs.unpacker}
     program = Step(f"program/{target}", STANDALONE, platform, "program", (keg.name,), unpacker)
     steps = [*parts, *credited, keg, bottle, audit, archive, program]
     if can_verify(target, inputs.host):
-        for name, made in (("sandbox", bottle), ("program", program)):
-            tried, alone = (made.name, audit.name), target == inputs.host
-            steps.append(Step(f"verify/{name}/{target}", "verify", platform, name, tried, inputs.verification, alone))
+        for name, subject in (("sandbox", bottle), ("program", program)):
+            after, alone = (subject.name, audit.name), target == inputs.host
+            steps.append(Step(f"verify/{name}/{target}", "verify", platform, name, after, inputs.verification, alone))
     return steps
 
 
 def _credits(parts: Sequence[Step], manifest: Manifest, target: Target, inputs: Inputs) -> list[Step]:
-    """Plan to say what each part is made of, the launcher's first, and the bill of materials of all."""
+    """Plan the credits of each part, the launcher's first, and the SBOM of all."""
     licences = {part.name: part.license for part in manifest.components}
     credited = []
     for part in (parts[-1], *parts[:-1]):
@@ -163,12 +163,12 @@ def _part(part: Component, target: Target, manifest: Manifest, inputs: Inputs) -
     if not is_frozen(part):
         return Step(f"obtain/{target}/{part.name}", "obtain", str(target), part.name, (), facts)
     servers = (other for other in manifest.components if needs_temporal(part, manifest) and is_temporal(other))
-    tried_with = tuple(f"obtain/{target}/{server.name}" for server in servers)
-    return Step(f"freeze/{target}/{part.name}", "freeze", str(target), part.name, tried_with, facts)
+    needs = tuple(f"obtain/{target}/{server.name}" for server in servers)
+    return Step(f"freeze/{target}/{part.name}", "freeze", str(target), part.name, needs, facts)
 
 
 def _needed(steps: Mapping[str, Step], stages: Collection[str]) -> tuple[Step, ...]:
-    """Keep the steps of these stages and all they need, each after its needs."""
+    """Return the steps of these stages and all that they need, each after its needs."""
     chosen: dict[str, Step] = {}
 
     def choose(names: Iterable[str]) -> None:

@@ -1,4 +1,4 @@
-"""Carries out a plan: takes what is current from the workspace, makes the rest, and says what came of each step."""
+"""Executes a plan: reuses the current records in the workspace, makes the others, and returns each step's result."""
 
 import contextlib
 import tempfile
@@ -15,7 +15,7 @@ from stigmer_packaging.records.workspace import Workspace
 
 
 class Maker(NamedTuple):
-    """How a step's record is made: its type, the digest of the code that makes it, and the stage, which also writes it."""
+    """How a step's record is made: its type, the digest of the stage's code, and the stage, which also writes it."""
 
     kind: type
     code: str
@@ -23,23 +23,23 @@ class Maker(NamedTuple):
 
 
 class Progress(Protocol):
-    """Who is told how it goes."""
+    """Observer of a run."""
 
     def begin(self, step: Step) -> None:
-        """Hear that the making of a step's record begins."""
+        """Handle the start of a step that makes its record."""
 
     def hear(self, line: str) -> None:
-        """Hear a line of its log: a command, or what a program printed."""
+        """Handle a line of its log: a command, or a program's output."""
 
     def end(self, result: "StepResult") -> None:
-        """Hear that it ended well."""
+        """Handle the end of a step that made or reused its record."""
 
 
 @dataclass(frozen=True)
-class Made:
-    """The ledger's line for one record: from which inputs it was made, the stage's code among them.
+class LedgerEntry:
+    """The ledger's entry for one record: `made_from` is the digest of its inputs, including the stage's code.
 
-    `record` is the record's own digest: a record that came there in another way is not the one this line is about.
+    `record` is the digest of the record itself, so that the entry does not apply to a record written by other means.
     """
 
     made_from: str
@@ -48,7 +48,7 @@ class Made:
 
 @dataclass(frozen=True)
 class StepResult:
-    """What came of one step; `seconds` is how long it took, whether it made or reused."""
+    """The result of one step; `seconds` is how long it took, whether the record was made or reused."""
 
     step: Step
     record: Any
@@ -58,9 +58,9 @@ class StepResult:
 
 @dataclass(frozen=True)
 class Pipeline:
-    """Everything a run needs: where things are, who makes them, who is told, and a clock in seconds.
+    """Runs steps in a workspace with the makers of their records, an observer, and a clock in seconds.
 
-    `at_once` is how many steps are at work at the same time.
+    `at_once` is the maximum number of steps that run at the same time.
     """
 
     workspace: Workspace
@@ -70,7 +70,7 @@ class Pipeline:
     at_once: int = 1
 
     def preview(self, steps: Sequence[Step]) -> tuple[tuple[Step, bool], ...]:
-        """Say of each step whether its record is current. Nothing is made; what needs a stale one is stale."""
+        """Return whether each step's record is current, without making any; one that needs a stale record is stale."""
         known: dict[str, Any] = {}
         for step in steps:
             needs = {name: known[name] for name in step.needs if name in known}
@@ -79,13 +79,13 @@ class Pipeline:
         return tuple((step, step.name in known) for step in steps)
 
     def run(self, steps: Sequence[Step]) -> tuple[StepResult, ...]:
-        """Carry out the steps; the first failure ends the run, and the next run goes on from there."""
+        """Run the steps and return their results; the first failure ends the run, and the next run resumes there."""
         with self.carried_out(steps) as results:
             return results
 
     @contextlib.contextmanager
     def carried_out(self, steps: Sequence[Step]) -> Iterator[tuple[StepResult, ...]]:
-        """Carry out the steps, and keep others from changing what they made until it has been used."""
+        """Run the steps and yield the results with the workspace locked, so that no other run changes the artefacts."""
         results: dict[str, StepResult] = {}
 
         def work(step: Step) -> StepResult:
@@ -109,13 +109,13 @@ class Pipeline:
         log = self.workspace.path(f"logs/{step.name}.log")
         try:
             log.parent.mkdir(parents=True, exist_ok=True)
-            with log.open("w", encoding="utf-8", buffering=1) as stream:  # a killed step leaves what was printed so far
+            with log.open("w", encoding="utf-8", buffering=1) as stream:  # a killed step leaves its output so far
                 record = self._observe(stream, partial(maker.make, step, needs))
-            self.workspace.write_record(f"ledger/{step.name}", _made(record, step, needs, maker.code))
+            self.workspace.write_record(f"ledger/{step.name}", _ledger_entry(record, step, needs, maker.code))
         except PackagingError as error:
             error.log = log
             raise
-        except OSError as error:  # a full disk names no file
+        except OSError as error:  # the error of a full disk names no file
             places = f"{self.workspace.root}, {self.workspace.cache} and {tempfile.gettempdir()}"
             remedy = f"free space or correct permissions, then run it again; it writes to {places}"
             raise PackagingError(f"{step.name} could not be made: {error}", remedy) from error
@@ -133,17 +133,17 @@ class Pipeline:
         maker = self.maker_of(step)
         try:
             record: Any = self.workspace.read_record(step.name, maker.kind)
-            made = self.workspace.read_record(f"ledger/{step.name}", Made)
+            entry = self.workspace.read_record(f"ledger/{step.name}", LedgerEntry)
         except RecordError:
             return None
-        is_current = made == _made(record, step, needs, maker.code) and self.workspace.is_whole(record)
+        is_current = entry == _ledger_entry(record, step, needs, maker.code) and self.workspace.is_whole(record)
         return record if is_current else None
 
 
-def _made(record: Any, step: Step, needs: Mapping[str, Any], code: str) -> Made:
-    """Give a record's line: a step depends on its facts, what the records it needs say, and the code of its stage."""
+def _ledger_entry(record: Any, step: Step, needs: Mapping[str, Any], code: str) -> LedgerEntry:
+    """Return a record's ledger entry: its inputs are the step's facts, the records it needs, and the stage's code."""
     contents = {name: _digest_of(needed) for name, needed in needs.items()}
-    return Made(digest.sha256_of_value(step.name, step.facts, contents, code), _digest_of(record))
+    return LedgerEntry(digest.sha256_of_value(step.name, step.facts, contents, code), _digest_of(record))
 
 
 def _digest_of(record: Any) -> str:

@@ -1,4 +1,4 @@
-"""Carries out steps some at a time: each when all it needs is there, the earlier ones of a plan first."""
+"""Runs steps in parallel: each starts once all it needs has been made, earlier ones of the plan first."""
 
 import queue
 import threading
@@ -9,19 +9,19 @@ from stigmer_packaging.lib import command
 from stigmer_packaging.pipeline.plan import Step
 
 GRACE = 5.0
-"""Seconds in which the threads of an interrupted run should end, once their programs are killed; then they are left."""
+"""Seconds to wait for each thread of an interrupted run, once its programs are killed; then it is abandoned."""
 
 Outcome = tuple[Step, Any, BaseException | None]
-"""A step that ended, its result, and what it raised."""
+"""A step that ended, its result, and the exception it raised."""
 
 
 def carry_out(
     steps: Sequence[Step], work: Callable[[Step], Any], *, at_once: int
 ) -> Generator[tuple[Step, Any], None, None]:
-    """Call `work` for each step, at most `at_once` at a time, each in a thread of its own; give the results as they come.
+    """Call `work` for each step in its own thread, at most `at_once` at a time; yield the results as they arrive.
 
-    After the first failure no more are begun; those at work end, and then it is raised. When we are interrupted, the
-    programs that run are killed.
+    After the first failure no step is started; it is raised once the running ones have ended. On an interrupt, running
+    programs are killed.
     """
     waiting, ended, running = list(steps), set[str](), list[Step]()
     outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
@@ -34,12 +34,12 @@ def carry_out(
                 running.append(step)
                 threads.append(threading.Thread(target=_work, args=(step, work, outcomes), daemon=True))
                 threads[-1].start()
-            done, result, error = outcomes.get()
-            running.remove(done)
-            ended.add(done.name)
+            finished, result, error = outcomes.get()
+            running.remove(finished)
+            ended.add(finished.name)
             failure = failure or error
             if not error:
-                yield done, result
+                yield finished, result
     except BaseException:
         with command.all_killed():
             for thread in threads:
@@ -50,9 +50,9 @@ def carry_out(
 
 
 def _next(waiting: Sequence[Step], ended: set[str], running: Sequence[Step], at_once: int) -> Step | None:
-    """Give the first step that may begin now, of a stage and target not yet at work if there is one.
+    """Return the first step that may start now, preferably of a stage and target that no running step has.
 
-    Two freezes for one target need the same Python, and the second one waits until the first has compiled it.
+    Two freezes for one target need the same Python, and the second would wait until the first has compiled it.
     """
     if len(running) >= at_once or any(step.alone for step in running):
         return None
@@ -64,5 +64,5 @@ def _next(waiting: Sequence[Step], ended: set[str], running: Sequence[Step], at_
 def _work(step: Step, work: Callable[[Step], Any], outcomes: "queue.SimpleQueue[Outcome]") -> None:
     try:
         outcomes.put((step, work(step), None))
-    except BaseException as error:  # noqa: BLE001 - it is raised in the thread that waits
+    except BaseException as error:  # noqa: BLE001 - re-raised in the waiting thread
         outcomes.put((step, None, error))

@@ -1,4 +1,4 @@
-"""How the pipeline calls each stage: which record a step makes, which code makes it, and with which arguments."""
+"""How the pipeline calls each stage: the type of its record, the modules with its code, and its arguments."""
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
@@ -34,7 +34,7 @@ Needs = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of record: its type, the modules in which the code that makes it begins, and the call of its stage."""
+    """One kind of record: its type, the modules at the root of the code that makes it, and the call of its stage."""
 
     record: type
     modules: tuple[str, ...]
@@ -42,7 +42,7 @@ class Kind:
 
 
 def maker_of(context: BuildContext, step: Step) -> Maker:
-    """Give what makes a step of a release."""
+    """Return the maker of a step's record."""
     kind = KINDS.get(f"{step.stage}/{step.subject}") or KINDS[step.stage]
     code = fingerprint.digest_of_code(*(f"stigmer_packaging.{module}" for module in kind.modules))
     return Maker(kind.record, code, partial(kind.make, context))
@@ -74,37 +74,37 @@ def _freeze_service(context: BuildContext, step: Step, needs: Needs) -> BuiltPar
 
 def _pack_source(context: BuildContext, _step: Step, _needs: Needs) -> ReleaseFile:
     product = context.manifest.product
-    named = (product.name, product.version)
-    return bottle.make_source_archive(named, context.root, context.sources, **context.output)
+    name_and_version = (product.name, product.version)
+    return bottle.make_source_archive(name_and_version, context.root, context.sources, **context.output)
 
 
 def _credit(context: BuildContext, step: Step, needs: Needs) -> Credits:
-    (made,) = needs.values()
+    (part_record,) = needs.values()
     if step.subject == "launcher":
         source, licence = None, context.manifest.product.license
     else:
         part = _component(context, step)
         if not is_frozen(part):
             credit_go = partial(_credit_go, context, part.license)
-            return credit.credit_program(made, part.license, credit_go, workspace=context.workspace)
+            return credit.credit_program(part_record, part.license, credit_go, workspace=context.workspace)
         source, licence = context.service_of(part), part.license
     environment = _environment_of(context, parse_target(step.target), source)
-    return credit.credit_bundle(made, licence, environment, workspace=context.workspace)
+    return credit.credit_bundle(part_record, licence, environment, workspace=context.workspace)
 
 
 def _credit_go(context: BuildContext, licence: str, info: BuildInfo) -> Sequence[Credit]:
-    """Name the modules of a Go program; the Go that builds fetches what it has not kept from building."""
+    """Return the credits of a Go program's modules; Go downloads those that the build has not left in its cache."""
     cache, env = context.workspace.cache, context.go.environment_for(context.tree.path)
     program = context.go.provide()
     return gomodules.credit_go(info, licence=licence, program=program, cache=cache, env=env, report=context.report)
 
 
 def _environment_of(context: BuildContext, target: Target, source: ServiceSource | None) -> credit.Environment:
-    """Give what a project was frozen from for a target, or without a project the launcher."""
+    """Return the environment that a project, or the launcher if it is None, was frozen from for a target."""
     pins, owners = (source.pins, source.table.owners) if source else ((), {})
-    made = freeze.provide(pins, context.freezer_of(target), owners)
-    packages = made.packages or InstalledPackages(context.env)
-    return credit.Environment(made.site.folder, frozenset(pin.name for pin in pins), made.interpreter, packages)
+    provided = freeze.provide(pins, context.freezer_of(target), owners)
+    packages = provided.packages or InstalledPackages(context.env)
+    return credit.Environment(provided.site.folder, frozenset(pin.name for pin in pins), provided.interpreter, packages)
 
 
 def _write_sbom(context: BuildContext, step: Step, needs: Needs) -> ReleaseFile:
@@ -115,11 +115,11 @@ def _write_sbom(context: BuildContext, step: Step, needs: Needs) -> ReleaseFile:
 
 def _assemble(context: BuildContext, step: Step, needs: Needs) -> Keg:
     target = parse_target(step.target)
-    made = [record for record in needs.values() if isinstance(record, BuiltPart)]
+    built = [record for record in needs.values() if isinstance(record, BuiltPart)]
     parts = assemble.KegParts(
         needs[f"freeze/{target}/launcher"],
         context.root / "launcher",
-        tuple(record for record in made if record.component != "launcher"),
+        tuple(record for record in built if record.component != "launcher"),
         context.documents(),
         needs["source"],
         tuple(record for record in needs.values() if isinstance(record, Credits)),
@@ -144,9 +144,9 @@ def _pack_program(context: BuildContext, step: Step, needs: Needs) -> ReleaseFil
 def _audit(context: BuildContext, step: Step, needs: Needs) -> AuditReport:
     packed, sbom = needs[f"bottle/{step.target}"], needs[f"sbom/{step.target}"]
     policy = replace(context.policy_of(parse_target(step.target)), sbom_sha256=sbom.sha256)
-    found = audit.audit_bottle(packed, policy=policy, workspace=context.workspace)
-    audit.refuse_errors(found, packed)
-    return found
+    report = audit.audit_bottle(packed, policy=policy, workspace=context.workspace)
+    audit.refuse_errors(report, packed)
+    return report
 
 
 def _write_formula(context: BuildContext, _step: Step, needs: Needs) -> ReleaseFile:
@@ -159,16 +159,16 @@ def _verify(context: BuildContext, step: Step, needs: Needs) -> VerificationRepo
     maker = MachineFactory(context.host, 1, context.workspace.cache, mirrors, context.report)
     machine = maker.sandbox(maker.default_guest(), parse_target(step.target))
     task = Task(context.verification_script(), secrets.token_hex(16))
-    found = verify.verify_bottle(needs[step.needs[0]], machine, task, name=step.name, workspace=context.workspace)
-    refuse_failure(found, str(context.workspace.path(f"{step.name}.log")))
-    return found
+    report = verify.verify_bottle(needs[step.needs[0]], machine, task, name=step.name, workspace=context.workspace)
+    refuse_failure(report, str(context.workspace.path(f"{step.name}.log")))
+    return report
 
 
 def _component(context: BuildContext, step: Step) -> Component:
     return next(part for part in context.manifest.components if part.name == step.subject)
 
 
-# What a stage calls through a Protocol is not imported by it, so those modules are named beside its own.
+# A stage does not import the modules it calls through a Protocol, so they are listed beside its own.
 _FREEZE = ("freeze.stage", "freeze.pythons")
 _SOURCES = ("sources.artifact", "sources.checkout", "sources.wheel")
 KINDS = {
@@ -186,19 +186,19 @@ KINDS = {
     "formula": Kind(ReleaseFile, ("formula.stage",), _write_formula),
     "verify": Kind(VerificationReport, ("verify.stage", "verify.machines"), _verify),
 }
-"""The kinds of records, by their stage, and by the subject of the step where a stage makes several."""
+"""The kinds of records by stage, or by `STAGE/SUBJECT` where a stage makes several kinds."""
 
 
 def refuse_failure(report: VerificationReport, log: str) -> None:
-    """Raise VerificationError, naming every failed check, unless the report is proof."""
+    """Raise VerificationError with every failed check unless the report passed."""
     if report.passed:
         return
-    failed = "".join(f"\n  {check.name}: {_begin_of(check.detail)}" for check in report.checks if not check.passed)
-    ended = "" if report.ended else "\n  the guest did not end by itself, or its report is not whole"
+    failed = "".join(f"\n  {check.name}: {_first_lines(check.detail)}" for check in report.checks if not check.passed)
+    ended = "" if report.ended else "\n  the guest did not end by itself, or its report is incomplete"
     raise VerificationError(f"verification failed on {report.guest} (log: {log}):{failed}{ended}")
 
 
-def _begin_of(detail: str, lines: int = 15) -> str:
-    """Give the first lines of what was seen; the log has the rest."""
+def _first_lines(detail: str, lines: int = 15) -> str:
+    """Return the first lines of a check's detail; the log has the rest."""
     first = detail.splitlines()
     return "\n    ".join([*first[:lines], *(["…"] if len(first) > lines else [])])

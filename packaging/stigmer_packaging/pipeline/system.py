@@ -1,6 +1,6 @@
-"""What only an administrator can install: what of it is missing here, and on Debian or Ubuntu as root, its installation.
+"""Finds missing requirements that only an administrator can install, and installs them as root on Debian or Ubuntu.
 
-Of a hosted runner, all that it lacks for a release is told before the work starts.
+On a hosted runner, everything that is missing for a release is reported before the work starts.
 """
 
 import shutil
@@ -18,20 +18,20 @@ from stigmer_packaging.lib.target import ARCHITECTURES, SYSTEMS, Target, platfor
 
 @dataclass(frozen=True)
 class Machine:
-    """What matters of this machine: `linux` or `darwin`, where programs are looked for, and who we are."""
+    """The facts about this machine: `linux` or `darwin`, the search path for programs, and whether we are root."""
 
     system: str
     path: str
     is_root: bool
 
     def has(self, program: str) -> bool:
-        """Whether a program is on the search path."""
+        """Return whether a program is on the search path."""
         return shutil.which(program, path=self.path) is not None
 
 
 @dataclass(frozen=True)
 class Requirement:
-    """Something a stage needs: what it is, Debian's package for it, what it is for, and how to see that it is here."""
+    """A requirement of a stage: its name, its Debian package, its purpose, and a test of whether it is installed."""
 
     stage: str
     what: str
@@ -40,7 +40,7 @@ class Requirement:
     is_here: Callable[[Machine], bool]
 
     def __str__(self) -> str:
-        return f"{self.what} ({self.stage}: it {self.purpose})"
+        return f"{self.what} ({self.stage}: {self.purpose})"
 
 
 def _program(name: str) -> Callable[[Machine], bool]:
@@ -57,20 +57,20 @@ def _debian_keyring(_machine: Machine) -> bool:
 
 
 OWN_PYTHON = "freeze --python"
-"""Freezing on Linux with a Python of this machine in place of the pinned one, which needs no program of it."""
+"""Freezing on Linux with a Python of this machine; the pinned one needs no program of the machine."""
 
 EMULATION = "emulation"
-"""Whatever is done for a platform that is emulated."""
+"""Any stage for a platform that is emulated."""
 
 PYTHON = "python"
-"""Making the CPython that is frozen; the compiler is none of the machine's."""
+"""Building the CPython that is frozen; the compiler is not the machine's."""
 
 LINUX = (
-    Requirement(PYTHON, "make", "make", "makes CPython and OpenSSL", _program("make")),
-    Requirement(PYTHON, "patch", "patch", "corrects the sources", _program("patch")),
+    Requirement(PYTHON, "make", "make", "builds CPython and OpenSSL", _program("make")),
+    Requirement(PYTHON, "patch", "patch", "patches the sources", _program("patch")),
     Requirement(PYTHON, "perl with its modules", "perl", "configures OpenSSL", _program("prove")),
-    Requirement(PYTHON, "tclsh", "tcl", "writes SQLite's one file", _program("tclsh")),
-    Requirement(OWN_PYTHON, "objdump", "binutils", "tells native files from others", _program("objdump")),
+    Requirement(PYTHON, "tclsh", "tcl", "generates SQLite's amalgamation", _program("tclsh")),
+    Requirement(OWN_PYTHON, "objdump", "binutils", "identifies native files", _program("objdump")),
     Requirement(OWN_PYTHON, "objcopy", "binutils", "writes frozen programs", _program("objcopy")),
     Requirement(
         OWN_PYTHON,
@@ -80,30 +80,30 @@ LINUX = (
         _library_of_python,
     ),
     Requirement("verify", "bwrap", "bubblewrap", "runs the sandbox", _program("bwrap")),
-    Requirement("verify", "mmdebstrap", "mmdebstrap", "makes the root without Python", _program("mmdebstrap")),
+    Requirement("verify", "mmdebstrap", "mmdebstrap", "builds the root without Python", _program("mmdebstrap")),
     Requirement(
         "verify",
         "newuidmap",
         "uidmap",
-        "gives that root its users",
+        "maps the users of the root file system",
         lambda machine: machine.is_root or machine.has("newuidmap"),
     ),
     Requirement(
-        EMULATION, "qemu-aarch64-static", "qemu-user-static", "runs arm64's programs", _program("qemu-aarch64-static")
+        EMULATION, "qemu-aarch64-static", "qemu-user-static", "runs arm64 programs", _program("qemu-aarch64-static")
     ),
     Requirement("vm", "qemu", "qemu-system-x86", "runs virtual machines", _program("qemu-system-x86_64")),
-    Requirement("vm", "mksquashfs", "squashfs-tools", "packs their root", _program("mksquashfs")),
-    Requirement("vm", "cpio", "cpio", "packs what they boot", _program("cpio")),
-    Requirement("verify", "the archive's keys", "debian-archive-keyring", "check the root's packages", _debian_keyring),
+    Requirement("vm", "mksquashfs", "squashfs-tools", "packs their root file system", _program("mksquashfs")),
+    Requirement("vm", "cpio", "cpio", "packs their initramfs", _program("cpio")),
+    Requirement("verify", "the archive's keys", "debian-archive-keyring", "verify the root packages", _debian_keyring),
 )
 DARWIN = (Requirement("freeze", "codesign", "", "signs frozen programs", _program("codesign")),)
 
 RELEASE = frozenset(one.stage for one in (*LINUX, *DARWIN)) - {OWN_PYTHON}
-"""All that a release and its verification take, when the pinned Python freezes."""
+"""The stages of a release and its verification, with the pinned Python."""
 
 
 def find_missing(stages: Iterable[str], machine: Machine) -> tuple[Requirement, ...]:
-    """List what the stages need and this machine has not."""
+    """Return the requirements of the stages that this machine does not meet."""
     stages, known = set(stages), LINUX if machine.system == "linux" else DARWIN
     return tuple(one for one in known if one.stage in stages and not one.is_here(machine))
 
@@ -111,18 +111,18 @@ def find_missing(stages: Iterable[str], machine: Machine) -> tuple[Requirement, 
 def provide(
     missing: tuple[Requirement, ...], machine: Machine, *, env: Mapping[str, str], report: Callable[[str], None]
 ) -> None:
-    """Install what is missing as root on Debian or Ubuntu; anybody else gets a MissingToolError that names it all."""
+    """Install what is missing, as root on Debian or Ubuntu; otherwise MissingToolError lists all of it."""
     if not missing:
         return
     packages = sorted({one.package for one in missing if one.package})
     if not (machine.is_root and machine.has("apt-get")):
         raise MissingToolError(_sentence(missing), _remedy(machine, packages))
     report(f"installing {', '.join(packages)}")
-    settled = {**env, "DEBIAN_FRONTEND": "noninteractive"}
-    command.run(["apt-get", "update", "--quiet"], env=settled)
-    command.run(["apt-get", "install", "--yes", "--quiet", "--no-install-recommends", *packages], env=settled)
+    noninteractive = {**env, "DEBIAN_FRONTEND": "noninteractive"}
+    command.run(["apt-get", "update", "--quiet"], env=noninteractive)
+    command.run(["apt-get", "install", "--yes", "--quiet", "--no-install-recommends", *packages], env=noninteractive)
     if still := tuple(one for one in missing if not one.is_here(machine)):
-        raise MissingToolError(_sentence(still), f"{', '.join(packages)} are installed, and do not bring it")
+        raise MissingToolError(_sentence(still), f"{', '.join(packages)} are installed, but do not provide it")
 
 
 def _sentence(missing: tuple[Requirement, ...]) -> str:
@@ -139,15 +139,15 @@ def _remedy(machine: Machine, packages: list[str]) -> str:
 
 
 def read_platform(system: str, machine: str) -> Target:
-    """Name a platform from what `uname` says of it; MissingToolError for one we cannot build on."""
+    """Return the platform for `uname`'s system and machine; MissingToolError if we cannot build on it."""
     found = platform_of(system, machine)
     if found.system not in SYSTEMS or found.architecture not in ARCHITECTURES:
-        raise MissingToolError(f"nothing is built on {system} {machine}", "use Linux or macOS, on x86_64 or arm64")
+        raise MissingToolError(f"cannot build on {system} {machine}", "use Linux or macOS, on x86_64 or arm64")
     return found
 
 
 def find_lacks(machine: Machine, env: Mapping[str, str], etc: Path, *, sources: bool) -> Iterator[MissingToolError]:
-    """Give everything that a runner lacks for building and verifying, with `sources` Debian's archives among it."""
+    """Yield an error for all that a runner lacks for building and verifying; with `sources`, also Debian's archives."""
     for one in find_missing(RELEASE, machine):
         yield MissingToolError(str(one), f"install {one.package or one.what}")
     if machine.system == "linux":
@@ -163,9 +163,9 @@ def _try_namespaces(env: Mapping[str, str]) -> None:
     try:
         command.run(["unshare", "--user", "--map-root-user", "true"], env=env, seconds=60)
     except (CommandError, MissingToolError) as error:
-        said = str(error).splitlines()[0]
+        reason = str(error).splitlines()[0]
         remedy = "set kernel.apparmor_restrict_unprivileged_userns=0"
-        raise MissingToolError(f"user namespaces: {said}", remedy) from error
+        raise MissingToolError(f"user namespaces: {reason}", remedy) from error
 
 
 def _failure_of(find: Callable[[], object], remedy: str = "") -> Iterator[MissingToolError]:
@@ -176,5 +176,5 @@ def _failure_of(find: Callable[[], object], remedy: str = "") -> Iterator[Missin
 
 
 def render_lacks(lacks: Iterable[MissingToolError]) -> str:
-    """Give one line for each, with its remedy."""
+    """Return a text with each missing thing and its remedy."""
     return "this machine lacks:\n" + "\n".join(f"  {lack}\n    -> {lack.remedy}" for lack in lacks)

@@ -1,1 +1,1 @@
-"""What stages give each other: frozen records, the workspace they are kept in, and the release made of them."""
+"""The data that stages exchange: frozen records, the workspace that stores them, and the release made from them."""

@@ -1,4 +1,4 @@
-"""What flows through the pipeline: frozen records, each written once by its stage beside its artefact.
+"""Frozen records that pass through the pipeline; each is written by its stage, together with its artefact.
 
 Paths in records are relative to the workspace.
 """
@@ -19,7 +19,7 @@ class FileRecord:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A module that two distributions install, and the distribution whose files of it are not shipped, for the owner's are."""
+    """A module that two distributions install: `distribution`'s files of it are left out, `owner`'s are shipped."""
 
     module: str
     distribution: str
@@ -32,10 +32,10 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class BuiltPart:
-    """One component, or the launcher, for one target: a directory that holds `entry` and every file it needs beside it.
+    """One component, or the launcher, for one target: a directory with `entry` and every file it needs.
 
-    `root` is relative to the workspace; `files` are relative to `root`; `entry` is one of them. `left_out` are the
-    modules that were frozen from one of several distributions.
+    `root` is relative to the workspace; `files` are relative to `root`; `entry` is one of them. `left_out` lists the
+    modules that several distributions install and that were frozen from one of them.
     """
 
     component: str
@@ -49,10 +49,10 @@ class BuiltPart:
 
 @dataclass(frozen=True)
 class Ingredient:
-    """Something others made that is part of what we ship: a Go module, a Python distribution, a crate, a library.
+    """A third-party part of what we ship: a Go module, a Python distribution, a crate, a library.
 
-    `licence` is an SPDX expression or NOASSERTION, `purl` its package URL; `texts` name its licence texts by their keys,
-    none where its source carries none.
+    `licence` is an SPDX expression or NOASSERTION, `purl` its package URL; `texts` are the keys of its licence texts,
+    empty if its source has none.
     """
 
     name: str
@@ -64,9 +64,9 @@ class Ingredient:
 
 @dataclass(frozen=True)
 class Credits:
-    """What one part is made of: its ingredients, sorted, and the licence texts by their keys. `licence` is its own.
+    """The ingredients of one part, sorted, and the licence texts by key. `licence` is the part's own.
 
-    `left_out` are the modules of its ingredients that it does not hold.
+    `left_out` lists modules of its ingredients that it does not contain.
     """
 
     part: str
@@ -80,7 +80,7 @@ class Credits:
 
 @dataclass(frozen=True)
 class Keg:
-    """The keg's tree below `root`, exactly what a pour puts into the Cellar (without the NAME/VERSION prefix)."""
+    """The keg's tree below `root`: exactly what pouring puts into the Cellar (without the NAME/VERSION prefix)."""
 
     name: str
     version: str
@@ -94,9 +94,9 @@ class Keg:
 class ReleaseFile:
     """One file of a release of `name` and `version`: `path` relative to the workspace, size in bytes, sha256 in hex.
 
-    `kind` is `bottle`, `source` (the platform-neutral archive that the formula's `url` names), `formula`, `sbom` (SPDX 2.3 as
-    JSON), `archive` (the tree without Homebrew) or `program` (the single file that unpacks itself). `target` is empty where
-    it is for all platforms; `tag` and `rebuild` are a bottle's, which is named as brew asks for it.
+    `kind` is `bottle`, `source` (the platform-neutral archive that the formula's `url` names), `formula`, `sbom` (SPDX
+    2.3 as JSON), `archive` (the tree without Homebrew) or `program` (the single file that unpacks itself). `target` is
+    empty for a file for all platforms; only a bottle, named as brew downloads it, has `tag` and `rebuild`.
     """
 
     kind: str
@@ -112,7 +112,7 @@ class ReleaseFile:
 
 @dataclass(frozen=True)
 class Check:
-    """One step of a verification: its name, whether it passed, how long it took in seconds, and what was seen."""
+    """One step of a verification: its name, whether it passed, its duration in seconds, and what was observed."""
 
     name: str
     passed: bool
@@ -122,10 +122,11 @@ class Check:
 
 @dataclass(frozen=True)
 class VerificationReport:
-    """What a guest reported of one bottle. It passed only if the guest ended by itself and every check passed.
+    """A guest's report on one bottle. It passed only if the guest ended by itself and every check passed.
 
-    `made_from` is the digest of bottle, machine and script, by which `verify` knows a report that it need not repeat; empty
-    for one that came from elsewhere. `emulated` says that no processor of the bottle's kind ran it.
+    `made_from` is the digest of bottle, machine and script, by which `verify` reuses a current report; empty for a
+    report from elsewhere. `emulated` is whether it ran by emulation instead of on a processor of the bottle's
+    architecture.
     """
 
     level: str
@@ -138,16 +139,16 @@ class VerificationReport:
 
     @property
     def passed(self) -> bool:
-        """Whether this is proof: an ended run with at least one check, all passed."""
+        """Whether it verifies the bottle: the run ended with at least one check, and all checks passed."""
         return self.ended and bool(self.checks) and all(check.passed for check in self.checks)
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What an audit found at one path of a bottle (empty: the bottle as a whole).
+    """A finding of an audit at one path of a bottle (empty: the bottle as a whole).
 
-    `severity` is `error`, `warning` or `information`; `check`, the name of the check; `seen`, the fact; `reason`, why it
-    matters; `remedy`, what to do.
+    `severity` is `error`, `warning` or `information`; `check`, the name of the check; `seen`, the observation;
+    `reason`, why it matters; `remedy`, what to do.
     """
 
     severity: str
@@ -160,10 +161,10 @@ class Finding:
 
 @dataclass(frozen=True)
 class AuditReport:
-    """All that an audit found in one bottle.
+    """The findings of an audit of one bottle.
 
     `files` is the number of files in it, `unpacked` their size in bytes, `largest` its largest files with their sizes,
-    `glibc` the lowest version that all of it runs with, such as `2.31` (empty: it needs none).
+    `glibc` the oldest version that all of them run on, such as `2.31` (empty if they need none).
     """
 
     target: str
@@ -176,5 +177,5 @@ class AuditReport:
 
     @property
     def passed(self) -> bool:
-        """Whether nothing that was found is an error."""
+        """Whether no finding is an error."""
         return all(finding.severity != "error" for finding in self.findings)

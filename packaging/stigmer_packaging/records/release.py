@@ -1,6 +1,6 @@
-"""`release.json`: what one release is, the single thing that later stages and other machines read of it.
+"""`release.json`: the description of one release, and all that later stages and other machines need to read.
 
-It lies beside the files it describes. Paths in it are relative to its own folder, sizes in bytes, sha256 in hex.
+It is stored beside the files it describes. Paths in it are relative to its folder, sizes in bytes, sha256 in hex.
 """
 
 import json
@@ -16,7 +16,7 @@ from stigmer_packaging.records.text import parse_record
 
 NAME = "release.json"
 FORMAT = 2
-"""The format's number: a reader refuses any other."""
+"""The format version: readers refuse any other."""
 
 NOT_RUN = "audited, loader simulated, not run"
 EMULATED = "verified by emulation"
@@ -26,14 +26,14 @@ VERIFIED = {
     "vm": "verified in a virtual machine",
     "sandbox": "verified in a sandbox",
 }
-"""What a passed verification on a real processor is called, by its level; the first one that applies counts."""
+"""The verification level for a passed report on a real processor, by the report's level; the first match counts."""
 
 
 @dataclass(frozen=True)
 class Artefact:
-    """What a ReleaseFile says of one file, whose `name` is its path in the release's folder.
+    """The facts of a ReleaseFile; `name` is its path in the release's folder.
 
-    `verified` is the verification level of what can be run; see level_of.
+    `verified` is the verification level of a file that can be run; see level_of.
     """
 
     kind: str
@@ -47,17 +47,17 @@ class Artefact:
 
     @property
     def asset(self) -> str:
-        """What it is called as an asset, which has no folder."""
+        """Its name as an asset of a GitHub release, without folders."""
         return PurePosixPath(self.name).name
 
 
 @dataclass(frozen=True)
 class Release:
-    """All artefacts of one version, sorted by name, and what audit and verification say of its bottles.
+    """All artefacts of one version, sorted by name, and the audit and verification reports on its bottles.
 
-    `left_out` has what frozen services were shipped without, by TARGET/COMPONENT. `commit` is the one of this repository that
-    all of it was made from, empty for a tree with changes that were not committed. There are no checksums of `release.json`
-    itself and of `SHA256SUMS`, which hold those of the others.
+    `left_out` lists the modules left out of frozen services, by TARGET/COMPONENT. `commit` is the commit of this
+    repository that everything was built from, empty for a tree with uncommitted changes. `release.json` itself and
+    `SHA256SUMS` have no checksums: they hold those of the others.
     """
 
     product: Product
@@ -69,30 +69,30 @@ class Release:
     commit: str = ""
 
     def of_kind(self, kind: str) -> tuple[Artefact, ...]:
-        """List the artefacts of one kind."""
+        """Return the artefacts of one kind."""
         return tuple(artefact for artefact in self.artefacts if artefact.kind == kind)
 
     def of_programs(self, target: str = "") -> tuple[Artefact, ...]:
-        """List the artefacts that can be run, and so verified: bottles and single files; with a target, its own."""
+        """Return the artefacts that can be run and verified: bottles and single files; with a target, only its own."""
         programs = (*self.of_kind("bottle"), *self.of_kind("program"))
         return tuple(artefact for artefact in programs if target in {"", artefact.target})
 
     def reports_on(self, artefact: Artefact) -> tuple[VerificationReport, ...]:
-        """List the verifications of an artefact's very bytes."""
+        """Return the verification reports on exactly an artefact's bytes."""
         return tuple(report for report in self.verifications if report.bottle_sha256 == artefact.sha256)
 
     def checksums(self) -> str:
-        """Give the text of the `SHA256SUMS` beside it."""
+        """Return the text of the release's `SHA256SUMS`."""
         return digest.render_sums((artefact.name, artefact.sha256) for artefact in self.artefacts)
 
     def is_proved(self, artefact: Artefact) -> bool:
-        """Whether a machine of its kind ran these very bytes, and no machine reported a failure."""
+        """Return whether exactly these bytes ran without emulation, and no report is a failure."""
         reports = self.reports_on(artefact)
         return all(report.passed for report in reports) and not all(report.emulated for report in reports)
 
 
 def level_of(artefact: Artefact, release: Release) -> str:
-    """Give the verification level of an artefact that can be run: by the strongest of its reports, if all passed."""
+    """Return the verification level of an artefact that can be run: that of its strongest report, if all passed."""
     reports = release.reports_on(artefact)
     if not all(report.passed for report in reports):
         return "verification failed"
@@ -106,26 +106,26 @@ def level_of(artefact: Artefact, release: Release) -> str:
 
 
 def with_levels(release: Release) -> Release:
-    """Give the release with the verification level in each artefact that has one."""
+    """Return the release with `verified` set in each artefact that can be run."""
     programs = release.of_programs()
     marked = (replace(one, verified=level_of(one, release)) if one in programs else one for one in release.artefacts)
     return replace(release, artefacts=tuple(marked))
 
 
 def parse_release(text: str | bytes) -> Release:
-    """Read the text of `release.json`; RecordError when it has another format or is damaged."""
+    """Parse the text of `release.json`; RecordError if it has another format or is damaged."""
     try:
-        named = json.loads(text)["format"]  # before anything else of it: another format may have other keys
+        version = json.loads(text)["format"]  # first: another format may have other keys
     except (ValueError, LookupError, TypeError, RecursionError):
-        named = FORMAT
-    if named != FORMAT:
+        version = FORMAT
+    if version != FORMAT:
         remedy = "make the release again: scripts/release"
-        raise RecordError(f"{NAME} has format {named}, and this reads {FORMAT}", remedy)
+        raise RecordError(f"{NAME} has format {version}, but this version reads format {FORMAT}", remedy)
     return parse_record(text, Release, NAME)
 
 
 def read_description(folder: Path) -> Release:
-    """Read a folder's `release.json` alone; RecordError when there is none, or as parse_release."""
+    """Read only a folder's `release.json`; RecordError if it is missing, or as in parse_release."""
     try:
         return parse_release((folder / NAME).read_bytes())
     except FileNotFoundError:
@@ -133,13 +133,13 @@ def read_description(folder: Path) -> Release:
 
 
 def read_release(folder: Path) -> Release:
-    """Read a folder's release; RecordError when there is none, or a file is missing or not what the release says."""
+    """Read a folder's release; RecordError if it or a file is missing, or if a file differs from its description."""
     release = read_description(folder)
-    wrong = [artefact.name for artefact in release.artefacts if not _is_there(folder / artefact.name, artefact)]
+    wrong = [artefact.name for artefact in release.artefacts if not _is_intact(folder / artefact.name, artefact)]
     if wrong:
-        raise RecordError(f"{folder} does not hold what its {NAME} says: {', '.join(wrong)}")
+        raise RecordError(f"files in {folder} are missing or differ from {NAME}: {', '.join(wrong)}")
     return release
 
 
-def _is_there(path: Path, artefact: Artefact) -> bool:
+def _is_intact(path: Path, artefact: Artefact) -> bool:
     return path.is_file() and path.stat().st_size == artefact.size and digest.sha256_of(path) == artefact.sha256

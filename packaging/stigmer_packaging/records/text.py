@@ -1,4 +1,4 @@
-"""Records as JSON: equal ones give equal texts, and nothing that is damaged is read."""
+"""Records as JSON: equal records have equal texts, and damaged ones are refused."""
 
 import json
 from typing import TypeVar
@@ -12,12 +12,12 @@ _CONVERTER = cattrs.Converter(forbid_extra_keys=True)
 
 
 def render_record(record: object) -> str:
-    """Give a record's text."""
+    """Return a record's text."""
     return json.dumps(_CONVERTER.unstructure(record), indent=2, sort_keys=True) + "\n"
 
 
 def parse_record(text: str | bytes, kind: type[Record], name: str) -> Record:
-    """Read what render_record wrote; RecordError, which says the record's name, when it is anything else."""
+    """Parse a text written by render_record; RecordError, with the record's name, for any other text."""
     try:
         return _CONVERTER.structure(json.loads(text), kind)
     except (ValueError, TypeError, AttributeError, RecursionError, cattrs.BaseValidationError) as error:

@@ -1,4 +1,4 @@
-"""Where artefacts and records live, and the one way they are put there: complete, by a rename, or not at all."""
+"""Storage of artefacts and records. Each is put in place complete, by a rename, or not at all."""
 
 import contextlib
 import fcntl
@@ -18,20 +18,20 @@ from stigmer_packaging.records.text import Record, parse_record, render_record
 
 @dataclass(frozen=True)
 class Workspace:
-    """`root` holds this checkout's artefacts and records, `cache` what any checkout may share (outside the checkout)."""
+    """`root` holds this checkout's artefacts and records; `cache`, outside the checkout, what checkouts may share."""
 
     root: Path
     cache: Path
 
     def path(self, relative: str) -> Path:
-        """Give the absolute path of an artefact."""
+        """Return the absolute path of an artefact."""
         return self.root / relative
 
     @contextlib.contextmanager
-    def alone(self, doing: str) -> Iterator[None]:
-        """Have the workspace to ourselves, and begin without what killed runs left; BusyError says who has it.
+    def alone(self, activity: str) -> Iterator[None]:
+        """Lock the workspace and remove what killed runs left in it; BusyError, with the holder's pid and activity.
 
-        The kernel gives the lock back when its holder dies, however it dies.
+        The kernel releases the lock when its holder ends, however it ends.
         """
         self.root.mkdir(parents=True, exist_ok=True)
         with (self.root / "lock").open("a+", encoding="utf-8") as holder:
@@ -41,14 +41,14 @@ class Workspace:
                 holder.seek(0)
                 raise BusyError(f"the workspace {self.root} is in use by {holder.read().strip()}") from None
             holder.truncate(0)
-            holder.write(f"process {os.getpid()}: {doing}\n")
+            holder.write(f"process {os.getpid()}: {activity}\n")
             holder.flush()
             shutil.rmtree(self.root / "staging", ignore_errors=True)
             yield
 
     @contextlib.contextmanager
     def staging(self) -> Iterator[Path]:
-        """Give a fresh directory on the workspace's file system, gone afterwards whatever happens."""
+        """Yield a new directory on the workspace's file system, which is removed afterwards in any case."""
         parent = self.root / "staging"
         parent.mkdir(parents=True, exist_ok=True)
         staged = Path(tempfile.mkdtemp(dir=parent))
@@ -58,7 +58,7 @@ class Workspace:
             shutil.rmtree(staged, ignore_errors=True)
 
     def publish(self, staged: Path, relative: str) -> Path:
-        """Move a finished file or directory to its place by one rename, replacing what was there."""
+        """Move a finished file or directory to its place by one rename, and replace the previous one."""
         place = self.path(relative)
         place.parent.mkdir(parents=True, exist_ok=True)
         if os.path.lexists(place) and (place.is_dir() or staged.is_dir()):
@@ -70,18 +70,18 @@ class Workspace:
         return place
 
     def add_file(self, staged: Path, record: str, **facts: Any) -> ReleaseFile:
-        """Publish a finished file of a release at the path among its facts, and write the record that describes it."""
-        made = ReleaseFile(size=staged.stat().st_size, sha256=digest.sha256_of(staged), **facts)
-        self.publish(staged, made.path)
-        self.write_record(record, made)
-        return made
+        """Publish a finished file of a release at `path` of its facts, and write and return its record."""
+        file = ReleaseFile(size=staged.stat().st_size, sha256=digest.sha256_of(staged), **facts)
+        self.publish(staged, file.path)
+        self.write_record(record, file)
+        return file
 
     def add_part(self, staged: Path, record: str, **facts: Any) -> BuiltPart:
-        """Publish the folder of a part, and write the record that describes it; `record` is the name of both."""
-        made = BuiltPart(root=record, files=scan_files(staged), **facts)
+        """Publish the folder of a part, and write and return its record; `record` is the name of both."""
+        part = BuiltPart(root=record, files=scan_files(staged), **facts)
         self.publish(staged, record)
-        self.write_record(record, made)
-        return made
+        self.write_record(record, part)
+        return part
 
     def write_record(self, name: str, record: object) -> Path:
         """Write a record as `records/NAME.json`, atomically. Names are paths such as `obtain/linux-amd64/temporal`."""
@@ -90,7 +90,7 @@ class Workspace:
             return self.publish(staged / "record", f"records/{name}.json")
 
     def read_record(self, name: str, kind: type[Record]) -> Record:
-        """Read a record; RecordError when it is missing or not of that kind."""
+        """Read a record; RecordError if it is missing or not of that kind."""
         try:
             text = self.path(f"records/{name}.json").read_bytes()
         except FileNotFoundError:
@@ -98,14 +98,14 @@ class Workspace:
         return parse_record(text, kind, f"the record {name}")
 
     def whole(self, record: Keg | ReleaseFile) -> Path:
-        """Give the absolute path of an artefact; RecordError when it is not what its record says."""
+        """Return the absolute path of an artefact; RecordError if it differs from its record."""
         place = record.root if isinstance(record, Keg) else record.path
         if not self.is_whole(record):
             raise RecordError(f"{place} is not what its record says")
         return self.path(place)
 
     def is_whole(self, record: object) -> bool:
-        """Whether an artefact is what its record says: no file more, less or other, and no other link."""
+        """Return whether an artefact matches its record: no file or link is added, missing or changed."""
         if root := getattr(record, "root", ""):
             folder, links = self.path(root), getattr(record, "links", None)
             return scan_files(folder) == getattr(record, "files", ()) and links in {None, links_below(folder)}
@@ -114,7 +114,7 @@ class Workspace:
 
 
 def scan_files(root: Path) -> tuple[FileRecord, ...]:
-    """Describe every regular file below `root`, sorted by path; symbolic links are left out."""
+    """Return the records of all regular files below `root`, sorted by path; symbolic links are left out."""
     found = (Path(folder) / name for folder, _, names in os.walk(root) for name in names)
     return tuple(_describe(root, path) for path in sorted(found) if not path.is_symlink())
 
@@ -126,7 +126,7 @@ def _describe(root: Path, path: Path) -> FileRecord:
 
 
 def links_below(root: Path) -> tuple[tuple[str, str], ...]:
-    """List the symbolic links below `root` with their targets, sorted by path."""
+    """Return the symbolic links below `root` with their targets, sorted by path."""
     found = (Path(folder) / name for folder, folders, names in os.walk(root) for name in (*folders, *names))
     links = ((path.relative_to(root).as_posix(), str(path.readlink())) for path in found if path.is_symlink())
     return tuple(sorted(links))
