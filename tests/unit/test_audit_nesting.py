@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import pytest
+from PyInstaller.archive.writers import CArchiveWriter  # type: ignore[import-untyped]  # it ships no type information
 
 from stigmer_packaging.audit.check import Policy
+from stigmer_packaging.binaries import nesting
 from stigmer_packaging.binaries.nesting import read_frozen, read_zip
 from support.audit_bottles import COMPONENTS, audit, good_bottle, zipped
 from support.frozen_programs import frozen_program
@@ -54,6 +56,23 @@ def test_a_damaged_frozen_program_is_refused_wherever_the_damage_is(tmp_path: Pa
     for place, wrong in ((pyz, b"X"), (pyz + 20, b"\xff"), (table, b"\xff"), (table + 4, b"\xff")):
         with pytest.raises(ValueError, match="unreadable archive in a frozen program"):
             list(read_frozen(program[:place] + wrong + program[place + len(wrong) :]))
+
+
+@pytest.mark.parametrize(("limit", "value"), [("LARGEST", 10_000), ("_MOST", 8)])
+def test_the_limits_hold_for_all_archives_of_a_frozen_program_together(
+    limit: str, value: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Five modules of 1 kB in each of two archives: one is within the limits, both are not."""
+    modules = {f"module{number}": f"A = '{number * 1000}'" for number in "12345"}
+    one = frozen_program(tmp_path, modules, {})
+    path = str(tmp_path / "PYZ.pyz")
+    CArchiveWriter(str(tmp_path / "two"), [("a.pyz", path, False, "z"), ("b.pyz", path, False, "z")], pylib_name="x")
+    two = elf() + (tmp_path / "two").read_bytes()
+    assert len(list(read_frozen(two))) == 10
+    monkeypatch.setattr(nesting, limit, value)
+    assert len(list(read_frozen(one))) == 5
+    with pytest.raises(ValueError, match="more than"):
+        list(read_frozen(two))
 
 
 def test_what_cannot_be_looked_into_is_a_finding() -> None:

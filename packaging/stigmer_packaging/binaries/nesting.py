@@ -56,16 +56,24 @@ def read_frozen(content: bytes) -> Iterator[tuple[str, bytes]]:
     A module is named after its archive and its number there. Raise ValueError if the archive is damaged.
     """
     try:
-        left = LARGEST
-        for name, packed, compressed, kind in _entries(content):
-            entry = b"".join(_streams(packed, left)) if compressed else bytes(packed)
-            left = _subtract(left, entry)
-            if kind in _PYZ_KINDS:
-                yield from _modules(name, memoryview(entry))
-            else:
-                yield name, entry
+        yield from _unpack(content)
     except (struct.error, zlib.error, ValueError) as error:
         raise ValueError(f"unreadable archive in a frozen program: {error}") from error
+
+
+def _unpack(content: bytes) -> Iterator[tuple[str, bytes]]:
+    left, count = LARGEST, 0
+    for name, packed, compressed, kind in _entries(content):
+        entry = b"".join(_streams(packed, left)) if compressed else bytes(packed)
+        left = _subtract(left, entry)
+        if kind not in _PYZ_KINDS:
+            yield name, entry
+            continue
+        for module, code in _modules(name, memoryview(entry), left):
+            left, count = _subtract(left, code), count + 1
+            if count > _MOST:
+                raise ValueError(f"it contains more than {_MOST} modules")
+            yield module, code
 
 
 def read_bootloader(content: bytes) -> Bootloader | None:
@@ -102,11 +110,11 @@ def _entries(content: bytes) -> Iterator[tuple[str, memoryview, bool, bytes]]:
         offset += length
 
 
-def _modules(name: str, pyz: memoryview) -> Iterator[tuple[str, bytes]]:
+def _modules(name: str, pyz: memoryview, left: int) -> Iterator[tuple[str, bytes]]:
     magic, table = bytes(pyz[:4]), struct.unpack_from("!i", pyz, 8)[0]
     if magic != b"PYZ\0" or not _PYZ_HEADER <= table <= len(pyz):
         raise ValueError(f"{name} is not a PYZ archive")
-    for number, content in enumerate(_streams(pyz[_PYZ_HEADER:table], LARGEST), start=1):
+    for number, content in enumerate(_streams(pyz[_PYZ_HEADER:table], left), start=1):
         yield f"{name}#{number}", content
 
 
