@@ -55,5 +55,5 @@ def test_a_library_without_a_symbol_that_a_module_was_linked_to_is_found(tmp_pat
 
 def test_a_call_that_the_newest_macos_alone_has_is_found(tmp_path: Path) -> None:
     """The linker knows the newest macOS, whatever the target's version is."""
-    reason = "_pipe2: in /usr/lib/libSystem.B.dylib from macOS 27.0 on, and 14.0 is promised"
+    reason = "_pipe2: in /usr/lib/libSystem.B.dylib only since macOS 27.0, but the bottle promises 14.0"
     assert seen(tmp_path, "arm64", call="pipe2") == [(MODULE, reason)]

@@ -42,8 +42,8 @@ def test_a_placeholder_is_right_in_a_file_that_the_receipt_lists() -> None:
     craft.put("share/stigmer.conf", "prefix=@@HOMEBREW_PREFIX@@")
     craft.edit(RECEIPT, changed_files=["share/stigmer.conf", "share/absent"])
     assert [(finding.path, finding.seen) for finding in audit(craft).findings] == [
-        (RECEIPT, "changed_files names share/absent, which is not there"),
-        ("homebrew.stigmer.service", "it holds @@HOMEBREW_PREFIX@@"),
+        (RECEIPT, "changed_files lists share/absent, which does not exist"),
+        ("homebrew.stigmer.service", "contains @@HOMEBREW_PREFIX@@"),
     ]
 
 

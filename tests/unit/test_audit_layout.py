@@ -93,7 +93,7 @@ def test_an_index_of_another_shape_leaves_the_files_unnamed(components: object) 
     craft = good_bottle()
     craft.edit(INDEX, components=components)
     assert seen_by("indexed-files", craft) == [
-        (f"{COMPONENTS}/{path}", "the index does not name it")
+        (f"{COMPONENTS}/{path}", "not listed in the index")
         for path in ("agent-runner", "agent-runner.lib/data.txt", "stigmer-server")
     ]
 
@@ -111,10 +111,10 @@ def test_files_that_are_more_less_or_other_than_the_index_says_are_all_found() -
     del craft.keg[f"{COMPONENTS}/stigmer-server"]
     craft.link(f"{COMPONENTS}/link", "agent-runner")
     assert {path.removeprefix(f"{COMPONENTS}/"): seen for path, seen in seen_by("indexed-files", craft)} == {
-        "link": "the index does not name it",
-        "stigmer-server": "the index names it, and it is not there",
-        "agent-runner.lib/data.txt": "its 5 bytes are not the 5 that the index names",
-        "agent-runner.lib/tool": "the index says that it is executable",
+        "link": "not listed in the index",
+        "stigmer-server": "listed in the index, but missing",
+        "agent-runner.lib/data.txt": "its content (5 bytes) does not match the index (5 bytes)",
+        "agent-runner.lib/tool": "listed in the index as executable",
     }
 
 
@@ -123,7 +123,7 @@ def test_a_file_of_two_components_is_found() -> None:
     craft.seal()
     components = json.loads(craft.text(INDEX))["components"]
     craft.edit(INDEX, components=[*components, components[0]])
-    assert seen_by("indexed-files", craft) == [(f"{COMPONENTS}/stigmer-server", "two components own it")]
+    assert seen_by("indexed-files", craft) == [(f"{COMPONENTS}/stigmer-server", "listed for two components")]
 
 
 def test_the_launcher_is_held_to_the_checksums() -> None:

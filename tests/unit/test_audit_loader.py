@@ -41,7 +41,7 @@ def test_a_module_finds_pythons_symbols_in_the_library_that_its_program_loads() 
     add_python(craft, elf(needed=("libc.so.6",), defined=("PyModule_Create2",)))
     assert undefined(craft) == []
     add_python(craft, elf())
-    assert undefined(craft) == ["PyModule_Create2: not in any library that is loaded with it"]
+    assert undefined(craft) == ["PyModule_Create2: not in any library loaded with it"]
 
 
 def test_a_symbol_comes_from_a_library_that_the_file_needs_or_that_comes_with_one() -> None:
@@ -51,14 +51,14 @@ def test_a_symbol_comes_from_a_library_that_the_file_needs_or_that_comes_with_on
     craft.put(f"{LIBRARIES}/libexpat.so.1", elf(defined=("XML_Parse",)), 0o755)
     assert undefined(craft) == []
     craft.put(f"{LIBRARIES}/libz.so.1", elf(defined=("inflate",)), 0o755)
-    assert undefined(craft) == ["XML_Parse: not in any library that is loaded with it"]
+    assert undefined(craft) == ["XML_Parse: not in any library loaded with it"]
 
 
 def test_a_text_under_a_librarys_name_ends_the_search_for_it() -> None:
     """ld.so does not go on to the system's."""
     craft = with_module("linux-amd64", elf(needed=("libc.so.6",), symbols=(("memcpy", "GLIBC_2.14"),)))
     craft.put(f"{LIBRARIES}/libc.so.6", "INPUT(x)\n")
-    assert (MODULE, "it needs libc.so.6, found neither in the keg nor among the system's own") in seen_by(
+    assert (MODULE, "needs libc.so.6, which is neither in the keg nor a system library") in seen_by(
         "needed-library", craft
     )
 
@@ -102,17 +102,17 @@ def test_a_symbol_newer_than_the_promised_glibc_is_found_once() -> None:
         (("_inflate", 1), ["_inflate: not in /usr/lib/libSystem.B.dylib"]),
         (("_memcpy", 2), ["_memcpy: not in @rpath/libz.1.dylib"]),
         (("_memcpy", 2, True), []),
-        (("_memcpy", 3), ["_memcpy: from library 3 of the 2 that it names"]),
+        (("_memcpy", 3), ["_memcpy: bound to library 3, but it links only 2"]),
         (("_memcpy", FLAT), []),
         (("_inflate", FLAT), []),
         (("_PyModule_Create2", FLAT), []),
-        (("_XML_ParserCreate", FLAT), ["_XML_ParserCreate: not in any library that is loaded with it"]),
+        (("_XML_ParserCreate", FLAT), ["_XML_ParserCreate: not in any library loaded with it"]),
         (("_XML_ParserCreate", FLAT, True), []),
         (("__mh_execute_header", MAIN_PROGRAM), []),
-        (("_memcpy", MAIN_PROGRAM), ["_memcpy: not in its program"]),
-        (("_memcpy", ITSELF), ["_memcpy: not in itself"]),
+        (("_memcpy", MAIN_PROGRAM), ["_memcpy: not in its main program"]),
+        (("_memcpy", ITSELF), ["_memcpy: not in the file itself"]),
         (("_mkfifoat", 1), []),
-        (("_pipe2", 1), ["_pipe2: in /usr/lib/libSystem.B.dylib from macOS 27.0 on, and 14.0 is promised"]),
+        (("_pipe2", 1), ["_pipe2: in /usr/lib/libSystem.B.dylib only since macOS 27.0, but the bottle promises 14.0"]),
         (("_pipe2", 1, True), []),
     ],
 )
@@ -127,7 +127,7 @@ def test_dyld_looks_for_a_symbol_where_the_file_says(bind: tuple[str, int], seen
 
 def test_a_symbol_newer_than_the_promised_macos_is_found() -> None:
     assert undefined(mac_bottle(binds=(("_mkfifoat", 1),)), Policy(macos_minimum="12.0")) == [
-        "_mkfifoat: in /usr/lib/libSystem.B.dylib from macOS 13.0 on, and 12.0 is promised"
+        "_mkfifoat: in /usr/lib/libSystem.B.dylib only since macOS 13.0, but the bottle promises 12.0"
     ]
 
 
@@ -174,7 +174,7 @@ def test_libraries_without_a_list_are_named_and_are_no_fault() -> None:
 
 def test_many_symbols_of_one_library_are_one_finding() -> None:
     assert undefined(with_module("linux-amd64", elf(undefined=[f"call_{number}" for number in range(8)]))) == [
-        "call_0, call_1, call_2, call_3, call_4 and 3 more: not in any library that is loaded with it"
+        "call_0, call_1, call_2, call_3, call_4 and 3 more: not in any library loaded with it"
     ]
 
 

@@ -54,7 +54,7 @@ def test_each_code_directory_of_a_signature_is_held_to_its_own_digest(digests: t
     image = macho(digests=digests, content=b"x" * 9000)
     assert read_machos(image)[0].flaws == ()
     assert read_machos(flip(image, 5000))[0].flaws == tuple(
-        f"1 of 3 pages are not what was signed ({name}), first at 0x1000" for name in digests
+        f"1 of 3 pages differ from what was signed ({name}), first at 0x1000" for name in digests
     )
 
 
@@ -64,13 +64,16 @@ def test_a_signature_over_less_than_the_file_is_found() -> None:
     place = image.index(b"\xfa\xde\x0c\x02") + 32
     shorter = image[:place] + (4096).to_bytes(4, "big") + image[place + 4 :]
     flaws = read_machos(shorter)[0].flaws or ()
-    assert [flaw.split(" of ")[0] for flaw in flaws] == ["it covers 4096 bytes", "it has 3 digests for 1 pages"]
+    assert [flaw.split(" of ")[0] for flaw in flaws] == [
+        "the signature covers 4096",
+        "the signature has 3 digests for 1 pages",
+    ]
 
 
 def test_requirements_that_were_changed_after_signing_are_found() -> None:
     image = macho(digests=("sha256",))
     changed = flip(image, image.index(b"\xfa\xde\x0c\x01") + 11)
-    assert read_machos(changed)[0].flaws == ("its requirements are not the ones that were signed (sha256)",)
+    assert read_machos(changed)[0].flaws == ("the requirements differ from what was signed (sha256)",)
 
 
 @pytest.mark.parametrize("magic", [b"\xfa\xde\x0c\xc0", b"\xfa\xde\x0c\x02"])
@@ -98,7 +101,7 @@ def test_binds_are_read_from_opcodes_and_from_chained_fixups(make: Callable[[Seq
     ("content", "read"), [(elf(needed=("libc.so.6",)), read_elf), (macho(needed=(SYSTEM,) * 9), read_machos)]
 )
 def test_a_truncated_file_is_refused(content: bytes, read: Callable[[bytes], object], size: int) -> None:
-    with pytest.raises(ValueError, match=r"not whole|cannot be read"):
+    with pytest.raises(ValueError, match=r"truncated|unreadable"):
         read(content[:size])
 
 
@@ -128,7 +131,7 @@ def test_a_program_needs_its_own_search_path_and_a_library_does_not() -> None:
     """PyInstaller's program starts itself again with a search path set; it needs libz before that."""
     craft = good_bottle()
     craft.put(LAUNCHER, elf(interpreter="/lib64/ld-linux-x86-64.so.2", needed=("libz.so.1",)), 0o755)
-    seen = "it needs libz.so.1, found neither in the keg nor among the system's own"
+    seen = "needs libz.so.1, which is neither in the keg nor a system library"
     assert seen_by("needed-library", craft) == [(LAUNCHER, seen)]
 
 

@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import pytest
+from PyInstaller.archive.writers import CArchiveWriter  # type: ignore[import-untyped]  # it ships no type information
 
 from stigmer_packaging.audit.check import Policy
+from stigmer_packaging.binaries import nesting
 from stigmer_packaging.binaries.nesting import read_frozen, read_zip
 from support.audit_bottles import COMPONENTS, audit, good_bottle, zipped
 from support.frozen_programs import frozen_program
@@ -30,7 +32,7 @@ def test_what_must_not_be_there_is_found_in_a_zip_file_too() -> None:
     packed = zipped({"code.pyc": f"{PATH}\0{PATH}".encode(), "tests/server.key": key})
     craft.put(f"{COMPONENTS}/agent-runner.lib/data.zip", packed)
     secret, trace = audit(craft, Policy(forbidden=("/home/builder/checkout",))).findings
-    assert (trace.check, trace.seen) == ("host-path", f"2 times, first code.pyc: {PATH}")
+    assert (trace.check, trace.seen) == ("host-path", f"first of 2: code.pyc: {PATH}")
     assert (secret.check, secret.seen) == ("secret", "a private key in tests/server.key: -----BEGIN P…")
 
 
@@ -41,9 +43,9 @@ def test_what_holds_nothing_gives_nothing(content: bytes) -> None:
 
 def test_a_damaged_zip_file_is_refused() -> None:
     packed = zipped({"a": b"text" * 1000})
-    with pytest.raises(ValueError, match="cannot be read"):
+    with pytest.raises(ValueError, match="unreadable"):
         list(read_zip(packed[:40]))
-    with pytest.raises(ValueError, match="cannot be read"):
+    with pytest.raises(ValueError, match="unreadable"):
         list(read_zip(packed[:45] + b"\xff" + packed[46:]))
 
 
@@ -52,8 +54,25 @@ def test_a_damaged_frozen_program_is_refused_wherever_the_damage_is(tmp_path: Pa
     pyz = program.index(b"PYZ\0")
     table = program.rindex(b"MEI\014\013\012\013\016") + 8
     for place, wrong in ((pyz, b"X"), (pyz + 20, b"\xff"), (table, b"\xff"), (table + 4, b"\xff")):
-        with pytest.raises(ValueError, match="a frozen program whose archive cannot be read"):
+        with pytest.raises(ValueError, match="unreadable archive in a frozen program"):
             list(read_frozen(program[:place] + wrong + program[place + len(wrong) :]))
+
+
+@pytest.mark.parametrize(("limit", "value"), [("LARGEST", 10_000), ("_MOST", 8)])
+def test_the_limits_hold_for_all_archives_of_a_frozen_program_together(
+    limit: str, value: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Five modules of 1 kB in each of two archives: one is within the limits, both are not."""
+    modules = {f"module{number}": f"A = '{number * 1000}'" for number in "12345"}
+    one = frozen_program(tmp_path, modules, {})
+    path = str(tmp_path / "PYZ.pyz")
+    CArchiveWriter(str(tmp_path / "two"), [("a.pyz", path, False, "z"), ("b.pyz", path, False, "z")], pylib_name="x")
+    two = elf() + (tmp_path / "two").read_bytes()
+    assert len(list(read_frozen(two))) == 10
+    monkeypatch.setattr(nesting, limit, value)
+    assert len(list(read_frozen(one))) == 5
+    with pytest.raises(ValueError, match="more than"):
+        list(read_frozen(two))
 
 
 def test_what_cannot_be_looked_into_is_a_finding() -> None:

@@ -75,6 +75,6 @@ def test_an_error_ends_the_run_again_and_again_and_its_report_stays(craft: Craft
     """What the run saw is there to be read, and is not taken for a passed audit by the next one."""
     craft.put("share/notes", f"built in {context.root}/launcher\n")
     for _ in range(2):
-        with pytest.raises(AuditError, match="share/notes: 1 times, first"):
+        with pytest.raises(AuditError, match="share/notes: first of 1"):
             run(craft, context)
     assert not context.workspace.read_record("audit/linux-amd64", AuditReport).passed

@@ -17,17 +17,17 @@ SECRETS = {
         f"-----BEGIN OPENSSH PRIVATE KEY-----\r\n{BODY}",
         f"-----BEGIN PGP PRIVATE KEY BLOCK-----\n\n{BODY}",
     ],
-    "an access key of AWS": ["AKIA" + "Z2J4W5EXAMPL1234"],
-    "a token of GitHub": [*(f"gh{kind}_{LETTERS[:36]}" for kind in "pousr"), "github_pat_" + LETTERS + LETTERS[:20]],
-    "a token of GitLab": ["glpat-" + LETTERS[:20]],
-    "a token of PyPI": ["pypi-AgEIcHlwaS5vcmc" + LETTERS],
-    "a token of npm": ["npm_" + LETTERS[:36]],
-    "a token of Slack": ["xoxb-" + "123456789012-" + LETTERS[:24]],
-    "a key of Google": ["AIza" + LETTERS[:35]],
-    "a key of Stripe": ["sk_live_" + LETTERS[:24]],
-    "a key of Anthropic": ["sk-ant-api03-" + LETTERS],
-    "a key of OpenAI": ["sk-" + LETTERS + LETTERS[:2], "sk-proj-" + LETTERS],
-    "a signed web token": [f"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.{LETTERS}"],
+    "an AWS access key": ["AKIA" + "Z2J4W5EXAMPL1234"],
+    "a GitHub token": [*(f"gh{kind}_{LETTERS[:36]}" for kind in "pousr"), "github_pat_" + LETTERS + LETTERS[:20]],
+    "a GitLab token": ["glpat-" + LETTERS[:20]],
+    "a PyPI token": ["pypi-AgEIcHlwaS5vcmc" + LETTERS],
+    "an npm token": ["npm_" + LETTERS[:36]],
+    "a Slack token": ["xoxb-" + "123456789012-" + LETTERS[:24]],
+    "a Google API key": ["AIza" + LETTERS[:35]],
+    "a Stripe API key": ["sk_live_" + LETTERS[:24]],
+    "an Anthropic API key": ["sk-ant-api03-" + LETTERS],
+    "an OpenAI API key": ["sk-" + LETTERS + LETTERS[:2], "sk-proj-" + LETTERS],
+    "a JSON Web Token": [f"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.{LETTERS}"],
 }
 
 HARMLESS = [
@@ -64,7 +64,7 @@ def test_a_secret_beside_a_harmless_one_is_found() -> None:
 def test_a_finding_does_not_give_the_secret_away() -> None:
     token = "ghp_" + LETTERS[:36]
     (found,) = find_secrets([("inner.txt", token.encode())])
-    assert found == f"a token of GitHub in inner.txt: {token[:12]}…"
+    assert found == f"a GitHub token in inner.txt: {token[:12]}…"
 
 
 def test_a_file_in_which_people_keep_secrets_is_found_by_its_name() -> None:

@@ -57,10 +57,10 @@ def test_reason_and_remedy_of_a_check_are_written_once_for_all_that_it_found() -
     craft = good_bottle()
     craft.keg["LICENSE"].mode = craft.keg["libexec/launcher/stigmer"].mode = 0o777
     assert render_findings(audit(craft).findings).splitlines() == [
-        "  error: writable: others could change what a user runs",
+        "  error: writable: other users could change what a user runs",
         "    LICENSE: mode 0777",
         "    libexec/launcher/stigmer: mode 0777",
-        "    -> give it 0755 or 0644",
+        "    -> use mode 0755 or 0644",
     ]
 
 

@@ -17,7 +17,7 @@ HOST = Policy(
 
 def traces(text: str, policy: Policy = HOST) -> list[tuple[str, str, int]]:
     found = find_traces([("", text.encode())], places_of(policy))
-    return [(trace.whose, trace.sample, trace.count) for trace in found]
+    return [(trace.origin, trace.sample, trace.count) for trace in found]
 
 
 @pytest.mark.parametrize(
@@ -31,8 +31,8 @@ def traces(text: str, policy: Policy = HOST) -> list[tuple[str, str, int]]:
         ("/root/.cargo/registry/src/serde-1.0/lib.rs", "Rust in a manylinux container"),
         ("/root/work/tap/pythons/3.11.7/lib", "a tolerated folder"),
         ("/home/runner/work/tap/tap/build", "the build host"),
-        ("/home/runner/work/cryptography/src", "a hosted runner of GitHub"),
-        ("/Users/runner/work/x", "a hosted runner of GitHub"),
+        ("/home/runner/work/cryptography/src", "a GitHub-hosted runner"),
+        ("/Users/runner/work/x", "a GitHub-hosted runner"),
         ("/github/home/.cargo/registry", "a container job on GitHub"),
         ("/home/user/report.pdf", "a home folder on another machine"),
     ],

@@ -26,15 +26,15 @@ def unread(craft: Craft, policy: Policy | None = None) -> list[str]:
 def test_a_variable_that_is_nowhere_in_the_program_is_a_warning_with_the_name_that_was_meant() -> None:
     """Queues were once sent without their prefix for weeks, and STIGMER_BACKEND_URL."""
     report = audit(bottle_with("\0STIGMER_BACKEND_ENDPOINT\0", "STIGMER_BACKEND_URL", "XYZZY"))
-    nowhere = "and none of its files contains that name"
+    nowhere = "but none of its files contains that name"
     assert report.passed
     assert [(found.severity, found.path, found.seen.split("; ")) for found in report.findings] == [
         (
             "warning",
             SERVER,
-            [f"stigmer-server is sent STIGMER_BACKEND_URL, {nowhere}", "did you mean STIGMER_BACKEND_ENDPOINT?"],
+            [f"stigmer-server is passed STIGMER_BACKEND_URL, {nowhere}", "did you mean STIGMER_BACKEND_ENDPOINT?"],
         ),
-        ("warning", SERVER, [f"stigmer-server is sent XYZZY, {nowhere}"]),
+        ("warning", SERVER, [f"stigmer-server is passed XYZZY, {nowhere}"]),
     ]
 
 
@@ -48,7 +48,7 @@ def test_a_name_may_stand_in_any_file_of_a_component_and_in_no_other_components(
     craft = bottle_with("\0ONLY_THE_SERVER\0")
     craft.put(f"{COMPONENTS}/agent-runner.lib/settings.py", "os.environ['SANDBOX_TYPE']")
     craft.sent["agent-runner"] = ("SANDBOX_TYPE", "ONLY_THE_SERVER")
-    assert [seen.split(",")[0] for seen in unread(craft)] == ["agent-runner is sent ONLY_THE_SERVER"]
+    assert [seen.split(",")[0] for seen in unread(craft)] == ["agent-runner is passed ONLY_THE_SERVER"]
 
 
 def test_a_name_in_a_compressed_module_of_a_program_that_unpacks_itself_is_seen(tmp_path: Path) -> None:

@@ -45,15 +45,15 @@ def test_the_workflows_agree_with_the_manifest() -> None:
         ),
         (
             ("{target: linux-amd64, tag", "{target: linux-riscv64, tag"),
-            "release.yml: sbom: has a leg for linux-riscv64, which is no target",
+            "release.yml: sbom: has a leg for linux-riscv64, which is not a target",
         ),
-        (("runner: macos-15,", "runner: macos-11,"), "runner of darwin-arm64 is macos-11, and not macos-15"),
-        (("level: vm", "level: sandbox"), "level of linux-amd64 is sandbox, and not vm"),
-        (("tag: arm64_sonoma", "tag: arm64_tahoe"), "tag of darwin-arm64 is arm64_tahoe, and not arm64_sonoma"),
+        (("runner: macos-15,", "runner: macos-11,"), "runner of darwin-arm64 is macos-11, not macos-15"),
+        (("level: vm", "level: sandbox"), "level of linux-amd64 is sandbox, not vm"),
+        (("tag: arm64_sonoma", "tag: arm64_tahoe"), "tag of darwin-arm64 is arm64_tahoe, not arm64_sonoma"),
         (("runs-on: ubuntu-24.04", "runs-on: ubuntu-18.04"), "release.yml: build: runs on ubuntu-18.04"),
         (
             ("verify-documented stigmer/tap/stigmer", "verify-documented other/tap/stigmer"),
-            "installs other/tap/stigmer, and the formula is stigmer/tap/stigmer",
+            "installs other/tap/stigmer, but the formula is stigmer/tap/stigmer",
         ),
         (
             (
@@ -81,23 +81,23 @@ TRIED = "        run: scripts/verify dist --level "
         ),
         (
             ("    needs: [collect]\n", "    needs: [collect]\n    if: ${{ always() }}\n"),
-            "attest: is run when what it needs",
+            "attest: runs even if a job that it needs",
         ),
-        (("    needs: [draft]\n", "    needs: [draft]\n    if: '!cancelled()'\n"), "verify-draft: is run when"),
-        ((TRIED, f"        continue-on-error: true\n{TRIED}"), "verify: goes on when this fails"),
-        ((TRIED, f"        if: failure()\n{TRIED}"), "verify: goes on when this fails"),
+        (("    needs: [draft]\n", "    needs: [draft]\n    if: '!cancelled()'\n"), "verify-draft: runs even if"),
+        ((TRIED, f"        continue-on-error: true\n{TRIED}"), "verify: continues if this step fails"),
+        ((TRIED, f"        if: failure()\n{TRIED}"), "verify: continues if this step fails"),
         (
             ("run: scripts/publish dist --draft", "run: scripts/publish dist --draft || true"),
-            "draft: goes on when this",
+            "draft: continues if this",
         ),
-        (("run: scripts/packaging agree", "run: scripts/packaging agree | cat"), "build: goes on when this fails"),
+        (("run: scripts/packaging agree", "run: scripts/packaging agree | cat"), "build: continues if this step fails"),
         (
             ("run: scripts/verify drafted", "run: scripts/packaging announce drafted"),
             "verify-draft: does not verify at",
         ),
         ((TRIED, f"        if: runner.os == 'macOS'\n{TRIED}"), "verify: does not verify at the level of its leg"),
         (("LEVEL: ${{ matrix.level }}", "LEVEL: sandbox"), "verify: does not verify at the level of its leg"),
-        (("cancel-in-progress: false", "cancel-in-progress: true"), "publish: is cancelled by the next run"),
+        (("cancel-in-progress: false", "cancel-in-progress: true"), "publish: can be cancelled by the next run"),
     ],
 )
 def test_a_workflow_that_would_go_on_after_a_failure_is_found(change: tuple[str, str], problem: str) -> None:
@@ -109,7 +109,7 @@ def test_another_manifest_asks_for_other_workflows() -> None:
     """A target less, and a tap of its own, whose key the two jobs need that may change it."""
     fewer = replace(MANIFEST, targets={name: MANIFEST.targets[name] for name in ("linux-amd64", "darwin-arm64")})
     found = problems_of(fewer)
-    assert "release.yml: install: has a leg for linux-arm64, which is no target" in found
+    assert "release.yml: install: has a leg for linux-arm64, which is not a target" in found
     elsewhere = replace(MANIFEST, product=replace(MANIFEST.product, tap="somebody/homebrew-tap"))
     lacking = {one for one in problems_of(elsewhere) if "lacks TAP_DEPLOY_KEY" in one}
     assert {one.split(": ")[1] for one in lacking} == {"draft", "publish"}

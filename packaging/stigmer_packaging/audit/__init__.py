@@ -1,1 +1,1 @@
-"""What must hold of a bottle: checks as data, and the values they look at. Pure: whoever calls says which file it is."""
+"""Audit of a bottle: checks as data, and the values they inspect. Each check is a pure function of those values."""

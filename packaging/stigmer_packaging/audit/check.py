@@ -1,4 +1,4 @@
-"""What a check is, what it is told, and how all of them are run."""
+"""The types of a check and of its input, and the function that runs all checks."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -14,7 +14,7 @@ SEVERITIES = (ERROR, WARNING, INFORMATION)
 
 
 class Violation(NamedTuple):
-    """Where a check is violated (a path below the keg, empty for the bottle as a whole), and what is seen there."""
+    """Where a check is violated (a path below the keg, empty for the bottle as a whole), and what was found there."""
 
     path: str
     seen: str
@@ -22,15 +22,15 @@ class Violation(NamedTuple):
 
 @dataclass(frozen=True)
 class Policy:
-    """What is asked of one bottle besides what is asked of all.
+    """Requirements on one bottle in addition to those on every bottle.
 
-    `forbidden` are absolute folders of the machines that built it, which no byte may name; `tolerated`, folders within
-    them that may be named, such as that of a Python which was not made for shipping. `glibc_floor` is such as `2.31`,
-    `macos_minimum` such as `14.0`, each empty when there is none; `size_budget`, in bytes, 0 when there is none. `noticed`
-    are the names that the third-party notices must hold besides those that the bottle itself shows; `sbom_sha256` is what
-    the bill of materials has that is released beside the bottle, empty when none is. `lenient` names checks whose errors are warnings for
-    this bottle, as when it is made for the machine it was made on; `optional` are, by component, the variables that it is
-    sent and need not read.
+    `forbidden` are absolute directories of the build machines, whose paths no file may contain; `tolerated` are
+    directories inside them whose paths are allowed, such as that of a Python that was not built for shipping.
+    `glibc_floor` (such as `2.31`) and `macos_minimum` (such as `14.0`) are empty, and `size_budget` (in bytes) is 0, if
+    there is no such limit. `noticed` are the names that the third-party notices must contain besides those found in the
+    bottle itself. `sbom_sha256` is the checksum of the bill of materials released beside the bottle, empty if there is
+    none. Errors of the checks in `lenient` are warnings for this bottle, for example when it is built for the build
+    machine only. `optional` maps each component to the variables that it is passed but need not read.
     """
 
     forbidden: tuple[str, ...] = ()
@@ -46,7 +46,7 @@ class Policy:
 
 @dataclass(frozen=True)
 class Subject:
-    """What a check looks at."""
+    """The input of a check."""
 
     bottle: ReleaseFile
     contents: Contents
@@ -68,7 +68,7 @@ Find = Callable[[Subject], Iterable[Violation]]
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that must hold: why, what to do when it does not, and the function that finds where it does not."""
+    """One requirement: why it matters, how to fix a violation, and the function that finds the violations."""
 
     name: str
     severity: str
@@ -78,12 +78,12 @@ class Check:
 
 
 def check(name: str, reason: str, remedy: str, *, severity: str = ERROR) -> Callable[[Find], Check]:
-    """Make a check of the function that finds where it is violated."""
+    """Turn a function that finds violations into a check."""
     return lambda find: Check(name, severity, reason, remedy, find)
 
 
 def run_checks(checks: Sequence[Check], subject: Subject) -> tuple[Finding, ...]:
-    """Give the findings of all checks, the gravest first, else in the order of the checks."""
+    """Return the findings of all checks, the most severe first, otherwise in the order of the checks."""
     found = [
         Finding(
             _severity(check, subject.policy), check.name, printable(path), printable(seen), check.reason, check.remedy
@@ -95,7 +95,7 @@ def run_checks(checks: Sequence[Check], subject: Subject) -> tuple[Finding, ...]
 
 
 def printable(text: str) -> str:
-    """Write what is no character, such as a byte of a name that is not UTF-8, as an escape: nothing can print it."""
+    """Escape surrogates, such as those of a name that is not valid UTF-8, which cannot be printed."""
     return text.encode(errors="backslashreplace").decode()
 
 

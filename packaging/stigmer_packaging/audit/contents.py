@@ -1,4 +1,4 @@
-"""What an audit looks at: everything in one bottle, as values."""
+"""The contents of one bottle as values, which the checks inspect."""
 
 import json
 import posixpath
@@ -13,26 +13,26 @@ from stigmer_packaging.binaries.macho import MachO
 from stigmer_packaging.binaries.nesting import Bootloader
 
 FILE, FOLDER, LINK, HARD_LINK, OTHER = "file", "folder", "link", "hard link", "other"
-_MOST_LINKS = 40  # what Linux follows before it gives up
+_MOST_LINKS = 40  # as many as Linux follows before it fails with ELOOP
 
 
 @dataclass(frozen=True)
 class Trace:
-    """A path of some machine, found `count` times in one file: `sample` is the first."""
+    """A path of a build machine, found `count` times in one file: `origin` is the machine, `sample` the first hit."""
 
-    whose: str
+    origin: str
     sample: str
     count: int
 
 
 @dataclass(frozen=True)
 class Content:
-    """What was seen of one file while it went by.
+    """What was read from one file.
 
-    `text` is the whole content of a file that is small and not native code, else None; `head`, its first bytes. `elf`
-    and `machos` describe native code, `go` what Go linked into it, `bootloader` what PyInstaller did, `foreign` names a
-    format of another system; `damage` says what could not be read; `words`, of a component's file only, are those that
-    may be names of variables.
+    `text` is the whole content of a small file that is not native code, otherwise None; `head` is its first bytes.
+    `elf` and `machos` describe native code, `go` the modules that Go linked into it, `bootloader` what PyInstaller
+    added; `foreign` names another system's executable format. `damage` says what could not be read. `words`, of a
+    component's file only, are the words that may be names of environment variables.
     """
 
     sha256: str
@@ -51,9 +51,9 @@ class Content:
 
 @dataclass(frozen=True)
 class Entry:
-    """One member of the archive: `name` as it stands there, `path` below the keg, None when it is not below it.
+    """One member of the archive: `name` as stored there, and `path` below the keg, None if it is outside the keg.
 
-    `owner` is the user's and the group's name; `mtime` is in seconds since 1970; `goal` is where a link leads.
+    `owner` is the names of the user and the group; `mtime` is in seconds since 1970; `link_target` is as stored.
     """
 
     name: str
@@ -65,58 +65,58 @@ class Entry:
     owner: tuple[str, str]
     mtime: float
     size: int
-    goal: str = ""
+    link_target: str = ""
     content: Content | None = None
 
     @property
     def executable(self) -> bool:
-        """Whether its owner may run it."""
+        """Whether its owner may execute it."""
         return bool(self.mode & 0o100)
 
 
 @dataclass(frozen=True)
 class Contents:
-    """The whole archive, in its order; `gzip` is what stands before it, without the optional fields."""
+    """The whole archive, in its order; `gzip` is the gzip header without its optional fields."""
 
     gzip: bytes
     entries: tuple[Entry, ...]
 
     @cached_property
     def paths(self) -> Mapping[str, Entry]:
-        """Everything in the keg by its path there."""
+        """The keg's entries by path."""
         return {entry.path: entry for entry in self.entries if entry.path is not None}
 
     @cached_property
     def files(self) -> Mapping[str, Content]:
-        """The files' contents by path."""
+        """The contents of the keg's files by path."""
         return {path: entry.content for path, entry in self.paths.items() if entry.content is not None}
 
     def text(self, path: str) -> str | None:
-        """Give a small file as text, None when there is none such."""
+        """Return a small file as text, or None if there is no such file."""
         content = self.files.get(path)
         return None if content is None or content.text is None else content.text.decode(errors="replace")
 
     def json_object(self, path: str) -> dict[str, Any] | None:
-        """Read a small file as a JSON object, None when it is missing, something else, or nested too deep to be read."""
+        """Return a small file as a JSON object, or None if it is missing, not an object, or nested too deeply."""
         try:
-            found = json.loads(self.text(path) or "")
+            value = json.loads(self.text(path) or "")
         except (ValueError, RecursionError):
             return None
-        return found if isinstance(found, dict) else None
+        return value if isinstance(value, dict) else None
 
     def resolve(self, path: str, *, links: int = _MOST_LINKS) -> Entry | None:
-        """Follow the links on the way inside the keg, `links` at most, to what is there; None when nothing is."""
+        """Return the entry at a path after following at most `links` links inside the keg, or None if there is none."""
         reached, entry = "", None
         names = path.split("/")
         for number, name in enumerate(names, start=1):
             reached = posixpath.join(reached, name)
             entry = self.paths.get(reached)
             if entry is not None and entry.kind == LINK:
-                goal = join(posixpath.dirname(reached), posixpath.join(entry.goal, *names[number:]))
-                return self.resolve(goal, links=links - 1) if links else None
+                target = join(posixpath.dirname(reached), posixpath.join(entry.link_target, *names[number:]))
+                return self.resolve(target, links=links - 1) if links else None
         return entry
 
 
 def join(folder: str, relative: str) -> str:
-    """Give the path below the keg that `relative` means in `folder`; it begins with `..` when it leads out."""
+    """Return the path below the keg of `relative` in `folder`; it starts with `..` if it leads out of the keg."""
     return posixpath.normpath(posixpath.join(folder, relative))

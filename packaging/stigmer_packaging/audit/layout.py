@@ -1,6 +1,6 @@
-"""The archive's members: names, kinds, links, modes, owners and times, all that tar says of them besides their content.
+"""Checks of the archive's members: names, kinds, links, modes, owners and times, everything except their content.
 
-Source: Homebrew's `Utils::Bottles` and its pour, tried with real ones.
+Source: Homebrew's `Utils::Bottles` and how brew pours a bottle, tried with real bottles.
 """
 
 import posixpath
@@ -15,27 +15,27 @@ from stigmer_packaging.manifest import naming
 
 _MODES = {FILE: {0o755, 0o644}, FOLDER: {0o755}}
 _SPECIAL, _WRITABLE = 0o7000, 0o022
-_SAME_BYTES = "two builds of the same sources must give the same bytes, or nobody can check what was released"
+_SAME_BYTES = "two builds of the same sources must produce the same bytes, so that anyone can verify a release"
 _PACK = "pack it with bottle.archive"
-_LINK = "link relatively to a path of the same keg"
+_LINK = "use a relative link to a path in the same keg"
 
 
 @check(
     "file-name",
-    "brew's download asks for NAME-VERSION.TAG.bottle[.REBUILD].tar.gz with a single dash and gets a 404 else",
-    "name it with naming.bottle_name; `brew bottle` itself writes two dashes, which are for local files",
+    "brew downloads NAME-VERSION.TAG.bottle[.REBUILD].tar.gz, with a single dash; any other name is a 404",
+    "name it with naming.bottle_name; the double dash that `brew bottle` writes is for local files only",
 )
 def _file_name(subject: Subject) -> Iterator[Violation]:
     bottle = subject.bottle
     expected = naming.bottle_name(bottle.name, bottle.version, bottle.tag, bottle.rebuild)
     if (found := PurePosixPath(bottle.path).name) != expected:
-        yield Violation("", f"the file is named {found}, and brew asks for {expected}")
+        yield Violation("", f"the file is named {found}, but brew downloads {expected}")
 
 
 @check(
     "first-member",
-    "`brew install ./FILE` reads name and version off the first member and dies without",
-    "write the folder NAME/VERSION/ first, without ./ and without a member NAME/ before it",
+    "`brew install ./FILE` reads the name and version from the first member and fails without it",
+    "write the folder NAME/VERSION/ first, without a leading ./ and without a member NAME/ before it",
 )
 def _first_member(subject: Subject) -> Iterator[Violation]:
     expected = f"{subject.bottle.name}/{subject.bottle.version}"
@@ -46,7 +46,7 @@ def _first_member(subject: Subject) -> Iterator[Violation]:
 
 @check(
     "outside-keg",
-    "brew unpacks into the Cellar, where this would become litter or another formula's file",
+    "brew unpacks into the Cellar, where it would be left behind or become part of another formula's keg",
     "put every member below NAME/VERSION/",
 )
 def _outside(subject: Subject) -> Iterator[Violation]:
@@ -55,15 +55,15 @@ def _outside(subject: Subject) -> Iterator[Violation]:
             yield Violation(entry.name, f"not below {subject.bottle.name}/{subject.bottle.version}/")
 
 
-@check("twice", "which of them stays depends on who unpacks", "write each path once")
+@check("twice", "which copy is kept depends on the program that unpacks the bottle", "write each path once")
 def _twice(subject: Subject) -> Iterator[Violation]:
     names = Counter(entry.name for entry in subject.contents.entries)
-    yield from (Violation(name, f"it is there {count} times") for name, count in names.items() if count > 1)
+    yield from (Violation(name, f"{count} members have this name") for name, count in names.items() if count > 1)
 
 
 @check(
     "case-collision",
-    "macOS's file system knows no case, so that one of the files overwrites the other",
+    "macOS's default file system is case-insensitive, so one of the files overwrites the other",
     "rename one of them",
 )
 def _same_on_macos(subject: Subject) -> Iterator[Violation]:
@@ -73,72 +73,72 @@ def _same_on_macos(subject: Subject) -> Iterator[Violation]:
     for path in subject.contents.paths:
         first = known.setdefault(unicodedata.normalize("NFC", path).casefold(), path)
         if first != path:
-            yield Violation(path, f"on macOS it is the same file as {first}")
+            yield Violation(path, f"the same file as {first} on macOS")
 
 
-@check("kinds", "a keg holds nothing else", "leave it out")
+@check("kinds", "a keg holds only files, folders and symbolic links", "leave it out")
 def _kinds(subject: Subject) -> Iterator[Violation]:
     for entry in subject.contents.entries:
         if entry.kind == OTHER:
-            yield Violation(entry.path or entry.name, "neither a file, a folder nor a symbolic link")
+            yield Violation(entry.path or entry.name, "not a file, a folder or a symbolic link")
 
 
-@check("hard-link", "its file is part of another member, which our own pour refuses", "pack the file's content")
+@check("hard-link", "its content is in another member, and our own unpacking refuses it", "pack the file's content")
 def _hard_links(subject: Subject) -> Iterator[Violation]:
     for entry in subject.contents.entries:
         if entry.kind == HARD_LINK:
-            yield Violation(entry.path or entry.name, f"a hard link to {entry.goal}")
+            yield Violation(entry.path or entry.name, f"a hard link to {entry.link_target}")
 
 
 @check(
     "program",
-    "it is what users run, and all that is linked into the prefix's bin",
-    "link bin/NAME to the launcher, relatively",
+    "users run it, and it is the only program that brew links into the prefix's bin",
+    "make bin/NAME a relative link to the launcher",
 )
 def _program(subject: Subject) -> Iterator[Violation]:
     path = f"bin/{subject.bottle.name}"
     found = subject.contents.resolve(path)
     if found is None or found.kind != FILE or not found.executable:
-        yield Violation(path, "missing, or it leads to nothing that can be run")
+        yield Violation(path, "missing, or not an executable file")
 
 
 def _links(subject: Subject) -> Iterator[tuple[str, str, str]]:
-    """Give each link with its goal as written and as a path below the keg, or of the machine."""
+    """Yield each link's path, its target as stored, and that target as a path below the keg or as an absolute path."""
     for path, entry in subject.contents.paths.items():
         if entry.kind == LINK:
-            yield path, entry.goal, join(posixpath.dirname(path), entry.goal)
+            yield path, entry.link_target, join(posixpath.dirname(path), entry.link_target)
 
 
-@check("absolute-link", "a prefix may be anywhere, and so may a home", _LINK)
+@check("absolute-link", "the prefix can be anywhere, and so can the user's home", _LINK)
 def _absolute(subject: Subject) -> Iterator[Violation]:
-    for path, goal, reached in _links(subject):
+    for path, target, reached in _links(subject):
         if reached.startswith("/"):
-            yield Violation(path, f"it leads to {goal}")
+            yield Violation(path, f"links to {target}")
 
 
-@check("escaping-link", "what is outside the keg is not ours to rely on", _LINK)
+@check("escaping-link", "nothing outside the keg can be relied on", _LINK)
 def _escaping(subject: Subject) -> Iterator[Violation]:
-    for path, goal, reached in _links(subject):
+    for path, target, reached in _links(subject):
         if reached.split("/")[0] == "..":
-            yield Violation(path, f"it leads to {goal}")
+            yield Violation(path, f"links to {target}")
 
 
-@check("dangling-link", "a link that leads nowhere is a missing file", _LINK)
+@check("dangling-link", "whatever uses the link finds no file", _LINK)
 def _dangling(subject: Subject) -> Iterator[Violation]:
-    for path, goal, reached in _links(subject):
+    for path, target, reached in _links(subject):
         if reached.split("/")[0] not in {"", "..", "."} and subject.contents.resolve(path) is None:
-            yield Violation(path, f"it leads to {goal}, which is not there")
+            yield Violation(path, f"links to {target}, which does not exist")
 
 
 def _members(subject: Subject) -> Iterator[tuple[str, Entry]]:
-    """Give what has a mode of its own, under the name it is known by."""
+    """Yield the members that have a mode of their own, each with its path in the keg, or else its name."""
     yield from ((entry.path or entry.name, entry) for entry in subject.contents.entries if entry.kind != LINK)
 
 
 @check(
     "modes",
-    "a pour keeps modes: other users of the prefix could not read it, or a program would not start",
-    "give programs and folders 0755, other files 0644",
+    "brew keeps the modes: other users of the prefix could not read the file, or a program would not start",
+    "use mode 0755 for programs and folders, and 0644 for other files",
 )
 def _modes(subject: Subject) -> Iterator[Violation]:
     for path, entry in _members(subject):
@@ -147,12 +147,12 @@ def _modes(subject: Subject) -> Iterator[Violation]:
             yield Violation(path, f"mode {entry.mode:04o}")
 
 
-@check("setuid", "nothing of ours runs as somebody else", "take the special bits away")
+@check("setuid", "no program of ours needs the rights of another user", "clear the setuid, setgid and sticky bits")
 def _special(subject: Subject) -> Iterator[Violation]:
     yield from (Violation(path, f"mode {each.mode:04o}") for path, each in _members(subject) if each.mode & _SPECIAL)
 
 
-@check("writable", "others could change what a user runs", "give it 0755 or 0644")
+@check("writable", "other users could change what a user runs", "use mode 0755 or 0644")
 def _writable(subject: Subject) -> Iterator[Violation]:
     yield from (Violation(path, f"mode {each.mode:04o}") for path, each in _members(subject) if each.mode & _WRITABLE)
 
@@ -162,7 +162,7 @@ def _owners(subject: Subject) -> Iterator[Violation]:
     foreign = [e for e in subject.contents.entries if (e.uid, e.gid) != (0, 0) or set(e.owner) - {"", "root"}]
     if foreign:
         first, count = foreign[0], len(foreign)
-        seen = f"{count} members are not owned by uid and gid 0, the first by {first.uid}:{first.gid}"
+        seen = f"{count} members are not owned by root; the first is owned by {first.uid}:{first.gid}"
         yield Violation(first.path or first.name, seen)
 
 
@@ -170,9 +170,9 @@ def _owners(subject: Subject) -> Iterator[Violation]:
 def _times(subject: Subject) -> Iterator[Violation]:
     times = sorted({entry.mtime for entry in subject.contents.entries})
     if len(times) > 1:
-        yield Violation("", f"{len(times)} different times, from {times[0]:g} to {times[-1]:g}")
+        yield Violation("", f"{len(times)} different modification times, from {times[0]:g} to {times[-1]:g}")
     elif any(time != int(time) for time in times):
-        yield Violation("", f"the time {times[0]} has a fraction")
+        yield Violation("", f"the modification time {times[0]} is not a whole second")
 
 
 @check("order", _SAME_BYTES, _PACK)
@@ -181,11 +181,11 @@ def _order(subject: Subject) -> Iterator[Violation]:
     ordered = sorted(names, key=lambda name: name.split("/"))
     wrong = next((found for found, expected in zip(names, ordered, strict=True) if found != expected), None)
     if wrong is not None:
-        yield Violation(wrong, "the members are not sorted, and this is the first in the wrong place")
+        yield Violation(wrong, "the members are not sorted; this is the first one out of order")
 
 
 @check("gzip-header", _SAME_BYTES, _PACK)
 def _gzip_header(subject: Subject) -> Iterator[Violation]:
     flags, mtime = subject.contents.gzip[3], int.from_bytes(subject.contents.gzip[4:8], "little")
-    if flags or mtime:  # a flag says that a name, a comment or an extra field follows
-        yield Violation("", f"gzip's header has the flags {flags:#04x} and the time {mtime}")
+    if flags or mtime:  # a flag announces a name, a comment or an extra field
+        yield Violation("", f"the gzip header has the flags {flags:#04x} and the time {mtime}")

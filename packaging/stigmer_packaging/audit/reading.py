@@ -1,4 +1,4 @@
-"""Reads a bottle once, member by member, and keeps what the checks look at instead of the bytes."""
+"""Reading a bottle once, member by member, and keeping the facts that the checks need instead of the bytes."""
 
 import hashlib
 import tarfile
@@ -20,8 +20,8 @@ from stigmer_packaging.binaries.macho import MachO, is_macho, read_machos
 from stigmer_packaging.lib.errors import ArchiveError
 
 _HEAD = 512
-_SMALL = 4 << 20  # bytes up to which a file that is not native code is kept whole
-_MOST_KEPT = 128 << 20  # bytes of names, texts and words: a bottle of ours has 5 MB
+_SMALL = 4 << 20  # bytes: files up to this size are kept whole unless they are native code
+_MOST_KEPT = 128 << 20  # bytes of names, texts and words: our bottles have 5 MB
 _KINDS = {
     tarfile.REGTYPE: contents.FILE,
     tarfile.AREGTYPE: contents.FILE,
@@ -34,7 +34,7 @@ _KINDS = {
 def read_contents(bottle: Path, prefix: str, policy: Policy) -> Contents:
     """Read a bottle whose keg is below `prefix`, such as `stigmer/2.0.0`.
 
-    ArchiveError when it is damaged, or asks for more than 1 GB of memory: what is in its files may be anything.
+    Its files are untrusted: raise ArchiveError if it is damaged, or exceeds the limits that keep memory below 1 GB.
     """
     header, places = read_gzip_header(bottle), places_of(policy)
     entries, kept = [], 0
@@ -42,13 +42,13 @@ def read_contents(bottle: Path, prefix: str, policy: Policy) -> Contents:
         entries.append(_entry(info, content, prefix, places))
         kept += _size_kept(entries[-1])
         if kept > _MOST_KEPT:
-            raise ArchiveError(f"{bottle.name} is refused: it holds more than {_MOST_KEPT} bytes of text")
+            raise ArchiveError(f"{bottle.name} is refused: it contains more than {_MOST_KEPT} bytes of text")
     return Contents(header, tuple(entries))
 
 
 def _size_kept(entry: Entry) -> int:
-    """Estimate what an entry needs in memory, in bytes."""
-    size = len(entry.name) + len(entry.goal)
+    """Estimate the memory of an entry in bytes."""
+    size = len(entry.name) + len(entry.link_target)
     if content := entry.content:
         size += len(content.text or b"") + sum(map(len, content.words))
     return size
@@ -68,13 +68,13 @@ def _entry(info: tarfile.TarInfo, content: bytes, prefix: str, places: Places) -
         owner=(printable(info.uname), printable(info.gname)),
         mtime=info.mtime,
         size=info.size,
-        goal=printable(info.linkname),
+        link_target=printable(info.linkname),
         content=_content(content, places, of_component=of_component) if is_plain_file(info) else None,
     )
 
 
 def _path(name: str, prefix: str) -> str | None:
-    """Give a member's path below the keg, empty for the keg itself, None when it is elsewhere."""
+    """Return a member's path below the keg, empty for the keg itself, or None if it is elsewhere."""
     if name == prefix:
         return ""
     inside = name.startswith(f"{prefix}/") and not {"", ".", ".."} & set(name.split("/"))
@@ -106,13 +106,13 @@ def _native(content: bytes, damage: list[str]) -> tuple[Elf | None, tuple[MachO,
     try:
         elf = read_elf(content) if is_elf(content[:_HEAD]) else None
         return elf, read_machos(content) if is_macho(content[:_HEAD]) else ()
-    except (ValueError, SystemError) as error:  # lief answers so for a header that it does not know
+    except (ValueError, SystemError) as error:  # lief raises SystemError for an unknown header
         damage.append(str(error))
         return None, ()
 
 
 def _nested(content: bytes, damage: list[str]) -> Iterator[tuple[str, bytes]]:
-    """Give what lies in a file that is an archive itself, as far as it can be read."""
+    """Yield the readable files inside a file that is itself an archive; add an error to `damage`."""
     try:
         yield from nesting.read_zip(content)
         if is_elf(content[:_HEAD]) or is_macho(content[:_HEAD]):
@@ -122,6 +122,6 @@ def _nested(content: bytes, damage: list[str]) -> Iterator[tuple[str, bytes]]:
 
 
 def _is_windows(content: bytes) -> bool:
-    """Tell a program for Windows. Source: the PE format, whose signature's place stands at 0x3c."""
-    place = int.from_bytes(content[0x3C:0x40], "little")
-    return content[:2] == b"MZ" and content[place : place + 4] == b"PE\0\0"
+    """Return whether a file is a Windows program. Source: the PE format, with its signature's offset at 0x3c."""
+    offset = int.from_bytes(content[0x3C:0x40], "little")
+    return content[:2] == b"MZ" and content[offset : offset + 4] == b"PE\0\0"

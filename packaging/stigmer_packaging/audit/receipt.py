@@ -1,7 +1,7 @@
-"""What brew reads in a poured keg: the receipt, the formula beside it, and placeholders it would fill in.
+"""Checks of what brew reads in a poured keg: the receipt, the formula beside it, and placeholders to be replaced.
 
-Source: Homebrew's `Tab` and its relocation of kegs; `:any_skip_relocation` is honoured on Linux only for a receipt of
-brew 5.1.15 or newer.
+Source: Homebrew's `Tab` and its keg relocation. On Linux, brew honours `:any_skip_relocation` only if the receipt was
+written by brew 5.1.15 or newer.
 """
 
 import json
@@ -21,7 +21,7 @@ _PLACEHOLDER = re.compile(r"@@HOMEBREW_[A-Z]+@@")
 
 @check(
     "receipt",
-    "brew believes what it reads there; without it, it cannot say where the keg came from",
+    "brew relies on it, and cannot tell without it where the keg came from",
     "write it with receipt.render_receipt",
 )
 def _fields(subject: Subject) -> Iterator[Violation]:
@@ -47,8 +47,8 @@ def _fields(subject: Subject) -> Iterator[Violation]:
 
 @check(
     "receipt-version",
-    "brew rewrites the binaries of bottles made by a brew older than 5.1.15, and their checksums are void",
-    "write homebrew_version 5.1.15 or newer",
+    "brew rewrites the binaries of bottles built by a brew older than 5.1.15, so their checksums no longer match",
+    "set homebrew_version to 5.1.15 or newer",
 )
 def _version(subject: Subject) -> Iterator[Violation]:
     if (receipt := subject.contents.json_object(RECEIPT)) is None:
@@ -61,42 +61,42 @@ def _version(subject: Subject) -> Iterator[Violation]:
 
 @check(
     "changed-files",
-    "brew replaces placeholders in just the files listed there",
-    "list the files that hold placeholders, and [] when none does",
+    "brew replaces placeholders only in the files listed there",
+    "list the files that contain placeholders, or [] if there are none",
 )
 def _changed_files(subject: Subject) -> Iterator[Violation]:
     if (receipt := subject.contents.json_object(RECEIPT)) is None:
         return
     if (listed := _changed_files_of(receipt)) is None:
         found = json.dumps(receipt.get("changed_files"))
-        yield Violation(RECEIPT, f"changed_files is {found}, so that every text file is searched")
+        yield Violation(RECEIPT, f"changed_files is {found}, so brew searches every text file")
     absent = (name for name in listed or () if name not in subject.contents.files)
-    yield from (Violation(RECEIPT, f"changed_files names {name}, which is not there") for name in absent)
+    yield from (Violation(RECEIPT, f"changed_files lists {name}, which does not exist") for name in absent)
 
 
 def _changed_files_of(receipt: dict[str, Any]) -> list[str] | None:
-    """Give the files in which brew fills in placeholders, None when the receipt has no list of names."""
+    """Return the files in which brew replaces placeholders, or None if the receipt has no list of names."""
     listed = receipt.get("changed_files")
     return listed if isinstance(listed, list) and all(isinstance(name, str) for name in listed) else None
 
 
 @check(
     "placeholder",
-    "brew fills it in when it pours, or leaves it as it is: the file is not the released one, or useless",
-    "write the file without it, or name it in the receipt's changed_files",
+    "brew replaces it, and the file differs from the released one; or it does not, and the file is useless",
+    "remove the placeholder, or list the file in the receipt's changed_files",
 )
 def _placeholders(subject: Subject) -> Iterator[Violation]:
     receipt = subject.contents.json_object(RECEIPT) or {}
     exempt = {RECEIPT, f".brew/{subject.bottle.name}.rb", *(_changed_files_of(receipt) or ())}
     for path in sorted(subject.contents.files.keys() - exempt):
         if found := _PLACEHOLDER.search(subject.contents.text(path) or ""):
-            yield Violation(path, f"it holds {found[0]}")
+            yield Violation(path, f"contains {found[0]}")
 
 
 @check(
     "service-definition",
-    "the formula gives only its name, so `brew services` has nothing to start",
-    "make the keg with bottle.assemble",
+    "the formula contains only its name, so without it `brew services` has nothing to start",
+    "build the keg with bottle.assemble",
 )
 def _service(subject: Subject) -> Iterator[Violation]:
     path = service_path(subject.bottle.name, subject.target)
@@ -106,7 +106,7 @@ def _service(subject: Subject) -> Iterator[Violation]:
 
 @check(
     "keg-formula",
-    "brew reads it when the tap is gone; with a bottle block it would describe itself",
+    "brew reads it when the tap is gone; a bottle block in it would describe this very bottle",
     "put the formula there, without its bottle block",
 )
 def _formula(subject: Subject) -> Iterator[Violation]:
@@ -115,9 +115,9 @@ def _formula(subject: Subject) -> Iterator[Violation]:
     if text is None:
         yield Violation(path, "missing")
     elif re.search(r"^\s*bottle do\b", text, re.MULTILINE):
-        yield Violation(path, "it holds a bottle block")
+        yield Violation(path, "contains a bottle block")
 
 
-def _part(of: dict[str, Any], name: str) -> dict[str, Any]:
-    found = of.get(name)
-    return found if isinstance(found, dict) else {}
+def _part(receipt: dict[str, Any], name: str) -> dict[str, Any]:
+    part = receipt.get(name)
+    return part if isinstance(part, dict) else {}

@@ -1,4 +1,4 @@
-"""Audit a bottle: everything that can be seen in the file itself, on any host, all findings at once."""
+"""The audit stage: checks everything that the bottle's file itself shows, on any host, and reports all findings."""
 
 from stigmer_packaging.audit import index, layout, licences, platforms, receipt, secrets, traces, variables, weight
 from stigmer_packaging.audit.check import ERROR, Check, Policy, Subject, run_checks
@@ -10,19 +10,19 @@ from stigmer_packaging.records.workspace import Workspace
 
 _FAMILIES = (layout, receipt, platforms, simulation, index, secrets, traces, variables, weight, licences)
 CHECKS = tuple(each for family in _FAMILIES for each in vars(family).values() if isinstance(each, Check))
-"""All checks, in the order in which their findings are told."""
+"""All checks, in the order in which their findings are reported."""
 
 
 def audit_bottle(bottle: ReleaseFile, *, policy: Policy, workspace: Workspace) -> AuditReport:
-    """Look at a bottle under a policy.
+    """Run all checks on a bottle under a policy and write the report's record.
 
-    Nothing is unpacked to disk and no program is run. Raise RecordError when the bottle is not the recorded one,
-    ArchiveError when it cannot be read to its end. Findings raise nothing: see refuse_errors.
+    Nothing is unpacked to disk and no program is run. Raise RecordError if the bottle is not the recorded one, and
+    ArchiveError if it cannot be read to its end. Findings do not raise: see refuse_errors.
     """
     path = workspace.whole(bottle)
     subject = Subject(bottle, read_contents(path, f"{bottle.name}/{bottle.version}", policy), policy)
     files = [entry for entry in subject.contents.entries if entry.content is not None]
-    made = AuditReport(
+    report = AuditReport(
         target=bottle.target,
         bottle_sha256=bottle.sha256,
         findings=run_checks(CHECKS, subject),
@@ -31,22 +31,22 @@ def audit_bottle(bottle: ReleaseFile, *, policy: Policy, workspace: Workspace) -
         largest=weight.largest_files(subject.contents),
         glibc=platforms.render_version(max((elf.glibc for _, elf in platforms.elves(subject)), default=())),
     )
-    workspace.write_record(f"audit/{bottle.target}", made)
-    return made
+    workspace.write_record(f"audit/{bottle.target}", report)
+    return report
 
 
 def refuse_errors(report: AuditReport, bottle: ReleaseFile) -> None:
-    """Raise AuditError with all that is wrong, unless no finding is an error."""
+    """Raise AuditError with all findings if one of them is an error."""
     if not report.passed:
         count = sum(finding.severity == ERROR for finding in report.findings)
         raise AuditError(f"{bottle.path}: {count} errors\n" + render_findings(report.findings))
 
 
 def render_findings(findings: tuple[Finding, ...]) -> str:
-    """Write findings for people, the checks' reason and remedy once after all that they found."""
-    told = dict.fromkeys((each.severity, each.check, each.reason, each.remedy) for each in findings)
+    """Render findings as text, grouped by check, with the check's reason before and its remedy after them."""
+    violated = dict.fromkeys((each.severity, each.check, each.reason, each.remedy) for each in findings)
     lines: list[str] = []
-    for severity, check, reason, remedy in told:
+    for severity, check, reason, remedy in violated:
         lines.append(f"  {severity}: {check}: {reason}")
         found = [each for each in findings if (each.severity, each.check) == (severity, check)]
         lines += [f"    {each.path or '(the bottle)'}: {each.seen}" for each in found]

@@ -1,6 +1,6 @@
-"""Environment variables: what the launcher sends to a component, compared with the words in that component's files.
+"""Check of environment variables: those that the launcher passes to a component against the words in its files.
 
-A warning, never an error: which variables a build reads changes from week to week, and one too many does no harm.
+It is a warning, never an error: the variables that a build reads change every week, and an extra one is harmless.
 """
 
 import difflib
@@ -12,21 +12,21 @@ from stigmer_packaging.audit.check import WARNING, Subject, Violation, check
 from stigmer_packaging.audit.index import COMPONENTS, read_components
 
 _WORD = re.compile(rb"[A-Z][A-Z0-9_]{2,65535}")
-"""A word that may be a variable's name. Names with small letters are not looked for: there are too many such words."""
+"""A word that may be a variable's name. Names with lowercase letters are not considered: too many words match."""
 
 _CLOSE, _CLOSE_RELATED = 0.85, 0.7
-"""difflib's ratios from which a word is suggested: any word, and one that begins as the variable does, such as
+"""The minimum difflib ratios for suggesting a word: for any word, and for one with the variable's prefix, such as
 STIGMER_BACKEND_ENDPOINT for STIGMER_BACKEND_URL."""
 
-_MOST_WORDS = 250_000  # in one file: the richest that we ship has 24,000
+_MOST_WORDS = 250_000  # in one file; the most in a file that we ship is 24,000
 
-_MOST_JOINED = 6  # strings in a row that are taken apart
+_MOST_JOINED = 6  # adjacent strings that are split
 
 
 def find_words(pieces: Iterable[tuple[str, bytes]]) -> frozenset[str]:
-    """Collect from a file's pieces, packed ones included, the words that may be names of variables.
+    """Return the words in a file's pieces, packed ones included, that may be names of variables.
 
-    Of a file with more different words than a program has, only so many are kept.
+    At most `_MOST_WORDS` are kept, which is more than any program has.
     """
     words: set[bytes] = set()
     for match in (match for _, content in pieces for match in _WORD.finditer(content)):
@@ -37,33 +37,33 @@ def find_words(pieces: Iterable[tuple[str, bytes]]) -> frozenset[str]:
 
 
 def find_unread(names: Iterable[str], words: AbstractSet[str]) -> list[str]:
-    """Give the names that are neither a word nor a part of one: linkers put strings side by side."""
-    looked_for = (name for name in names if _WORD.fullmatch(name.encode()))
-    return [name for name in looked_for if name not in words and not any(name in word for word in words)]
+    """Return the names that are not in any word: linkers join strings, so a name may be only part of a word."""
+    candidates = (name for name in names if _WORD.fullmatch(name.encode()))
+    return [name for name in candidates if name not in words and not any(name in word for word in words)]
 
 
 @check(
     "unread-variable",
-    "a variable that is not read has no effect, and no error at run time says so",
+    "a variable that the component does not read has no effect, and no error at run time reports that",
     "correct its name in the component's `environment` in the manifest, or list it in `optional` there",
     severity=WARNING,
 )
 def _unread(subject: Subject) -> Iterator[Violation]:
     components = read_components(subject)
-    everything = {name for part in components for name in part.sent}
+    everything = {name for part in components for name in part.variables}
     for part in components:
         contents = (subject.contents.files.get(COMPONENTS + path) for path in part.files)
         words = frozenset[str]().union(*(content.words for content in contents if content is not None))
         optional = subject.policy.optional.get(part.name, ())
-        for name in find_unread((name for name in part.sent if name not in optional), words):
-            seen = f"{part.name} is sent {name}, and none of its files contains that name"
+        for name in find_unread((name for name in part.variables if name not in optional), words):
+            seen = f"{part.name} is passed {name}, but none of its files contains that name"
             yield Violation(f"{COMPONENTS}{part.entry}", seen + _suggest(name, words, everything))
 
 
 def _suggest(name: str, words: AbstractSet[str], everything: AbstractSet[str]) -> str:
-    """Suggest the nearest word; else the nearest of what a word may be made of.
+    """Suggest the nearest word, or else the nearest part of a word that is split into parts of equal length.
 
-    Go's linker sorts strings by length and separates them by nothing.
+    Go's linker sorts strings by length and joins them without separators.
     """
     known = words | (everything - {*find_unread(everything, words)})
     for count in range(1, _MOST_JOINED + 1):

@@ -1,1 +1,1 @@
-"""Formats of native code and of the archives in it, read and edited on any host. No policy."""
+"""Readers and editors of native code and of archives embedded in it, for any host. They contain no policy."""

@@ -1,6 +1,6 @@
-"""A bottle's file, read as a stream: nothing of it is written to disk, and what it may ask of memory and time is limited.
+"""Reading a bottle's file as a stream, without writing to disk and with limits on memory and time.
 
-Sources: gzip's header (RFC 1952); tar as tarfile reads it.
+Sources: RFC 1952 for the gzip header; tar as `tarfile` reads it.
 """
 
 import gzip
@@ -16,39 +16,39 @@ _BLOCK = 1 << 20
 _GZIP_HEADER = 10
 
 LARGEST_MEMBER = 256 << 20
-"""Bytes a member may have: the largest that we ship has 149 MB."""
+"""Maximum size of a member in bytes; the largest that we ship has 149 MB."""
 
 LARGEST_TOTAL = 1 << 30
-"""Bytes all members may have together, with their headers: a bottle of ours unpacks to 390 MB."""
+"""Maximum size in bytes of all members together, with their headers; our bottles unpack to 390 MB."""
 
 _MOST_MEMBERS = 50_000
-_LARGEST_HEADER = 64 << 10  # bytes of a pax header, or of a GNU long name: tarfile reads it whole
+_LARGEST_HEADER = 64 << 10  # bytes of a pax header or a GNU long name, which tarfile reads at once
 _CONTENTS = (*tarfile.REGULAR_TYPES, tarfile.GNUTYPE_SPARSE)
 
 
 def read_gzip_header(path: Path) -> bytes:
-    """Give the header without its optional fields; ArchiveError when the file is not gzip."""
+    """Return the gzip header without its optional fields; raise ArchiveError if the file is not gzip."""
     with path.open("rb") as stream:
         header = stream.read(_GZIP_HEADER)
     if len(header) < _GZIP_HEADER or not header.startswith(b"\x1f\x8b"):
-        remedy = "pack it with gzip: every machine can unpack that"
+        remedy = "pack it with gzip, which every machine can unpack"
         raise ArchiveError(f"{path.name} is not compressed with gzip", remedy)
     return header
 
 
 class _Member(tarfile.TarInfo):
-    """A member whose header is refused when it announces more than we read."""
+    """A member whose header is rejected if it declares a size above the limits."""
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
-        """Read a header as tarfile does, and check the size that it names before anything is read."""
+        """Parse a header as tarfile does, and check its declared size before the content is read."""
         info = super().frombuf(buf, encoding, errors)
         _require_size(info, LARGEST_MEMBER if info.type in _CONTENTS else _LARGEST_HEADER)
         return info
 
 
 class _Limited:
-    """A stream that ends with ArchiveError when more comes out of it than a bottle may unpack to."""
+    """A stream that raises ArchiveError once more than LARGEST_TOTAL bytes have been read from it."""
 
     def __init__(self, stream: gzip.GzipFile) -> None:
         self._stream, self._left = stream, LARGEST_TOTAL
@@ -62,9 +62,9 @@ class _Limited:
 
 
 def read_members(path: Path) -> Iterator[tuple[tarfile.TarInfo, bytes]]:
-    """Give every member as it comes, a file with its content; what is no plain file has none, a sparse one neither.
+    """Yield every member in archive order with its content, which is empty unless it is a plain, non-sparse file.
 
-    Raise ArchiveError when the archive is damaged, or larger than the limits above.
+    Raise ArchiveError if the archive is damaged or exceeds the limits above.
     """
     try:
         with gzip.open(path) as packed:
@@ -72,10 +72,10 @@ def read_members(path: Path) -> Iterator[tuple[tarfile.TarInfo, bytes]]:
             with tarfile.open(fileobj=limited, mode="r|", tarinfo=_Member) as tar:  # type: ignore[call-overload]
                 for number, info in enumerate(tar):
                     _require_number(number)
-                    _require_size(info, LARGEST_MEMBER)  # again: a pax header may have given it another one
+                    _require_size(info, LARGEST_MEMBER)  # again: a pax header may have changed the size
                     yield info, _content(tar, info)
-                    tar.members.clear()  # which keeps every header
-            while limited.read(_BLOCK):  # gzip's checksum stands at the very end
+                    tar.members.clear()  # tarfile would keep every header in memory
+            while limited.read(_BLOCK):  # up to gzip's checksum at the very end
                 pass
     except ArchiveError as error:
         raise ArchiveError(f"{path.name} is refused: {error}") from error
@@ -85,7 +85,7 @@ def read_members(path: Path) -> Iterator[tuple[tarfile.TarInfo, bytes]]:
 
 def _require_size(info: tarfile.TarInfo, largest: int) -> None:
     if info.size > largest:
-        raise ArchiveError(f"its member {info.name[:80]!r} has {info.size} bytes, and {largest} are the most")
+        raise ArchiveError(f"its member {info.name[:80]!r} has {info.size} bytes; the limit is {largest}")
 
 
 def _require_number(number: int) -> None:
@@ -94,7 +94,7 @@ def _require_number(number: int) -> None:
 
 
 def is_plain_file(info: tarfile.TarInfo) -> bool:
-    """Tell whether a member is a file whose bytes stand in the archive: those of a sparse one are made when it is unpacked."""
+    """Return whether a member is a regular file that is stored in full, that is, not sparse."""
     return info.isreg() and not info.issparse()
 
 

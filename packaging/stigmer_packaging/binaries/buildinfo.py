@@ -1,20 +1,20 @@
-"""What Go writes into each program: its own version and every module that is linked in.
+"""The build information that Go writes into each program: Go's version and every module that is linked in.
 
-Source: the format that Go's debug/buildinfo reads, as Go writes it since 1.18.
+Source: the format that Go's debug/buildinfo reads, as Go has written it since 1.18.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 _MAGIC = b"\xff Go buildinf:"
-_FLAGS, _STRINGS = 15, 32  # offsets from the magic: of the flags, and of the two strings
-_INLINE = 2  # the flag that the strings follow
-_FENCE = 16  # bytes before and after the text about modules
+_FLAGS, _STRINGS = 15, 32  # offsets of the flags and of the two strings from the magic
+_INLINE = 2  # flag: the strings follow inline
+_SENTINEL = 16  # bytes before and after the module text
 
 
 @dataclass(frozen=True)
 class GoModule:
-    """One module: `sum` is Go's own checksum of its source, empty where the source was a local folder."""
+    """One module: `sum` is Go's checksum of its source, empty if the source was a local directory."""
 
     path: str
     version: str
@@ -23,7 +23,7 @@ class GoModule:
 
 @dataclass(frozen=True)
 class BuildInfo:
-    """Go's version such as `1.26.8`, the module that has the main package, and all others, in their order."""
+    """Go's version such as `1.26.8`, the module of the main package, and all other modules in their order."""
 
     go: str
     main: GoModule
@@ -31,15 +31,15 @@ class BuildInfo:
 
 
 def read_build_info(content: bytes) -> BuildInfo | None:
-    """Read what Go wrote into a program for any platform; None when it is no such program, or was stripped of that."""
-    place = content.find(_MAGIC)
-    while place >= 0:
-        if content[place + _FLAGS : place + _FLAGS + 1] == bytes([_INLINE]):
-            version, end = _string(content, place + _STRINGS)
+    """Read the build information of a Go program for any platform, or None if the file has none, as when stripped."""
+    offset = content.find(_MAGIC)
+    while offset >= 0:
+        if content[offset + _FLAGS : offset + _FLAGS + 1] == bytes([_INLINE]):
+            version, end = _string(content, offset + _STRINGS)
             text, _ = _string(content, end)
             if version.startswith(b"go"):
-                return _parse(version.decode(errors="replace"), text[_FENCE:-_FENCE].decode(errors="replace"))
-        place = content.find(_MAGIC, place + 1)
+                return _parse(version.decode(errors="replace"), text[_SENTINEL:-_SENTINEL].decode(errors="replace"))
+        offset = content.find(_MAGIC, offset + 1)
     return None
 
 
@@ -50,7 +50,7 @@ def _parse(version: str, text: str) -> BuildInfo:
 
 
 def _dependencies(lines: list[list[str]]) -> Iterator[GoModule]:
-    """Give each module that is linked in; one replaced by another module is the other one."""
+    """Yield each module that is linked in; for a module replaced by another one, yield the replacement."""
     for words, following in zip(lines, [*lines[1:], [""]], strict=True):
         if words[0] == "dep":
             replaced = _module(following) if following[0] == "=>" else None
@@ -64,13 +64,13 @@ def _module(words: list[str]) -> GoModule:
     return GoModule(path, version, checksum)
 
 
-def _string(content: bytes, place: int) -> tuple[bytes, int]:
-    """Read a string with its length before it, seven bits a byte, and say where it ends."""
+def _string(content: bytes, offset: int) -> tuple[bytes, int]:
+    """Return the string after a varint length at `offset`, and the offset of its end."""
     length = shift = 0
-    while place < len(content):
-        byte = content[place]
+    while offset < len(content):
+        byte = content[offset]
         length |= (byte & 0x7F) << shift
-        place, shift = place + 1, shift + 7
+        offset, shift = offset + 1, shift + 7
         if byte < 0x80:
             break
-    return content[place : place + length], place + length
+    return content[offset : offset + length], offset + length

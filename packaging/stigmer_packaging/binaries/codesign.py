@@ -1,7 +1,7 @@
-"""Code signatures of Mach-O files: made ad hoc, and checked: whether the bytes on disk are the bytes that were signed.
+"""Ad-hoc code signing of Mach-O files, and checking whether the bytes on disk are the bytes that were signed.
 
-This is what the kernel checks before it lets a page run, of an ad-hoc signature as of any other; who signed is not
-looked at. Source: xnu's osfmk/kern/cs_blobs.h. All numbers are big-endian.
+The kernel makes the same check before it executes a page, for ad-hoc and other signatures alike. The signer's identity
+is not checked. Source: xnu's osfmk/kern/cs_blobs.h. All numbers are big-endian.
 """
 
 import hashlib
@@ -15,17 +15,17 @@ _SUPERBLOB, _CODE_DIRECTORY = 0xFADE0CC0, 0xFADE0C02
 _DIRECTORY_SLOTS = (0, *range(0x1000, 0x1005))
 _DIGESTS = {1: ("sha1", 20), 2: ("sha256", 32), 3: ("sha256", 20), 4: ("sha384", 48)}
 _BOUND = {2: "requirements", 5: "entitlements", 7: "DER entitlements"}
-"""Blobs of the signature itself whose digest stands in the code directory, at the negative of their slot."""
+"""Blobs of the signature whose digests are in the code directory, at the negative of their slot."""
 
 _LONG_LIMIT = 0x20300
-"""The version of a code directory from which on its limit may have 64 bits."""
+"""The first version of a code directory that can have a 64-bit limit."""
 
 _EXECUTABLE_SEGMENT = 0x20400
-"""The version from which on it names the segment that holds the code, and whether it is a main program's."""
+"""The first version that describes the executable segment, and whether it belongs to a main program."""
 
 _REQUIREMENTS = struct.pack(">3I", 0xFADE0C01, 12, 0)
 _CMS_SIGNATURE = struct.pack(">2I", 0xFADE0B01, 8)
-"""Both empty, as `codesign --sign -` writes them: no requirement, and nobody who signed."""
+"""Both empty, as `codesign --sign -` writes them: no requirements, and no signer."""
 
 _AD_HOC = 0x2
 _PAGE_BITS = 12
@@ -34,7 +34,10 @@ _DIRECTORY_HEAD = 88
 
 @dataclass(frozen=True)
 class _Directory:
-    """One code directory: its digest's name and length, the page size in bytes, and the bytes it covers from the start."""
+    """One code directory: its hash algorithm, page size in bytes, the bytes covered from the start, and its digests.
+
+    `pages` are the digests of the pages, `bound` those of other blobs by slot.
+    """
 
     algorithm: str
     page: int
@@ -44,9 +47,9 @@ class _Directory:
 
 
 def sign(content: bytes, identifier: str) -> bytes:
-    """Sign a thin Mach-O file ad hoc, as `codesign --force --sign - --identifier` does, in place of any signature.
+    """Sign a thin Mach-O file ad hoc, as `codesign --force --sign - --identifier` does; replace any signature.
 
-    A Mac caches what it found of a file by its inode: write the result to a new file and rename it over the old one.
+    macOS caches its verdict on a file by inode: write the result to a new file and rename it over the old one.
     """
     content = macho_edit.remove_signature(content)
     limit = -(-len(content) // 16) * 16
@@ -59,7 +62,7 @@ def sign(content: bytes, identifier: str) -> bytes:
 
 
 def find_flaws(image: memoryview, offset: int, size: int) -> tuple[str, ...]:
-    """Say what is wrong with the signature of `size` bytes at `offset` of a thin Mach-O file; nothing when it holds."""
+    """Return the flaws of the signature of `size` bytes at `offset` in a thin Mach-O file; none if it is valid."""
     try:
         blobs = dict(_blobs(image[offset : offset + size]))
         directories = [_parse_directory(blobs[slot]) for slot in _DIRECTORY_SLOTS if slot in blobs]
@@ -73,12 +76,12 @@ def find_flaws(image: memoryview, offset: int, size: int) -> tuple[str, ...]:
 def _blobs(signature: memoryview) -> Iterator[tuple[int, memoryview]]:
     magic, length, count = struct.unpack_from(">III", signature)
     if magic != _SUPERBLOB or length > len(signature):
-        raise ValueError("it does not begin as one, or ends too early")
+        raise ValueError("wrong magic number or length")
     for index in range(count):
         slot, start = struct.unpack_from(">II", signature, 12 + 8 * index)
         _, size = struct.unpack_from(">II", signature, start)
         if start + size > length:
-            raise ValueError(f"its blob {slot:#x} ends too late")
+            raise ValueError(f"blob {slot:#x} extends past its end")
         yield slot, signature[start : start + size]
 
 
@@ -86,11 +89,11 @@ def _parse_directory(blob: memoryview) -> _Directory:
     magic, _, version, _, hashes, _, special, count, limit = struct.unpack_from(">9I", blob)
     size, kind, _, page = struct.unpack_from(">4B", blob, 36)
     if magic != _CODE_DIRECTORY or _DIGESTS.get(kind, ("", 0))[1] != size:
-        raise ValueError(f"a code directory with digests of kind {kind} and {size} bytes")
+        raise ValueError(f"a code directory has digests of unknown type {kind} with {size} bytes")
     if version >= _LONG_LIMIT:
         limit = struct.unpack_from(">Q", blob, 56)[0] or limit
     if hashes < size * special or hashes + size * count > len(blob):
-        raise ValueError("a code directory without room for its digests")
+        raise ValueError("a code directory is too small for its digests")
 
     def digest_at(slot: int) -> bytes:
         return bytes(blob[hashes + size * slot : hashes + size * (slot + 1)])
@@ -102,20 +105,21 @@ def _parse_directory(blob: memoryview) -> _Directory:
 
 def _flaws_of(directory: _Directory, image: memoryview, offset: int, blobs: Mapping[int, memoryview]) -> Iterator[str]:
     if directory.limit != offset:
-        yield f"it covers {directory.limit} bytes of the {offset} before it"
+        yield f"the signature covers {directory.limit} of the {offset} bytes before it"
     starts = range(0, min(directory.limit, len(image)), max(directory.page, 1))
     if len(starts) != len(directory.pages):
-        yield f"it has {len(directory.pages)} digests for {len(starts)} pages"
-    wrong = [
+        yield f"the signature has {len(directory.pages)} digests for {len(starts)} pages"
+    changed = [
         start
         for start, expected in zip(starts, directory.pages, strict=False)
         if not _matches(directory, image[start : min(start + directory.page, directory.limit)], expected)
     ]
-    if wrong:
-        yield f"{len(wrong)} of {len(starts)} pages are not what was signed ({directory.algorithm}), first at {wrong[0]:#x}"
+    if changed:
+        count = f"{len(changed)} of {len(starts)} pages"
+        yield f"{count} differ from what was signed ({directory.algorithm}), first at {changed[0]:#x}"
     for slot, name in _BOUND.items():
         if slot in blobs and not _matches(directory, blobs[slot], directory.bound.get(slot, b"")):
-            yield f"its {name} are not the ones that were signed ({directory.algorithm})"
+            yield f"the {name} differ from what was signed ({directory.algorithm})"
 
 
 def _matches(directory: _Directory, content: memoryview, expected: bytes) -> bool:
@@ -134,7 +138,7 @@ def _signature(content: bytes, limit: int, identifier: str, code: tuple[int, int
 
 
 def _code_directory(content: bytes, limit: int, identifier: str, code: tuple[int, int, int]) -> bytes:
-    """Make a code directory over the first `limit` bytes, with digests of the requirements and of an absent Info.plist."""
+    """Build a code directory over the first `limit` bytes, with digests of the requirements and no Info.plist."""
     name, page = identifier.encode() + b"\0", 1 << _PAGE_BITS
     special = hashlib.sha256(_REQUIREMENTS).digest() + bytes(32)
     pages = [hashlib.sha256(content[start : min(start + page, limit)]).digest() for start in range(0, limit, page)]
@@ -149,7 +153,7 @@ def _code_directory(content: bytes, limit: int, identifier: str, code: tuple[int
 
 
 def _code_segment(content: bytes) -> tuple[int, int, int]:
-    """Give offset and size of __TEXT, and 1 for a main program."""
+    """Return the offset and size of __TEXT, and 1 for a main program, otherwise 0."""
     program = int.from_bytes(content[12:16], "little") == macho_edit.MAIN_EXECUTABLE
     found = macho_edit.segments(macho_edit.read_commands(content))
     start, size = next(((each.offset, each.size) for each in found if each.name == b"__TEXT"), (0, 0))

@@ -1,7 +1,7 @@
 """ELF files as the loader sees them.
 
-Read from the dynamic segment, which alone decides at run time: section headers may be stripped or wrong. Sources: the
-System V ABI's chapters on object files and dynamic linking, and the GNU extensions in glibc's elf.h.
+They are read from the dynamic segment, which is all that the loader uses; section headers may be stripped or wrong.
+Sources: the System V ABI's chapters on object files and dynamic linking, and the GNU extensions in glibc's elf.h.
 """
 
 import os
@@ -22,14 +22,14 @@ _MACHINES = {each.value: each.name for each in lief.ELF.ARCH}
 _ARCHITECTURES = {"X86_64": "amd64", "AARCH64": "arm64"}
 _BIG_ENDIAN = 2
 _RELATIVE_RELOCATIONS = "GLIBC_ABI_DT_RELR"
-_FIRST_WITH_THEM = (2, 36)
+_FIRST_WITH_RELR = (2, 36)
 
-lief.logging.disable()  # it would write to the terminal what findings say
-lief.disable_leak_warning()  # when a run is interrupted, objects are left
+lief.logging.disable()  # it would print to the terminal what we report as findings
+lief.disable_leak_warning()  # an interrupted run leaves objects behind
 
 
 class Import(NamedTuple):
-    """An undefined symbol; `library` is the one whose `version` it names, both empty when it has no version."""
+    """An undefined symbol with the `version` that it requires of a `library`, both empty if it has no version."""
 
     name: str
     version: str
@@ -39,11 +39,11 @@ class Import(NamedTuple):
 
 @dataclass(frozen=True)
 class Elf:
-    """What one ELF file asks of the machine it runs on, and what it offers to other files.
+    """What one ELF file requires of the machine, and what it exports to other files.
 
-    `interpreter` is empty for libraries and static programs; `rpath` and `runpath` are folders as written; `glibc`, the
-    lowest glibc with all symbols it needs; `newest`, the symbols that need just that one; `private`, whether it uses
-    what glibc keeps to itself, which no other build of it need have; `exports`, names with their versions.
+    `interpreter` is empty for libraries and static programs. `rpath` and `runpath` are directories as stored. `glibc`
+    is the lowest glibc version with all symbols it needs, `newest` the symbols that require that version. `private` is
+    whether it uses GLIBC_PRIVATE symbols, which another build of glibc may lack. `exports` are names with versions.
     """
 
     architecture: str
@@ -59,31 +59,31 @@ class Elf:
 
     @property
     def search(self) -> tuple[str, ...]:
-        """All folders it names to be searched for libraries."""
+        """All directories in which it searches for libraries."""
         return (*self.rpath, *self.runpath)
 
 
 def find_elves(root: Path) -> list[Path]:
-    """List the regular files below `root` that are ELF files, sorted."""
+    """Return the regular files below `root` that are ELF files, sorted."""
     found = (Path(folder) / name for folder, _, names in os.walk(root) for name in names)
     return sorted(path for path in found if not path.is_symlink() and is_elf(_head(path)))
 
 
 def is_elf(head: bytes) -> bool:
-    """Tell from a file's first bytes whether it is an ELF file."""
+    """Return whether a file is an ELF file, judging by its first bytes."""
     return head[: len(MAGIC)] == MAGIC
 
 
 def read_elf(content: bytes) -> Elf:
-    """Read an ELF file; raise ValueError when it is not whole. A foreign machine is named as lief names it."""
+    """Read an ELF file; raise ValueError if it is truncated. Foreign architectures have lief's names."""
     binary = _parse(content)
-    if binary is None or (_is_ours(binary) and _end(content) > len(content)):
-        raise ValueError("an ELF file that is not whole")
+    if binary is None or (_is_supported(binary) and _end(content) > len(content)):
+        raise ValueError("truncated or damaged ELF file")
     needed = list(_needed_versions(binary))
     versions = {version for _, version, _ in needed}
     glibc = highest_glibc(versions)
     if _RELATIVE_RELOCATIONS in versions:
-        glibc = max(glibc, _FIRST_WITH_THEM)
+        glibc = max(glibc, _FIRST_WITH_RELR)
     symbols = [symbol for symbol in binary.dynamic_symbols if symbol.name]
     newest = {str(symbol.name) for symbol in symbols if glibc and highest_glibc([_version(symbol)]) == glibc}
     libraries = {number: library for number, _, library in needed}
@@ -103,7 +103,7 @@ def read_elf(content: bytes) -> Elf:
 
 
 def highest_glibc(names: Iterable[str]) -> tuple[int, ...]:
-    """Give the highest of symbol versions such as `GLIBC_2.17` as `(2, 17)`; `()` when none is of glibc."""
+    """Return the highest of symbol versions such as `GLIBC_2.17` as `(2, 17)`, or `()` if none is glibc's."""
     matches = (re.fullmatch(r"GLIBC_(\d+(?:\.\d+)+)", name) for name in names)
     return max((tuple(map(int, match[1].split("."))) for match in matches if match), default=())
 
@@ -119,27 +119,30 @@ def _parse(content: bytes) -> lief.ELF.Binary | None:
     return lief.ELF.parse(content, config)
 
 
-def _is_ours(binary: lief.ELF.Binary) -> bool:
-    """Whether it has 64 bits, the lower first, as every platform of ours."""
+def _is_supported(binary: lief.ELF.Binary) -> bool:
+    """Whether it is 64-bit and little-endian, as on every platform of ours."""
     shipped = (lief.ELF.Header.CLASS.ELF64, lief.ELF.Header.ELF_DATA.LSB)
     return (binary.header.identity_class, binary.header.identity_data) == shipped
 
 
 def _architecture(binary: lief.ELF.Binary, content: bytes) -> str:
-    """Name the processor, by its number where lief does not know it: asked for that, it warns, and no thread may hush it."""
+    """Return the processor's name, or its number if lief does not know it.
+
+    The number is read from the bytes: for an unknown one lief warns, and a warnings filter would affect all threads.
+    """
     number = int.from_bytes(content[18:20], "big" if content[5] == _BIG_ENDIAN else "little")
     name = _MACHINES.get(number, str(number))
-    return _ARCHITECTURES.get(name, name) if _is_ours(binary) else f"another {name}"
+    return _ARCHITECTURES.get(name, name) if _is_supported(binary) else f"{name} (not 64-bit little-endian)"
 
 
 def _end(content: bytes) -> int:
-    """Give the size in bytes that a file has by its headers. lief cuts what lies beyond the end, and says nothing."""
+    """Return the size in bytes that a file has according to its headers; lief silently accepts a truncated file."""
     try:
         (sections,), (size, count) = struct.unpack_from("<Q", content, 40), struct.unpack_from("<2H", content, 58)
         end: int = sections + size * count
         return max(end, elf_edit.end_of_segments(content))
     except (struct.error, OverflowError) as error:
-        raise ValueError("an ELF file whose headers are not whole") from error
+        raise ValueError("ELF file with truncated or invalid headers") from error
 
 
 def _folders(binary: lief.ELF.Binary, kind: type[lief.ELF.DynamicEntry], attribute: str) -> Iterator[str]:
@@ -149,7 +152,7 @@ def _folders(binary: lief.ELF.Binary, kind: type[lief.ELF.DynamicEntry], attribu
 
 
 def _needed_versions(binary: lief.ELF.Binary) -> Iterator[tuple[int, str, str]]:
-    """Give the versions that a file needs, each with the number by which its symbols name it and the library it is from."""
+    """Yield each symbol version that a file needs: its number in the file, its name, and its library."""
     for requirement in binary.symbols_version_requirement:
         for auxiliary in requirement.get_auxiliary_symbols():
             yield auxiliary.other, str(auxiliary.name), str(requirement.name)

@@ -1,6 +1,7 @@
-"""Edits of ELF files that strip and objcopy make, on any host and for any architecture.
+"""The edits that strip and objcopy make to ELF files, on any host and for any architecture.
 
-Nothing but the standard library is imported: PyInstaller's process uses this too. Source: the System V ABI, chapter 4.
+Only the standard library is imported, since PyInstaller's process uses this module too. Source: the System V ABI,
+chapter 4.
 """
 
 import struct
@@ -28,10 +29,10 @@ class _Section(NamedTuple):
 
 
 def strip(content: bytes, added: Mapping[str, bytes] | None = None) -> bytes:
-    """Remove what is not loaded: symbol table and debugging information; put the sections `added` in their place.
+    """Remove the sections that are not loaded, such as the symbol table and debugging information; append `added`.
 
-    Content that lies before something that is loaded stays, without a section. Raise ValueError for a file that is not
-    64-bit and little-endian.
+    Content in front of loaded content stays, without a section. Raise ValueError for a file that is not 64-bit and
+    little-endian.
     """
     if content[:6] != b"\x7fELF\x02\x01":
         raise ValueError("not a 64-bit little-endian ELF file")
@@ -57,19 +58,19 @@ def strip(content: bytes, added: Mapping[str, bytes] | None = None) -> bytes:
 
 
 def _read_sections(content: bytes) -> tuple[list[_Section], bytes]:
-    """Give the sections, none for a file without a table of them, and the text that holds their names."""
+    """Return the sections and their string table; without a section header table, a null section and no names."""
     (start,) = struct.unpack_from("<Q", content, 40)
-    count, naming = struct.unpack_from("<2H", content, 60)
-    places = range(start, start + count * _SECTION.size, _SECTION.size)
-    sections = [_Section(*_SECTION.unpack_from(content, place)) for place in places]
+    count, name_index = struct.unpack_from("<2H", content, 60)
+    offsets = range(start, start + count * _SECTION.size, _SECTION.size)
+    sections = [_Section(*_SECTION.unpack_from(content, offset)) for offset in offsets]
     if not sections:
         return [_Section(*[0] * 10)], b"\0"
-    found = sections[naming]
-    return sections, content[found.offset : found.offset + found.size]
+    table = sections[name_index]
+    return sections, content[table.offset : table.offset + table.size]
 
 
 def end_of_segments(content: bytes) -> int:
-    """Give where the last segment ends in a file, or the table of them."""
+    """Return the offset at which the last segment ends, or the program header table if that ends later."""
     (start,) = struct.unpack_from("<Q", content, 32)
     (count,) = struct.unpack_from("<H", content, 56)
     ends: list[int] = [start + count * _SEGMENT.size]
@@ -80,13 +81,13 @@ def end_of_segments(content: bytes) -> int:
 
 
 def _intern(strings: bytearray, name: bytes) -> int:
-    """Add a name to the text of names and give its place."""
-    place = len(strings)
+    """Append a name to the string table and return its offset."""
+    offset = len(strings)
     strings += name + b"\0"
-    return place
+    return offset
 
 
 def _append(body: bytearray, data: bytes, name: int, kind: int) -> _Section:
-    place = len(body)
+    offset = len(body)
     body += data
-    return _Section(name, kind, 0, 0, place, len(data), 0, 0, 1, 0)
+    return _Section(name, kind, 0, 0, offset, len(data), 0, 0, 1, 0)

@@ -1,6 +1,6 @@
-"""Mach-O files as dyld sees them: for which processor and macOS, which libraries, and whether the signature holds.
+"""Mach-O files as dyld sees them: architecture, minimum macOS, libraries, symbols, and validity of the signature.
 
-Source: Apple's mach-o/loader.h and mach-o/fat.h. Nothing is asked of otool or codesign, so it works on any host.
+Source: Apple's mach-o/loader.h and mach-o/fat.h. It works on any host, since it does not need otool or codesign.
 """
 
 from collections.abc import Iterator
@@ -13,21 +13,21 @@ from stigmer_packaging.binaries import codesign
 
 _MAGICS = (b"\xcf\xfa\xed\xfe", b"\xce\xfa\xed\xfe", b"\xfe\xed\xfa\xcf", b"\xfe\xed\xfa\xce")
 _FAT_MAGICS = (b"\xca\xfe\xba\xbe", b"\xca\xfe\xba\xbf")
-_MOST_SLICES = 30  # a Java class file has the same magic, and then a version number above this
-_HEADER = 32  # bytes of a 64-bit file before its load commands
+_MOST_SLICES = 30  # a Java class file has the same magic number, followed by a version above this
+_HEADER = 32  # bytes in a 64-bit file before its load commands
 _CPUS = {each.value: each.name for each in lief.MachO.Header.CPU_TYPE}
 _ARCHITECTURES = {"ARM64": "arm64", "X86_64": "amd64"}
 _LOADS = {"LOAD_DYLIB", "LOAD_WEAK_DYLIB", "REEXPORT_DYLIB", "LOAD_UPWARD_DYLIB", "LAZY_LOAD_DYLIB"}
 
-lief.logging.disable()  # it would write to the terminal what we say in findings
-lief.disable_leak_warning()  # when a run is interrupted, objects are left
+lief.logging.disable()  # it would print to the terminal what we report as findings
+lief.disable_leak_warning()  # an interrupted run leaves objects behind
 
 SELF, MAIN_PROGRAM, FLAT, WEAK_DEFINITION = 0, -1, -2, -3
-"""What an ordinal means that is no library's. Source: BIND_SPECIAL_DYLIB in mach-o/loader.h."""
+"""The special ordinals, which do not denote a library. Source: BIND_SPECIAL_DYLIB in mach-o/loader.h."""
 
 
 class Dylib(NamedTuple):
-    """A library that a file is linked with; `optional`, whether it may be missing."""
+    """A library that a file is linked with; an `optional` one may be missing."""
 
     name: str
     optional: bool
@@ -35,7 +35,7 @@ class Dylib(NamedTuple):
 
 
 class Bind(NamedTuple):
-    """A symbol that dyld looks up; `ordinal` counts the file's libraries from 1, or is one of the above."""
+    """A symbol that dyld looks up; `ordinal` is the library's number, from 1, or one of the special ordinals."""
 
     name: str
     ordinal: int
@@ -46,8 +46,8 @@ class Bind(NamedTuple):
 class MachO:
     """One architecture's slice of a Mach-O file.
 
-    `identity` is a library's own name; `search`, its rpaths; `minimum`, the oldest macOS, None when the file does not say;
-    `flaws`, what is wrong with its signature, None when there is none.
+    `identity` is a library's install name; `search` are the rpaths. `minimum` is the oldest supported macOS, None if
+    the file does not state it. `flaws` are the errors in its signature, None if it is not signed.
     """
 
     architecture: str
@@ -62,19 +62,19 @@ class MachO:
 
 
 def is_macho(head: bytes) -> bool:
-    """Tell from a file's first 8 bytes whether it is a Mach-O file, thin or fat."""
+    """Return whether a file is a Mach-O file, thin or fat, judging by its first 8 bytes."""
     if head[:4] in _FAT_MAGICS:
         return int.from_bytes(head[4:8], "big") <= _MOST_SLICES
     return head[:4] in _MAGICS
 
 
 def read_machos(content: bytes) -> tuple[MachO, ...]:
-    """Read every slice of a Mach-O file; raise ValueError when it is not whole."""
+    """Read every slice of a Mach-O file; raise ValueError if it is truncated or damaged."""
     config = lief.MachO.ParserConfig()
     config.parse_dyld_rebases = False
     fat = lief.MachO.parse(content, config)
     if fat is None or not fat.size:
-        raise ValueError("a Mach-O file that cannot be read")
+        raise ValueError("unreadable Mach-O file")
     return tuple(_read_slice(binary, memoryview(content)) for binary in fat)
 
 
@@ -82,10 +82,10 @@ def _read_slice(binary: lief.MachO.Binary, content: memoryview) -> MachO:
     image = content[binary.fat_offset : binary.fat_offset + binary.original_size]
     ends = [segment.file_offset + segment.file_size for segment in binary.segments]
     if len(binary.commands) != binary.header.nb_cmds or max((_HEADER, *ends)) > len(image):
-        raise ValueError("a Mach-O file that is not whole")
+        raise ValueError("truncated or damaged Mach-O file")
     platform, minimum = _minimum(binary)
     number = int.from_bytes(image[4:8], "little" if image[:4] in _MAGICS[:2] else "big")
-    cpu = _CPUS.get(number, str(number))  # lief itself warns of one that it does not know
+    cpu = _CPUS.get(number, str(number))  # lief prints a warning for an unknown one
     signature = binary.code_signature
     return MachO(
         architecture=_ARCHITECTURES.get(cpu, cpu),
@@ -106,7 +106,7 @@ def _dylib(command: lief.MachO.DylibCommand) -> Dylib:
 
 
 def _binds(binary: lief.MachO.Binary) -> Iterator[Bind]:
-    """Give what bind opcodes or chained fixups ask for; a lookup among all weak definitions has a table of its own."""
+    """Yield the binds of opcodes or chained fixups; lookups among all weak definitions are in a separate table."""
     for found in binary.bindings:
         if found.symbol is not None:
             coalesced = isinstance(found, lief.MachO.DyldBindingInfo) and found.binding_class.name == "WEAK"
@@ -115,13 +115,13 @@ def _binds(binary: lief.MachO.Binary) -> Iterator[Bind]:
 
 
 def _exports(binary: lief.MachO.Binary) -> Iterator[str]:
-    """Give the symbols of the export trie, which alone dyld looks into."""
+    """Yield the symbols of the export trie, the only place where dyld looks up exports."""
     for trie in (binary.dyld_info, binary.dyld_exports_trie):
         yield from (str(found.symbol.name) for found in (trie.exports if trie else ()) if found.symbol)
 
 
 def _signed(ordinal: int) -> int:
-    """Give an ordinal of a chained fixup, whose special values are the highest of 8 or 16 bits, as the opcodes have it."""
+    """Return a chained fixup's ordinal as the opcodes encode it: special ones are negative, not the highest values."""
     return next((ordinal - limit for limit in (1 << 8, 1 << 16) if limit - 4 < ordinal < limit), ordinal)
 
 

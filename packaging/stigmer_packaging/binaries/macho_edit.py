@@ -1,7 +1,7 @@
-"""Edits of Mach-O files that lipo, install_name_tool and strip make on a Mac, on any host.
+"""The edits that lipo, install_name_tool and strip make to Mach-O files on a Mac, on any host.
 
-All but `thin` take a thin 64-bit file and give it back unsigned: an edit breaks a signature. Sign it after the last one
-with `codesign.sign`. Source: Apple's mach-o/loader.h, mach-o/fat.h and mach-o/nlist.h.
+All edits except `thin` take a thin 64-bit file and return it without a signature, which an edit would invalidate. Sign
+it with `codesign.sign` after the last edit. Source: Apple's mach-o/loader.h, mach-o/fat.h and mach-o/nlist.h.
 """
 
 import struct
@@ -24,7 +24,7 @@ _LINKEDIT: Mapping[int, tuple[tuple[int, int], ...]] = {
     **dict.fromkeys((0x1E, 0x26, 0x29, 0x2B, 0x2E, 0x36, 0x80000033, 0x80000034), ((8, 1),)),  # linkedit_data_command
     **dict.fromkeys((0x22, 0x80000022), tuple((field, 1) for field in range(8, 48, 8))),  # dyld_info_command
 }
-"""For each command with tables in __LINKEDIT, where in it their offsets stand, and how many bytes an entry has."""
+"""For each command with tables in __LINKEDIT: the position of each table's offset in it, and the bytes per entry."""
 
 _STAB, _EXTERNAL, _TYPE = 0xE0, 0x01, 0x0E
 _LOCAL_STUB = 0x80000000  # INDIRECT_SYMBOL_LOCAL
@@ -32,7 +32,7 @@ _PAGE = 0x4000
 
 
 class Segment(NamedTuple):
-    """A segment: the number of its command, its name, and where its content is in memory and in the file."""
+    """A segment: its command's index, its name, and the address and size of its content in memory and in the file."""
 
     number: int
     name: bytes
@@ -43,15 +43,15 @@ class Segment(NamedTuple):
 
 
 class _Table(NamedTuple):
-    """Part of __LINKEDIT; `place` is the number of the command, and the field in it, that hold its offset."""
+    """A table in __LINKEDIT; `field` is the index of the command, and the position in it, that hold its offset."""
 
-    place: tuple[int, int]
+    field: tuple[int, int]
     offset: int
     content: bytes
 
 
 def thin(content: bytes, architecture: str) -> bytes:
-    """Give the slice of a fat file for an architecture; a thin file of it as it is. Raise ValueError when there is none."""
+    """Return the slice of a fat file for an architecture, or a thin file for it unchanged; else raise ValueError."""
     cpu = CPUS[architecture]
     magic, count = struct.unpack_from(">2I", content)
     if magic in {_FAT, _FAT_64}:
@@ -60,22 +60,21 @@ def thin(content: bytes, architecture: str) -> bytes:
         found = (content[start : start + size] for kind, _, start, size in slices if kind == cpu)
         content = next(found, b"")
     if struct.unpack("<2I", content[:8].ljust(8, b"\0")) != (_MAGIC, cpu):
-        raise ValueError(f"a Mach-O file without code for {architecture}")
+        raise ValueError(f"Mach-O file without code for {architecture}")
     return content
 
 
 def read_links(content: bytes) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Give the libraries a thin file names, and its search paths."""
+    """Return the libraries that a thin file needs, and its rpaths."""
     commands = read_commands(content)
     names = tuple(_text(command) for command in commands if _kind(command) in _LOADS)
     return names, tuple(_text(command) for command in commands if _kind(command) == _RPATH)
 
 
 def set_names(content: bytes, *, identity: str, libraries: Mapping[str, str], rpaths: Sequence[str]) -> bytes:
-    """Give a library another name of its own, needed libraries other names, and replace all search paths.
+    """Change a library's install name, rename needed libraries according to `libraries`, and replace all rpaths.
 
-    A library that is not in `libraries` keeps its name. Raise ValueError when the load commands have no room for longer
-    names.
+    Libraries that are not in `libraries` keep their names. Raise ValueError if longer load commands do not fit.
     """
     commands = []
     for command in read_commands(content := remove_signature(content)):
@@ -91,9 +90,9 @@ def set_names(content: bytes, *, identity: str, libraries: Mapping[str, str], rp
 
 
 def strip(content: bytes) -> bytes:
-    """Remove debugging and local symbols, as `strip -S -x` does; what other files can bind to stays.
+    """Remove debugging and local symbols, as `strip -S -x` does, and keep those that other files can bind to.
 
-    A file with relocations that name symbols by number, which no linker of today writes, comes back as it is.
+    A file with relocations that refer to symbols by number, which no current linker writes, only loses its signature.
     """
     content = remove_signature(content)
     commands = read_commands(content)
@@ -107,7 +106,7 @@ def strip(content: bytes) -> bytes:
     new = {(symtab, 8): symbols, (symtab, 16): strings}
     tables = []
     for table in sorted(_tables(content, commands), key=lambda table: table.offset):
-        changed = _renumbered(table.content, kept) if table.place == (dysymtab, 56) else new.get(table.place)
+        changed = _renumbered(table.content, kept) if table.field == (dysymtab, 56) else new.get(table.field)
         tables.append(table if changed is None else table._replace(content=changed))
     commands[symtab] = commands[symtab][:8] + struct.pack("<4I", 0, len(symbols) // _SYMBOL.size, 0, len(strings))
     commands[dysymtab] = _patched_groups(commands[dysymtab], symbols)
@@ -115,7 +114,7 @@ def strip(content: bytes) -> bytes:
 
 
 def remove_signature(content: bytes) -> bytes:
-    """Remove a signature and the padding before it, so that the string table ends the file again."""
+    """Remove the signature, if any, and the padding before it, so that the file ends with the string table again."""
     commands = read_commands(content)
     found = next((command for command in commands if _kind(command) == CODE_SIGNATURE), None)
     if found is None:
@@ -128,20 +127,20 @@ def remove_signature(content: bytes) -> bytes:
 
 
 def read_commands(content: bytes) -> list[bytes]:
-    """Give the load commands of a thin 64-bit file."""
+    """Return the load commands of a thin 64-bit file; raise ValueError for any other file."""
     magic, count = struct.unpack_from("<I12xI", content)
     if magic != _MAGIC:
         raise ValueError("not a thin 64-bit Mach-O file")
-    commands, place = [], HEADER
+    commands, offset = [], HEADER
     for _ in range(count):
-        size = struct.unpack_from("<I", content, place + 4)[0]
-        commands.append(content[place : place + size])
-        place += size
+        size = struct.unpack_from("<I", content, offset + 4)[0]
+        commands.append(content[offset : offset + size])
+        offset += size
     return commands
 
 
 def write_commands(content: bytes, commands: Sequence[bytes]) -> bytes:
-    """Replace the load commands of a file; ValueError when they do not fit before its first section."""
+    """Replace the load commands of a file; raise ValueError if they do not fit before its first section."""
     body = b"".join(commands)
     old = HEADER + struct.unpack_from("<I", content, 20)[0]
     if HEADER + len(body) > max(old, _first_section(content)):
@@ -152,14 +151,14 @@ def write_commands(content: bytes, commands: Sequence[bytes]) -> bytes:
 
 
 def segments(commands: Sequence[bytes]) -> Iterator[Segment]:
-    """Give the segments among the load commands."""
+    """Yield the segments among the load commands."""
     for index, command in enumerate(commands):
         if _kind(command) == SEGMENT:
             yield Segment(index, command[8:24].rstrip(b"\0"), *struct.unpack_from("<4Q", command, 24))
 
 
 def resize_linkedit(content: bytes) -> bytes:
-    """Have the segment __LINKEDIT end with the file."""
+    """Resize the segment __LINKEDIT so that it ends with the file."""
     commands = read_commands(content)
     for found in segments(commands):
         if found.name == b"__LINKEDIT":
@@ -188,14 +187,14 @@ def _first_section(content: bytes) -> int:
     commands = read_commands(content)
     starts = [len(content), *(found.offset for found in segments(commands) if found.offset)]
     for segment in (command for command in commands if _kind(command) == SEGMENT):
-        for place in range(72, 72 + 80 * struct.unpack_from("<I", segment, 64)[0], 80):
-            size, start = struct.unpack_from("<QI", segment, place + 40)
+        for section in range(72, 72 + 80 * struct.unpack_from("<I", segment, 64)[0], 80):
+            size, start = struct.unpack_from("<QI", segment, section + 40)
             starts += [start] if size and start else []
     return min(starts)
 
 
 def _tables(content: bytes, commands: Sequence[bytes]) -> Iterator[_Table]:
-    """Give what lies in __LINKEDIT besides the signature."""
+    """Yield the tables in __LINKEDIT, without the signature."""
     for index, command in enumerate(commands):
         for field, width in _LINKEDIT.get(_kind(command), ()):
             offset, count = struct.unpack_from("<2I", command, field)
@@ -204,7 +203,7 @@ def _tables(content: bytes, commands: Sequence[bytes]) -> Iterator[_Table]:
 
 
 def _kept_symbols(content: bytes, symtab: bytes) -> tuple[dict[int, int], bytes, bytes]:
-    """Give the new number of each symbol that stays, by its old one, the symbols, and their names."""
+    """Return a map from the old to the new index of each kept symbol, the new symbol table, and its string table."""
     start, count, names, _ = struct.unpack_from("<4I", symtab, 8)
     kept: dict[int, int] = {}
     symbols, strings = bytearray(), bytearray(b" \0")
@@ -224,19 +223,19 @@ def _renumbered(stubs: bytes, kept: Mapping[int, int]) -> bytes:
 
 
 def _patched_groups(dysymtab: bytes, symbols: bytes) -> bytes:
-    """Write how many symbols of each group there are: none local, the defined ones, the undefined ones."""
+    """Set the sizes of the symbol groups: no local, the defined external, and the undefined symbols."""
     kinds = [kind & _TYPE for _, kind, *_ in _SYMBOL.iter_unpack(symbols)]
     defined = sum(kind != 0 for kind in kinds)
     return dysymtab[:8] + struct.pack("<6I", 0, 0, 0, defined, defined, len(kinds) - defined) + dysymtab[32:]
 
 
 def _laid_out(content: bytes, commands: list[bytes], tables: Sequence[_Table]) -> bytes:
-    """Write the tables of __LINKEDIT one after the other."""
+    """Write the tables of __LINKEDIT one after the other, and update their offsets in the load commands."""
     start = next(found.offset for found in segments(commands) if found.name == b"__LINKEDIT")
     body = bytearray()
     for table in tables:
         body = body.ljust(-(-len(body) // 8) * 8, b"\0")
-        number, field = table.place
+        number, field = table.field
         offset = struct.pack("<I", start + len(body) if table.content else 0)
         commands[number] = commands[number][:field] + offset + commands[number][field + 4 :]
         body += table.content

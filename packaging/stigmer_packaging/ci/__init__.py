@@ -1,1 +1,1 @@
-"""The workflows of .github: written, linted, and rehearsed on this machine."""
+"""The workflows in .github: parsed, checked, linted, and rehearsed on this machine."""

@@ -1,7 +1,7 @@
-"""The few actions that our workflows use, as they act on files here, and the expressions that they fill in.
+"""Local emulation of the few actions that our workflows use, and substitution of workflow expressions.
 
-Artifacts lie in a folder, one below it for each. As on GitHub, what comes back from there is readable and writable by its
-owner, and has lost every other mode and every link.
+Each artifact is a directory in the artifacts directory. As on GitHub, an artifact preserves neither modes, so that a
+downloaded file has mode 0644, nor links.
 """
 
 import os
@@ -18,7 +18,7 @@ _EXPRESSION = re.compile(r"\$\{\{\s*([\w.-]+)\s*\}\}")
 
 @dataclass(frozen=True)
 class Bench:
-    """Where a job works (`folder` is its checkout), where artifacts are kept, and who is told."""
+    """A job's checkout (`folder`), the directory with the artifacts, and the function that prints progress."""
 
     folder: Path
     artifacts: Path
@@ -26,63 +26,63 @@ class Bench:
 
 
 def fill_in(text: str, values: Mapping[str, str]) -> str:
-    """Fill in `${{ name }}` by its value; WorkflowError for a name without one, or an expression that is more."""
+    """Replace each `${{ name }}` by its value; raise WorkflowError for an unknown name or any other expression."""
 
     def value(match: re.Match[str]) -> str:
         if match[1] not in values:
-            raise WorkflowError(f"a workflow uses ${{{{ {match[1]} }}}}, which the rehearsal does not know")
+            raise WorkflowError(f"a workflow uses ${{{{ {match[1]} }}}}, which has no value in the rehearsal")
         return values[match[1]]
 
     filled = _EXPRESSION.sub(value, text)
     if "${{" in filled:
-        raise WorkflowError(f"a workflow uses an expression that the rehearsal does not understand: {filled}")
+        raise WorkflowError(f"a workflow uses an expression that the rehearsal does not support: {filled}")
     return filled
 
 
 def act(uses: str, inputs: Mapping[str, str], bench: Bench) -> None:
-    """Do what an action does to files; WorkflowError for an action that is not known here, or that would fail there."""
+    """Emulate an action; raise WorkflowError if it is not supported, or if it would fail on GitHub."""
     name = uses.partition("@")[0]
     if name not in _ACTIONS:
-        raise WorkflowError(f"the rehearsal does not know the action {name}")
+        raise WorkflowError(f"the rehearsal does not support the action {name}")
     _ACTIONS[name](inputs, bench)
 
 
-def _nothing(_inputs: Mapping[str, str], _bench: Bench) -> None:
-    """Let be: the checkout and a Python are here already."""
+def _no_op(_inputs: Mapping[str, str], _bench: Bench) -> None:
+    """Do nothing: the checkout and Python are already here."""
 
 
 def _upload(inputs: Mapping[str, str], bench: Bench) -> None:
-    named = [bench.folder / line.strip() for line in inputs["path"].splitlines() if line.strip()]
-    if missing := [path.name for path in named if not path.exists()]:
-        raise WorkflowError(f"there is no {missing[0]} to upload as {inputs['name']}")
-    place = bench.artifacts / inputs["name"]
-    shutil.rmtree(place, ignore_errors=True)
-    top = os.path.commonpath([path.parent if path.is_file() else path for path in named])  # as GitHub finds it
-    for file in (file for path in named for file in _files(path)):
-        _copy(file, place / file.relative_to(top))
+    paths = [bench.folder / line.strip() for line in inputs["path"].splitlines() if line.strip()]
+    if missing := [path.name for path in paths if not path.exists()]:
+        raise WorkflowError(f"cannot upload {missing[0]} as {inputs['name']}: it does not exist")
+    artifact = bench.artifacts / inputs["name"]
+    shutil.rmtree(artifact, ignore_errors=True)
+    top = os.path.commonpath([path.parent if path.is_file() else path for path in paths])  # as on GitHub
+    for file in (file for path in paths for file in _files(path)):
+        _copy(file, artifact / file.relative_to(top))
 
 
 def _download(inputs: Mapping[str, str], bench: Bench) -> None:
-    place = bench.folder / inputs.get("path", ".")
+    destination = bench.folder / inputs.get("path", ".")
     if name := inputs.get("name"):
         if not (bench.artifacts / name).is_dir():
             raise WorkflowError(f"no job has uploaded {name}")
-        _copy_all(bench.artifacts / name, place)
+        _copy_all(bench.artifacts / name, destination)
         return
     found = sorted(bench.artifacts.glob(inputs["pattern"]))
     if not found:
-        raise WorkflowError(f"no job has uploaded anything like {inputs['pattern']}")
+        raise WorkflowError(f"no job has uploaded an artifact that matches {inputs['pattern']}")
     for artifact in found:
-        _copy_all(artifact, place / artifact.name)
+        _copy_all(artifact, destination / artifact.name)
 
 
 def _attest(inputs: Mapping[str, str], bench: Bench) -> None:
     patterns = [line.strip() for line in inputs["subject-path"].splitlines() if line.strip()]
     subjects = [path for pattern in patterns for path in sorted(bench.folder.glob(pattern)) if path.is_file()]
     if not subjects:
-        raise WorkflowError(f"there is nothing to attest at {inputs['subject-path']}")
-    if (bill := inputs.get("sbom-path")) and not (bench.folder / bill).is_file():
-        raise WorkflowError(f"there is no {bill} to attest")
+        raise WorkflowError(f"no file to attest matches {inputs['subject-path']}")
+    if (sbom := inputs.get("sbom-path")) and not (bench.folder / sbom).is_file():
+        raise WorkflowError(f"the SBOM to attest does not exist: {sbom}")
     bench.report(f"would attest {', '.join(path.name for path in subjects)}")
 
 
@@ -90,20 +90,20 @@ def _files(path: Path) -> list[Path]:
     return [path] if path.is_file() else [file for file in sorted(path.rglob("*")) if file.is_file()]
 
 
-def _copy_all(source: Path, place: Path) -> None:
+def _copy_all(source: Path, destination: Path) -> None:
     for file in _files(source):
-        _copy(file, place / file.relative_to(source))
+        _copy(file, destination / file.relative_to(source))
 
 
-def _copy(file: Path, place: Path) -> None:
-    place.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(file, place)
-    place.chmod(0o644)
+def _copy(source: Path, destination: Path) -> None:
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, destination)
+    destination.chmod(0o644)
 
 
 _ACTIONS: Mapping[str, Callable[[Mapping[str, str], Bench], None]] = {
-    "actions/checkout": _nothing,
-    "astral-sh/setup-uv": _nothing,
+    "actions/checkout": _no_op,
+    "astral-sh/setup-uv": _no_op,
     "actions/upload-artifact": _upload,
     "actions/download-artifact": _download,
     "actions/attest": _attest,

@@ -1,4 +1,4 @@
-"""The release workflow, carried out here: its Linux jobs' own `run` lines, in their order, against a GitHub of our own."""
+"""Rehearsal of the release workflow: its Linux jobs' steps run on this machine, in order, against a fake GitHub."""
 
 import os
 import shutil
@@ -17,17 +17,17 @@ from stigmer_packaging.lib.target import Target
 
 SECONDS = 3600
 OWN = frozenset({"checkouts", "lock", "logs", "rehearsal", "staging"})
-"""What of an earlier build's workspace the first job does not begin with."""
+"""The directories of an earlier build's workspace that the first job does not start with."""
 
 READER, WRITER = "ghs_rehearsalMayRead", "ghs_rehearsalMayWrite"
 
 
 @dataclass(frozen=True)
 class Stage:
-    """Where a rehearsal takes place: a folder of its own, the repository's address, the tag that is released.
+    """The setting of a rehearsal: its own directory, the repository's URL, and the tag to release.
 
-    `seed` is the workspace of an earlier build, whose artefacts are taken where they are current; `environment`, what
-    every job sees; `replaced`, other values of a matrix, such as how a bottle is verified.
+    `seed` is the workspace of an earlier build, whose artefacts are reused if they are current. Every job has the
+    variables of `environment`. `replaced` overrides values of the matrix, such as the level of verification.
     """
 
     folder: Path
@@ -42,7 +42,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Rehearsed:
-    """What came of one job: its name with its target, how long it took in seconds, and why it was left out, if so."""
+    """The result of one job: its name with its target, its duration in seconds, and the reason if it was skipped."""
 
     job: str
     seconds: float
@@ -50,36 +50,36 @@ class Rehearsed:
 
 
 def rehearse(workflow: Workflow, stage: Stage) -> tuple[Rehearsed, ...]:
-    """Carry out every job that would run on a machine like this one; the first failure ends the rehearsal."""
-    return tuple(done for job in workflow.jobs for done in _legs(job, stage))
+    """Run every job that would run on a machine like this one; the first failure ends the rehearsal."""
+    return tuple(result for job in workflow.jobs for result in _run_legs(job, stage))
 
 
-def _legs(job: WorkflowJob, stage: Stage) -> Iterator[Rehearsed]:
+def _run_legs(job: WorkflowJob, stage: Stage) -> Iterator[Rehearsed]:
     for leg in job.legs:
         name = " ".join([job.name, leg.get("target", "")]).strip()
-        if reason := _why_not(job, leg, stage):
+        if reason := _reason_to_skip(job, leg, stage):
             yield Rehearsed(name, 0, reason)
             continue
         stage.report(f"== {name}")
-        began = monotonic()
-        _carry_out(job, {**leg, **{key: value for key, value in stage.replaced.items() if key in leg}}, stage)
-        done = Rehearsed(name, monotonic() - began)
-        stage.report(f"== {name}: done in {done.seconds:.0f} s")
-        yield done
+        started = monotonic()
+        _run_job(job, {**leg, **{key: value for key, value in stage.replaced.items() if key in leg}}, stage)
+        result = Rehearsed(name, monotonic() - started)
+        stage.report(f"== {name}: done in {result.seconds:.0f} s")
+        yield result
 
 
-def _why_not(job: WorkflowJob, leg: Mapping[str, str], stage: Stage) -> str:
+def _reason_to_skip(job: WorkflowJob, leg: Mapping[str, str], stage: Stage) -> str:
     runner = leg.get("runner", job.runner)
     if runner != RUNNERS[str(stage.host)]:
         return f"runs on {runner}"
     if leg.get("target", str(stage.host)) != str(stage.host):
         return f"is for {leg['target']}"
     if any(step.uses.startswith("Homebrew/") for step in job.steps):
-        return "asks the real GitHub, by the real brew"
+        return "needs the real GitHub and the real brew"
     return ""
 
 
-def _carry_out(job: WorkflowJob, leg: Mapping[str, str], stage: Stage) -> None:
+def _run_job(job: WorkflowJob, leg: Mapping[str, str], stage: Stage) -> None:
     folder = stage.folder / "jobs" / "-".join([job.name, *filter(None, [leg.get("target", "")])])
     command.run(["git", "clone", "-q", "--branch", stage.tag, stage.remote, folder], env=stage.environment)
     if not job.needs:
@@ -91,17 +91,17 @@ def _carry_out(job: WorkflowJob, leg: Mapping[str, str], stage: Stage) -> None:
     bench = Bench(folder, stage.folder / "artifacts", stage.report)
     for step in job.steps:
         try:
-            _step(step, values, bench, stage)
+            _run_step(step, values, bench, stage)
         except (CommandError, WorkflowError) as error:
-            raise WorkflowError(f"the job {job.name} fails at {step.name!r}: {error}", error.remedy) from error
+            raise WorkflowError(f"the job {job.name} failed at {step.name!r}: {error}", error.remedy) from error
     shutil.rmtree(folder)
 
 
-def _step(step: WorkflowStep, values: Mapping[str, str], bench: Bench, stage: Stage) -> None:
+def _run_step(step: WorkflowStep, values: Mapping[str, str], bench: Bench, stage: Stage) -> None:
     if step.condition == "runner.os == 'macOS'":
         return
     if step.condition:
-        raise WorkflowError(f"the rehearsal does not understand the condition {step.condition!r}")
+        raise WorkflowError(f"the rehearsal does not support the condition {step.condition!r}")
     if step.uses:
         inputs = {name: actions.fill_in(value, values) for name, value in step.inputs.items()}
         actions.act(step.uses, inputs, bench)
@@ -114,7 +114,7 @@ def _step(step: WorkflowStep, values: Mapping[str, str], bench: Bench, stage: St
 
 
 def _seed(seed: Path, build: Path) -> None:
-    """Let the first job find what was built before; files are linked, for nobody changes one in its place."""
+    """Copy an earlier build for the first job; files are hard-linked, which is safe as none is modified in place."""
     for folder in sorted(seed.iterdir()) if seed.is_dir() else []:
         if folder.is_dir() and folder.name not in OWN:
             shutil.copytree(folder, build / folder.name, symlinks=True, copy_function=_link)
@@ -123,5 +123,5 @@ def _seed(seed: Path, build: Path) -> None:
 def _link(source: str, destination: str) -> None:
     try:
         os.link(source, destination)
-    except OSError:  # another file system
+    except OSError:  # on another file system
         shutil.copy2(source, destination)

@@ -1,4 +1,4 @@
-"""Workflow files as GitHub reads them: jobs in the order their needs allow, each with its legs and steps."""
+"""Parsing workflow files: jobs in an order that satisfies their needs, each with its matrix legs and steps."""
 
 import graphlib
 from collections.abc import Mapping
@@ -10,9 +10,9 @@ from ruamel.yaml import YAML
 
 @dataclass(frozen=True)
 class WorkflowStep:
-    """One step: `run` is a shell line, or `uses` an action with its inputs; each may hold expressions.
+    """One step: `run` is a shell command, or `uses` an action with `inputs`; they may contain expressions.
 
-    `condition` says when it is taken; empty: always. If it is `tolerated`, its failure does not fail the job.
+    `condition` is its `if`, empty if there is none. If it is `tolerated`, its failure does not fail the job.
     """
 
     name: str
@@ -26,9 +26,10 @@ class WorkflowStep:
 
 @dataclass(frozen=True)
 class WorkflowJob:
-    """One job: `legs` are the values of its matrix, a single empty one when it has none.
+    """One job: `legs` are the combinations of its matrix, a single empty one if it has no matrix.
 
-    `condition` says when it is run; empty: when all that it needs has succeeded. If it is `tolerated`, its failure does not fail the run.
+    `condition` is its `if`; without one, it runs when every job it needs has succeeded. If it is `tolerated`, its
+    failure does not fail the run.
     """
 
     name: str
@@ -45,7 +46,7 @@ class WorkflowJob:
 
 @dataclass(frozen=True)
 class Workflow:
-    """One file: its name, the permissions all jobs begin with, and its jobs, each after what it needs."""
+    """One workflow: its name, the default permissions of its jobs, its concurrency, and its jobs in order of needs."""
 
     name: str
     permissions: Mapping[str, str] | None
@@ -54,7 +55,7 @@ class Workflow:
 
 
 def parse_workflow(text: str) -> Workflow:
-    """Read a workflow's text; KeyError for one that lacks what GitHub demands."""
+    """Parse a workflow; raise KeyError if it lacks a key that GitHub requires."""
     document: Any = YAML(typ="safe").load(text)
     jobs = {name: _job(name, job) for name, job in document["jobs"].items()}
     order = graphlib.TopologicalSorter({name: job.needs for name, job in jobs.items()}).static_order()

@@ -1,7 +1,7 @@
-"""What is wrong with .github/workflows: where they contradict the manifest, and what actionlint and zizmor say of them.
+"""Checks of .github/workflows: contradictions of the manifest, ignored failures, and the findings of two linters.
 
-They repeat of the manifest: targets, their hosted machines, bottle tags, the formula. And they must stop at a failure,
-which a linter does not ask of them.
+The workflows repeat the manifest's targets, their hosted runners, bottle tags and formula. They must also stop at a
+failure, which the linters, actionlint and zizmor, do not check.
 """
 
 import re
@@ -23,7 +23,7 @@ LEVELS = {
     "linux-arm64": "sandbox",
     "linux-amd64": "vm",
 }
-"""How each target's bottle is verified: hosted macOS and arm64 machines cannot run virtual machines."""
+"""The level at which each target's bottle is verified: hosted macOS and arm64 runners have no virtualization."""
 
 _TAP_SECRET = "TAP_DEPLOY_KEY"  # noqa: S105 - a name, not a secret
 _CHANGES_THE_TAP = "scripts/publish "
@@ -31,74 +31,74 @@ _INSTALLS = "scripts/verify-documented "
 _VERIFIES = "scripts/verify "
 _AFTER_FAILURE = re.compile(r"\b(?:always|cancelled|failure)\(\)")
 _EXIT_CODE_LOST = re.compile(r"[|;]|(?<!&)&(?!&)")
-"""What lets a shell line succeed though its first command failed."""
+"""Shell operators with which a line can succeed although its first command fails."""
 
 
 def read_workflows(folder: Path) -> dict[str, Workflow]:
-    """Read the workflows by name; FileNotFoundError when one is missing."""
+    """Return the workflows by name; raise FileNotFoundError if one is missing."""
     return {name: parse_workflow((folder / f"{name}.yml").read_text(encoding="utf-8")) for name in NAMES}
 
 
 def find_disagreements(workflows: Mapping[str, Workflow], manifest: Manifest) -> tuple[str, ...]:
-    """List where the workflows say something else than the manifest or go on after a failure, with file and job."""
+    """Return where the workflows contradict the manifest or continue after a failure, each with its file and job."""
     return tuple(
         f"{name}.yml: {job.name}: {problem}"
         for name, workflow in workflows.items()
         for job in workflow.jobs
-        for problem in (*_problems(job, manifest), *_failures_passed_over(job), *_interruptions(job, workflow))
+        for problem in (*_contradictions(job, manifest), *_ignored_failures(job), *_interruptions(job, workflow))
     )
 
 
-def _problems(job: WorkflowJob, manifest: Manifest) -> Iterator[str]:
-    named = {leg["target"]: leg for leg in job.legs if "target" in leg}
-    known = {str(target) for target in manifest.known_targets()} if named else set()
-    for target in sorted(known.symmetric_difference(named)):
-        yield f"has no leg for {target}" if target in known else f"has a leg for {target}, which is no target"
-    for target, leg in named.items():
-        yield from _wrong_words(target, leg, manifest)
-    yield from _unknown_machines(job)
+def _contradictions(job: WorkflowJob, manifest: Manifest) -> Iterator[str]:
+    legs = {leg["target"]: leg for leg in job.legs if "target" in leg}
+    known = {str(target) for target in manifest.known_targets()} if legs else set()
+    for target in sorted(known.symmetric_difference(legs)):
+        yield f"has no leg for {target}" if target in known else f"has a leg for {target}, which is not a target"
+    for target, leg in legs.items():
+        yield from _wrong_values(target, leg, manifest)
+    yield from _unknown_runners(job)
     yield from _wrong_formula(job, f"{tap_name(manifest.product)}/{manifest.product.name}")
     yield from _wrong_secret(job, own_tap=manifest.product.tap == "self")
 
 
-def _wrong_words(target: str, leg: Mapping[str, str], manifest: Manifest) -> Iterator[str]:
+def _wrong_values(target: str, leg: Mapping[str, str], manifest: Manifest) -> Iterator[str]:
     spec = manifest.targets.get(target)
-    right = {"runner": RUNNERS.get(target), "level": LEVELS.get(target), "tag": spec.bottle if spec else None}
-    for key in sorted(leg.keys() & right.keys()):
-        if leg[key] != right[key]:
-            yield f"{key} of {target} is {leg[key]}, and not {right[key]}"
+    expected = {"runner": RUNNERS.get(target), "level": LEVELS.get(target), "tag": spec.bottle if spec else None}
+    for key in sorted(leg.keys() & expected.keys()):
+        if leg[key] != expected[key]:
+            yield f"{key} of {target} is {leg[key]}, not {expected[key]}"
 
 
-def _unknown_machines(job: WorkflowJob) -> Iterator[str]:
-    machines = {leg.get("runner", job.runner) for leg in job.legs}
-    for machine in sorted(machines - set(RUNNERS.values())):
-        yield f"runs on {machine}, which is none of {', '.join(RUNNERS.values())}"
+def _unknown_runners(job: WorkflowJob) -> Iterator[str]:
+    runners = {leg.get("runner", job.runner) for leg in job.legs}
+    for runner in sorted(runners - set(RUNNERS.values())):
+        yield f"runs on {runner}, which is not one of {', '.join(RUNNERS.values())}"
 
 
 def _wrong_formula(job: WorkflowJob, formula: str) -> Iterator[str]:
     for step in job.steps:
         if step.run.startswith(_INSTALLS) and (named := step.run.split()[1]) != formula:
-            yield f"installs {named}, and the formula is {formula}"
+            yield f"installs {named}, but the formula is {formula}"
 
 
 def _wrong_secret(job: WorkflowJob, *, own_tap: bool) -> Iterator[str]:
-    """Demand a key for a tap of its own where it is changed: the job's token reaches no other repository."""
+    """Require a deploy key in jobs that change a tap in another repository, which the job's token cannot access."""
     has = any(_TAP_SECRET in step.env for step in job.steps)
     if own_tap == has and any(step.run.startswith(_CHANGES_THE_TAP) for step in job.steps):
         problem = f"lacks {_TAP_SECRET}, which the tap needs"
         yield f"needs no {_TAP_SECRET}: the tap is this repository" if has else problem
 
 
-def _failures_passed_over(job: WorkflowJob) -> Iterator[str]:
-    """Require that a failure ends the job and all that need it, except in a job that reads how they ended."""
-    told = any("needs." in value for step in job.steps for value in step.env.values())
+def _ignored_failures(job: WorkflowJob) -> Iterator[str]:
+    """Require that a failure ends the job and all jobs that need it, except for a job that reads their results."""
+    reads_results = any("needs." in value for step in job.steps for value in step.env.values())
     if job.tolerated:
-        yield "may fail and counts as passed"
-    if _AFTER_FAILURE.search(job.condition) and not told:
-        yield f"is run when what it needs has failed: {job.condition}"
+        yield "may fail, and then counts as passed"
+    if _AFTER_FAILURE.search(job.condition) and not reads_results:
+        yield f"runs even if a job that it needs has failed: {job.condition}"
     for step in job.steps:
         if step.tolerated or _AFTER_FAILURE.search(step.condition) or _EXIT_CODE_LOST.search(step.run):
-            yield f"goes on when this fails, or after a failure: {step.name}"
+            yield f"continues if this step fails, or runs it after a failure: {step.name}"
     if any("level" in leg for leg in job.legs) and not any(map(_verifies, job.steps)):
         yield "does not verify at the level of its leg"
 
@@ -109,13 +109,13 @@ def _verifies(step: WorkflowStep) -> bool:
 
 def _interruptions(job: WorkflowJob, workflow: Workflow) -> Iterator[str]:
     if job.environment and workflow.concurrency.get("cancel-in-progress", False) is not False:
-        yield "is cancelled by the next run in the middle of publishing"
+        yield "can be cancelled by the next run in the middle of publishing"
 
 
 def lint_with_actionlint(folder: Path, module: Path, go: Path, *, env: Mapping[str, str]) -> list[str]:
-    """Give the lines that actionlint says of the workflows in `folder`; `module` is the Go module that pins it.
+    """Return actionlint's findings in the workflows in `folder`, as lines; `module` is the Go module that pins it.
 
-    It is told not to look for programs of this machine, so that it says the same everywhere.
+    It runs without shellcheck and pyflakes, so that its result does not depend on what is installed on this machine.
     """
     fixed = {**env, "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly", "GOWORK": "off"}
     words = [str(go), "tool", "-C", str(module), "actionlint", "-no-color", "-oneline", "-shellcheck=", "-pyflakes="]
@@ -123,7 +123,7 @@ def lint_with_actionlint(folder: Path, module: Path, go: Path, *, env: Mapping[s
 
 
 def lint_with_zizmor(folder: Path, *, env: Mapping[str, str]) -> list[str]:
-    """Give the lines that zizmor says of the workflows in `folder`, code smells included, without asking the network."""
+    """Return zizmor's findings in the workflows in `folder`, code smells included, as lines; it works offline."""
     program = str(Path(sys.executable).parent / "zizmor")
     words = [program, "--offline", "--persona=pedantic", "--no-progress", "--color=never"]
     return _lint(words, folder, found=range(11, 15), env=env)  # Source of the codes: zizmor's usage, "Exit codes"
@@ -131,7 +131,7 @@ def lint_with_zizmor(folder: Path, *, env: Mapping[str, str]) -> list[str]:
 
 def _lint(words: list[str], folder: Path, *, found: Sequence[int], env: Mapping[str, str]) -> list[str]:
     files = sorted(path.absolute() for path in folder.glob("*.yml"))
-    done = command.run([*words, *files], env=env, check=False)
-    if done.code not in {0, *found}:
-        raise CommandError(words, f"failed with exit code {done.code}", done.stdout + done.stderr)
-    return done.stdout.splitlines() if done.code else []
+    result = command.run([*words, *files], env=env, check=False)
+    if result.code not in {0, *found}:
+        raise CommandError(words, f"failed with exit code {result.code}", result.stdout + result.stderr)
+    return result.stdout.splitlines() if result.code else []

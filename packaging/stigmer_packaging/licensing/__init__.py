@@ -1,1 +1,1 @@
-"""Which licences the parts come under: read from modules, wheels and libraries, written as notices and SBOM."""
+"""Licences of the parts: read from modules, wheels and libraries, and written as notices and SBOM."""

@@ -1,4 +1,4 @@
-"""Licences: what a text is, what a package says of itself, and texts that differ by nothing but their lines.
+"""Licences: identifying texts, parsing what packages declare, and comparing texts regardless of line breaks.
 
 Source of the names: the SPDX licence list.
 """
@@ -13,15 +13,15 @@ from urllib.parse import quote
 from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
 
 NOASSERTION = "NOASSERTION"
-"""SPDX's word for what nobody has said."""
+"""SPDX's value for information that is not stated."""
 
 _FILE = re.compile(
     r"(un)?licen[cs]es?([-_. ].*)?|copying([-_.].*)?|notices?([-_.].*)?|copyright(\.txt)?|patents", re.IGNORECASE
 )
 _CODE = {".go", ".html", ".js", ".json", ".py", ".sh", ".tmpl", ".toml", ".tpl", ".yaml", ".yml"}
 
-# Words that stand in a licence itself, or in what grants it, and in no other; the text in lower case, its lines joined.
-_SIGNS = (
+# Patterns that match only one licence, or the notice that applies it; the text is lowercase and has no line breaks.
+_PATTERNS = (
     ("Apache-2.0", r"apache license,? version 2\.0"),
     ("MPL-2.0", r"mozilla public license,? version 2\.0"),
     ("BSD-3-Clause", r"redistributions of source code must retain(?=.*(endorse or promote|promote products))"),
@@ -33,7 +33,7 @@ _SIGNS = (
     ("PSF-2.0", r"python software foundation license version 2"),
     ("Zlib", r"altered source versions must be plainly marked as such"),
 )  # fmt: skip
-_SPOKEN = {
+_INFORMAL_NAMES = {
     "3-clause bsd license": "BSD-3-Clause",
     "apache 2.0": "Apache-2.0",
     "apache license 2.0": "Apache-2.0",
@@ -49,7 +49,7 @@ _SPOKEN = {
 
 @dataclass(frozen=True)
 class Credit:
-    """One ingredient with its licence texts in full; `licence` is an SPDX expression or NOASSERTION."""
+    """One ingredient with its full licence texts; `licence` is an SPDX expression or NOASSERTION."""
 
     name: str
     version: str
@@ -59,53 +59,53 @@ class Credit:
 
 
 def purl_of(kind: str, name: str, version: str) -> str:
-    """Give a package's URL, such as `pkg:pypi/attrs@26.1.0`; without a version when that is not known."""
+    """Return a package URL such as `pkg:pypi/attrs@26.1.0`, without a version if that is empty."""
     return f"pkg:{kind}/{quote(name, safe='/')}" + (f"@{quote(version, safe=':~')}" if version else "")
 
 
 def is_licence_file(path: str) -> bool:
-    """Tell whether a file of this name is a licence, or a notice that goes with one."""
+    """Return whether a file with this name is a licence, or a notice that accompanies one."""
     file = PurePosixPath(path)
     return bool(_FILE.fullmatch(file.name)) and file.suffix not in _CODE
 
 
 def read_text(content: bytes) -> str:
-    """Give a licence's text with plain line ends and nothing at the ends of its lines."""
+    """Decode a licence text, with normalized line endings and without trailing whitespace."""
     lines = content.decode("utf-8-sig", errors="replace").replace("\f", "\n").splitlines()
     return "\n".join(line.rstrip() for line in lines).strip("\n") + "\n"
 
 
 def read_file(path: Path) -> tuple[str, ...]:
-    """Give the licence's text that a file has, nothing when there is no such file."""
+    """Return a file's licence text, or an empty tuple if there is no such file."""
     return (read_text(path.read_bytes()),) if path.is_file() else ()
 
 
 def key_of(text: str) -> str:
-    """Give the sha256 by which a text is known: the same for texts that are only broken into lines otherwise."""
+    """Return a text's sha256 as its key, which is the same for texts that differ only in whitespace."""
     return hashlib.sha256(" ".join(text.split()).encode()).hexdigest()
 
 
 def identify(text: str) -> tuple[str, ...]:
-    """Name the licences that a text is, by the SPDX list; nothing when it is none that is known here."""
+    """Return the SPDX names of the licences that a text contains; none if no known licence matches."""
     joined = " ".join(text.lower().split())
-    return tuple(name for name, sign in _SIGNS if re.search(sign, joined))
+    return tuple(name for name, pattern in _PATTERNS if re.search(pattern, joined))
 
 
 def conclude(declared: Iterable[str], texts: Iterable[str]) -> str:
-    """Give the SPDX expression of a package that says `declared` of itself and carries these texts.
+    """Return the SPDX expression of a package with these declared licences and licence texts.
 
-    The first of its own words that is one, else all licences that its texts are, else NOASSERTION.
+    This is the first declaration that is a valid expression, or else all licences in its texts, or else NOASSERTION.
     """
-    for words in declared:
-        if expression := _expression(words):
+    for declaration in declared:
+        if expression := _expression(declaration):
             return expression
     found = sorted({name for text in texts for name in identify(text)})
     return " AND ".join(found) or NOASSERTION
 
 
-def _expression(words: str) -> str:
-    plain = _SPOKEN.get(words.strip().lower(), words.strip())
+def _expression(declaration: str) -> str:
+    name = _INFORMAL_NAMES.get(declaration.strip().lower(), declaration.strip())
     try:
-        return canonicalize_license_expression(plain)
+        return canonicalize_license_expression(name)
     except InvalidLicenseExpression:
         return ""

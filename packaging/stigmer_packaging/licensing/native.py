@@ -1,4 +1,4 @@
-"""The C libraries that a frozen bundle takes from the system it is made on: what they are, and under which licence."""
+"""The C libraries that a frozen bundle takes from the build system: their projects, versions and licences."""
 
 import re
 from collections.abc import Collection, Iterable, Mapping
@@ -16,7 +16,7 @@ COPYRIGHT = "share/doc/{}/copyright"  # Source: Debian Policy 12.5
 
 @dataclass(frozen=True)
 class Library:
-    """A project that a library comes from, its licence by the SPDX list, and Debian's packages of it."""
+    """The project of a library, its licence as an SPDX expression, and its Debian packages."""
 
     project: str
     licence: str
@@ -51,12 +51,12 @@ LIBRARIES: Mapping[str, Library] = {
     "libz": Library("zlib", "Zlib", ("zlib",)),
     "libzstd": Library("zstd", "BSD-3-Clause OR GPL-2.0-only"),
 }
-"""What a frozen Python may load, by the beginning of its file's name. Sources: the projects' own licences."""
+"""The libraries that a frozen Python may load, by the start of their file names. Sources: the projects' licences."""
 
 
 @dataclass(frozen=True)
 class Package:
-    """A package that a library is from: its version, its package URL, and its licence's texts."""
+    """The package of a library: its version, its package URL, and its licence texts."""
 
     version: str
     purl: str
@@ -64,23 +64,23 @@ class Package:
 
 
 class Packages(Protocol):
-    """Who knows which packages a system's libraries are from."""
+    """The packages of a system, which its libraries come from."""
 
     def find(self, file: str, names: tuple[str, ...]) -> Package | None:
-        """Give the package of a library by its file's name, or one of those names; None when it is from none."""
+        """Return the package of a library by its file name or one of these package names, or None if there is none."""
 
     def linked_into(self, modules: set[str]) -> tuple[Credit, ...]:
-        """Name what is linked into extension modules without being a file of its own, as far as it is known."""
+        """Return the credits of libraries that are linked statically into these extension modules, as far as known."""
 
 
 @dataclass(frozen=True)
 class InstalledPackages:
-    """The packages of the machine we are on, where it is a Debian or Ubuntu; elsewhere there are none."""
+    """The packages of this machine if it runs Debian or Ubuntu; otherwise there are none."""
 
     env: Mapping[str, str]
 
     def find(self, file: str, names: tuple[str, ...]) -> Package | None:
-        """Ask dpkg."""
+        """Return the package that owns the file according to dpkg; the package names are not used."""
         del names
         try:
             owner = command.run(["dpkg-query", "-S", f"*/{file}"], env=self.env, check=False).stdout.split(":")[0]
@@ -93,7 +93,7 @@ class InstalledPackages:
         return Package(version, purl_of("deb/debian", owner, version), texts)
 
     def linked_into(self, modules: set[str]) -> tuple[Credit, ...]:
-        """Nothing is known of how the machine's Python was linked."""
+        """Return nothing, since it is unknown how this machine's Python was linked."""
         del modules
         return ()
 
@@ -101,16 +101,16 @@ class InstalledPackages:
 def credit_native(
     files: Iterable[str], *, owned: Collection[str], python: Interpreter, packages: Packages
 ) -> tuple[Credit, ...]:
-    """Name Python and every library among the files of a bundle, less those that distributions own (names of files).
+    """Return the credits of Python and of every library in a bundle, except for the files that distributions own.
 
-    GateError with every library that is none of LIBRARIES.
+    `owned` are names of files. Raise GateError with every library that is not in LIBRARIES.
     """
     names = sorted({PurePosixPath(file).name for file in files} - set(owned))
     known = {name: library for name in names if (library := _library(name))}
     unknown = [name for name in names if re.match(r"lib[^/]*\.(so|dylib)(\.|$)", name) and name not in known]
     if unknown:
-        remedy = "add them to LIBRARIES in licensing/native.py, or leave out what needs them"
-        raise GateError(f"nobody says what these are, and under which licence: {', '.join(unknown)}", remedy)
+        remedy = "add them to LIBRARIES in licensing/native.py, or exclude what needs them"
+        raise GateError(f"the origin and licence of these libraries are unknown: {', '.join(unknown)}", remedy)
     found = [_credit(name, library, packages) for name, library in known.items() if library.project != "cpython"]
     found += packages.linked_into({name.split(".")[0] for name in names})
     return (_python(known, python, packages), *dict.fromkeys(found))
@@ -127,7 +127,7 @@ def _credit(file: str, library: Library, packages: Packages) -> Credit:
 
 
 def _python(known: Mapping[str, Library], python: Interpreter, packages: Packages) -> Credit:
-    """Name Python itself: by its package, else by its own version with the licence that lies in its library."""
+    """Return the credit of Python itself: of its package, or else of its version with the licence in its library."""
     own = LIBRARIES["libpython"]
     file = next((name for name in known if known[name] == own), "")
     if file and packages.find(file, own.packages):

@@ -1,4 +1,4 @@
-"""The third-party notices of a keg: everything that others made, its licence, and each licence text once."""
+"""The third-party notices of a keg: all third-party software in it, its licences, and each licence text once."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,22 +6,22 @@ from stigmer_packaging.manifest.model import Product
 from stigmer_packaging.records.model import Credits, Ingredient
 
 TEXTS = "LICENCE TEXTS"
-"""The line after which nothing more is named."""
+"""The heading after the list of names."""
 
 _RULE = "-" * 78
 _HEAD = """\
 Third-party notices of {name} {version} for {target}
 
-These are the parts of {name} and what each is made of: name, version, licence. Numbers lead to the licence texts below;
-what has none carries none in its source, and its licence is what its authors say of it.
+The parts of {name} and the software in each of them, with name, version and licence. The numbers refer to the licence
+texts below. Software without a number has no licence text in its source; the licence is the one its authors declare.
 """
 
 
 def render_notices(product: Product, target: str, credited: Sequence[Credits]) -> str:
-    """Give the text of the notices: equal credits give equal texts."""
+    """Render the notices; equal credits give equal texts."""
     texts: dict[str, str] = {}
     for key, text in (row for credit in credited for row in credit.texts.items()):
-        texts[key] = min(text, texts.get(key, text))  # of those that differ in their lines alone, always the same one
+        texts[key] = min(text, texts.get(key, text))  # deterministic choice among texts that differ in whitespace only
     numbers = {key: number for number, key in enumerate(sorted(texts, key=lambda key: (texts[key].lower(), key)), 1)}
     lines = [_HEAD.format(name=product.name, version=product.version, target=target)]
     for credit in credited:
@@ -36,5 +36,5 @@ def render_notices(product: Product, target: str, credited: Sequence[Credits]) -
 
 def _line(ingredient: Ingredient, numbers: Mapping[str, int]) -> str:
     references = "".join(f" [{number}]" for number in sorted(numbers[key] for key in ingredient.texts))
-    version = ingredient.version or "-"  # where nobody says it
+    version = ingredient.version or "-"  # unknown
     return f"{ingredient.name} {version} ({ingredient.licence}){references}"

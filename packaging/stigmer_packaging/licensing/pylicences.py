@@ -1,4 +1,4 @@
-"""The licences of Python distributions, from their metadata, and of what their wheels say is compiled into them."""
+"""Licences of Python distributions, from their metadata, and of the software compiled into their wheels."""
 
 import json
 from collections.abc import Collection, Iterator, Mapping
@@ -14,19 +14,19 @@ FREEZERS = {
     "pyinstaller": "GPL-2.0-or-later WITH Bootloader-exception",
     "pyinstaller-hooks-contrib": "Apache-2.0",
 }
-"""What PyInstaller leaves in a frozen program: its bootloader, and hooks. Source: both projects' COPYING and LICENSE."""
+"""What PyInstaller adds to a frozen program: its bootloader and hooks. Source: both projects' COPYING and LICENSE."""
 
 _KNOWN = {"openssl": ("Apache-2.0",)}
-"""What wheels compile in and name without its licence."""
+"""The licences of software that wheels compile in and list without a licence."""
 
 
 def credit_python(site: Path, names: Collection[str]) -> tuple[Credit, ...]:
-    """Name the distributions of a site-packages directory, those of `names` (canonical) and what the freezer adds.
+    """Return the credits of distributions in a site-packages directory: those in `names` (canonical) and FREEZERS.
 
-    A wheel may list the crates and libraries compiled into it (PEP 770); they are named too, without their texts.
+    The crates and libraries that a wheel lists as compiled into it (PEP 770) are included, without their texts.
     """
     found = [entry for entry in metadata.distributions(path=[str(site)]) if _name(entry) in {*names, *FREEZERS}]
-    return tuple(credit for entry in found for credit in (_credit(entry), *_inside(entry)))
+    return tuple(credit for entry in found for credit in (_credit(entry), *_compiled_in(entry)))
 
 
 def _name(entry: metadata.Distribution) -> str:
@@ -46,31 +46,31 @@ def _licence_files(entry: metadata.Distribution) -> list[metadata.PackagePath]:
 
 
 def _declared(entry: metadata.Distribution) -> Iterator[str]:
-    """Give what a distribution says of its licence, the most exact word first."""
-    said = entry.metadata
-    yield from (value for field in ("License-Expression", "License") for value in said.get_all(field) or [])
-    named = [value.split("::")[-1] for value in said.get_all("Classifier") or [] if value.startswith("License")]
-    if len(named) == 1:
-        yield from named
+    """Yield the licence declarations of a distribution, the most precise one first."""
+    fields = entry.metadata
+    yield from (value for field in ("License-Expression", "License") for value in fields.get_all(field) or [])
+    classified = [value.split("::")[-1] for value in fields.get_all("Classifier") or [] if value.startswith("License")]
+    if len(classified) == 1:
+        yield from classified
 
 
-def _inside(entry: metadata.Distribution) -> Iterator[Credit]:
+def _compiled_in(entry: metadata.Distribution) -> Iterator[Credit]:
     own = purl_of("pypi", _name(entry), entry.version)
     for file in entry.files or ():
         if "sboms" in file.parts[1:-1] and file.name.endswith(".json"):
-            listed = json.loads(Path(str(file.locate())).read_text(encoding="utf-8"))
-            for part in listed.get("components", ()):
-                whole = str(part.get("purl", ""))
-                purl = whole.partition("?")[0]
-                # A folder of the distribution's own source has no name outside; auditwheel lists the wheel itself, too.
-                if "file:" not in whole and purl not in {"", own}:
-                    licence = conclude([*_said(part), *_KNOWN.get(part["name"], ())], ())
+            sbom = json.loads(Path(str(file.locate())).read_text(encoding="utf-8"))
+            for part in sbom.get("components", ()):
+                qualified = str(part.get("purl", ""))
+                purl = qualified.partition("?")[0]
+                # Skip directories of the distribution's own source, and the wheel itself, which auditwheel lists too.
+                if "file:" not in qualified and purl not in {"", own}:
+                    licence = conclude([*_component_licences(part), *_KNOWN.get(part["name"], ())], ())
                     yield Credit(part["name"], part["version"], licence, purl)
 
 
-def _said(part: Mapping[str, Any]) -> list[str]:
-    """Give the licence of a component. Source: CycloneDX, `licenses` as an expression or as single ones."""
-    stated = part.get("licenses", [])
-    whole = [str(each["expression"]) for each in stated if "expression" in each]
-    single = [each["license"] for each in stated if isinstance(each.get("license"), dict)]
-    return whole or [" AND ".join(str(one.get("id") or one.get("name")) for one in single)]
+def _component_licences(part: Mapping[str, Any]) -> list[str]:
+    """Return the licence of a component. Source: CycloneDX, `licenses` as an expression or as single licences."""
+    licences = part.get("licenses", [])
+    expressions = [str(each["expression"]) for each in licences if "expression" in each]
+    single = [each["license"] for each in licences if isinstance(each.get("license"), dict)]
+    return expressions or [" AND ".join(str(one.get("id") or one.get("name")) for one in single)]

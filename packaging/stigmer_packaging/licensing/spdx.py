@@ -17,11 +17,11 @@ _PURL = {"referenceCategory": "PACKAGE-MANAGER", "referenceType": "purl"}
 
 
 def render_sbom(product: Product, target: str, credited: Sequence[Credits], *, source_date_epoch: int) -> str:
-    """Describe a keg, the parts in it, and what each part is made of; equal credits give equal texts."""
-    own = _ours(product.name, product.version, product.license)
+    """Render the SBOM of a keg, its parts, and the ingredients of each part; equal credits give equal texts."""
+    own = _own_package(product.name, product.version, product.license)
     packages, relations = [own], [_relation("SPDXRef-DOCUMENT", "DESCRIBES", own["SPDXID"])]
     for credit in credited:
-        part = _ours(credit.part, credit.version, credit.licence)
+        part = _own_package(credit.part, credit.version, credit.licence)
         inside = [_package(ingredient) for ingredient in credit.ingredients]
         packages += [part, *inside]
         relations.append(_relation(own["SPDXID"], "CONTAINS", part["SPDXID"]))
@@ -42,12 +42,12 @@ def render_sbom(product: Product, target: str, credited: Sequence[Credits], *, s
         },
         "packages": described,
         "relationships": relations,
-        "hasExtractedLicensingInfos": _own_licences(described),
+        "hasExtractedLicensingInfos": _unlisted_licences(described),
     }
     return json.dumps(document, indent=1, sort_keys=True) + "\n"
 
 
-def _ours(name: str, version: str, licence: str) -> dict[str, Any]:
+def _own_package(name: str, version: str, licence: str) -> dict[str, Any]:
     return _package(Ingredient(name, version, licence, purl_of("generic", name, version)))
 
 
@@ -67,7 +67,7 @@ def _package(ingredient: Ingredient) -> dict[str, Any]:
 
 
 def _identity(purl: str) -> str:
-    """Give a package's name within the document: what one may read, and what tells it from all others."""
+    """Return a package's SPDX identifier: a readable form of its package URL, and a hash that makes it unique."""
     readable = re.sub(r"[^A-Za-z0-9.]+", "-", purl.removeprefix("pkg:")).strip("-")
     return f"SPDXRef-{readable}-{hashlib.sha256(purl.encode()).hexdigest()[:8]}"
 
@@ -76,8 +76,8 @@ def _relation(of: str, kind: str, to: str) -> dict[str, str]:
     return {"spdxElementId": of, "relationshipType": kind, "relatedSpdxElement": to}
 
 
-def _own_licences(packages: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
-    """Describe the licences that the SPDX list has not."""
+def _unlisted_licences(packages: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
+    """Describe the licences that are not on the SPDX list."""
     stated = (package["licenseDeclared"] for package in packages)
     names = sorted({name for licence in stated for name in re.findall(r"LicenseRef-[\w.-]+", licence)})
     return [{"licenseId": name, "extractedText": f"see {NOTICES}"} for name in names]

@@ -1,4 +1,4 @@
-"""Credit what others made: the ingredients of every part with their licences, and the bill of materials of a keg."""
+"""The credit stage: records the ingredients of every part with their licences, and writes the SBOM of a keg."""
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ from stigmer_packaging.records.model import BuiltPart, Credits, Ingredient, Rele
 from stigmer_packaging.records.workspace import Workspace
 
 CreditGo = Callable[[BuildInfo], Sequence[Credit]]
-"""Names what a Go program is made of."""
+"""Returns the credits of a Go program."""
 
 
 @dataclass(frozen=True)
 class Environment:
-    """What a bundle was frozen from: a site-packages directory, the names locked there, the Python, and its system."""
+    """The environment of a frozen bundle: site-packages, its locked names, the Python, and its system's packages."""
 
     site: Path
     locked: Collection[str]
@@ -30,23 +30,23 @@ class Environment:
     packages: Packages
 
 
-def credit_program(made: BuiltPart, licence: str, credit_go: CreditGo, *, workspace: Workspace) -> Credits:
-    """Name what a single executable is made of, as far as it says itself: Go names its modules, others say nothing."""
-    info = read_build_info(workspace.path(f"{made.root}/{made.entry}").read_bytes())
+def credit_program(part: BuiltPart, licence: str, credit_go: CreditGo, *, workspace: Workspace) -> Credits:
+    """Record the ingredients of a single executable: the modules of a Go program, none for any other."""
+    info = read_build_info(workspace.path(f"{part.root}/{part.entry}").read_bytes())
     found = credit_go(info) if info else ()
-    return _record(made, licence, found, workspace)
+    return _record(part, licence, found, workspace)
 
 
-def credit_bundle(made: BuiltPart, licence: str, environment: Environment, *, workspace: Workspace) -> Credits:
-    """Name what a frozen bundle is made of: all distributions of its lock, Python, and the libraries beside it.
+def credit_bundle(part: BuiltPart, licence: str, environment: Environment, *, workspace: Workspace) -> Credits:
+    """Record the ingredients of a frozen bundle: the distributions of its lock, Python, and its native libraries.
 
-    GateError when a library is there that nobody knows.
+    Raise GateError if it contains an unknown library.
     """
     installed = read_distributions(environment.site)
     owned = {PurePosixPath(file).name for distribution in installed for file in distribution.files}
-    files = [file.path for file in made.files]
+    files = [file.path for file in part.files]
     native = credit_native(files, owned=owned, python=environment.python, packages=environment.packages)
-    return _record(made, licence, (*credit_python(environment.site, environment.locked), *native), workspace)
+    return _record(part, licence, (*credit_python(environment.site, environment.locked), *native), workspace)
 
 
 def write_sbom(
@@ -58,7 +58,7 @@ def write_sbom(
     source_date_epoch: int,
     workspace: Workspace,
 ) -> ReleaseFile:
-    """Write the bill of materials of a keg, named like its bottle; its time is `source_date_epoch`, seconds since 1970."""
+    """Write the SBOM of a keg, named after its bottle and dated `source_date_epoch`, in seconds since 1970."""
     text = render_sbom(product, str(target), credited, source_date_epoch=source_date_epoch)
     path = f"dist/{product.name}-{product.version}.{tag}.sbom.spdx.json"
     with workspace.staging() as staged:
@@ -67,15 +67,15 @@ def write_sbom(
         return workspace.add_file(staged / "sbom", f"sbom/{target}", kind="sbom", path=path, **facts)
 
 
-def _record(made: BuiltPart, licence: str, found: Sequence[Credit], workspace: Workspace) -> Credits:
+def _record(part: BuiltPart, licence: str, found: Sequence[Credit], workspace: Workspace) -> Credits:
     named = {(each.name, each.version, each.purl): each for each in found}
     ingredients = tuple(
         Ingredient(name, version, each.licence, purl, tuple(dict.fromkeys(map(key_of, each.texts))))
         for (name, version, purl), each in sorted(named.items())
     )
     every = sorted({text for credit in found for text in credit.texts}, reverse=True)
-    texts = {key_of(text): text for text in every}  # of texts with the same key, the first in the alphabet
+    texts = {key_of(text): text for text in every}  # of texts with the same key, the first one in sort order
     ordered = dict(sorted(texts.items()))
-    record = Credits(made.component, made.version, licence, made.target, ingredients, ordered, made.left_out)
-    workspace.write_record(f"credit/{made.target}/{made.component}", record)
+    record = Credits(part.component, part.version, licence, part.target, ingredients, ordered, part.left_out)
+    workspace.write_record(f"credit/{part.target}/{part.component}", record)
     return record

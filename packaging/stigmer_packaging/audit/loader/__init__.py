@@ -1,1 +1,1 @@
-"""Loader simulation: what ld.so and dyld would find for every file of a bottle."""
+"""Loader simulation: the libraries and symbols that ld.so and dyld would find for every file of a bottle."""

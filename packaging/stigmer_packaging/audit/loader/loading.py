@@ -1,7 +1,7 @@
-"""Which libraries a file is loaded with: what ld.so and dyld have in common, and the bundles that PyInstaller makes.
+"""Which libraries a file is loaded with: the common part of ld.so and dyld, and the bundles that PyInstaller builds.
 
-PyInstaller's program loads a Python library from its folder for all modules to find symbols in, and has set the search
-path for libraries to that folder before. A module is loaded by it later, with the libraries that the module needs.
+PyInstaller's program sets the library search path to its bundle directory, then loads the Python library from there,
+whose symbols all modules can use. Later it loads the modules, each with the libraries that the module needs.
 """
 
 import posixpath
@@ -20,7 +20,7 @@ from stigmer_packaging.binaries.macho import MachO
 from stigmer_packaging.lib.target import Target
 
 Versions = Mapping[str, frozenset[str]]
-"""The versions of each symbol of one library."""
+"""The versions in which one library has each symbol."""
 
 Code = TypeVar("Code", Elf, MachO)
 _LISTS = Path(__file__).with_name("symbols")
@@ -29,7 +29,7 @@ _OWN = re.compile(r"\$ORIGIN|\$\{ORIGIN\}|@loader_path|@executable_path")
 
 
 def expand(path: str, text: str) -> str | None:
-    """Give the folder below the keg that a search path means for the file at `path`; None when it leads elsewhere."""
+    """Return the directory below the keg of a search path of the file at `path`, or None if it is outside the keg."""
     own = _OWN.match(text)
     if own is None or text[own.end() : own.end() + 1] not in {"", "/"}:
         return None
@@ -39,12 +39,12 @@ def expand(path: str, text: str) -> str | None:
 
 @cache
 def system_symbols(target: Target) -> Mapping[str, Versions]:
-    """Give the symbols of each library of a platform's system for which there is a list.
+    """Return the symbols of each listed system library of a platform, with their versions.
 
-    One list has what a system has on both architectures, one for each architecture the rest. A line is a library, a
-    version (for macOS the first that has the symbols, `0` when that is not known), and symbols. They are made by
-    `tests/support/system_symbols.py` from the stubs that zig 0.17 links with for glibc 2.28, 2.33 and 2.43, and from
-    Apple's libSystem.tbd and the availability in its headers.
+    One list has the symbols that a system has on both architectures; one list per architecture has the rest. A line is
+    a library, a version and symbols; for macOS, the version is the first with these symbols, or `0` if unknown.
+    `tests/support/system_symbols.py` generates the lists from the stubs that zig 0.17 links with for glibc 2.28, 2.33
+    and 2.43, and from Apple's libSystem.tbd and the availability attributes in its headers.
     """
     found: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     for name in (target.system, str(target)):
@@ -60,18 +60,18 @@ def system_symbols(target: Target) -> Mapping[str, Versions]:
 class Library(NamedTuple):
     """A library that a file needs.
 
-    `place` is its path below the keg, or begins with `/` when it is the system's; it is empty when it is found nowhere.
-    `reexported`: its symbols count as the file's own.
+    `path` is below the keg, or starts with `/` for a system library; it is empty if the library is not found. The
+    symbols of a `reexported` library count as the file's own.
     """
 
     name: str
-    place: str
+    path: str
     optional: bool = False
     reexported: bool = False
 
 
 class Bundle(NamedTuple):
-    """A folder filled by PyInstaller, with the paths of its program and Python library, empty where there is none."""
+    """A PyInstaller bundle: its directory, and the paths of its program and Python library, empty if it has none."""
 
     folder: str
     program: str
@@ -79,7 +79,7 @@ class Bundle(NamedTuple):
 
 
 class Loading(ABC, Generic[Code]):
-    """Native code of a bottle, as one system's loader sees it: `codes` has what is for the bottle's architecture."""
+    """A bottle's native code as one system's loader sees it: `codes` maps paths to code for its architecture."""
 
     def __init__(self, subject: Subject) -> None:
         self.subject = subject
@@ -89,29 +89,29 @@ class Loading(ABC, Generic[Code]):
 
     @abstractmethod
     def choose(self, content: Content) -> Code | None:
-        """Give what of a file is for the bottle's architecture."""
+        """Return the file's code for the bottle's architecture, or None if it has none."""
 
     @abstractmethod
     def libraries(self, path: str) -> Iterator[Library]:
-        """Give the libraries that a file needs itself, in its order."""
+        """Yield the libraries that a file itself needs, in its order."""
 
     @abstractmethod
     def undefined(self, path: str) -> Iterator[tuple[str, str]]:
-        """Give the symbols that a file cannot be loaded for the want of, each with where it is not."""
+        """Yield each undefined symbol of a file with the reason why it is not found."""
 
     def unchecked(self) -> Iterator[tuple[str, str]]:
-        """Give the symbols that are looked for in a system's library without a list, each after the library."""
+        """Yield (library, symbol) for each symbol that is bound to a system library without a list."""
         yield from ()
 
     def find(self, path: str | None) -> str:
-        """Follow links to a file that can be loaded; empty when there is none: a loader passes over any other."""
+        """Return the path of the loadable file that `path` resolves to through links, or an empty string."""
         entry = self.subject.contents.resolve(path) if path is not None else None
-        found = (entry and entry.path) or ""
-        return found if found in self.codes else ""
+        resolved = (entry and entry.path) or ""
+        return resolved if resolved in self.codes else ""
 
     @cached_property
     def bundles(self) -> Mapping[str, Bundle]:
-        """The bundles by their folders."""
+        """The PyInstaller bundles by directory."""
         files = self.subject.contents.files
         marks = (file for file in map(PurePosixPath, files) if file.name == _BUNDLE_MARK)
         found = {folder: Bundle(folder, "", "") for folder in (str(mark.parent) for mark in marks)}
@@ -122,18 +122,18 @@ class Loading(ABC, Generic[Code]):
         return found
 
     def bundle_of(self, path: str) -> Bundle:
-        """Give the bundle whose program or module a file is, one without a folder when it is in none."""
+        """Return the bundle whose program or module a file is, or a Bundle of empty strings if it is in none."""
         folders = map(str, PurePosixPath(path).parents)
         inside = (self.bundles[folder] for folder in folders if folder in self.bundles)
         own = (bundle for bundle in self.bundles.values() if bundle.program == path)
         return next(own, next(inside, Bundle("", "", "")))
 
     def scope(self, path: str) -> tuple[str, ...]:
-        """Give all that is loaded when a file is, the nearest first: where symbols are looked for."""
+        """Return everything loaded with a file, in breadth-first order: the scope of its symbol lookups."""
         bundle = self.bundle_of(path)
         scope = [first for first in dict.fromkeys((bundle.program, bundle.python, path)) if first in self.codes]
         for loaded in scope:
             needed = self.libraries(loaded) if loaded in self.codes else ()
-            places = dict.fromkeys(library.place for library in needed if library.place)
-            scope += [place for place in places if place not in scope]
+            paths = dict.fromkeys(library.path for library in needed if library.path)
+            scope += [each for each in paths if each not in scope]
         return tuple(scope)

@@ -1,4 +1,4 @@
-"""dyld: where it finds libraries, and in which of them it looks for a symbol. Source: dyld's manual and open source."""
+"""dyld: where it finds libraries, and in which of them it looks up a symbol. Source: dyld(1) and dyld's source code."""
 
 import re
 from collections.abc import Iterator
@@ -13,85 +13,85 @@ _SYSTEM = re.compile(
     r"libncurses\.5\.4|libpanel\.5\.4|libedit\.3|libsqlite3|libxml2\.2)\.dylib|"
     r"/usr/lib/swift/\w+\.dylib|/System/Library/Frameworks/[\w./]+"
 )
-"""macOS's public libraries and frameworks. Most are in dyld's cache only, so they cannot be looked for on disk."""
+"""macOS's public libraries and frameworks. Most exist only in dyld's shared cache, not on disk."""
 
 
 class MachOLoading(Loading[MachO]):
-    """Slices for the bottle's architecture, loaded as dyld would without any variable of its own set."""
+    """Slices for the bottle's architecture, as dyld loads them with no DYLD_* variable set."""
 
     def choose(self, content: Content) -> MachO | None:
-        """Give the slice for the bottle's architecture."""
+        """Return the slice for the bottle's architecture, or None if there is none."""
         own = self.subject.target.architecture
         return next((each for each in content.machos if each.architecture == own), None)
 
     def libraries(self, path: str) -> Iterator[Library]:
-        """Take a name as it is; one that begins with @rpath, from the file's search paths and then its program's."""
+        """Yield each needed library; a name with @rpath is searched for in the file's rpaths, then its program's."""
         for name, optional, reexported in self.codes[path].libraries:
-            place = name if _SYSTEM.fullmatch(name) else self._place(path, name)
-            yield Library(name, place, optional, reexported)
+            found = name if _SYSTEM.fullmatch(name) else self._resolve(path, name)
+            yield Library(name, found, optional, reexported)
 
     def undefined(self, path: str) -> Iterator[tuple[str, str]]:
-        """Give the symbols that are not in the very library that the file names for each."""
+        """Yield the symbols that are not where the file binds them, usually in one library, each with the reason."""
         libraries = tuple(self.libraries(path))
         for bind in sorted(self.codes[path].binds):
             if not bind.weak and (reason := self._reason(path, bind, libraries)):
                 yield bind.name, reason
 
     def unchecked(self) -> Iterator[tuple[str, str]]:
-        """Give what is looked for in libraries of the system of which there is no list."""
+        """Yield (library, symbol) for each symbol that is bound to a system library without a list."""
         for path in self.codes:
             libraries = tuple(self.libraries(path))
             for bind in self.codes[path].binds:
-                if 0 < bind.ordinal <= len(libraries) and self._is_unlisted(libraries[bind.ordinal - 1].place):
-                    yield libraries[bind.ordinal - 1].place, bind.name
+                if 0 < bind.ordinal <= len(libraries) and self._is_unlisted(libraries[bind.ordinal - 1].path):
+                    yield libraries[bind.ordinal - 1].path, bind.name
 
     def _reason(self, path: str, bind: Bind, libraries: tuple[Library, ...]) -> str:
-        """Say why a symbol is not found, nothing when it is, or when that cannot be known."""
+        """Return why a symbol is not found, or an empty string if it is found or cannot be checked."""
         if bind.ordinal > len(libraries):
-            return f"from library {bind.ordinal} of the {len(libraries)} that it names"
+            return f"bound to library {bind.ordinal}, but it links only {len(libraries)}"
         if bind.ordinal > 0:
             return self._reason_in(libraries[bind.ordinal - 1], bind.name)
-        places = self._places_of(path, bind.ordinal)
-        if any(self._has(place, bind.name) for place in places):
+        searched = self._searched(path, bind.ordinal)
+        if any(self._has(each, bind.name) for each in searched):
             return ""
-        if bind.ordinal == WEAK_DEFINITION and any(map(self._is_unlisted, places)):  # such as C++'s `operator new`
+        if bind.ordinal == WEAK_DEFINITION and any(map(self._is_unlisted, searched)):  # such as C++'s `operator new`
             return ""
-        return {SELF: "not in itself", MAIN_PROGRAM: "not in its program"}.get(
-            bind.ordinal, "not in any library that is loaded with it"
+        return {SELF: "not in the file itself", MAIN_PROGRAM: "not in its main program"}.get(
+            bind.ordinal, "not in any library loaded with it"
         )
 
     def _reason_in(self, library: Library, name: str) -> str:
-        if not library.place or self._is_unlisted(library.place):
+        if not library.path or self._is_unlisted(library.path):
             return ""
-        if not self._has(library.place, name):
+        if not self._has(library.path, name):
             return f"not in {library.name}"
-        since = max(self.lists.get(library.place, {}).get(name, ("0",)), key=parse_version)
+        since = max(self.lists.get(library.path, {}).get(name, ("0",)), key=parse_version)
         promised = promised_macos(self.subject)
         if parse_version(since) > promised:
-            return f"in {library.name} from macOS {since} on, and {render_version(promised)} is promised"
+            return f"in {library.name} only since macOS {since}, but the bottle promises {render_version(promised)}"
         return ""
 
-    def _places_of(self, path: str, ordinal: int) -> tuple[str, ...]:
+    def _searched(self, path: str, ordinal: int) -> tuple[str, ...]:
         if ordinal == SELF:
             return (path,)
         return (self.bundle_of(path).program or path,) if ordinal == MAIN_PROGRAM else self.scope(path)
 
-    def _has(self, place: str, name: str) -> bool:
-        """Whether a library exports a symbol, itself or by another that it passes on."""
-        reached = [place]
+    def _has(self, library: str, name: str) -> bool:
+        """Whether a library exports a symbol, itself or through a library that it re-exports."""
+        reached = [library]
         for each in reached:
             own = self.codes.get(each)
             if name in (own.exports if own else self.lists.get(each, {})):
                 return True
-            passed_on = self.libraries(each) if own else ()
-            reached += [one.place for one in passed_on if one.reexported and one.place and one.place not in reached]
+            needed = self.libraries(each) if own else ()
+            reached += [one.path for one in needed if one.reexported and one.path and one.path not in reached]
         return False
 
-    def _is_unlisted(self, place: str) -> bool:
-        return place.startswith("/") and place not in self.lists
+    def _is_unlisted(self, library: str) -> bool:
+        return library.startswith("/") and library not in self.lists
 
-    def _place(self, path: str, name: str) -> str:
-        """Give the path below the keg of a library as dyld finds it, empty when it does not."""
+    def _resolve(self, path: str, name: str) -> str:
+        """Return the path below the keg at which dyld finds a library, or an empty string if it does not."""
         program = self.bundle_of(path).program
         if not name.startswith("@rpath/"):
             return self.find(expand(program if name.startswith("@executable_path") and program else path, name))

@@ -1,6 +1,6 @@
-"""Loader simulation: every library that a file needs is found, and every symbol in the library that will provide it.
+"""Checks by loader simulation: every library that a file needs is found, and every symbol in the library it binds to.
 
-A program that cannot be tried here, because it is for another platform, is looked at as the system's loader would.
+This finds load errors in programs for other platforms, which cannot be run here.
 """
 
 from collections import defaultdict
@@ -21,20 +21,20 @@ def _loading(subject: Subject) -> ElfLoading | MachOLoading:
 
 @check(
     "needed-library",
-    "the loader refuses to start it on a machine that happens not to have this library",
-    "bundle the library beside it with a search path relative to the file, or build without it",
+    "the loader refuses to load the file on a machine without this library",
+    "bundle the library, with a search path relative to the file, or build without it",
 )
 def _needed(subject: Subject) -> Iterator[Violation]:
     loading = _loading(subject)
     for path in loading.codes:
         for library in loading.libraries(path):
-            if not library.place and not library.optional:
-                yield Violation(path, f"it needs {library.name}, found neither in the keg nor among the system's own")
+            if not library.path and not library.optional:
+                yield Violation(path, f"needs {library.name}, which is neither in the keg nor a system library")
 
 
 @check(
     "undefined-symbol",
-    "the loader refuses the file, or ends the program when it first calls the symbol",
+    "the loader refuses the file, or aborts the program when it first calls the symbol",
     "link the file with the library that has the symbol, or build it for an older system",
 )
 def _undefined(subject: Subject) -> Iterator[Violation]:
@@ -48,8 +48,8 @@ def _undefined(subject: Subject) -> Iterator[Violation]:
 
 @check(
     "unchecked-symbols",
-    "there is no list of what these libraries of the system have, so it is not known whether they have all of it",
-    "try the bottle on the oldest system that is promised",
+    "there is no symbol list for these system libraries, so it is unknown whether they have all of these symbols",
+    "test the bottle on the oldest system that it promises to run on",
     severity=INFORMATION,
 )
 def _unchecked(subject: Subject) -> Iterator[Violation]:
@@ -67,7 +67,7 @@ def _listed(names: Sequence[str]) -> str:
 
 @check(
     "search-path",
-    "the folder means something on the build host only, and whoever owns it elsewhere owns our process",
+    "the folder is meant for the build host only; on other machines, whoever can write to it can inject code",
     "link with $ORIGIN or @loader_path, or remove the path with patchelf or install_name_tool",
 )
 def _search_path(subject: Subject) -> Iterator[Violation]:
@@ -76,15 +76,15 @@ def _search_path(subject: Subject) -> Iterator[Violation]:
     for path, search in searches:
         for folder in search:
             if folder != "/usr/lib/swift" and expand(path, folder) is None:
-                yield Violation(path, f"it looks for libraries in {folder or 'the current directory'}")
+                yield Violation(path, f"searches for libraries in {folder or 'the current directory'}")
 
 
 @check(
     "library-identity",
-    "brew rewrites such a name when it fixes a keg and signs the file anew, so that it is not the released one",
-    "name the library @rpath/NAME with `install_name_tool -id`, and sign it after that",
+    "brew rewrites such a name when it fixes the keg's linkage, and re-signs the file, which then differs from ours",
+    "set the name to @rpath/NAME with `install_name_tool -id`, then sign the library",
 )
 def _library_identity(subject: Subject) -> Iterator[Violation]:
     for path, macho in machos(subject):
         if macho.identity and not macho.identity.startswith(("@rpath/", "@loader_path/", "@executable_path/")):
-            yield Violation(path, f"its own name is {macho.identity}")
+            yield Violation(path, f"its install name is {macho.identity}")
