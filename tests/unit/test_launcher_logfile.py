@@ -1,4 +1,4 @@
-"""The log of a service: stamped, rotated, without secrets, and complete whatever other programs do to the file."""
+"""Service logs: time stamps, rotation, redacted secrets, and no lost lines when other programs change the file."""
 
 import errno
 import os
@@ -24,20 +24,20 @@ def plain(path: Path) -> list[str]:
 
 
 def log(tmp_path: Path, *secrets: str, max_bytes: int = 10_000) -> LogFile:
-    """Return a log that stands still in time."""
-    made = LogFile(str(tmp_path / "a.log"), secrets, clock=lambda: NOW)
-    made.max_bytes, made.count = max_bytes, 3
-    return made
+    """Return a log whose clock stands still."""
+    log_file = LogFile(str(tmp_path / "a.log"), secrets, clock=lambda: NOW)
+    log_file.max_bytes, log_file.count = max_bytes, 3
+    return log_file
 
 
-def test_each_line_begins_with_its_time_and_is_for_its_owner_alone(tmp_path: Path) -> None:
+def test_each_line_begins_with_its_time_and_only_the_owner_can_read_the_log(tmp_path: Path) -> None:
     log(tmp_path).write(b"one\ntwo\n")
     assert (tmp_path / "a.log").read_text(encoding="utf-8") == f"{STAMP}one\n{STAMP}two\n"
     assert (tmp_path / "a.log").stat().st_mode & 0o777 == 0o600
     assert timestamp(0.0) == b"1970-01-01T00:00:00.000Z "
 
 
-def test_a_line_is_written_when_it_is_whole_or_the_service_has_ended(tmp_path: Path) -> None:
+def test_a_line_is_written_when_it_is_complete_or_the_service_has_ended(tmp_path: Path) -> None:
     written = log(tmp_path)
     written.write(b"on")
     written.write(b"e\ntw")
@@ -57,8 +57,8 @@ def test_a_log_is_rotated_by_size_and_count(tmp_path: Path) -> None:
     assert together == [f"line {number}" for number in range(200 - len(together), 200)]
 
 
-def test_a_log_goes_on_where_an_earlier_run_ended(tmp_path: Path) -> None:
-    """Also its size counts on."""
+def test_a_new_run_appends_to_the_log_of_an_earlier_one(tmp_path: Path) -> None:
+    """The size of the existing file counts towards the rotation."""
     log(tmp_path, max_bytes=100).write(b"a" * 50 + b"\n")
     log(tmp_path, max_bytes=100).write(b"b" * 50 + b"\n")
     assert plain(tmp_path / "a.log.1") == ["a" * 50]
@@ -66,7 +66,7 @@ def test_a_log_goes_on_where_an_earlier_run_ended(tmp_path: Path) -> None:
 
 
 @given(st.data())
-def test_a_secret_is_never_written_however_pipes_cut_it(
+def test_a_secret_is_redacted_however_the_output_is_split_into_chunks(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
     text = f"the key is {KEY}, I said {KEY}\n{KEY}\n" + "y" * 100
@@ -81,7 +81,7 @@ def test_a_secret_is_never_written_however_pipes_cut_it(
     assert not any(KEY.encode() in line for line in written.last)
 
 
-def test_a_line_that_never_ends_is_cut_and_not_in_the_middle_of_a_key(tmp_path: Path) -> None:
+def test_an_endless_line_is_not_cut_in_the_middle_of_a_key(tmp_path: Path) -> None:
     written = log(tmp_path, KEY, max_bytes=10**7)
     written.write(b"x" * 65530 + KEY[:9].encode())
     written.write(KEY[9:].encode() + b"z" * 70000)
@@ -110,8 +110,8 @@ def test_the_last_lines_are_kept_for_error_messages(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("reason", [b"panic: nil map", b"fatal error: all goroutines are asleep - deadlock!"])
-def test_the_reason_of_a_panic_is_kept_though_its_stack_is_long(tmp_path: Path, reason: bytes) -> None:
-    """Whatever chunks the pipe gives; the reason stands above the stacks, of which the first one is the failing one's."""
+def test_the_reason_of_a_panic_is_kept_although_its_stack_is_long(tmp_path: Path, reason: bytes) -> None:
+    """For any chunk size. Go prints the reason above the stacks, and the stack of the failing goroutine first."""
     stack = [b"\t/src/file.go:%d" % number for number in range(3 * LAST_LINES)]
     for size in (7, 300, 10_000):
         written = log(tmp_path)
@@ -120,10 +120,10 @@ def test_the_reason_of_a_panic_is_kept_though_its_stack_is_long(tmp_path: Path, 
             written.write(text[start : start + size])
         assert written.end() == [reason, b"", b"goroutine 1 [running]:", *stack[: LAST_LINES - 3]]
         written.write(b"\n".join([*[b"after"] * LAST_LINES, b""]))
-        assert written.end() == [b"after"] * LAST_LINES, "the service goes on: it printed the panic of another program"
+        assert written.end() == [b"after"] * LAST_LINES, "the service went on: the panic was another program's"
 
 
-def test_a_full_disk_loses_lines_and_not_the_service(tmp_path: Path) -> None:
+def test_a_write_error_loses_lines_but_does_not_stop_the_service(tmp_path: Path) -> None:
     for path in ("/dev/full", str(tmp_path / "missing" / "logs" / "a.log")):
         written = LogFile(path)
         written.write(b"one\n")
@@ -142,8 +142,10 @@ def test_a_full_disk_loses_lines_and_not_the_service(tmp_path: Path) -> None:
         pytest.param(lambda path: shutil.rmtree(path.parent), id="removed with its folder"),
     ],
 )
-def test_a_log_goes_on_at_its_path_whatever_others_do(tmp_path: Path, change: Callable[[Path], Any]) -> None:
-    """What has gone from there gets no more lines, and does not count when the log is rotated by its size."""
+def test_a_log_continues_at_its_path_when_other_programs_change_the_file(
+    tmp_path: Path, change: Callable[[Path], Any]
+) -> None:
+    """A file that was moved away gets no more lines, and its size no longer counts towards the rotation."""
     path = tmp_path / "logs" / "a.log"
     written = log(path.parent, max_bytes=100)
     written.write(b"x" * 50 + b"\n")
@@ -155,8 +157,8 @@ def test_a_log_goes_on_at_its_path_whatever_others_do(tmp_path: Path, change: Ca
     assert path.parent.stat().st_mode & 0o777 == 0o700
 
 
-def test_a_pipe_that_nobody_reads_loses_lines_and_not_the_supervisor(tmp_path: Path) -> None:
-    """A program that collects logs may have put a FIFO there. Opening it waited for a reader, and nothing could end that."""
+def test_a_fifo_without_a_reader_loses_lines_but_does_not_block_the_supervisor(tmp_path: Path) -> None:
+    """A log collector may have put a FIFO there. Opening it once blocked, uninterruptibly, until a reader came."""
     os.mkfifo(tmp_path / "a.log")
     written = log(tmp_path)
     written.write(b"one\n")
@@ -179,7 +181,7 @@ def test_a_removed_home_is_not_created_again(tmp_path: Path) -> None:
 def test_a_failed_close_neither_ends_the_log_nor_closes_another_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On NFS, close(2) may report the error of an earlier write. The number was closed again, whosever it was by then."""
+    """On NFS, close(2) may report the error of an earlier write. The descriptor was closed again, even if reused."""
     written = log(tmp_path)
     written.write(b"one\n")
     (tmp_path / "a.log").unlink()

@@ -1,4 +1,4 @@
-"""`stigmer server logs`: the last lines of the services, merged by time, then new ones, across every rotation."""
+"""`stigmer server logs`: the last lines of the services, merged by time, then new ones, across rotations."""
 
 import contextlib
 import functools
@@ -30,7 +30,7 @@ NUMBERS = [str(number) for number in range(100)]
 
 
 def write_log(home: Path, service: str, lines: list[str], max_bytes: int = 10_000) -> LogFile:
-    """Write a service's log, a second for each line."""
+    """Write the log of a service, with one second between two lines."""
     seconds = iter(range(1000))
     written = LogFile(log_path(str(home / "logs"), service), clock=lambda: next(seconds))
     written.max_bytes = max_bytes
@@ -56,8 +56,8 @@ def texts(entries: list[Entry]) -> list[str]:
     return [entry.text.decode() for entry in entries]
 
 
-def test_the_newest_lines_are_the_last_ones_though_the_clock_was_set_back(tmp_path: Path) -> None:
-    """As on a machine that started with a wrong clock: each service prints once before it is set, and once after."""
+def test_each_log_keeps_its_order_although_the_clock_was_set_back(tmp_path: Path) -> None:
+    """As on a machine that boots with a wrong clock: each service prints once before it is set, and once after."""
     for name, times in {"one": (7200, 20), "two": (7300, 10)}.items():
         written = LogFile(log_path(str(tmp_path / "logs"), name), clock=functools.partial(next, iter(times)))
         for line in ("before", "after"):
@@ -69,7 +69,7 @@ def test_the_newest_lines_are_the_last_ones_though_the_clock_was_set_back(tmp_pa
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    """Make a home with the logs of two services."""
+    """Return a home with the logs of two services."""
     write_log(tmp_path, "one", ["1", "2", "3"])
     write_log(tmp_path, "two", ["A", "B", "C"])
     return tmp_path
@@ -92,19 +92,19 @@ def home(tmp_path: Path) -> Path:
         (("--since", "10m"), []),
     ],
 )
-def test_lines_are_chosen_and_come_in_the_order_of_time(
+def test_lines_are_selected_by_options_and_sorted_by_time(
     home: Path, arguments: tuple[str, ...], lines: list[str]
 ) -> None:
-    """Each after the name of its service, so that `grep` tells who said it; a single service's lines come alone."""
+    """Each has the name of its service as a prefix, also for `grep`; the lines of a single service have none."""
     assert shown(home, *arguments).splitlines() == lines
 
 
-def test_a_terminal_gets_the_names_in_colour(home: Path) -> None:
+def test_a_terminal_shows_the_service_names_in_colour(home: Path) -> None:
     assert "\033[36mone | \033[0m1\n" in shown(home, live=True)
     assert shown(home, "-s", "one", live=True).split() == ["1", "2", "3"]
 
 
-def test_a_time_without_a_zone_is_local(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_time_without_a_zone_is_local_time(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TZ", "UTC-3")
     time.tzset()
     try:
@@ -130,8 +130,8 @@ def test_invalid_options_of_logs_are_refused(home: Path, arguments: tuple[str, .
         shown(home, *arguments)
 
 
-def test_only_files_are_logs(home: Path) -> None:
-    """A directory cannot be read, and a FIFO without a writer cannot be opened."""
+def test_directories_and_fifos_are_not_logs(home: Path) -> None:
+    """A directory cannot be read, and opening a FIFO without a writer blocks."""
     (home / "logs" / "old.log").mkdir()
     os.mkfifo(home / "logs" / "pipe.log")
     assert not {"old", "pipe"} & {line.split()[0] for line in shown(home).splitlines()}
@@ -143,7 +143,7 @@ def test_a_home_without_logs_shows_nothing(tmp_path: Path) -> None:
 
 
 def test_the_last_lines_reach_back_into_rotated_files(tmp_path: Path) -> None:
-    """Not further than needed; with a time all lines since then are shown, unless their number is given."""
+    """With `--since`, all lines from then on are shown, unless `-n` limits their number."""
     write_log(tmp_path, "a", NUMBERS, max_bytes=1000)
     assert (tmp_path / "logs" / "a.log.1").exists()
     assert shown(tmp_path, "-n", "60").split() == NUMBERS[40:]
@@ -151,26 +151,26 @@ def test_the_last_lines_reach_back_into_rotated_files(tmp_path: Path) -> None:
     assert shown(tmp_path, "--since", "1970-01-01T00:00:20Z", "-n", "2").split() == NUMBERS[98:]
 
 
-def test_a_rotated_file_that_was_removed_hides_no_other_lines(tmp_path: Path) -> None:
+def test_a_missing_rotated_file_does_not_hide_the_others(tmp_path: Path) -> None:
     write_log(tmp_path, "a", NUMBERS, max_bytes=1000)
     kept = [file.read_text().split()[1::2] for file in (tmp_path / "logs/a.log.2", tmp_path / "logs/a.log")]
     (tmp_path / "logs/a.log.1").unlink()
     assert shown(tmp_path, "-n", "all").split() == [*kept[0], *kept[1]]
 
 
-def test_a_progress_line_in_a_rotated_file_is_one_line(tmp_path: Path) -> None:
+def test_a_progress_line_in_a_rotated_file_counts_as_one_line(tmp_path: Path) -> None:
     write_log(tmp_path, "a", ["10%\r100%", "second", "third"], max_bytes=80)
     assert (tmp_path / "logs" / "a.log.1").exists()
     assert shown(tmp_path, "-n", "10").splitlines() == ["100%", "second", "third"]
 
 
 class CountedBlock(bytes):
-    """Counts the bytes that are looked at or copied; joining blocks copies each once and is not counted."""
+    """Counts the bytes that are searched or copied; joining blocks copies each byte once and is not counted."""
 
     work = 0
 
     def count(self, *arguments: Any) -> int:
-        """Count, and note the work."""
+        """Count as bytes.count does, and record the number of bytes searched."""
         CountedBlock.work += len(self)
         return super().count(*arguments)
 
@@ -179,10 +179,10 @@ class CountedBlock(bytes):
         return CountedBlock(super().__add__(other))
 
 
-def test_the_end_of_a_long_log_is_read_without_the_rest_and_each_byte_is_looked_at_once(
+def test_only_the_end_of_a_long_log_is_read_and_each_byte_is_searched_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Once each block was put before all that had been read, and all of it counted again."""
+    """Each block was once prepended to everything already read, and all of it was counted again."""
     write_log(tmp_path, "a", ["x" * 9000] * 900, max_bytes=10**8)
     sizes: list[int] = []
     pread = os.pread
@@ -199,10 +199,8 @@ def test_the_end_of_a_long_log_is_read_without_the_rest_and_each_byte_is_looked_
     assert CountedBlock.work <= sum(sizes)
 
 
-def test_a_long_line_without_an_end_is_read_in_blocks_that_double(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Once each block was added to all before it: a line of 30 MB took 22 s."""
+def test_a_long_line_is_read_in_blocks_of_doubling_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each block was once appended to everything before it: a line of 30 MB took 22 s."""
     write_log(tmp_path, "a", ["x" * 8_000_000], max_bytes=10**8)
     sizes: list[int] = []
     read = os.read
@@ -218,22 +216,22 @@ def test_a_long_line_without_an_end_is_read_in_blocks_that_double(
     assert len([size for size in sizes if size]) < 12
 
 
-def test_following_waits_for_a_log_and_goes_on_through_its_rotations(tmp_path: Path) -> None:
-    """To the end of the file that was renamed, then from the beginning of the new one; nothing twice, nothing lost."""
+def test_following_waits_for_a_log_and_continues_across_rotations(tmp_path: Path) -> None:
+    """It reads the renamed file to its end, then the new one from its start: no line is lost or repeated."""
     tail = tail_of(tmp_path)
     assert tail.last(10) == tail.more() == []
     written = write_log(tmp_path, "a", ["old"])
     assert texts(tail.more()) == ["old"]
     written.max_bytes = 500  # so that it rotates now
-    seen = []
+    received = []
     for number in NUMBERS:
         written.write(f"line {number}\n".encode())
         if int(number) % 7 == 0:
-            seen += texts(tail.more())
-    assert [*seen, *texts(tail.more())] == [f"line {number}" for number in NUMBERS]
+            received += texts(tail.more())
+    assert [*received, *texts(tail.more())] == [f"line {number}" for number in NUMBERS]
 
 
-def test_following_misses_nothing_when_a_log_is_rotated_twice_between_two_looks(tmp_path: Path) -> None:
+def test_following_misses_nothing_when_a_log_is_rotated_twice_between_two_reads(tmp_path: Path) -> None:
     written = write_log(tmp_path, "a", ["old"], max_bytes=60)
     tail = tail_of(tmp_path)
     tail.last(10)
@@ -243,10 +241,10 @@ def test_following_misses_nothing_when_a_log_is_rotated_twice_between_two_looks(
     assert [text.split()[1] for text in texts(tail.more())] == ["0", "1", "2"]
 
 
-def test_following_returns_though_a_log_grows_by_a_file_whenever_one_is_read(
+def test_following_returns_although_the_log_grows_by_a_file_during_each_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else it would print nothing, and need ever more memory."""
+    """Otherwise it would print nothing and use more and more memory."""
     written = write_log(tmp_path, "a", ["old"], max_bytes=1)
     tail = tail_of(tmp_path)
     tail.last(1)
@@ -268,7 +266,7 @@ def test_following_returns_though_a_log_grows_by_a_file_whenever_one_is_read(
 def test_following_misses_no_line_that_is_written_just_before_a_rotation(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, number: int, earlier: int
 ) -> None:
-    """Whichever system call the rotation comes just before, and however often the log was rotated since the last look."""
+    """For a rotation just before any system call, and for any number of rotations since the last read."""
     written = write_log(tmp_path, "a", ["first"])
     tail = tail_of(tmp_path)
     assert texts(tail.last(9)) == ["first"]
@@ -291,12 +289,12 @@ def test_following_misses_no_line_that_is_written_just_before_a_rotation(
         return original(*arguments, **options)
 
     monkeypatch.setattr(call, rotated_before)
-    came = [text for _ in range(6) for text in texts(tail.more())]
-    assert len(came) == 2 * (earlier + 1)
-    assert came == lines
+    received = [text for _ in range(6) for text in texts(tail.more())]
+    assert len(received) == 2 * (earlier + 1)
+    assert received == lines
 
 
-def test_following_shows_whole_lines_and_begins_again_when_a_file_is_truncated(tmp_path: Path) -> None:
+def test_following_shows_complete_lines_and_starts_over_when_a_file_is_truncated(tmp_path: Path) -> None:
     path = tmp_path / "a.log"
     path.write_text("whole\nhal", encoding="utf-8")
     tail = Tail("a", str(tmp_path))
@@ -315,8 +313,8 @@ def following(home: Path, *arguments: str, container: tuple[str, ...] = ()) -> s
     return subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
 
 
-def test_following_ends_with_an_interrupt(home: Path) -> None:
-    """Ctrl-C is how one leaves it, not a failure."""
+def test_an_interrupt_ends_following_without_an_error(home: Path) -> None:
+    """Ctrl-C is the normal way to leave it."""
     with following(home, "one") as process:
         assert [read_line(process) for _ in range(3)] == ["1\n", "2\n", "3\n"]
         write_log(home, "one", ["4"])
@@ -326,8 +324,8 @@ def test_following_ends_with_an_interrupt(home: Path) -> None:
     assert process.returncode == 0
 
 
-def test_in_a_container_following_ends_with_sigterm(home: Path) -> None:
-    """The kernel discards a signal to process 1 without a handler, and `docker stop` waits ten seconds."""
+def test_sigterm_ends_following_in_a_container(home: Path) -> None:
+    """The kernel discards signals for which process 1 has no handler, and `docker stop` waits ten seconds."""
     if not can_mount():
         pytest.skip("this machine does not let us create a namespace (unshare)")
     user = () if os.geteuid() == 0 else ("--map-root-user",)
@@ -359,25 +357,25 @@ POLL = select.poll
 
 
 class MacPoll:
-    """What poll(2) of macOS tells (xnu's sys_generic.c): nothing when asked for nothing, and of half a socket's end that it hung up."""
+    """poll(2) of macOS (xnu's sys_generic.c): reports nothing if no events are requested, and a half-closed socket as hung up."""
 
     def __init__(self) -> None:
         self.asked = POLL()
 
     def register(self, descriptor: int, events: int) -> None:
-        """Look at a descriptor of which anything is asked, also for the end of what can be read from it."""
+        """Watch a descriptor if events are requested, also for the peer closing its writing half."""
         if events:
             self.asked.register(descriptor, events | getattr(select, "POLLRDHUP", 0))
 
     def poll(self, timeout: float) -> list[tuple[int, int]]:
-        """Report every end as a hang-up."""
+        """Report every event as a hang-up."""
         return [(descriptor, select.POLLHUP) for descriptor, _ in self.asked.poll(timeout)]
 
 
-def looks_before_the_end(home: Path, output: int, monkeypatch: pytest.MonkeyPatch) -> int:
-    """Follow a home's logs, give how often macOS was asked whether the reader is there; three times when it never ended."""
-    looks = iter([MacPoll(), MacPoll(), MacPoll()])
-    monkeypatch.setattr(select, "poll", looks.__next__)
+def count_polls_while_following(home: Path, output: int, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Follow the logs; return how often the output was polled for a reader, three times if following did not end."""
+    polls = iter([MacPoll(), MacPoll(), MacPoll()])
+    monkeypatch.setattr(select, "poll", polls.__next__)
     with open(output, "w", encoding="utf-8") as stream:
         terminal = Terminal(stream, live=False, colour=False, unicode=False)
         with contextlib.suppress(StopIteration):
@@ -385,7 +383,7 @@ def looks_before_the_end(home: Path, output: int, monkeypatch: pytest.MonkeyPatc
                 logs(parse(["server", "logs", "--follow"]), Context({"STIGMER_HOME": str(home)}, terminal, terminal))
                 == 0
             )
-    return 3 - len(list(looks))
+    return 3 - len(list(polls))
 
 
 def test_on_macos_following_ends_when_the_reader_of_a_pipe_has_gone(
@@ -393,24 +391,24 @@ def test_on_macos_following_ends_when_the_reader_of_a_pipe_has_gone(
 ) -> None:
     reader, writer = os.pipe()
     os.close(reader)
-    assert looks_before_the_end(tmp_path, writer, monkeypatch) == 1
+    assert count_polls_while_following(tmp_path, writer, monkeypatch) == 1
 
 
-def test_on_macos_following_goes_on_over_a_socket_of_which_one_half_is_closed(
+def test_on_macos_following_continues_over_a_half_closed_socket(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It may be sshd's, whose client sends nothing and reads."""
+    """It may be sshd's, whose client sends nothing but still reads."""
     ours, its = socket.socketpair()
     with its:
         its.shutdown(socket.SHUT_WR)
-        assert looks_before_the_end(tmp_path, ours.detach(), monkeypatch) == 3
+        assert count_polls_while_following(tmp_path, ours.detach(), monkeypatch) == 3
 
 
 class Reader(io.StringIO):
-    """A stream whose reader goes away after its first line."""
+    """A stream whose reader goes away after the first line."""
 
     def write(self, text: str) -> int:
-        """Take the first line; there is no reader for a second one."""
+        """Accept the first line and fail at the second, like a pipe without a reader."""
         if self.getvalue():
             raise BrokenPipeError
         return super().write(text)
@@ -418,7 +416,7 @@ class Reader(io.StringIO):
 
 @pytest.mark.parametrize("arguments", [["-n", "all"], ["-n", "all", "-f"]])
 def test_printing_ends_when_the_reader_has_gone(home: Path, arguments: list[str]) -> None:
-    """`logs -n all | head -1` needs neither the time nor the memory that all lines of a large log would take."""
+    """`logs -n all | head -1` must not take the time and memory for all lines of a large log."""
     out = Reader()
     terminal = Terminal(out, live=False, colour=False, unicode=False)
     assert logs(parse(["server", "logs", *arguments]), Context({"STIGMER_HOME": str(home)}, terminal, terminal)) == 0

@@ -24,7 +24,7 @@ ZEROLOG = "\033[90m11:00PM\033[0m \033[32mINF\033[0m \033[1mServer started\033[0
         ("[2026-01-21 11:00:00] ready", "ready"),
     ],
 )
-def test_a_service_s_own_time_stamp_is_left_out_on_request(printed: str, shown: str) -> None:
+def test_the_time_stamp_of_a_service_is_removed_on_request(printed: str, shown: str) -> None:
     assert readable(printed, stamp=False) == shown
     assert len(readable(printed)) > len(shown)
 
@@ -44,7 +44,7 @@ def test_text_that_only_resembles_a_time_stamp_is_kept(printed: str) -> None:
     assert readable(printed, stamp=False) == printed
 
 
-def test_colours_are_kept_on_request_and_end_with_the_line() -> None:
+def test_colours_are_kept_on_request_and_reset_at_the_end_of_the_line() -> None:
     assert readable(ZEROLOG, colours=True) == f"{ZEROLOG}\033[0m"
     assert readable(ZEROLOG, colours=True, stamp=False).startswith("\033[90m\033[0m\033[32mINF\033[0m ")
     assert readable("\033[38;2;255;0;0mred and so on", colours=True) == "\033[38;2;255;0;0mred and so on\033[0m"
@@ -75,16 +75,14 @@ def test_colours_are_kept_on_request_and_end_with_the_line() -> None:
         (b"\xff\xfe half \xf0\x9f", "\\xff\\xfe half \\xf0\\x9f"),
     ],
 )
-def test_a_line_is_shown_as_a_terminal_leaves_it_without_its_control_sequences(
-    printed: str | bytes, shown: str
-) -> None:
-    """Only the last state of a progress line; bytes that are not UTF-8 are escaped. Also where colours are kept."""
+def test_a_line_is_shown_in_its_final_state_without_control_sequences(printed: str | bytes, shown: str) -> None:
+    """Only the last state of a progress line is shown, and bytes that are not UTF-8 are escaped, also with colours."""
     assert readable(printed) == shown
     assert readable(printed, colours=True) == shown
 
 
 def test_the_end_of_a_control_string_is_not_searched_beyond_the_next_control_character() -> None:
-    """A line of many that do not end would else be searched once for each of them: it took minutes."""
+    """A line with many unterminated strings was once searched again for each of them, which took minutes."""
     assert readable("\x9dnever ends\x9d0;title\x9c") == "never ends"
     assert readable("\x9d" * 65536) == ""
 
@@ -95,8 +93,8 @@ PIECES = st.sampled_from(
 
 
 @given(st.lists(PIECES).map("".join))
-def test_nothing_that_is_printed_reaches_a_terminal_as_control(printed: str) -> None:
-    """However sequences are nested, cut or doubled: what was taken out leaves no new one behind."""
+def test_no_control_sequence_reaches_the_terminal(printed: str) -> None:
+    """However sequences are nested, cut or doubled: removing one must not form another."""
     assert all(character.isprintable() for character in readable(printed))
     coloured = readable(printed, colours=True)
     assert all(character.isprintable() or character == "\033" for character in coloured)

@@ -1,4 +1,4 @@
-"""Output for users: the same facts everywhere, colours and marks only where the terminal supports them."""
+"""Output for users: the same text everywhere, colours and symbols only where the terminal supports them."""
 
 import io
 import os
@@ -32,7 +32,7 @@ UTF8 = {"TERM": "xterm-256color", "LANG": "en_US.UTF-8"}
 def test_output_uses_what_the_terminal_supports(
     environ: dict[str, str], *, live: bool, colour: bool, unicode: bool
 ) -> None:
-    """And what its user wants: NO_COLOR, a dumb terminal, a locale without UTF-8."""
+    """It also respects the user's settings: NO_COLOR, a dumb terminal, a locale without UTF-8."""
     controller, descriptor = pty.openpty()
     with os.fdopen(descriptor, "w", encoding="utf-8") as screen:
         terminal = terminal_of(screen, environ)
@@ -58,7 +58,7 @@ def test_a_transient_line_is_overwritten() -> None:
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
 def test_characters_that_a_stream_cannot_encode_are_escaped(encoding: str) -> None:
-    """A service's emoji, or a path that is not UTF-8, does not end a command."""
+    """An emoji from a service, or a path that is not UTF-8, must not crash a command."""
     raw = io.BytesIO()
     stream = io.TextIOWrapper(raw, encoding=encoding)
     terminal_of(stream, {}).line("\N{ROBOT FACE} \udcff")
@@ -66,11 +66,11 @@ def test_characters_that_a_stream_cannot_encode_are_escaped(encoding: str) -> No
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"),
+    ("seconds", "text"),
     [(0, "0s"), (-5, "0s"), (5.9, "5s"), (123, "2m 3s"), (3840, "1h 4m"), (183600, "2d 3h"), (86400, "1d 0h")],
 )
-def test_durations_are_shown_in_their_two_largest_units(seconds: float, said: str) -> None:
-    assert duration(seconds) == said
+def test_durations_are_shown_in_their_two_largest_units(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
 
 
 # --- the progress of a start ---------------------------------------------------------------------------------------------
@@ -94,7 +94,7 @@ def follow(*events: dict[str, Any], live: bool = False) -> str:
 RUNS: dict[str, Any] = {"event": phases.RUNNING, "failed": ""}
 
 
-def test_each_step_is_printed_as_it_succeeds() -> None:
+def test_each_step_is_printed_when_it_succeeds() -> None:
     steps = (service("a", "starting"), service("b", "starting"), service("b", "running"), service("a", "running"))
     assert follow(*steps, RUNS) == "Starting b... ✓\nStarting a... ✓\n"
 
@@ -112,7 +112,7 @@ def test_each_step_is_printed_as_it_succeeds() -> None:
     ids=["lines", "control sequences", "nothing"],
 )
 def test_a_failed_start_names_the_service_its_last_lines_and_the_remedy(lines: tuple[str, ...], shown: str) -> None:
-    """Only the first failure: what follows are its consequences."""
+    """Only the first failure is reported: later ones are its consequences."""
     with pytest.raises(StartError) as caught:
         follow(
             service("b", "failed", "exited with status 1", lines),
@@ -124,53 +124,53 @@ def test_a_failed_start_names_the_service_its_last_lines_and_the_remedy(lines: t
     assert "stigmer server logs" in caught.value.remedy
 
 
-def test_an_external_service_that_fails_a_start_has_no_log_to_read() -> None:
+def test_the_error_of_an_external_service_refers_to_no_log() -> None:
     with pytest.raises(StartError) as caught:
         follow(service("b", "failed", "was not ready within 60 s") | {"log": ""})
     assert (str(caught.value), caught.value.remedy) == ("b was not ready within 60 s", EXTERNAL_REMEDY)
 
 
 @pytest.mark.parametrize(("managed", "remedy"), [(False, EXTERNAL_REMEDY), (True, "`stigmer server restart a`")])
-def test_only_a_service_of_our_own_is_to_be_restarted(*, managed: bool, remedy: str) -> None:
+def test_the_remedy_is_a_restart_only_for_a_managed_service(*, managed: bool, remedy: str) -> None:
     with pytest.raises(DegradedError) as caught:
         require_running([ServiceSnapshot("a", phases.DEGRADED, managed=managed, not_ready_reason="no answer")])
     assert str(caught.value) == "a is degraded: no answer"
     assert remedy in caught.value.remedy
 
 
-def test_a_start_that_is_interrupted_before_anything_runs_is_no_failure() -> None:
-    """As with an external Temporal that does not answer: there is nothing to stop."""
+def test_an_interrupted_start_without_running_services_is_not_a_failure() -> None:
+    """For example with an external Temporal that does not answer: there is nothing to stop."""
     out = follow(service("a", "starting"), {"event": phases.STOPPED, "failed": ""})
     assert out.endswith("Stopping server... ✓\n")
 
 
 @pytest.mark.parametrize("before", [(), (RUNS,)], ids=["while it starts", "in the foreground"])
 def test_a_stop_ends_with_a_line_of_its_own(before: tuple[dict[str, Any], ...]) -> None:
-    """The shell's prompt once came right behind `Stopping...`, or behind the start of a service that was given up."""
+    """The shell prompt once followed `Stopping...`, or the start of an abandoned service, on the same line."""
     ends = ({"event": stage, "failed": ""} for stage in (phases.STOPPING, phases.STOPPED))
     started = [service("a", "starting"), *([service("a", "running")] if before else []), *before]
-    said = follow(*started, next(ends), service("b", "stopped"), next(ends), live=True)
-    assert said.endswith("\r\033[KStopping...\r\033[KStopping server... ✓\n")
+    output = follow(*started, next(ends), service("b", "stopped"), next(ends), live=True)
+    assert output.endswith("\r\033[KStopping...\r\033[KStopping server... ✓\n")
 
 
-def test_a_refusal_keeps_its_message_remedy_and_code() -> None:
+def test_an_error_event_keeps_its_message_remedy_and_exit_code() -> None:
     with pytest.raises(LauncherError) as caught:
         follow({"event": "error", "message": "port 1 is taken", "remedy": "free it", "code": 1})
     assert (str(caught.value), caught.value.remedy, caught.value.exit_code) == ("port 1 is taken", "free it", 1)
 
 
-def test_a_supervisor_that_vanishes_is_a_failure() -> None:
+def test_a_supervisor_that_ends_during_the_start_is_a_failure() -> None:
     with pytest.raises(StartError, match="ended before all services ran"):
         follow(service("a", "starting"))
 
 
-def test_in_the_foreground_later_crashes_are_shown_too() -> None:
-    said = follow(RUNS, service("a", "pausing", "killed by SIGKILL"), service("b", "failed", "exited"))
-    assert said == "a killed by SIGKILL; restarting it\nb exited\n"
+def test_later_crashes_are_also_shown_in_the_foreground() -> None:
+    output = follow(RUNS, service("a", "pausing", "killed by SIGKILL"), service("b", "failed", "exited"))
+    assert output == "a killed by SIGKILL; restarting it\nb exited\n"
 
 
-def test_a_service_that_did_not_answer_for_a_while_works_again() -> None:
-    """What it lacked meanwhile is for the status; a crash in between is a restart like any other."""
+def test_a_service_that_recovers_is_reported() -> None:
+    """The reason for its degradation is left to `status`; a crash in between is reported as a restart."""
     states = (service("a", "degraded", "does not answer"), service("a", "running"))
     assert follow(RUNS, *states) == "a works again\n"
     crash = (

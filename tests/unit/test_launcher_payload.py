@@ -1,4 +1,4 @@
-"""The payload's index reads back as it was written, and a damaged one is refused."""
+"""The payload index survives a round trip, and a damaged one is refused."""
 
 import json
 from pathlib import Path
@@ -20,7 +20,7 @@ from support.launcher_payloads import build_libexec, part, stigmer_parts
 
 
 def example() -> Payload:
-    """Make a payload with everything in it."""
+    """Return a payload that sets every kind of value."""
     one = part(
         "one", ports=(("server", 1),), needs=("two",), environment=(("A", "{home}"),), arguments=("x",)
     ).component
@@ -29,32 +29,32 @@ def example() -> Payload:
     return Payload("stigmer", "1.0", "linux-amd64", ("HOME",), smoke, (one, two), Restart(1, 2, 3, 4))
 
 
-WHOLE = render_index(example())
+INDEX = render_index(example())
 
 
-def test_an_index_reads_back_as_it_was_written() -> None:
-    assert parse_payload(WHOLE) == example()
+def test_an_index_survives_a_round_trip() -> None:
+    assert parse_payload(INDEX) == example()
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", "{}", "null", '{"format": 1}', WHOLE[:-40], WHOLE.replace("readiness", "r")]
+    "text", ["", "[]", "{}", "null", '{"format": 1}', INDEX[:-40], INDEX.replace("readiness", "r")]
 )
-def test_an_index_that_is_not_whole_is_refused(text: str) -> None:
-    with pytest.raises(ValueError):  # noqa: PT011 - which one it is differs, and does not matter
+def test_a_damaged_index_is_refused(text: str) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - the message differs and does not matter
         parse_payload(text)
 
 
 @pytest.mark.parametrize("name", ["smoke", "components", "inherit", "target", "restart"])
-def test_an_index_without_one_of_its_parts_is_refused(name: str) -> None:
-    plain = json.loads(WHOLE)
+def test_an_index_without_one_of_its_keys_is_refused(name: str) -> None:
+    plain = json.loads(INDEX)
     del plain[name]
     with pytest.raises(ValueError, match="incomplete"):
         parse_payload(json.dumps(plain))
 
 
 @pytest.mark.parametrize("name", ["files", "readiness", "liveness", "ports", "grace"])
-def test_an_index_with_a_component_that_lacks_something_is_refused(name: str) -> None:
-    plain = json.loads(WHOLE)
+def test_a_component_without_one_of_its_keys_is_refused(name: str) -> None:
+    plain = json.loads(INDEX)
     del plain["components"][1][name]
     with pytest.raises(ValueError, match="incomplete"):
         parse_payload(json.dumps(plain))
@@ -63,14 +63,14 @@ def test_an_index_with_a_component_that_lacks_something_is_refused(name: str) ->
 @pytest.mark.parametrize(
     "damage", [{"unknown": 1}, {"files": [["path", 1]]}, {"files": 1}, {"needs": None}, {"readiness": []}]
 )
-def test_an_index_with_a_component_that_holds_something_else_is_refused(damage: dict[str, object]) -> None:
-    plain = json.loads(WHOLE)
+def test_a_component_with_an_unknown_key_or_a_value_of_a_wrong_type_is_refused(damage: dict[str, object]) -> None:
+    plain = json.loads(INDEX)
     plain["components"][0] |= damage
     with pytest.raises(ValueError, match="incomplete"):
         parse_payload(json.dumps(plain))
 
 
-def test_a_keg_is_named_by_its_version_and_its_index(tmp_path: Path) -> None:
+def test_a_keg_is_identified_by_its_version_and_its_index(tmp_path: Path) -> None:
     keg = read_keg(str(build_libexec(tmp_path / "a", version="1.2.3")))
     same = read_keg(str(build_libexec(tmp_path / "b", version="1.2.3")))
     other = read_keg(str(build_libexec(tmp_path / "c", stigmer_parts(temporal="exit 1"), version="1.2.3")))
@@ -80,7 +80,7 @@ def test_a_keg_is_named_by_its_version_and_its_index(tmp_path: Path) -> None:
     assert keg.id != other.id
 
 
-def test_a_keg_without_an_index_or_with_a_damaged_one_says_how_to_repair_it(tmp_path: Path) -> None:
+def test_a_missing_or_damaged_index_is_reported_with_the_command_that_repairs_it(tmp_path: Path) -> None:
     with pytest.raises(KegError, match=r"cannot read .*payload\.json: No such file") as caught:
         read_keg(str(tmp_path))
     assert "brew reinstall stigmer" in caught.value.remedy

@@ -1,4 +1,4 @@
-"""The home and the keg are found from the environment alone, and errors name a remedy."""
+"""Finding the home and the keg from the environment; every error has a remedy."""
 
 import contextlib
 import os
@@ -16,7 +16,7 @@ from stigmer_launcher.system.places import find_places, installed_libexec, prepa
 OWN_HOME = f"{pwd.getpwuid(os.getuid()).pw_dir}/.stigmer"
 
 
-def test_stigmer_home_moves_everything() -> None:
+def test_stigmer_home_relocates_every_place() -> None:
     names = ("bin", "versions", "run", "logs", "config.yaml")
     places = find_places({"STIGMER_HOME": "/srv/stig mer", "HOME": "/home/ada"})
     assert places == ("/srv/stig mer", *(f"/srv/stig mer/{name}" for name in names))
@@ -35,8 +35,10 @@ def test_stigmer_home_moves_everything() -> None:
         ({"HOME": "relative"}, OWN_HOME),
     ],
 )
-def test_the_home_is_found(monkeypatch: pytest.MonkeyPatch, environ: dict[str, str], home: str) -> None:
-    """A tilde that no shell has expanded means the user's home; without a usable one the password database is asked."""
+def test_the_home_is_derived_from_the_environment(
+    monkeypatch: pytest.MonkeyPatch, environ: dict[str, str], home: str
+) -> None:
+    """A tilde that no shell has expanded means the user's home; the fallback is the password database."""
     monkeypatch.setattr(os, "getcwd", lambda: "/w")
     assert find_places(environ).home == home
 
@@ -48,7 +50,7 @@ def test_a_relative_stigmer_home_is_made_absolute_once(tmp_path: Path, monkeypat
     assert places.home == str(tmp_path / "there")
 
 
-def test_a_user_whose_home_the_password_database_leaves_empty_has_one_all_the_same(
+def test_the_current_directory_is_used_if_the_password_database_has_no_home(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pwd, "getpwuid", lambda uid: pwd.struct_passwd(("ada", "x", uid, uid, "", "", "")))
@@ -57,19 +59,19 @@ def test_a_user_whose_home_the_password_database_leaves_empty_has_one_all_the_sa
 
 
 def test_without_any_home_the_remedy_is_stigmer_home(monkeypatch: pytest.MonkeyPatch) -> None:
-    def nobody(uid: int) -> None:
+    def no_such_user(uid: int) -> None:
         raise KeyError(uid)
 
-    monkeypatch.setattr(pwd, "getpwuid", nobody)
+    monkeypatch.setattr(pwd, "getpwuid", no_such_user)
     with pytest.raises(HomeError) as caught:
         find_places({})
     assert "STIGMER_HOME" in caught.value.remedy
 
 
-def test_the_keg_is_found_from_the_frozen_executable_through_every_link(
+def test_the_keg_is_found_from_the_frozen_executable_through_all_symlinks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`bin/stigmer` is a link into the keg, and the prefix's bin a link to that; `opt` would move at an upgrade."""
+    """The prefix's `bin/stigmer` leads through links into the keg; `opt` points to another keg after an upgrade."""
     launcher = tmp_path / "Cellar/stigmer/2.0.0/libexec/launcher/stigmer"
     launcher.parent.mkdir(parents=True)
     launcher.touch()
@@ -77,14 +79,14 @@ def test_the_keg_is_found_from_the_frozen_executable_through_every_link(
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin/stigmer").symlink_to("../opt/libexec/launcher/stigmer")
     monkeypatch.setattr(sys, "frozen", True, raising=False)
-    monkeypatch.setattr(sys, "platform", "darwin")  # Linux follows the links itself
+    monkeypatch.setattr(sys, "platform", "darwin")  # Linux resolves the links itself
     monkeypatch.setattr(darwin, "program", lambda _: str(tmp_path / "bin/stigmer"))
     assert installed_libexec({"STIGMER_PAYLOAD": "/elsewhere"}) == str(tmp_path / "Cellar/stigmer/2.0.0/libexec")
 
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="macOS has no /proc")
 def test_a_missing_proc_is_reported_with_the_command_that_mounts_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As in a chroot: the identity of no process can be read there."""
+    """As in a chroot, where the identities of processes cannot be read."""
     monkeypatch.setattr(sys, "frozen", True, raising=False)
     monkeypatch.setattr(os.path, "exists", lambda path: not path.startswith("/proc"))
     with pytest.raises(KegError, match="/proc is not mounted") as caught:
@@ -93,7 +95,7 @@ def test_a_missing_proc_is_reported_with_the_command_that_mounts_it(monkeypatch:
 
 
 def test_a_frozen_launcher_is_found_by_its_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """PYTHONEXECUTABLE and __PYVENV_LAUNCHER__ once moved the keg to beside the path they name."""
+    """With PYTHONEXECUTABLE or __PYVENV_LAUNCHER__ set, the keg was once searched beside the path they name."""
     monkeypatch.setattr(sys, "frozen", True, raising=False)
     monkeypatch.setattr(sys, "executable", "/named/by/PYTHONEXECUTABLE")
     program = os.path.realpath("/proc/self/exe") if sys.platform == "linux" else os.path.realpath(sys.orig_argv[0])
@@ -106,7 +108,7 @@ def test_a_home_that_is_not_utf_8_is_refused(variable: str) -> None:
         find_places({variable: os.fsdecode(b"/caf\xe9")})
 
 
-def test_a_checkout_uses_the_keg_of_a_variable_and_names_a_missing_one() -> None:
+def test_a_checkout_needs_the_variable_that_names_the_keg() -> None:
     assert installed_libexec({"STIGMER_PAYLOAD": "/keg/libexec"}) == "/keg/libexec"
     with pytest.raises(KegError) as caught:
         installed_libexec({})
@@ -126,7 +128,7 @@ def test_the_remedy_creates_a_home_below_a_directory_of_another_user(
     assert home.is_dir()
 
 
-def test_the_remedy_allows_a_home_below_a_directory_that_its_owner_closed(
+def test_the_remedy_makes_a_read_only_directory_of_the_user_writable(
     tmp_path: Path,
 ) -> None:
     above = tmp_path / "x y"
@@ -139,7 +141,7 @@ def test_the_remedy_allows_a_home_below_a_directory_that_its_owner_closed(
 def test_a_file_that_is_renamed_meanwhile_is_not_reported_as_unwritable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The state file is written beside its place, and renamed."""
+    """The state file is written under another name and then renamed."""
     (tmp_path / "state.json.new").touch()
     access = os.access
 
@@ -155,7 +157,7 @@ def test_a_file_that_is_renamed_meanwhile_is_not_reported_as_unwritable(
 def test_a_home_that_is_removed_meanwhile_is_not_reported_as_unwritable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The remedy was to open the directory above it, which may be anybody's."""
+    """The remedy once was to change the permissions of its parent directory, which may be anyone's."""
 
     def access(path: str, _: int) -> bool:
         Path(path).rmdir()

@@ -1,4 +1,4 @@
-"""A taken port is found on any address, and its owner is named."""
+"""Detecting a port in use on any address, and naming its owner."""
 
 import errno
 import os
@@ -19,7 +19,7 @@ from support.launcher_services import eventually, read_line
 
 @contextmanager
 def taken_port(family: socket.AddressFamily, address: str) -> Iterator[int]:
-    """Listen at an address, and give the port; the test is skipped on a machine that has no such address."""
+    """Listen on an address and yield the port; skip the test on a machine without this address."""
     with socket.socket(family) as listener:
         try:
             listener.bind((address, 0))
@@ -35,17 +35,17 @@ def taken_port(family: socket.AddressFamily, address: str) -> Iterator[int]:
         (socket.AF_INET, "127.0.0.1", []),
         (socket.AF_INET6, "::1", []),
         (socket.AF_INET6, "::ffff:127.0.0.1", []),
-        (socket.AF_INET, "", ["0.0.0.0"]),  # noqa: S104 - what is looked for
+        (socket.AF_INET, "", ["0.0.0.0"]),  # noqa: S104 - the address under test
         (socket.AF_INET6, "::", ["::"]),
     ],
 )
-def test_a_port_taken_on_any_local_address_is_seen_and_whether_other_machines_can_reach_it(
+def test_a_listener_on_any_local_address_is_found_and_exposed_ones_are_reported(
     family: socket.AddressFamily, address: str, exposed: list[str]
 ) -> None:
-    """Even ::1 alone: `localhost` would lead there, and not to us."""
+    """Even on ::1 alone: `localhost` would lead there and not to our server."""
     with taken_port(family, address) as port:
         assert not ports.is_free(port)
-        owner = ports.port_owner(port) or pytest.fail("somebody listens")
+        owner = ports.port_owner(port) or pytest.fail("the port has an owner")
         assert (owner.pid, owner.name) == (os.getpid(), Path(sys.executable).name)
         ours = [each for each in ports.exposed_listeners(lambda pid: pid == os.getpid()) if each.port == port]
         assert {each.pid for each in ours} <= {os.getpid()}
@@ -55,8 +55,8 @@ def test_a_port_taken_on_any_local_address_is_seen_and_whether_other_machines_ca
     assert ports.port_owner(port) is None
 
 
-def test_a_taken_port_is_seen_where_there_is_no_ipv6(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One address that stands for all of them is a short cut, not the only way."""
+def test_a_port_in_use_is_detected_without_ipv6(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no IPv6 address can be bound, the IPv4 addresses alone decide."""
     make = socket.socket
 
     def make_without_ipv6(family: int, kind: int) -> socket.socket:
@@ -71,8 +71,8 @@ def test_a_taken_port_is_seen_where_there_is_no_ipv6(monkeypatch: pytest.MonkeyP
     assert ports.is_free(port)
 
 
-def test_a_connection_that_has_ended_does_not_keep_a_port() -> None:
-    """A restart within the minute of TIME_WAIT must work."""
+def test_a_closed_connection_does_not_block_a_port() -> None:
+    """A restart during TIME_WAIT, which lasts a minute, must work."""
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do, Go's among them
         listener.bind(("127.0.0.1", 0))
@@ -93,7 +93,7 @@ def test_a_port_of_another_user_is_reported_with_the_users_name() -> None:
         program = (
             f"import os, sys; sys.path.insert(0, {str(Path(ports.__file__).parents[2])!r})\n"
             "from stigmer_launcher.system import ports\n"
-            "ports.port_owner(1); import glob, pwd  # what lies in the tester's home is loaded before it is out of reach\n"
+            "ports.port_owner(1); import glob, pwd  # loads what lies in the tester's home while it is accessible\n"
             "os.setuid(65534)\n"
             f"owner = ports.port_owner({listener.getsockname()[1]})\n"
             "print(owner.pid, owner.name)\n"
@@ -103,13 +103,13 @@ def test_a_port_of_another_user_is_reported_with_the_users_name() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="needs root on Linux to be another user")
-def test_a_port_that_only_root_may_listen_on_is_refused_with_the_command_that_chooses_another() -> None:
+def test_a_privileged_port_is_refused_with_the_command_that_chooses_another() -> None:
     if Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text() == "0\n":
         pytest.skip("every user may listen on every port")
     program = (
         f"import os, sys; sys.path.insert(0, {str(Path(ports.__file__).parents[2])!r})\n"
         "from stigmer_launcher.system import ports\n"
-        "ports.port_owner(1); ports.is_free(1); import glob, pwd  # what lies in the tester's home is loaded before it is out of reach\n"
+        "ports.port_owner(1); ports.is_free(1); import glob, pwd  # loads what lies in the tester's home, as above\n"
         "os.setuid(65534)\n"
         "try:\n    ports.require_free({'server': 1})\n"
         "except ports.PortError as error:\n    print(error, error.remedy, sep='\\n')\n"
@@ -130,12 +130,13 @@ def test_a_port_that_only_root_may_listen_on_is_refused_with_the_command_that_ch
         ("7f00::1", False),
     ],
 )
-def test_loopback_is_distinguished_from_addresses_of_the_network(address: str, *, loopback: bool) -> None:
+def test_loopback_addresses_are_distinguished_from_others(address: str, *, loopback: bool) -> None:
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     assert ports.is_loopback(socket.inet_pton(family, address)) is loopback
 
 
-HOLDS_ON = """
+# The first thread exits alone: the process looks like a zombie, but its other thread still holds the port.
+PORT_HELD_BY_A_ZOMBIE = """
 import ctypes, platform, socket, sys, threading
 listener = socket.create_server(("127.0.0.1", 0))
 print(listener.getsockname()[1], flush=True)
@@ -144,10 +145,10 @@ ctypes.CDLL(None).syscall({"x86_64": 60, "aarch64": 93}[platform.machine()], 0)
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="a thread's end is asked of the kernel by number")
+@pytest.mark.skipif(sys.platform != "linux", reason="exits a thread by its Linux system call number")
 def test_a_start_waits_for_a_port_that_an_ended_process_still_holds() -> None:
-    """The port then has no owner that could be named."""
-    command, pauses = [sys.executable, "-c", HOLDS_ON], []
+    """Such a port has no owner that could be reported."""
+    command, pauses = [sys.executable, "-c", PORT_HELD_BY_A_ZOMBIE], []
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as ended:
         assert ended.stdin is not None
         give_up = ended.stdin.close  # the other thread ends with its input

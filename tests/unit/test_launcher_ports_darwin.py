@@ -1,4 +1,4 @@
-"""Answers of macOS are read by the layouts of its headers; the tests build the same structs."""
+"""Parsing what macOS returns, by the layouts in its headers; the tests build the same structs."""
 
 import ctypes
 import struct
@@ -20,9 +20,9 @@ Answers = dict[tuple[str | int, ...], bytes]
 
 
 class FakeSystem:
-    """libSystem: a call with these numbers fills in these bytes, as far as its buffer has room; every other call fails.
+    """Fake libSystem: a known call copies its answer into the buffer, up to its size; every other call fails.
 
-    Without prototypes an integer is passed with 32 bits, so the argument of `proc_pidinfo` that has 64 must say so.
+    Without prototypes, ctypes passes an integer as 32 bits, so the 64-bit argument of `proc_pidinfo` needs a type.
     """
 
     def __init__(self, answers: Answers) -> None:
@@ -32,20 +32,20 @@ class FakeSystem:
         return lambda *arguments: self.fill(call, *arguments)
 
     def fill(self, call: str, *arguments: Any) -> int:
-        """Answer a call that ends with a buffer and its size, with how many bytes there are."""
+        """Fill the buffer of a call that ends with a buffer and its size; return the number of bytes, or -1."""
         *numbers, buffer, size = arguments
         assert len(buffer) == size
         assert [type(number) for number in numbers[2:] if call == "proc_pidinfo"] in ([], [ctypes.c_uint64])
-        asked = (call, *(getattr(number, "value", number) for number in numbers))
-        if asked not in self.answers:
+        key = (call, *(getattr(number, "value", number) for number in numbers))
+        if key not in self.answers:
             return -1
-        filled = self.answers[asked][:size]
+        filled = self.answers[key][:size]
         buffer[: len(filled)] = filled
         return len(filled)
 
 
 def sockets(kind: int = TCP, state: int = LISTEN, port: int = 7234, flags: int = IPV4, address: bytes = b"") -> bytes:
-    """Make a `struct socket_fdinfo`: proc_fileinfo, socket_info up to soi_kind, in_sockinfo, the TCP state, the rest."""
+    """Return a `struct socket_fdinfo`: proc_fileinfo, socket_info up to soi_kind, in_sockinfo, the TCP state, the rest."""
     fileinfo = struct.pack("=IIqiI", 0, 0, 0, 0, 0)
     stat = struct.pack("=IHHQII8qqqiIII2q", *([0] * 22))
     buffers = bytes(2 * 24)  # struct sockbuf_info, for each direction
@@ -56,7 +56,7 @@ def sockets(kind: int = TCP, state: int = LISTEN, port: int = 7234, flags: int =
         + struct.pack("=QIIBBxxI", 0, 0, 0, flags, 64, 0)  # generation, flags, flow, version, TTL, reserved
         + bytes(16)  # the foreign address
         + address.rjust(16, b"\0")  # the local one; in6_addr, or in4in6_addr, whose last four bytes are IPv4's
-        + bytes(16)  # what IPv4 and IPv6 have of their own
+        + bytes(16)  # the fields specific to IPv4 and IPv6
     )
     assert len(addresses) == 80
     whole = fileinfo + stat + info + struct.pack("=iI", kind, 0) + addresses + struct.pack("=i", state)
@@ -65,7 +65,7 @@ def sockets(kind: int = TCP, state: int = LISTEN, port: int = 7234, flags: int =
 
 @pytest.fixture
 def answers(monkeypatch: pytest.MonkeyPatch) -> Answers:
-    """Make libSystem return these answers."""
+    """Install a fake libSystem and return its answers, which are empty at first."""
     filled: Answers = {}
     monkeypatch.setattr(darwin, "_SYSTEM", FakeSystem(filled))
     return filled
@@ -73,7 +73,10 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> Answers:
 
 @pytest.fixture
 def listening(answers: Answers) -> Listening:
-    """Return where process 77 listens; its descriptors 4 and 9 are sockets, and the answer is about 9."""
+    """Return a function that lists the listeners of process 77, whose descriptors 4 and 9 are sockets.
+
+    The function takes the info about descriptor 9.
+    """
 
     def ask(info: bytes) -> list[tuple[int, bytes]]:
         answers["proc_pidinfo", 77, 1, 0] = struct.pack("=iIiIiIxx", 3, 1, 4, 2, 9, 2)
@@ -89,10 +92,10 @@ def test_a_process_is_identified_by_its_start_to_the_microsecond(answers: Answer
     info = struct.pack("=12I16s32s5IiQQ", *range(12), b"python3", b"", *range(5), 0, *start)
     answers["proc_pidinfo", 77, 3, 0] = info
     assert darwin.start_time(77) == f"1700000000.0000{start[1]}"
-    assert darwin.start_time(78) == "", "nothing is filled in for a number nobody has, or only a zombie has"
+    assert darwin.start_time(78) == "", "the call fails for an unused pid and for a zombie"
 
 
-def test_the_processor_time_is_the_sum_of_two_fields(answers: Answers) -> None:
+def test_the_processor_time_is_the_sum_of_user_and_system_time(answers: Answers) -> None:
     """Source: struct proc_taskinfo of <sys/proc_info.h>."""
     answers["proc_pidinfo", 77, 4, 0] = struct.pack("=4Q64x", 1, 2, 30, 400)
     assert darwin.processor_time(77) == 430.0
@@ -100,19 +103,19 @@ def test_the_processor_time_is_the_sum_of_two_fields(answers: Answers) -> None:
 
 
 def test_processes_and_their_programs_are_listed(answers: Answers) -> None:
-    """Each buffer was once read before its call, and held nothing but zeros."""
+    """Each buffer was once read before the call filled it, and held only zeros."""
     answers["proc_listpids", 1, 0] = struct.pack("=iii", 400, 0, 1)
     assert darwin.pids() == [400, 1]
     answers["proc_pidpath", 77] = b"/opt/stigmer"
     assert (darwin.program(77), darwin.program(78)) == ("/opt/stigmer", "")
 
 
-def test_a_port_is_read_from_listening_tcp_sockets_alone(listening: Listening) -> None:
+def test_a_port_is_read_only_from_listening_tcp_sockets(listening: Listening) -> None:
     assert listening(sockets()) == [(7234, bytes(4))]
     assert listening(sockets(state=ESTABLISHED)) == []
     assert listening(sockets(kind=UNIX)) == []
     assert listening(b"") == []
-    assert listening(sockets()[:-1]) == [], "another layout than the one we know is not guessed at"
+    assert listening(sockets()[:-1]) == [], "a struct of an unknown size is not parsed"
 
 
 @pytest.mark.parametrize(
@@ -130,7 +133,7 @@ def test_the_address_of_a_listener_is_read_in_its_own_family(listening: Listenin
 
 
 @pytest.mark.parametrize("name", ["statfs", "statfs$INODE64"])
-def test_mount_flags_are_where_statfs_has_them(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_the_mount_flags_are_read_from_statfs(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     for flags in (0x4, 0x8):
         statfs = struct.pack("=Ii5QiiIII", 4096, 0, 1, 1, 1, 1, 1, 0, 0, 501, 26, flags).ljust(2168, b"\0")
 
@@ -143,8 +146,8 @@ def test_mount_flags_are_where_statfs_has_them(monkeypatch: pytest.MonkeyPatch, 
         assert not darwin.is_noexec("/absent")
 
 
-@pytest.mark.skipif(sys.platform != "darwin", reason="this asks macOS itself")
-def test_macos_itself_answers() -> None:
+@pytest.mark.skipif(sys.platform != "darwin", reason="calls macOS itself")
+def test_the_calls_work_on_macos() -> None:
     import os
     import socket
 

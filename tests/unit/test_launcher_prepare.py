@@ -30,7 +30,7 @@ def prepared(
     return launch
 
 
-def test_a_launch_says_how_every_service_is_run_and_proves_itself(tmp_path: Path) -> None:
+def test_a_launch_has_the_command_and_the_proofs_of_every_service(tmp_path: Path) -> None:
     server, temporal = free_ports(2)
     launch = prepared(tmp_path, ports={"server": server, "temporal": temporal})
     ours, theirs = f"127.0.0.1:{server}", f"127.0.0.1:{temporal}"
@@ -44,22 +44,20 @@ def test_a_launch_says_how_every_service_is_run_and_proves_itself(tmp_path: Path
     assert launch.services["temporal"].command[2] == f"port={temporal}"
 
 
-def test_asked_ports_override_kept_ones_and_kept_ones_that_this_version_lacks_are_ignored(tmp_path: Path) -> None:
+def test_requested_ports_override_kept_ones_and_unknown_kept_ones_are_ignored(tmp_path: Path) -> None:
     server, temporal, other = free_ports(3)
     launch = prepared(tmp_path, ports={"server": server}, kept={"server": other, "temporal": temporal, "gone": 7999})
     assert launch.ports == launch.asked_ports == {"server": server, "temporal": temporal}
 
 
-def test_every_service_carries_the_token_of_its_own_run(tmp_path: Path) -> None:
+def test_every_service_gets_the_token_of_its_run(tmp_path: Path) -> None:
     first, second = prepared(tmp_path), prepared(tmp_path)
     assert first.token != second.token
     assert {service.environment[RUN_TOKEN] for service in first.services.values()} == {first.token}
 
 
 @pytest.mark.parametrize(("environ", "user"), [({}, pwd.getpwuid(os.geteuid()).pw_name), ({"USER": "ada"}, "ada")])
-def test_services_get_a_user_even_if_the_environment_has_none(
-    tmp_path: Path, environ: Mapping[str, str], user: str
-) -> None:
+def test_all_services_get_a_user(tmp_path: Path, environ: Mapping[str, str], user: str) -> None:
     """A container has no USER, and /etc/passwd may lack the user; Temporal does not start without either."""
     services = prepared(tmp_path, environ=environ).services.values()
     assert {service.environment["USER"] for service in services} == {user}
@@ -78,27 +76,27 @@ ACCOUNT = pwd.getpwuid(os.geteuid())
         (54321, {"HOME": "relative", "USER": "ada"}, "ada", ""),
     ],
 )
-def test_services_get_a_user_and_a_home_where_the_environment_has_none(
+def test_services_get_a_user_and_a_home_if_the_environment_has_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uid: int, environ: Mapping[str, str], user: str, home: str
 ) -> None:
-    """Temporal reads /etc/passwd alone, and does not start when neither has them; the last resort is Stigmer's home."""
-    given = dict(launcher_environment(build_libexec(tmp_path / "keg", fake_stack()), tmp_path / "home"))
-    del given["HOME"]
+    """Temporal itself reads only /etc/passwd, and does not start if neither has them; Stigmer's home is a last resort."""
+    base = dict(launcher_environment(build_libexec(tmp_path / "keg", fake_stack()), tmp_path / "home"))
+    del base["HOME"]
     monkeypatch.setattr(os, "geteuid", lambda: uid)
-    launch, _ = prepare({**given, **environ}, {}, {}, lambda _: None)
-    told = launch.services["temporal"].environment
-    assert (told["USER"], told["HOME"]) == (user, home or str(tmp_path / "home"))
+    launch, _ = prepare({**base, **environ}, {}, {}, lambda _: None)
+    environment = launch.services["temporal"].environment
+    assert (environment["USER"], environment["HOME"]) == (user, home or str(tmp_path / "home"))
 
 
 def test_a_preparation_creates_config_yaml_and_the_directories_that_services_write_to(tmp_path: Path) -> None:
-    """Temporal opens a file in a directory that must be there."""
-    told = part(
+    """Temporal opens a file in a directory that must exist."""
+    service = part(
         "one",
         arguments=("--db", "{home}/deep/er/one.db", "{home}ish/not-ours/x"),
         environment=(("STORE", "{home}/store/file"), ("DATABASE", "{home.relative}/data#/one.db")),
         ports=(("server", free_ports(1)[0]),),
     )
-    prepared(tmp_path, told)
+    prepared(tmp_path, service)
     home = tmp_path / "home"
     assert all((home / name).is_dir() for name in ("deep/er", "store", "data#", "logs"))
     assert "provider: ollama" in (home / "config.yaml").read_text(encoding="utf-8")
@@ -106,7 +104,7 @@ def test_a_preparation_creates_config_yaml_and_the_directories_that_services_wri
 
 
 def test_a_search_path_that_begins_in_the_home_creates_no_directory(tmp_path: Path) -> None:
-    """Services see the user's PATH, which names no file: `bin:/usr` was made once."""
+    """Services get the user's PATH, which is not a file: the directory `bin:/usr` was once created."""
     home = tmp_path / "home"
     launch = prepared(tmp_path, environ={"PATH": f"{home}/bin:/usr/bin:/bin"})
     assert launch.services["temporal"].environment["PATH"] == f"{home}/bin:/usr/bin:/bin"
@@ -114,7 +112,7 @@ def test_a_search_path_that_begins_in_the_home_creates_no_directory(tmp_path: Pa
 
 
 def test_an_external_temporal_replaces_ours(tmp_path: Path) -> None:
-    """Its ports are not ours to check, and the namespace may be theirs."""
+    """Its ports are not checked, and its namespace may be another one."""
     launch = prepared(tmp_path, environ={"TEMPORAL_SERVICE_ADDRESS": "[::1]:9999", "TEMPORAL_NAMESPACE": "theirs"})
     temporal, server, *runners = launch.services.values()
     assert not temporal.plan.managed
@@ -126,8 +124,8 @@ def test_an_external_temporal_replaces_ours(tmp_path: Path) -> None:
     assert list(launch.ports) == ["server"]
 
 
-def test_an_external_temporal_needs_no_service_of_ours(tmp_path: Path) -> None:
-    """It could not be restarted after one of them; ours needs what the manifest says."""
+def test_an_external_temporal_depends_on_no_service(tmp_path: Path) -> None:
+    """It could not be restarted after one of them. The bundled one depends on what the manifest says."""
     temporal, *others = fake_stack()
     database = part("database")
     needy = temporal._replace(component=temporal.component._replace(needs=("database",)))
@@ -136,13 +134,13 @@ def test_an_external_temporal_needs_no_service_of_ours(tmp_path: Path) -> None:
         assert launch.services["temporal"].plan.needs == needs
 
 
-def test_a_namespace_in_the_shell_is_for_an_external_temporal_only(tmp_path: Path) -> None:
-    """Ours has its default: another one is never made in it."""
+def test_the_namespace_variable_applies_only_to_an_external_temporal(tmp_path: Path) -> None:
+    """The bundled Temporal has the default namespace only: no other is ever created in it."""
     launch = prepared(tmp_path, environ={"TEMPORAL_NAMESPACE": "prod.x"})
     assert {proof.namespace for service in launch.services.values() for proof in service.proofs} == {"default"}
 
 
-def test_a_taken_port_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+def test_a_taken_port_is_refused_before_anything_is_created(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as owner:
         port = owner.getsockname()[1]
         with pytest.raises(PortError, match=rf"port {port} \(server\) is taken by .* \(process \d+\)") as caught:

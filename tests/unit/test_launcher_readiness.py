@@ -1,4 +1,4 @@
-"""Readiness: what counts as a proof, and a probe that asks a real server over a real socket until it gets one."""
+"""Readiness: what counts as proof, and a probe that asks a real server over a real socket until it gets it."""
 
 import os
 import select
@@ -21,7 +21,10 @@ from stigmer_launcher.readiness.probe import Probe
 from support.fake_services import SETTINGS, FakeServer, FakeService, FakeTemporal, frame
 from support.launcher_services import eventually, free_ports
 
-OURS = os.getpid(), 1.0  # a process group, and when it was spawned: a poller without a pid is its own
+OURS = (
+    os.getpid(),
+    1.0,
+)  # a process group and its spawn time; a poller without a pid that polled since counts as its own
 SERVING, NOT_SERVING = b"\x08\x01", b"\x08\x02"
 
 
@@ -56,7 +59,7 @@ def drive(probe: Probe, until: Callable[[], bool] = lambda: False, seconds: floa
 
 
 def pollers(*queues: str) -> Check:
-    """Return the check of a worker of ours."""
+    """Return the check of a worker in our process group."""
     return readiness.check_for(readiness.ResolvedProof("pollers", "", "default", queues), *OURS)
 
 
@@ -74,16 +77,16 @@ def address_of(listener: socket.socket) -> str:
     return f"127.0.0.1:{listener.getsockname()[1]}"
 
 
-def test_an_open_port_alone_does_not_prove_a_server(listener: socket.socket) -> None:
-    """Upstream took a TCP connection for readiness, and met connection errors on slow machines."""
+def test_an_open_port_alone_does_not_prove_that_a_server_is_ready(listener: socket.socket) -> None:
+    """Upstream treated a TCP connection as readiness, and got connection errors on slow machines."""
     probe = Probe([(address_of(listener), readiness.HANDSHAKE)], time.monotonic())
     turns = iter(range(20))
     deadline = time.monotonic() + 0.2
     assert not drive(probe, until=lambda: next(turns, None) is None or time.monotonic() > deadline)
 
 
-def test_where_only_an_open_port_is_required_an_accepted_connection_is_proof(listener: socket.socket) -> None:
-    """Whatever the program speaks; it is sent nothing that would be foreign to it."""
+def test_an_accepted_connection_is_proof_if_only_an_open_port_is_required(listener: socket.socket) -> None:
+    """Nothing is sent, because the program may speak any protocol."""
     assert drive(Probe([(address_of(listener), readiness.OPEN_PORT)], time.monotonic()))
     connection, _ = listener.accept()
     with connection:
@@ -99,10 +102,10 @@ def test_where_only_an_open_port_is_required_an_accepted_connection_is_proof(lis
     ],
     ids=["port", "grpc", "temporal"],
 )
-def test_a_server_that_comes_late_is_waited_for_and_proves_itself(
+def test_a_probe_waits_for_a_server_that_starts_late(
     check: Check, server: Callable[[int], AbstractContextManager[object]]
 ) -> None:
-    """The refusal is said meanwhile. A gRPC server is asked nothing: that it speaks HTTP/2 is enough."""
+    """It reports the refused connection meanwhile. A gRPC server only has to speak HTTP/2: no method is called."""
     (port,) = free_ports(1)
     probe = Probe([(f"127.0.0.1:{port}", check)], time.monotonic())
     assert not drive(probe, until=lambda: probe.not_ready_reason.startswith(f"127.0.0.1:{port}: cannot connect"))
@@ -110,8 +113,8 @@ def test_a_server_that_comes_late_is_waited_for_and_proves_itself(
         assert drive(probe)
 
 
-def test_a_server_that_speaks_something_else_is_named(listener: socket.socket) -> None:
-    """An old web server on the port is not taken for ours."""
+def test_a_server_that_speaks_another_protocol_is_reported(listener: socket.socket) -> None:
+    """An old web server on the port must not be mistaken for the gRPC server."""
 
     def answer() -> None:
         connection, _ = listener.accept()
@@ -132,14 +135,16 @@ def test_a_server_that_speaks_something_else_is_named(listener: socket.socket) -
         ((SERVING, None), "namespace 'default' cannot be used yet"),
     ],
 )
-def test_temporal_is_judged_by_health_and_namespace(answers: tuple[bytes | None, ...], not_ready_reason: str) -> None:
-    judged = readiness.temporal("default", "queue").judge(answers)
-    assert not_ready_reason in judged
-    assert bool(not_ready_reason) == bool(judged)
+def test_temporal_is_ready_when_it_serves_and_its_namespace_can_be_used(
+    answers: tuple[bytes | None, ...], not_ready_reason: str
+) -> None:
+    problem = readiness.temporal("default", "queue").judge(answers)
+    assert not_ready_reason in problem
+    assert bool(not_ready_reason) == bool(problem)
 
 
-def test_every_queue_must_have_a_poller_of_ours_of_either_kind() -> None:
-    """A worker of activities alone polls no workflow queue."""
+def test_every_queue_needs_a_workflow_or_activity_poller_of_ours() -> None:
+    """A worker that runs only activities does not poll for workflows."""
     check = pollers("a", "b")
     assert len(check.questions) == 4
     assert check.judge((poller("ours"), b"", None, poller("1@other") + poller("ours"))) == ""
@@ -148,7 +153,7 @@ def test_every_queue_must_have_a_poller_of_ours_of_either_kind() -> None:
 
 
 def test_a_probe_survives_invalid_answers() -> None:
-    """An external Temporal that sends no protobuf is not ready; that must not end the supervisor."""
+    """An external Temporal that sends invalid protobuf is not ready, but must not crash the supervisor."""
 
     class Nonsense(FakeTemporal):
         def reply(self, headers: bytes, message: bytes) -> bytes:  # noqa: ARG002 - the signature of every service
@@ -172,10 +177,10 @@ def test_a_probe_survives_a_server_that_goes_away_and_comes_back() -> None:
         assert drive(probe)
 
 
-def test_every_proof_must_hold_in_turn_and_the_first_that_does_not_is_named() -> None:
-    """A server that answers and does not work is not ready: upstream's once said that workflows will not execute.
+def test_all_proofs_must_hold_in_order_and_the_first_failing_one_is_reported() -> None:
+    """A server that answers but does not work is not ready: upstream's once logged that workflows will not execute.
 
-    Nobody is asked before: each answer of Temporal's takes the processor from those that are starting.
+    Later proofs are not tried before: each answer of Temporal takes processor time from services that are starting.
     """
     asked: list[bytes | None] = []
     polled = pollers("a")
@@ -197,8 +202,8 @@ def test_every_proof_must_hold_in_turn_and_the_first_that_does_not_is_named() ->
             assert drive(probe)
 
 
-def test_an_unanswered_round_is_given_up_and_begun_again(listener: socket.socket) -> None:
-    """A server that hangs after its greeting does not hang the start."""
+def test_an_unanswered_round_times_out_and_is_repeated(listener: socket.socket) -> None:
+    """A server that hangs after its HTTP/2 greeting must not block the start."""
     address = address_of(listener)
     probe = Probe([(address, Check((("/a/b", b""),), lambda _: ""))], 0.0)
     for now in (0.0, 6.0):
@@ -215,18 +220,18 @@ def test_an_unanswered_round_is_given_up_and_begun_again(listener: socket.socket
     assert (probe.channel, probe.not_ready_reason) == (None, f"{address}: no answer")
 
 
-def refused(elapsed: float, stirred: float = 0.0) -> Probe:
-    """Return a probe that was refused when so many seconds had gone, its service having printed something at `stirred`."""
+def refused(elapsed: float, printed_at: float = 0.0) -> Probe:
+    """Return a probe that was refused after `elapsed` seconds; its service printed something at `printed_at`."""
     probe = Probe([(f"127.0.0.1:{free_ports(1)[0]}", readiness.HANDSHAKE)], 0.0)
-    if stirred:
-        probe.nudge(stirred)
+    if printed_at:
+        probe.nudge(printed_at)
     while probe.not_ready_reason == "not probed yet":
         probe.advance(elapsed)
     return probe
 
 
 def unready(elapsed: float) -> Probe:
-    """Return a probe that was answered, without a proof, when so many seconds had gone."""
+    """Return a probe that got an answer without proof after `elapsed` seconds."""
     with serving(FakeServer(0)) as address:
         probe = Probe([(address, readiness.Check((), lambda _: "not yet"))], 0.0)
         while probe.not_ready_reason == "not probed yet":
@@ -247,26 +252,26 @@ def unready(elapsed: float) -> Probe:
         (refused, 100_000.0, 5.0),
     ],
 )
-def test_pauses_grow_with_the_time_it_takes(outcome: Callable[[float], Probe], elapsed: float, pause: float) -> None:
-    """Where nobody listens yet, and so nobody has to answer, a probe knocks more often: Temporal prints nothing.
+def test_pauses_grow_with_the_elapsed_time(outcome: Callable[[float], Probe], elapsed: float, pause: float) -> None:
+    """While nothing listens, and so nothing has to answer, a probe tries more often: Temporal prints nothing.
 
-    An external Temporal may be away for days; its return is noticed within seconds still.
+    An external Temporal may be down for days; its return is still noticed within seconds.
     """
     assert round(outcome(elapsed).due - elapsed, 3) == pause
 
 
-def test_a_service_that_has_printed_something_is_probed_soon_and_often_for_a_while() -> None:
-    """Its last line before it is ready comes some milliseconds before that. A pause is shortened, never begun anew."""
+def test_a_service_that_printed_something_is_probed_soon_and_often_for_a_while() -> None:
+    """Its last line comes some milliseconds before it is ready. Output shortens a pause and never restarts it."""
     probe = refused(100.0)
     for now in (100.1, 100.102):
         probe.nudge(now)
         assert round(probe.due - 100.1, 3) == 0.004
-    assert round(refused(100.0, stirred=99.95).due - 100.0, 3) == 0.004
-    assert round(refused(100.0, stirred=99.8).due - 100.0, 3) == 0.25
+    assert round(refused(100.0, printed_at=99.95).due - 100.0, 3) == 0.004
+    assert round(refused(100.0, printed_at=99.8).due - 100.0, 3) == 0.25
 
 
-def test_a_poller_is_ours_by_the_process_group_its_pid_is_in() -> None:
-    """Also when a wrapper, not the worker itself, leads the group: a onefile program, or a shell script."""
+def test_a_poller_is_ours_if_its_pid_is_in_the_process_group() -> None:
+    """Also if a wrapper and not the worker itself leads the group: a onefile program or a shell script."""
     wrapper = subprocess.Popen(["/bin/sh", "-c", "sleep 60 & echo $!; wait"], start_new_session=True, stdout=-1)
     assert wrapper.stdout is not None
     try:
@@ -282,13 +287,13 @@ def test_a_poller_is_ours_by_the_process_group_its_pid_is_in() -> None:
         wrapper.stdout.close()
 
 
-@pytest.mark.parametrize(("seen", "is_ours"), [(4.0, False), (5.0, True), (6.0, True)])
-def test_a_poller_without_a_pid_is_judged_by_its_time(*, seen: float, is_ours: bool) -> None:
-    """A worker may choose its identity; one that polled since our process was spawned is taken for it."""
-    assert bool(readiness.pid_in_group("worker-of-mine", seen, 1, 5.0)) is is_ours
+@pytest.mark.parametrize(("last_poll", "is_ours"), [(4.0, False), (5.0, True), (6.0, True)])
+def test_a_poller_without_a_pid_is_ours_if_it_polled_after_the_spawn(*, last_poll: float, is_ours: bool) -> None:
+    """A worker may choose its identity; one that polled since our process was spawned counts as ours."""
+    assert bool(readiness.pid_in_group("worker-of-mine", last_poll, 1, 5.0)) is is_ours
 
 
-def test_a_blocking_call_waits_for_its_answers_of_which_a_refused_one_is_none() -> None:
+def test_a_blocking_call_returns_its_answers_and_none_for_a_refused_request() -> None:
     with serving(FakeServer(0)) as address:
         request = grpc.encode({1: '{"message": "hi"}'})
         answer, refusal = ask(address, (("/x.Y/Run", request), ("/x.Y/Other", request)), 10.0)
@@ -304,7 +309,7 @@ def test_calls_fail_when_a_server_does_not_answer_or_listen(listener: socket.soc
 
 
 def test_a_host_name_is_resolved_without_importing_a_codec() -> None:
-    """The idna codec would have to come from a keg that may be gone."""
+    """The idna codec would be loaded from the keg, which may be gone."""
     program = (
         "import sys; from stigmer_launcher.readiness.channel import Channel\n"
         "before = set(sys.modules)\n"

@@ -1,4 +1,4 @@
-"""systemd and launchd: they are notified that the server is ready, recognised, and named in the commands that restart it."""
+"""systemd and launchd: readiness notification, detection, and the commands that stop or restart the server."""
 
 import os
 import socket
@@ -13,7 +13,7 @@ BREW = f"0::{USERS}/homebrew.stigmer.service\n"
 
 
 @pytest.mark.parametrize("kind", ["file", "abstract"])
-def test_the_notify_socket_gets_the_message(tmp_path: Path, kind: str) -> None:
+def test_the_notify_socket_receives_the_message(tmp_path: Path, kind: str) -> None:
     if kind == "abstract" and not Path("/proc/net/unix").exists():
         pytest.skip("only Linux has abstract sockets")
     name = str(tmp_path / "notify") if kind == "file" else f"@stigmer-test-{os.getpid()}"
@@ -25,7 +25,7 @@ def test_the_notify_socket_gets_the_message(tmp_path: Path, kind: str) -> None:
 
 
 @pytest.mark.parametrize("environ", [{}, {"NOTIFY_SOCKET": ""}, {"NOTIFY_SOCKET": "/nowhere/at/all"}])
-def test_without_a_manager_that_listens_nothing_happens(environ: dict[str, str]) -> None:
+def test_notifying_without_a_listening_manager_is_not_an_error(environ: dict[str, str]) -> None:
     notify_ready(environ)
 
 
@@ -42,7 +42,7 @@ def test_without_a_manager_that_listens_nothing_happens(environ: dict[str, str])
         ("0::/user.slice/session-3.scope\n", ""),
     ],
 )
-def test_a_unit_is_restarted_by_its_manager_and_a_terminal_is_no_unit(cgroup: str, restart: str) -> None:
+def test_a_unit_is_restarted_by_its_manager_and_a_terminal_is_not_a_unit(cgroup: str, restart: str) -> None:
     unit = unit_in(cgroup)
     assert (unit.command("restart") if unit else "") == restart
 
@@ -54,7 +54,7 @@ def test_a_unit_is_restarted_by_its_manager_and_a_terminal_is_no_unit(cgroup: st
         ("stigmer server", "systemd", None),
         ("stigmer server --foreground", "bash", None),
     ],
-    ids=["systemd's", "in the background of a terminal's service, its command has ended", "a shell's"],
+    ids=["foreground under systemd", "background, its command has ended", "foreground under a shell"],
 )
 def test_a_server_belongs_to_the_unit_that_systemd_started(
     tmp_path: Path, command: str, parent: str, unit: Unit | None
@@ -99,8 +99,8 @@ def test_a_job_is_stopped_and_restarted_by_launchd(
         ({"XPC_SERVICE_NAME": "application.com.googlecode.iterm2.1.2"}, 1, ""),
         ({"XPC_SERVICE_NAME": "com.apple.Terminal.5"}, 1, ""),
     ],
-    ids=["launchd's", "no launchd", "a shell", "a shell in a job", "orphan of an application", "orphan of a terminal"],
+    ids=["a job", "no launchd", "a shell", "a shell in a job", "orphan of an application", "orphan of a terminal"],
 )
-def test_a_server_that_launchd_started_is_its_job(environ: dict[str, str], parent: int, job: str) -> None:
-    """Shells and what they start inherit the variable, and whoever loses its parent gets launchd as one."""
+def test_a_server_belongs_to_the_job_that_launchd_started(environ: dict[str, str], parent: int, job: str) -> None:
+    """Shells and their children inherit the variable, and launchd becomes the parent of orphans."""
     assert launchd_job(environ, parent) == job

@@ -1,4 +1,4 @@
-"""`stigmer server restart SERVICE`: its messages while it waits, and its end when the service does not come back."""
+"""`stigmer server start`, `stop` and `restart` beside a running server: waiting, kept ports, and refused requests."""
 
 import errno
 import io
@@ -27,7 +27,7 @@ DOWN = SERVICE._replace(state=phases.BACKOFF, since=2.0, last_error="exited with
 
 @pytest.fixture
 def instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Instance]:
-    """Return a server whose supervisor is this process, and which is waited for a moment only."""
+    """Yield an instance whose supervisor is this process; commands wait for it only briefly."""
     monkeypatch.setattr(services, "_TIMEOUT", 0.1)
     (tmp_path / "run").mkdir()
     instance = Instance(str(tmp_path / "run"))
@@ -45,7 +45,7 @@ def printed(context: Context) -> str:
 
 
 def restarted(instance: Instance, monkeypatch: pytest.MonkeyPatch, state: str) -> str:
-    """Restart a service that ends and does not come back, in a server that is in a state; return what is printed."""
+    """Restart a service that ends and does not come back while the server is in `state`; return the output."""
 
     def write(state: str, service: ServiceSnapshot) -> None:
         write_snapshot(instance, Snapshot(os.getpid(), state=state, services=(service,)))
@@ -65,32 +65,32 @@ def restarted(instance: Instance, monkeypatch: pytest.MonkeyPatch, state: str) -
 def test_a_restart_says_what_it_waits_for_and_ends_as_degraded(
     instance: Instance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    said = restarted(instance, monkeypatch, phases.DEGRADED)
-    assert f"The server (pid {os.getpid()}) is restarting services; waiting\n" in said
+    output = restarted(instance, monkeypatch, phases.DEGRADED)
+    assert f"The server (pid {os.getpid()}) is restarting services; waiting\n" in output
 
 
-def test_a_restart_of_a_service_in_a_server_that_goes_on_stopping_ends_as_busy(
+def test_a_service_restart_in_a_server_that_keeps_stopping_ends_as_busy(
     instance: Instance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    said = restarted(instance, monkeypatch, phases.STOPPING)
-    assert f"The server (pid {os.getpid()}) is stopping; waiting\n" in said
+    output = restarted(instance, monkeypatch, phases.STOPPING)
+    assert f"The server (pid {os.getpid()}) is stopping; waiting\n" in output
 
 
 class EndingServer(io.StringIO):
-    """A terminal that ends the server at the moment a command is about to send it a request."""
+    """A terminal that ends the server just before a command sends it a request."""
 
     def __init__(self, lock: locks.Lock) -> None:
         super().__init__()
         self._lock = lock
 
     def write(self, text: str) -> int:
-        """End the server, and write."""
+        """End the server, then write."""
         self._lock.release()
         return super().write(text)
 
 
-def test_a_server_that_ends_at_the_moment_of_a_request_is_stopped(tmp_path: Path) -> None:
-    """The command said that the running server takes no requests."""
+def test_a_server_that_ends_just_before_a_request_counts_as_stopped(tmp_path: Path) -> None:
+    """The command once reported that the running server takes no requests."""
     (tmp_path / "run").mkdir()
     instance = Instance(str(tmp_path / "run"))
     lock = locks.acquire(instance.lock, 1)
@@ -100,8 +100,8 @@ def test_a_server_that_ends_at_the_moment_of_a_request_is_stopped(tmp_path: Path
     assert out.stream.getvalue().endswith("Server is not running\n")  # type: ignore[attr-defined]
 
 
-def test_a_start_names_the_command_that_stops_the_job_which_runs_already(instance: Instance) -> None:
-    """`stigmer server stop` would work against launchd, which starts it again."""
+def test_a_start_beside_a_launchd_job_names_the_command_that_stops_it(instance: Instance) -> None:
+    """After `stigmer server stop`, launchd would start the server again."""
     job = "homebrew.mxcl.stigmer"
     write_snapshot(instance, Snapshot(os.getpid(), state=phases.RUNNING, job=job, services=(SERVICE,)))
     context = context_of(instance)
@@ -109,10 +109,10 @@ def test_a_start_names_the_command_that_stops_the_job_which_runs_already(instanc
     assert "  stop  brew services stop stigmer\n" in printed(context)
 
 
-def test_a_restart_that_finds_its_ports_taken_by_another_new_start_restarts_that_one(
+def test_a_restart_whose_ports_are_taken_by_another_start_restarts_that_one(
     instance: Instance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It said that the port is taken by Temporal, which it was about to stop."""
+    """It once failed because the port was taken by Temporal, which it was about to stop."""
     held: list[list[int]] = []
 
     def prepare(*_: object, held_ports: Collection[int], **__: object) -> None:
@@ -121,7 +121,7 @@ def test_a_restart_that_finds_its_ports_taken_by_another_new_start_restarts_that
         raise PortError("port 7234 (server) is taken")
 
     monkeypatch.setattr(start_module, "prepare", prepare)
-    with pytest.raises(PortError):  # of another program, as nothing has changed since
+    with pytest.raises(PortError):  # taken by another program, as the state has not changed since
         start_module.restart(parse(["server", "restart"]), context_of(instance))
     assert held == [[], [7234]]
 
@@ -129,7 +129,7 @@ def test_a_restart_that_finds_its_ports_taken_by_another_new_start_restarts_that
 def test_a_restart_keeps_the_ports_although_the_state_could_not_be_read_once(
     instance: Instance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The file may be missing while it is replaced, or the system short of descriptors: --port was forgotten."""
+    """The file may be missing while it is replaced, or descriptors may run out: --port was then forgotten."""
     snapshot = Snapshot(os.getpid(), state=phases.RUNNING, asked_ports={"server": 7300}, services=(SERVICE,))
     write_snapshot(instance, snapshot)
     kept: list[Mapping[str, int]] = []
@@ -156,7 +156,7 @@ def test_a_restart_keeps_the_ports_although_the_state_could_not_be_read_once(
 def test_a_restart_beside_a_start_that_waits_keeps_the_ports_of_the_killed_server(
     instance: Instance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """That start holds the lock and has written no state yet; the restart forgot --port, and prepared again and again."""
+    """That start holds the lock but has no state yet; the restart once forgot --port and retried in a loop."""
     write_snapshot(instance, Snapshot(1, state=phases.RUNNING, asked_ports={"server": 7300}, ports={"server": 7300}))
     prepared: list[tuple[Mapping[str, int], list[int]]] = []
 
@@ -185,7 +185,7 @@ def test_requests_that_another_program_has_read_are_not_an_error(instance: Insta
 def test_requests_to_a_supervisor_that_could_not_open_both_ends_are_refused(
     instance: Instance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The FIFO had a reader, so a command wrote its request, and waited half a minute for what nobody did."""
+    """The FIFO had a reader, so a command wrote its request and waited half a minute in vain."""
     with monkeypatch.context() as patched:
 
         def open_for_reading(path: str, flags: int, open_file: Callable[[str, int], int] = os.open) -> int:
@@ -198,7 +198,7 @@ def test_requests_to_a_supervisor_that_could_not_open_both_ends_are_refused(
 
 
 def test_a_request_that_the_supervisor_does_not_read_is_refused(instance: Instance) -> None:
-    """It reads none while it is stopped, and the FIFO holds only so many."""
+    """A suspended supervisor reads none, and the capacity of the FIFO is limited."""
 
     def request_often() -> None:
         for _ in range(_MANY):

@@ -1,4 +1,4 @@
-"""The smoke call, judged by its answer, and the smoke command, run to its end or time limit and judged by its output."""
+"""The smoke call and its answer; the smoke command, its time limit, exit code and output."""
 
 import json
 import os
@@ -20,7 +20,7 @@ def shell(script: str, seconds: float = 30.0) -> tuple[int, str]:
     return run(ServiceCommand(("/bin/sh", "-c", script), {"NAME": "value"}), seconds)
 
 
-def test_a_command_runs_with_its_own_environment_and_both_its_outputs_are_taken() -> None:
+def test_a_command_runs_with_its_own_environment_and_stdout_and_stderr_are_captured() -> None:
     status, output = shell('echo "$NAME $HOME"; echo error >&2; exit 3')
     assert os.waitstatus_to_exitcode(status) == 3
     assert output == "value \nerror"
@@ -30,7 +30,7 @@ def test_a_command_that_closes_its_output_is_waited_for() -> None:
     assert os.waitstatus_to_exitcode(shell("exec >&- 2>&-; sleep 0.2; exit 5")[0]) == 5
 
 
-def test_a_command_has_an_exit_code_though_the_caller_ignores_the_end_of_children() -> None:
+def test_a_command_has_an_exit_code_although_the_caller_ignores_sigchld() -> None:
     """An ignored SIGCHLD is inherited, as after `trap '' CHLD`, and the kernel then keeps no exit status."""
     ignored = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     try:
@@ -39,33 +39,33 @@ def test_a_command_has_an_exit_code_though_the_caller_ignores_the_end_of_childre
         signal.signal(signal.SIGCHLD, ignored)
 
 
-def test_a_command_that_takes_too_long_is_killed_with_all_that_it_started() -> None:
-    """Though a child of its holds the output open."""
+def test_a_command_that_takes_too_long_is_killed_with_its_children() -> None:
+    """Even if a child keeps the output open."""
     began = time.monotonic()
     with pytest.raises(TimeoutError, match=r"did not end within 0\.5 s"):
         shell("sleep 600 & sleep 600", 0.5)
     assert time.monotonic() - began < 60
 
 
-def test_a_command_that_prints_without_end_is_killed_at_its_limit() -> None:
+def test_a_command_that_prints_endlessly_is_killed_at_its_time_limit() -> None:
     with pytest.raises(TimeoutError):
         shell("exec yes", 0.5)
 
 
 def test_background_processes_of_a_command_are_killed() -> None:
     pid = int(shell("sleep 600 & echo $!")[1])
-    eventually(lambda: not is_running(pid), "the end of what was left")
+    eventually(lambda: not is_running(pid), "the end of the background process")
 
 
-def test_the_end_of_an_endless_output_is_kept() -> None:
-    """A megabyte is enough for anybody's regular expression."""
+def test_the_end_of_a_long_output_is_kept() -> None:
+    """One megabyte is enough for any regular expression."""
     _, output = shell("head -c 3000000 /dev/zero | tr '\\0' x; echo; echo the end")
     assert len(output) <= 1024 * 1024
     assert output.endswith("\nthe end")
 
 
 @pytest.mark.parametrize(
-    ("asked", "status", "output", "problem"),
+    ("smoke", "status", "output", "problem"),
     [
         (Smoke("command"), 0, "anything", ""),
         (Smoke("command", exit_code=3, output="^b$|c+"), 3 << 8, "a\ncc", ""),
@@ -75,16 +75,16 @@ def test_the_end_of_an_endless_output_is_kept() -> None:
     ],
 )
 def test_a_command_is_judged_by_its_exit_code_and_its_output(
-    asked: Smoke, status: int, output: str, problem: str
+    smoke: Smoke, status: int, output: str, problem: str
 ) -> None:
-    assert judge(asked, status, output) == problem
+    assert judge(smoke, status, output) == problem
 
 
-@pytest.mark.parametrize(("way", "shown"), [(["server", "agent"], "server -> agent"), (7, ""), (None, "")])
+@pytest.mark.parametrize(("path", "shown"), [(["server", "agent"], "server -> agent"), (7, ""), (None, "")])
 def test_the_path_of_a_request_is_shown_if_the_answer_has_one(
-    monkeypatch: pytest.MonkeyPatch, way: object, shown: str
+    monkeypatch: pytest.MonkeyPatch, path: object, shown: str
 ) -> None:
-    reply = grpc.encode({1: json.dumps({"path": way, "message": "hello"})})
+    reply = grpc.encode({1: json.dumps({"path": path, "message": "hello"})})
     monkeypatch.setattr(channel, "ask", lambda *_: (reply,))
     _, lines = send_request(Smoke("grpc", 1.0, "/a.B/C", "server"), Snapshot(ports={"server": 7234}), "hello")
     assert lines[:2] == [shown, "  answer: hello"]
@@ -101,10 +101,8 @@ def test_the_path_of_a_request_is_shown_if_the_answer_has_one(
         (grpc.encode({1: "[1]"}), "the server's answer is not a JSON object"),
     ],
 )
-def test_an_answer_that_is_not_as_agreed_is_a_failure(
-    monkeypatch: pytest.MonkeyPatch, reply: bytes | None, problem: str
-) -> None:
-    """UTF-32 among them: the frozen launcher has no codec for it."""
+def test_an_invalid_answer_is_a_failure(monkeypatch: pytest.MonkeyPatch, reply: bytes | None, problem: str) -> None:
+    """Including one in UTF-32, for which the frozen launcher has no codec."""
     monkeypatch.setattr(channel, "ask", lambda *_: (reply,))
     with pytest.raises(SmokeError, match=problem):
         send_request(Smoke("grpc", 1.0, "/a.B/C", "server"), Snapshot(ports={"server": 7234}), "hello")

@@ -1,4 +1,4 @@
-"""The state of an instance: what is saved, when it is trusted, and how programs read it."""
+"""The saved state of an instance: what it contains, when it is trusted, and how it is reported."""
 
 import os
 import shutil
@@ -35,7 +35,7 @@ LAUNCH = Launch(
     version_id="2.0.0-abc",
     directory="/home/versions/2.0.0-abc",
     places=find_places({"STIGMER_HOME": "/home"}),
-    token="t0ken",  # noqa: S106 - it opens nothing
+    token="t0ken",  # noqa: S106 - not a credential
     ports={"server": 7234},
     temporal="127.0.0.1:7233",
     secrets=("secret-value",),
@@ -68,14 +68,14 @@ RUNNING = compose_snapshot(Snapshot(os.getpid(), started=1.0, began=99.0), after
 
 
 def test_a_running_service_is_saved_with_its_identity() -> None:
-    """Enough to stop it, and nothing else, when its supervisor has been killed."""
+    """Enough to stop it, and no other process, after its supervisor was killed."""
     assert RUNNING.state == phases.RUNNING
     assert RUNNING.processes == [SERVER.snapshot._replace(state=phases.RUNNING, since=100.0)]
     assert RUNNING.timeline == {"server": {"spawned": 0.1}}
 
 
 def test_a_run_is_saved_before_anything_runs_and_without_a_secret(tmp_path: Path) -> None:
-    """The version in use must not be removed."""
+    """Otherwise the version in use could be removed."""
     places = find_places({"STIGMER_HOME": str(tmp_path)})
     launch = LAUNCH._replace(places=places, asked_ports={"server": 7234}, job="local.stigmer")
     (tmp_path / "run").mkdir()
@@ -96,7 +96,7 @@ def test_a_run_is_saved_before_anything_runs_and_without_a_secret(tmp_path: Path
     assert "secret-value" not in (tmp_path / "run" / "state.json").read_text()
 
 
-def test_a_stack_that_lacks_a_service_is_degraded() -> None:
+def test_a_server_with_an_ended_service_is_degraded() -> None:
     state = after(STARTED, (Exited("server", "exited with status 1"),))
     composed = compose_snapshot(Snapshot(), state, {"server": ServiceProcess(LAUNCH, LAUNCH.services["server"], 99.0)})
     assert composed.state == phases.DEGRADED
@@ -104,7 +104,7 @@ def test_a_stack_that_lacks_a_service_is_degraded() -> None:
     assert composed.processes == []
 
 
-def test_the_event_of_a_failure_has_the_last_lines_and_that_of_a_degraded_service_the_reason(tmp_path: Path) -> None:
+def test_a_failure_event_has_the_last_lines_and_a_degraded_event_the_reason(tmp_path: Path) -> None:
     launch = LAUNCH._replace(places=find_places({"STIGMER_HOME": str(tmp_path)}))
     server = ServiceProcess(launch, launch.services["server"], 0.0)
     server.log.write(b"one\n\xff\n")
@@ -122,16 +122,16 @@ def test_the_event_of_a_failure_has_the_last_lines_and_that_of_a_degraded_servic
 
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[Instance]:
-    """Return an instance whose supervisor is this process."""
-    made = Instance(str(tmp_path))
-    lock = locks.try_acquire(made.lock)
+    """Yield an instance whose supervisor is this process."""
+    instance = Instance(str(tmp_path))
+    lock = locks.try_acquire(instance.lock)
     assert lock is not None
     with lock:
-        yield made
+        yield instance
 
 
 def test_the_state_is_read_back_and_trusted_only_if_its_writer_holds_the_lock(place: Instance) -> None:
-    """A file that another process left says nothing about the living one."""
+    """A file left by another process says nothing about the running one."""
     write_snapshot(place, RUNNING)
     assert living_snapshot(place) == read_snapshot(place) == RUNNING
     write_snapshot(place, left := RUNNING._replace(supervisor_pid=os.getpid() + 1))
@@ -139,16 +139,16 @@ def test_the_state_is_read_back_and_trusted_only_if_its_writer_holds_the_lock(pl
     assert read_snapshot(place) == left
 
 
-def test_the_state_of_a_living_server_is_read_again_when_its_file_is_missing_for_a_moment(place: Instance) -> None:
-    """rename(2) does not replace a file at once on FUSE file systems and NFS; commands said that the server had stopped."""
+def test_reading_the_state_of_a_running_server_is_retried_while_its_file_is_missing(place: Instance) -> None:
+    """rename(2) is not atomic on NFS and FUSE file systems; commands once reported that the server had stopped."""
     write_snapshot(place, RUNNING)
     hidden = Path(place.state).rename(f"{place.state}.hidden")
     threading.Timer(0.05, hidden.rename, (place.state,)).start()
     assert living_snapshot(place) == RUNNING
 
 
-def test_a_state_file_counts_where_it_was_written_or_moved_to_and_not_in_a_copy(tmp_path: Path) -> None:
-    """A copied home lists the processes of the first one, which its commands must not stop."""
+def test_a_state_file_is_valid_where_it_was_written_or_moved_to_but_not_in_a_copy(tmp_path: Path) -> None:
+    """A copied home lists the processes of the original, which commands in the copy must not stop."""
     first = tmp_path / "first"
     first.mkdir()
     write_snapshot(Instance(str(first)), RUNNING)
@@ -158,8 +158,8 @@ def test_a_state_file_counts_where_it_was_written_or_moved_to_and_not_in_a_copy(
     assert read_snapshot(Instance(str(moved))) == RUNNING
 
 
-def test_a_state_file_counts_in_its_directory_when_that_gets_another_inode(tmp_path: Path) -> None:
-    """As it does on some FUSE file systems; services of a killed server were found by no command then."""
+def test_a_state_file_stays_valid_when_its_directory_gets_another_inode(tmp_path: Path) -> None:
+    """As on some FUSE file systems; no command then found the services of a killed server."""
     run = tmp_path / "run"
     run.mkdir()
     write_snapshot(Instance(str(run)), RUNNING)
@@ -177,7 +177,7 @@ def test_without_a_lock_no_server_runs(tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
-def test_the_state_file_is_private_and_replaced_whole(place: Instance) -> None:
+def test_the_state_file_is_private_and_replaced_atomically(place: Instance) -> None:
     write_snapshot(place, Snapshot(1, version="x" * 100_000))
     assert stat.S_IMODE(Path(place.state).stat().st_mode) == 0o600
     seen, done = set(), threading.Event()
@@ -196,7 +196,7 @@ def test_the_state_file_is_private_and_replaced_whole(place: Instance) -> None:
     assert list(Path(place.run).glob("*.new")) == []
 
 
-def test_only_what_runs_has_an_uptime() -> None:
+def test_only_a_running_service_has_an_uptime() -> None:
     running = describe(RUNNING, "running", 5, 160.0)["services"][0]
     assert (running["state"], running["pid"], running["uptime"]) == ("running", 77, 60.0)
     stopped = describe(RUNNING, "stopped", 0, 160.0)["services"][0]
@@ -205,20 +205,23 @@ def test_only_what_runs_has_an_uptime() -> None:
 
 
 def test_services_that_still_run_while_a_watchdog_cleans_up_are_reported() -> None:
-    """All of them were reported as stopped."""
-    for identity, told in ((process.identity(os.getpid()), (phases.CLEANING, os.getpid())), ("gone", ("stopped", 0))):
+    """They were once all reported as stopped."""
+    for identity, expected in (
+        (process.identity(os.getpid()), (phases.CLEANING, os.getpid())),
+        ("gone", ("stopped", 0)),
+    ):
         services = (RUNNING.services[0]._replace(pid=os.getpid(), identity=identity),)
         (found,) = describe(RUNNING._replace(services=services), phases.CLEANING, 0, 160.0)["services"]
-        assert (found["state"], found["pid"]) == told
+        assert (found["state"], found["pid"]) == expected
 
 
-def test_a_state_nested_too_deeply_to_be_read_counts_as_none(place: Instance) -> None:
+def test_a_state_that_is_nested_too_deeply_is_ignored(place: Instance) -> None:
     Path(place.state).write_text("[" * 100_000)
     assert read_snapshot(place) == Snapshot()
 
 
-def test_a_value_that_is_not_of_its_kind_keeps_its_default(place: Instance) -> None:
-    """The file may be damaged, or of another version; what can be used of it still is."""
+def test_a_value_of_a_wrong_type_is_replaced_by_its_default(place: Instance) -> None:
+    """The file may be damaged or of another version; its valid values are still used."""
     Path(place.state).write_text(
         '{"format": 1, "supervisor_pid": "7", "version": "2.0.0", "token": 7, "started": NaN, "began": -1, "more": 1,'
         ' "ports": {"server": 7234, "ui": true, "web": 99999}, "timeline": {"server": {"ready": 1, "spawned": "x"}, "x": 3},'
@@ -231,10 +234,10 @@ def test_a_value_that_is_not_of_its_kind_keeps_its_default(place: Instance) -> N
         services=(ServiceSnapshot("server", grace=7),),
     )
     Path(place.state).write_text('{"format": 2, "version": "9.0.0"}')
-    assert read_snapshot(place) == Snapshot(), "words of another format may mean something else"
+    assert read_snapshot(place) == Snapshot(), "keys of another format may mean something else"
 
 
-def test_a_stop_may_take_the_longest_grace_of_each_stop_order() -> None:
+def test_a_stop_may_take_the_sum_of_the_longest_graces_of_all_stop_orders() -> None:
     services = ((1, 30.0), (1, 5.0), (2, 1.0), (2, 7.0))
     snapshot = Snapshot(services=tuple(ServiceSnapshot(stop_order=order, grace=grace) for order, grace in services))
     assert snapshot.grace == 37.0

@@ -1,4 +1,4 @@
-"""What `stigmer server status` and `stop` show of the state: addresses, commands, and services that stopped slowly."""
+"""Output of `stigmer server status` and `stop`: addresses, commands, and services that were slow to stop."""
 
 import io
 
@@ -13,7 +13,7 @@ from stigmer_launcher.system.service_manager import command_for
 SERVER = ("server", "localhost:7234")
 
 
-def test_every_port_has_an_address_and_so_has_an_external_temporal() -> None:
+def test_every_port_and_an_external_temporal_have_an_address() -> None:
     ours = Snapshot(ports={"temporal": 7233, "temporal-ui": 8233, "server": 7234}, temporal="127.0.0.1:7233")
     temporal = (("temporal", "localhost:7233"), ("temporal-ui", "http://localhost:8233"))
     assert tuple(addresses(ours)) == (*temporal, SERVER)
@@ -27,13 +27,13 @@ def shown(snapshot: Snapshot, pid: int) -> str:
     return out.getvalue()
 
 
-def test_the_addresses_are_printed_for_a_server_that_runs() -> None:
+def test_the_addresses_of_a_running_server_are_printed() -> None:
     service = ServiceSnapshot("temporal", "running")
     snapshot = Snapshot(supervisor_pid=5, state="running", ports={"temporal-ui": 8233}, services=(service,))
     assert shown(snapshot, 0).endswith("  temporal-ui  http://localhost:8233\n  logs         /home/logs\n")
 
 
-def test_the_status_names_the_command_that_keeps_the_server_in_its_job() -> None:
+def test_the_status_names_the_command_that_stops_the_job_of_the_server() -> None:
     snapshot = Snapshot(supervisor_pid=5, state="running", job="homebrew.mxcl.stigmer")
     assert "  unit  homebrew.mxcl.stigmer: stop it with `brew services stop stigmer`\n" in shown(snapshot, 5)
     assert command_for("restart", 5, "homebrew.mxcl.stigmer") == "brew services restart stigmer"
@@ -41,7 +41,7 @@ def test_the_status_names_the_command_that_keeps_the_server_in_its_job() -> None
 
 
 @pytest.mark.parametrize(
-    ("times", "said"),
+    ("times", "messages"),
     [
         ({"terminated": 10.0, "ended": 10.4}, []),
         ({"terminated": 10.0, "ended": 14.84}, ["runner took 4.8 s to stop"]),
@@ -51,7 +51,7 @@ def test_the_status_names_the_command_that_keeps_the_server_in_its_job() -> None
         ({"terminated": 1.0, "killed": 6.0, "ended": 6.1}, []),
         ({}, []),
     ],
-    ids=["quick", "slow", "killed", "killed in vain", "crashed before", "killed before, for another reason", "never"],
+    ids=["quick", "slow", "killed", "killed but alive", "crashed before", "killed before this stop", "never stopped"],
 )
-def test_a_service_is_named_when_this_stop_waited_for_it(times: dict[str, float], said: list[str]) -> None:
-    assert list(slow_stops(Snapshot(began=100.0, timeline={"runner": times}), since=109.0)) == said
+def test_a_service_is_named_when_this_stop_waited_for_it(times: dict[str, float], messages: list[str]) -> None:
+    assert list(slow_stops(Snapshot(began=100.0, timeline={"runner": times}), since=109.0)) == messages

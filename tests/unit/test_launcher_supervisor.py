@@ -1,4 +1,4 @@
-"""The supervisor's start and end: interrupts, missing resources, long events, and when its state becomes stopped."""
+"""Start and end of the supervisor: signals, missing resources, long events, and when its state becomes stopped."""
 
 import errno
 import io
@@ -32,7 +32,7 @@ from support.launcher_services import eventually, failing, hold, read_line
 
 
 def launch_of(home: str) -> Launch:
-    """Return a launch of no service at all."""
+    """Return a launch without services."""
     return Launch("2.0.0", "2.0.0-abc", home, find_places({"STIGMER_HOME": home}), "", {}, "127.0.0.1:7233", (), {})
 
 
@@ -48,7 +48,7 @@ def test_an_interrupt_right_after_the_fork_reaches_the_supervisor(monkeypatch: p
             assert list(daemon.supervise_detached(launch_of("/home"))) == [{"event": "interrupted"}]
             assert supervisor.wait(10) == -signal.SIGINT
         except KeyboardInterrupt:
-            pytest.fail("the interrupt ended the command, and the supervisor lives on")
+            pytest.fail("the interrupt ended the command but not the supervisor")
         finally:
             supervisor.kill()
 
@@ -57,10 +57,10 @@ def test_an_interrupt_right_after_the_fork_reaches_the_supervisor(monkeypatch: p
 def test_a_command_waits_for_a_watchdog_as_long_as_the_services_may_take(
     command: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """It gave up after a minute, whatever the manifest says."""
+    """It once gave up after a minute, whatever the manifest said."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(state, "STOP_MARGIN", 0.1)
-    launch, said = launch_of(str(tmp_path)), list[str]()
+    launch, messages = launch_of(str(tmp_path)), list[str]()
     instance = Instance(launch.places.run)
     Path(instance.run).mkdir()
     services = tuple(ServiceSnapshot(name, stop_order=order, grace=0.2) for order, name in enumerate("abc"))
@@ -68,17 +68,17 @@ def test_a_command_waits_for_a_watchdog_as_long_as_the_services_may_take(
     with hold(Path(instance.watchdog_lock)) as watchdog:
         assert read_line(watchdog) == "held\n"
         if command == "start":
-            daemon.supervise(launch, lambda event: said.append(event.get("message", "")))
+            daemon.supervise(launch, lambda event: messages.append(event.get("message", "")))
         else:
             with pytest.raises(BusyError) as caught:
                 stop_server(instance, Terminal(io.StringIO(), live=False, colour=False, unicode=False))
-            said.append(str(caught.value))
+            messages.append(str(caught.value))
     reason = "which stops the services of a killed supervisor, has not finished within 0.7 s"
-    assert said[-1] == f"process {watchdog.pid}, {reason}"
+    assert messages[-1] == f"process {watchdog.pid}, {reason}"
 
 
-def test_a_signal_does_not_cut_off_a_long_event(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The last lines of a service may be longer than a pipe, and a signal interrupts the write to a full one."""
+def test_a_signal_does_not_truncate_a_long_event(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The last lines of a service may exceed the capacity of a pipe, and a signal interrupts a blocked write."""
     interrupted = tmp_path / "interrupted"
     events: list[daemon.ProgressEvent] = [
         {"event": "note"},
@@ -103,8 +103,8 @@ def test_a_signal_does_not_cut_off_a_long_event(monkeypatch: pytest.MonkeyPatch,
     assert received == events
 
 
-def test_stop_signals_that_come_together_are_all_forwarded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The highest alone was, so that a second Ctrl-C, which kills at once, could be lost."""
+def test_simultaneous_stop_signals_are_all_forwarded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the highest once was, so that a second Ctrl-C, which kills immediately, could be lost."""
     forwarded: list[tuple[int, int]] = []
 
     def fork(_: Callable[[], None]) -> int:
@@ -125,7 +125,7 @@ def test_stop_signals_that_come_together_are_all_forwarded(monkeypatch: pytest.M
 def test_a_system_call_that_fails_in_the_supervisor_is_reported_without_a_traceback(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], module: ModuleType, call: str
 ) -> None:
-    """A traceback was on the terminal or in the log, and the start named no reason."""
+    """A traceback was once on the terminal or in the log, and the start reported no reason."""
     launch = launch_of(str(tmp_path))
     daemon.check_system(launch)
     with monkeypatch.context() as patched:
@@ -146,7 +146,7 @@ def test_a_system_call_that_fails_in_the_supervisor_is_reported_without_a_traceb
 
 
 def test_a_missing_null_device_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A container may lack it."""
+    """A container may lack /dev/null."""
     launch = launch_of(str(tmp_path))
     daemon.check_system(launch)
     monkeypatch.setattr(os, "devnull", str(tmp_path / "null"))
@@ -157,24 +157,24 @@ def test_a_missing_null_device_is_reported(tmp_path: Path, monkeypatch: pytest.M
 def test_a_missing_null_device_is_reported_before_a_start_in_the_foreground(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first service was blamed for it."""
+    """The first service was once blamed for it."""
     monkeypatch.setattr(os, "devnull", str(tmp_path / "null"))
     with pytest.raises(FileNotFoundError, match="null"):
         daemon.check_system(launch_of(str(tmp_path)))
 
 
-def test_a_directory_in_the_place_of_the_log_is_reported_before_the_fork(tmp_path: Path) -> None:
-    """As a container's runtime makes one to mount a file that is missing. The start showed a traceback."""
+def test_a_directory_in_place_of_the_log_is_reported_before_the_fork(tmp_path: Path) -> None:
+    """Container runtimes create one as a mount point for a missing file. The start once printed a traceback."""
     log = tmp_path / "logs/supervisor.log"
     log.mkdir(parents=True)
     with pytest.raises(HomeError, match=f"{log} is in the way: it is a directory"):
         daemon.check_system(launch_of(str(tmp_path)))
 
 
-def test_the_events_of_a_start_end_with_the_process_of_its_supervisor(
+def test_the_events_of_a_failed_start_end_after_its_supervisor_has_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A start that was given up returned while its supervisor was still ending."""
+    """A failed start once returned while its supervisor was still exiting."""
     fork = child.fork
 
     def fork_slowly_ending(run: Callable[[], int]) -> int:
@@ -194,7 +194,7 @@ def test_the_events_of_a_start_end_with_the_process_of_its_supervisor(
 def test_a_home_that_is_removed_before_the_supervisor_begins_is_reported(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """The start showed a traceback."""
+    """The start once printed a traceback."""
     (event,) = daemon.supervise_detached(launch_of(str(tmp_path / "home")))
     assert (event["event"], event["code"]) == ("error", 1)
     assert event["message"].startswith("the supervisor failed: [Errno 2] No such file or directory: ")
@@ -203,8 +203,8 @@ def test_a_home_that_is_removed_before_the_supervisor_begins_is_reported(
 
 @pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="needs root on Linux to be another user")
 @pytest.mark.parametrize("processes", [1, 2])  # the second would be the supervisor, the third its watchdog
-def test_a_limit_of_processes_is_named_with_what_to_raise(processes: int) -> None:
-    """The supervisor has left the terminal when it needs its watchdog; its log held a traceback, and the start no reason."""
+def test_a_process_limit_is_reported_with_the_setting_to_raise(processes: int) -> None:
+    """The supervisor is detached when it starts its watchdog; its log once had a traceback, the start no reason."""
     program = (
         f"import json, os, sys; sys.path.insert(0, {str(Path(daemon.__file__).parents[2])!r})\n"
         "from stigmer_launcher.errors import LauncherError\n"
@@ -222,9 +222,9 @@ def test_a_limit_of_processes_is_named_with_what_to_raise(processes: int) -> Non
         "    events = [{'event': 'error', 'message': str(error), 'remedy': error.remedy}]\n"
         "print(json.dumps(events))\n"
     )
-    with tempfile.TemporaryDirectory(dir="/tmp") as home:  # which another user may enter
+    with tempfile.TemporaryDirectory(dir="/tmp") as home:  # accessible to another user
         Path(home).chmod(0o777)
-        done = subprocess.run(
+        result = subprocess.run(
             [sys.executable, "-B", "-c", program, home],
             preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NPROC, (processes, processes)),
             capture_output=True,
@@ -232,7 +232,7 @@ def test_a_limit_of_processes_is_named_with_what_to_raise(processes: int) -> Non
             check=True,
             timeout=60,
         )
-        (event,) = json.loads(done.stdout)
+        (event,) = json.loads(result.stdout)
         assert event["event"] == "error"
         assert event["message"] == "the system allows no further process: Resource temporarily unavailable"
         assert "`ulimit -u`" in event["remedy"]
@@ -240,44 +240,44 @@ def test_a_limit_of_processes_is_named_with_what_to_raise(processes: int) -> Non
         assert not log.exists() or "Traceback" not in log.read_text(encoding="utf-8")
 
 
-def test_a_pid_that_is_reused_meanwhile_gets_no_signal(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pid_that_is_reused_during_a_stop_gets_no_signal(monkeypatch: pytest.MonkeyPatch) -> None:
     """Services of a lower stop order are signalled only after the grace periods of the others."""
     first = ServiceSnapshot(pid=4_194_001, identity="boot:1", stop_order=2, grace=1.0)
     second = ServiceSnapshot(pid=4_194_002, identity="boot:2", stop_order=1, grace=1.0)
-    told: list[tuple[int, int]] = []
-    monkeypatch.setattr(leftovers, "is_alive", lambda _: not told)
-    monkeypatch.setattr(process, "signal_group", lambda pid, number: told.append((pid, number)))
+    sent: list[tuple[int, int]] = []
+    monkeypatch.setattr(leftovers, "is_alive", lambda _: not sent)
+    monkeypatch.setattr(process, "signal_group", lambda pid, number: sent.append((pid, number)))
     assert leftovers.stop_all([first, second], "") == 2
-    assert (first.pid, signal.SIGTERM) in told
-    assert (second.pid, signal.SIGTERM) not in told
+    assert (first.pid, signal.SIGTERM) in sent
+    assert (second.pid, signal.SIGTERM) not in sent
 
 
 def test_escaped_processes_are_killed_before_the_state_is_stopped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The next start does not look for processes of a run that has stopped, should supervisor and watchdog be killed."""
+    """If supervisor and watchdog are killed, the next start ignores processes of a run whose state is stopped."""
     launch = launch_of(str(tmp_path))
     run = launch.places.run
     (tmp_path / "run").mkdir()
     (tmp_path / "logs").mkdir()
-    seen: list[str] = []
+    states: list[str] = []
 
     def kill_escaped(token: str) -> int:
-        seen.append(read_snapshot(Instance(run)).state)
+        states.append(read_snapshot(Instance(run)).state)
         return 0
 
     monkeypatch.setattr(leftovers, "kill_escaped", kill_escaped)
     with locks.acquire(Instance(run).lock, 1), SignalPipe() as signals:
         os.kill(os.getpid(), signal.SIGTERM)
         assert Supervisor(launch, signals, lambda _: None).run()
-    assert seen == [phases.RUNNING]
+    assert states == [phases.RUNNING]
     assert read_snapshot(Instance(run)).state == phases.STOPPED
 
 
-def test_a_killed_service_that_does_not_end_does_not_keep_the_supervisor_from_ending(
+def test_the_supervisor_ends_although_a_killed_service_does_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A thread that waits for a hung network drive keeps its process from ending, and waitpid(2) from returning."""
+    """A thread that waits for a hung network drive keeps its process alive and waitpid(2) from returning."""
     for module in (lifecycle, process):
         monkeypatch.setattr(module, "KILL_TIMEOUT", 0.1)
     for name in ("signal_group", "send_signal"):
@@ -296,6 +296,6 @@ def test_a_killed_service_that_does_not_end_does_not_keep_the_supervisor_from_en
     pid = next(event["pid"] for event in events if event.get("pid"))
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
-    told = f"stuck was killed and has not ended: see `ps -o stat,wchan {pid}`"
-    assert {"event": "note", "text": told} in events
+    note = f"stuck was killed and has not ended: see `ps -o stat,wchan {pid}`"
+    assert {"event": "note", "text": note} in events
     assert read_snapshot(instance).state == phases.STOPPED

@@ -1,4 +1,4 @@
-"""The watchdog and the leftovers: how the services of a killed supervisor are stopped, and no other process."""
+"""The watchdog and the leftovers: stopping the services of a killed supervisor, and no other process."""
 
 import errno
 import json
@@ -26,7 +26,7 @@ GRACEFUL = "trap 'echo {name} >>{notes}; exit 0' TERM; echo ready >>{notes}; whi
 
 @contextmanager
 def service(script: str, token: str = "") -> Iterator[subprocess.Popen[bytes]]:
-    """Run a shell script in a session of its own, as a service runs."""
+    """Run a shell script in its own session, like a service."""
     environment = {"PATH": os.environ["PATH"], RUN_TOKEN: token}
     process = subprocess.Popen(["/bin/sh", "-c", script], start_new_session=True, env=environment)
     try:
@@ -41,14 +41,14 @@ def member(process: subprocess.Popen[bytes], order: int = 1, grace: float = 5.0)
     return ServiceSnapshot(pid=process.pid, identity=identity(process.pid), stop_order=order, grace=grace)
 
 
-def noted(notes: Path, count: int) -> list[str]:
-    """Return the words in a file once there are so many."""
+def wait_for_words(notes: Path, count: int) -> list[str]:
+    """Wait until a file has `count` words and return them."""
     eventually(lambda: notes.exists() and len(notes.read_text().split()) >= count, f"{count} words")
     return notes.read_text().split()
 
 
-def supervisor(lock: Path, *members: ServiceSnapshot, how: str) -> subprocess.Popen[str]:
-    """Run a process with a watchdog over some services; `how` is what it does then. It prints the watchdog's pid."""
+def supervisor(lock: Path, *members: ServiceSnapshot, action: str) -> subprocess.Popen[str]:
+    """Start a process whose watchdog watches some services; it prints the watchdog's pid, then runs `action`."""
     program = (
         "import os, signal, sys, time\n"
         "from stigmer_launcher.supervise.state import ServiceSnapshot\n"
@@ -59,58 +59,60 @@ def supervisor(lock: Path, *members: ServiceSnapshot, how: str) -> subprocess.Po
         "watchdog.watch(members)\n"
         "watchdog.wait_until_ready()\n"
         "print(watchdog.pid, flush=True)\n"
-        f"{how}\n"
+        f"{action}\n"
     )
     environment = {"PYTHONPATH": os.pathsep.join(sys.path)}
     return subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, env=environment)
 
 
-KILLED = "os.kill(os.getpid(), signal.SIGKILL)"
+KILL_ITSELF = "os.kill(os.getpid(), signal.SIGKILL)"
 
 
-def end_of_supervisor(lock: Path, *members: ServiceSnapshot, how: str = KILLED) -> int:
-    """Run such a process to its end, and give the watchdog's pid."""
-    with supervisor(lock, *members, how=how) as process:
+def run_supervisor(lock: Path, *members: ServiceSnapshot, action: str = KILL_ITSELF) -> int:
+    """Run such a process until it ends, and return the watchdog's pid."""
+    with supervisor(lock, *members, action=action) as process:
         return int(read_line(process))
 
 
 def test_when_the_supervisor_is_killed_the_watchdog_stops_the_services_in_order(tmp_path: Path) -> None:
-    """Each gets the chance to stop cleanly, Temporal last."""
+    """Each can stop cleanly, Temporal last."""
     notes = tmp_path / "notes"
     with (
         service(GRACEFUL.format(name="temporal", notes=notes)) as temporal,
         service(GRACEFUL.format(name="runner", notes=notes)) as runner,
     ):
-        noted(notes, 2)
-        end_of_supervisor(tmp_path / "lock", member(temporal, 1), member(runner, 2))
+        wait_for_words(notes, 2)
+        run_supervisor(tmp_path / "lock", member(temporal, 1), member(runner, 2))
         assert temporal.wait(10) == 0
         assert runner.wait(10) == 0
-        assert noted(notes, 4)[2:] == ["runner", "temporal"]
+        assert wait_for_words(notes, 4)[2:] == ["runner", "temporal"]
 
 
 def test_the_watchdog_holds_its_lock_until_it_has_finished(tmp_path: Path) -> None:
     lock = tmp_path / "lock"
     with service("trap '' TERM; sleep 60") as stubborn:
-        watchdog = end_of_supervisor(lock, member(stubborn, grace=1.0))
+        watchdog = run_supervisor(lock, member(stubborn, grace=1.0))
         assert locks.holder(str(lock)) == watchdog
         locks.acquire(str(lock), 10).release()
         assert stubborn.wait(1) == -signal.SIGKILL
         eventually(lambda: not is_running(watchdog), "the end of the watchdog")
 
 
-def test_a_watchdog_that_is_stopped_ends_no_service(tmp_path: Path) -> None:
+def test_stopping_the_watchdog_ends_no_service(tmp_path: Path) -> None:
     """The supervisor has stopped its services itself, and their pids may have been reused."""
-    with service("sleep 60") as somebody:
-        end_of_supervisor(tmp_path / "lock", member(somebody), how="watchdog.stop()")
+    with service("sleep 60") as watched:
+        run_supervisor(tmp_path / "lock", member(watched), action="watchdog.stop()")
         assert locks.holder(str(tmp_path / "lock")) == 0
-        assert somebody.poll() is None
+        assert watched.poll() is None
 
 
-@pytest.mark.parametrize("how", ["watchdog.stop()", "[watchdog.watch([ServiceSnapshot()] * 9) for _ in range(5000)]"])
-def test_a_watchdog_that_is_stopped_does_not_stop_its_supervisor(tmp_path: Path, how: str) -> None:
-    """Neither at the end nor while services are started again and again; it is killed, and another one can be started."""
-    how = f"os.kill(watchdog.pid, signal.SIGSTOP); pid = watchdog.pid; {how}; watchdog.pid and os.waitpid(pid, 0)"
-    with supervisor(tmp_path / "lock", how=how) as process:
+@pytest.mark.parametrize(
+    "action", ["watchdog.stop()", "[watchdog.watch([ServiceSnapshot()] * 9) for _ in range(5000)]"]
+)
+def test_a_suspended_watchdog_does_not_block_its_supervisor(tmp_path: Path, action: str) -> None:
+    """Neither at the end nor while services restart again and again: it is killed, and another one can be started."""
+    action = f"os.kill(watchdog.pid, signal.SIGSTOP); pid = watchdog.pid; {action}; watchdog.pid and os.waitpid(pid, 0)"
+    with supervisor(tmp_path / "lock", action=action) as process:
         watchdog = int(read_line(process))
         try:
             assert process.wait(20) == 0
@@ -121,7 +123,7 @@ def test_a_watchdog_that_is_stopped_does_not_stop_its_supervisor(tmp_path: Path,
                 os.kill(watchdog, signal.SIGKILL)
 
 
-def test_a_watchdog_that_is_stopped_before_it_is_ready_does_not_stop_its_supervisor(
+def test_a_watchdog_that_is_suspended_before_it_is_ready_does_not_block_its_supervisor(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("stigmer_launcher.supervise.watchdog._READY_TIMEOUT", 0.1)
@@ -136,15 +138,15 @@ def test_a_watchdog_that_is_stopped_before_it_is_ready_does_not_stop_its_supervi
 
 
 def test_a_watchdog_that_cannot_lock_stops_the_services(tmp_path: Path) -> None:
-    """As when the lock daemon of an NFS server is down. It ended at once, again and again."""
+    """As when the lock daemon of an NFS server is down. The watchdog once exited immediately, again and again."""
     (tmp_path / "lock").mkdir()
-    with service("sleep 60") as somebody:
-        end_of_supervisor(tmp_path / "lock", member(somebody))
-        assert somebody.wait(10) == -signal.SIGTERM
+    with service("sleep 60") as watched:
+        run_supervisor(tmp_path / "lock", member(watched))
+        assert watched.wait(10) == -signal.SIGTERM
 
 
 def test_a_watchdog_that_ends_before_it_is_ready_is_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The event loop replaced it at once, a hundred times a second for as long as there were too many open files."""
+    """The event loop once replaced it immediately, a hundred times a second while too many files were open."""
     monkeypatch.setattr(child, "daemonize", failing(errno.ENFILE))
     watchdog = Watchdog(str(tmp_path / "lock"), "")
     watchdog.start()
@@ -155,10 +157,10 @@ def test_a_watchdog_that_ends_before_it_is_ready_is_forgotten(tmp_path: Path, mo
     watchdog.stop()
 
 
-def test_a_service_taken_from_the_watch_is_not_ended(tmp_path: Path) -> None:
+def test_a_service_that_is_no_longer_watched_is_not_stopped(tmp_path: Path) -> None:
     with service("sleep 60") as first, service("sleep 60") as second:
-        how = f"watchdog.watch(members[1:]); time.sleep(0.1); {KILLED}"
-        end_of_supervisor(tmp_path / "lock", member(first), member(second), how=how)
+        action = f"watchdog.watch(members[1:]); time.sleep(0.1); {KILL_ITSELF}"
+        run_supervisor(tmp_path / "lock", member(first), member(second), action=action)
         assert second.wait(10) == -signal.SIGTERM
         locks.acquire(str(tmp_path / "lock"), 10).release()
         assert first.poll() is None
@@ -178,36 +180,36 @@ def test_a_service_taken_from_the_watch_is_not_ended(tmp_path: Path) -> None:
     ],
 )
 def test_a_watchdog_survives_stop_signals(tmp_path: Path, meanwhile: str) -> None:
-    with service("sleep 60") as somebody:
-        end_of_supervisor(tmp_path / "lock", member(somebody), how=f"{meanwhile}; {KILLED}")
-        assert somebody.wait(10) == -signal.SIGTERM
+    with service("sleep 60") as watched:
+        run_supervisor(tmp_path / "lock", member(watched), action=f"{meanwhile}; {KILL_ITSELF}")
+        assert watched.wait(10) == -signal.SIGTERM
 
 
 def test_the_watchdog_keeps_no_pipe_of_the_supervisor_open(tmp_path: Path) -> None:
     """Otherwise a service would not notice that its output is no longer read."""
-    how = "reader, writer = os.pipe(); watchdog.start(); print(watchdog.pid, flush=True); time.sleep(60)"
-    with supervisor(tmp_path / "lock", how=how) as process:
+    action = "reader, writer = os.pipe(); watchdog.start(); print(watchdog.pid, flush=True); time.sleep(60)"
+    with supervisor(tmp_path / "lock", action=action) as process:
         read_line(process)
         opened = Path(f"/proc/{int(read_line(process))}/fd")
-        # three standard ones, its pipe, and the lock if the first watchdog has let go of it: with ours it would be six
+        # the standard streams, its socket, and the lock once the first watchdog has released it; a pipe makes it more
         eventually(lambda: len(list(opened.iterdir())) <= 5, "five descriptors")
         process.kill()
 
 
-def test_a_message_cut_in_two_is_still_understood(tmp_path: Path) -> None:
-    """A stream has no messages, only bytes."""
+def test_a_message_that_arrives_in_two_pieces_is_understood(tmp_path: Path) -> None:
+    """A stream socket does not preserve message boundaries."""
     watchdog = Watchdog(str(tmp_path / "lock"), "")
-    with service("sleep 60") as somebody:
+    with service("sleep 60") as watched:
         pid = os.fork()
-        if pid == 0:  # a supervisor that tells with a pause in the middle
+        if pid == 0:  # a supervisor that pauses in the middle of a message
             watchdog.start()
-            roster = json.dumps([member(somebody)]).encode() + b"\n"
+            roster = json.dumps([member(watched)]).encode() + b"\n"
             for piece in (roster[:5], roster[5:]):
-                watchdog._socket.sendall(piece)  # noqa: SLF001 - the wire is what is tested
+                watchdog._socket.sendall(piece)  # noqa: SLF001 - the wire format is under test
                 time.sleep(0.1)
             os._exit(1)
         os.waitpid(pid, 0)
-        assert somebody.wait(10) == -signal.SIGTERM
+        assert watched.wait(10) == -signal.SIGTERM
 
 
 def test_stale_pids_and_ended_services_are_ignored() -> None:
@@ -225,7 +227,7 @@ def test_the_rest_of_a_group_is_killed_with_its_leader(tmp_path: Path) -> None:
     note = tmp_path / "inner"
     script = f"(trap '' TERM; sleep 60) & echo $! >{note}; trap 'exit 0' TERM; while :; do sleep 0.02; done"
     with service(script) as leader:
-        inner = int(noted(note, 1)[0])
+        inner = int(wait_for_words(note, 1)[0])
         assert leftovers.stop_all([member(leader)], "") == 1
         eventually(lambda: not is_running(inner), "the end of the group")
 
@@ -234,15 +236,15 @@ def test_the_rest_of_a_group_is_killed_with_its_leader(tmp_path: Path) -> None:
 def test_a_process_that_escaped_into_another_session_is_found_by_its_token(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Only the processes of this very run, and never by their numbers alone, which may be another process's by then.
+    """Only processes of this run get a signal, and never by pid alone, which may be another process's by then.
 
-    Where the kernel has pidfds, the one that was found gets the signal.
+    Where the kernel has pidfds, the signal goes to the very process that was found.
     """
-    monkeypatch.setattr(os, "kill", lambda *_: pytest.fail("it must not be called"))
+    monkeypatch.setattr(os, "kill", lambda *_: pytest.fail("os.kill must not be called"))
     token, note = os.urandom(16).hex(), tmp_path / "escaped"
     script = f"setsid sh -c 'echo $$ >{note}; sleep 60' & sleep 60"
     with service(script, token) as leader, service("sleep 60", "another") as stranger:
-        hidden = int(noted(note, 1)[0])
+        hidden = int(wait_for_words(note, 1)[0])
         assert os.getpgid(hidden) != leader.pid
         assert set(leftovers.find_escaped(token)) >= {(pid, identity(pid)) for pid in (hidden, leader.pid)}
         leftovers.stop_all([member(leader)], token)
@@ -252,14 +254,14 @@ def test_a_process_that_escaped_into_another_session_is_found_by_its_token(
 
 
 def test_a_process_that_takes_long_to_die_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`Ended 3 processes of a killed server` counted every look at them."""
+    """The number in `Ended 3 processes of a killed server` once counted a process at every check."""
     looks = iter([[(7, "a")], [(7, "a"), (8, "b")], []])
     monkeypatch.setattr(leftovers, "find_escaped", lambda _: next(looks))
     monkeypatch.setattr(process, "send_signal", lambda *_: None)
     assert leftovers.kill_escaped("token") == 2
 
 
-def test_a_process_that_the_kernel_does_not_end_is_reported_and_not_awaited_forever(
+def test_an_unkillable_process_is_reported_and_not_waited_for_forever(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A process that waits for a hung network drive ignores SIGKILL."""
@@ -267,16 +269,16 @@ def test_a_process_that_the_kernel_does_not_end_is_reported_and_not_awaited_fore
     for name in ("send_signal", "signal_group"):
         monkeypatch.setattr(process, name, lambda *_: None)
     token = os.urandom(16).hex()
-    with service("sleep 60", token) as somebody:
-        for services in ([member(somebody)._replace(grace=0.1)], []):
-            with pytest.raises(BusyError, match=f"^process {somebody.pid} was killed and has not ended$"):
+    with service("sleep 60", token) as watched:
+        for services in ([member(watched)._replace(grace=0.1)], []):
+            with pytest.raises(BusyError, match=f"^process {watched.pid} was killed and has not ended$"):
                 leftovers.stop_all(services, token)
 
 
-def test_a_process_that_the_kernel_does_not_end_keeps_no_other_service_running(
+def test_an_unkillable_process_does_not_keep_other_services_running(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Temporal, which stops last, could not be stopped by any command then."""
+    """Temporal, which stops last, could then not be stopped by any command."""
     monkeypatch.setattr(process, "KILL_TIMEOUT", 0.1)
     signal_group = process.signal_group
     with service("sleep 60") as stuck, service("sleep 60") as healthy:
@@ -291,10 +293,7 @@ def test_a_command_in_an_environment_with_the_token_does_not_kill_itself() -> No
     token = os.urandom(16).hex()
     program = f"from stigmer_launcher.supervise import leftovers; print(leftovers.stop_all([], {token!r}))"
     environment = {**os.environ, RUN_TOKEN: token, "PYTHONPATH": str(Path(leftovers.__file__).parents[2])}
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", program], env=environment, check=False, capture_output=True, timeout=60
     )
-    assert (done.returncode, done.stdout) == (0, b"0\n")
-
-
-# The first thread ends alone: the process is a zombie to everybody who looks, and its other thread still listens.
+    assert (result.returncode, result.stdout) == (0, b"0\n")
