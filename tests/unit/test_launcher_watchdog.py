@@ -166,22 +166,18 @@ def test_a_service_that_is_no_longer_watched_is_not_stopped(tmp_path: Path) -> N
         assert first.poll() is None
 
 
-@pytest.mark.parametrize(
-    "meanwhile",
-    [
-        pytest.param(
-            "[os.kill(watchdog.pid, number) for number in (1, 2, 15)]; time.sleep(0.1)",
-            id="signalled as everybody is when a machine shuts down",
-        ),
-        pytest.param(
-            "os.kill(watchdog.pid, 9); os.waitpid(watchdog.pid, 0); watchdog.start()",
-            id="killed and replaced by one that knows as much",
-        ),
-    ],
-)
-def test_a_watchdog_survives_stop_signals(tmp_path: Path, meanwhile: str) -> None:
+def test_a_watchdog_survives_stop_signals(tmp_path: Path) -> None:
+    """Every process gets them when a machine shuts down."""
+    signals = "[os.kill(watchdog.pid, number) for number in (1, 2, 15)]; time.sleep(0.1)"
     with service("sleep 60") as watched:
-        run_supervisor(tmp_path / "lock", member(watched), action=f"{meanwhile}; {KILL_ITSELF}")
+        run_supervisor(tmp_path / "lock", member(watched), action=f"{signals}; {KILL_ITSELF}")
+        assert watched.wait(10) == -signal.SIGTERM
+
+
+def test_a_watchdog_that_replaces_a_killed_one_watches_the_same_services(tmp_path: Path) -> None:
+    replacement = "os.kill(watchdog.pid, 9); os.waitpid(watchdog.pid, 0); watchdog.start()"
+    with service("sleep 60") as watched:
+        run_supervisor(tmp_path / "lock", member(watched), action=f"{replacement}; {KILL_ITSELF}")
         assert watched.wait(10) == -signal.SIGTERM
 
 
