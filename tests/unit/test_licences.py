@@ -1,4 +1,4 @@
-"""Licences are told by what a text says; packages are believed before their texts."""
+"""Licences are identified by their texts; what a package declares takes precedence over its texts."""
 
 from pathlib import Path
 
@@ -30,11 +30,11 @@ ISC = (
         ("All rights reserved.", ()),
     ],
 )
-def test_a_text_is_the_licences_it_says(text: str, names: tuple[str, ...]) -> None:
+def test_licences_are_identified_by_their_text(text: str, names: tuple[str, ...]) -> None:
     assert identify(text) == names
 
 
-def test_our_own_licence_is_what_we_say_it_is() -> None:
+def test_the_licence_of_this_repository_is_apache_2() -> None:
     assert identify((Path(__file__).parents[2] / "LICENSE").read_text(encoding="utf-8")) == ("Apache-2.0",)
 
 
@@ -49,21 +49,21 @@ def test_our_own_licence_is_what_we_say_it_is() -> None:
         ([], [], "NOASSERTION"),
     ],
 )
-def test_the_first_word_that_is_a_licence_counts_and_else_the_texts(
+def test_the_first_declared_licence_counts_and_otherwise_the_texts(
     declared: list[str], texts: list[str], concluded: str
 ) -> None:
     assert conclude(declared, texts) == concluded
 
 
-def test_texts_that_are_broken_into_lines_otherwise_are_one() -> None:
+def test_texts_that_differ_only_in_white_space_are_the_same() -> None:
     assert key_of(read_text(b"\xef\xbb\xbfone  two\r\nthree \r\n")) == key_of("one two three\n")
     assert key_of("one two") != key_of("one three")
 
 
-def test_a_licence_is_known_by_its_files_name_and_code_about_licences_is_none() -> None:
-    own = ["LICENSE", "LICENCE.md", "license.txt", "LICENSE-APACHE", "COPYING", "NOTICE", "PATENTS", "COPYRIGHT"]
+def test_licence_files_are_recognised_by_name_and_source_files_are_not() -> None:
+    licences = ["LICENSE", "LICENCE.md", "license.txt", "LICENSE-APACHE", "COPYING", "NOTICE", "PATENTS", "COPYRIGHT"]
     others = ["licenses.go", "notice_test.go", "licensing.md", "README", "license.py"]
-    assert [name for name in (*own, *others) if is_licence_file(f"module/{name}")] == own
+    assert [name for name in (*licences, *others) if is_licence_file(f"module/{name}")] == licences
 
 
 def test_a_package_url_is_escaped() -> None:

@@ -1,4 +1,4 @@
-"""Mach-O files are thinned, renamed, stripped and signed without a Mac, and stay what they were otherwise."""
+"""Thinning, renaming, stripping and signing Mach-O files without a Mac, and without other changes."""
 
 import dataclasses
 
@@ -42,7 +42,7 @@ def test_a_file_without_code_for_the_architecture_is_refused(content: bytes) -> 
 
 
 def test_names_and_search_paths_are_replaced() -> None:
-    """What is not named stays, in its order, as libraries are bound by their number."""
+    """Other libraries keep their order, because symbols are bound to libraries by number."""
     room = b"\0" * 400
     before = macho(identity="/build/libx.dylib", needed=(SYSTEM, "/opt/z/libz.dylib"), search=("/build",), content=room)
     after = macho_edit.set_names(
@@ -64,8 +64,8 @@ def test_names_that_do_not_fit_before_the_first_section_are_refused() -> None:
 
 
 @ARCHITECTURES
-def test_what_nobody_binds_to_is_stripped(architecture: str) -> None:
-    """A debugger's and a file's own symbols go; those that dyld or another file looks for stay."""
+def test_symbols_that_nothing_binds_to_are_stripped(architecture: str) -> None:
+    """Debug symbols and local symbols are removed; those that dyld or another file looks up are kept."""
     program = go_program("darwin", architecture, "-linkmode=internal -buildid=")
     stripped = macho_edit.strip(program)
     assert len(stripped) < len(program) - 50_000
@@ -77,8 +77,8 @@ def test_what_nobody_binds_to_is_stripped(architecture: str) -> None:
 
 
 @ARCHITECTURES
-def test_a_signature_holds_and_is_the_same_each_time(architecture: str) -> None:
-    """Also over one that was there before, Go's own."""
+def test_a_signature_is_valid_and_reproducible(architecture: str) -> None:
+    """Also if it replaces an existing one, here Go's own."""
     program = go_program("darwin", architecture)
     signed = codesign.sign(program, "program")
     assert read(signed).flaws == ()

@@ -14,17 +14,17 @@ from support.manifest_texts import PATH, problems_of, text_with, text_with_artif
 SHA = "1ce8d2751c2d03a1a09fac36a6be65cd62ae438d5495dcfd22b91f95966e7cdc"
 LIVENESS = "liveness: {every: 30, timeout: 5, failures: 3}"
 RESTART = "restart: {first_pause: 0.5, longest_pause: 30, window: 600, limit: 5}"
-NONE = "smoke: {kind: none}"
+NO_SMOKE = "smoke: {kind: none}"
 SMOKE = "smoke: {kind: grpc, method: /a.B/C, port: server, seconds: 60}"
 COMMAND = "smoke: {kind: command, component: temporal, arguments: ['{port.server}'], output: '^x+$', seconds: 9}"
-STEERING = ("LD_PRELOAD", "DYLD_INSERT_LIBRARIES", "PYTHONPATH", "BASH_ENV", "OPENSSL_CONF")
+INJECTION_VARIABLES = ("LD_PRELOAD", "DYLD_INSERT_LIBRARIES", "PYTHONPATH", "BASH_ENV", "OPENSSL_CONF")
 
 
 def line_of(needle: str, text: str) -> int:
     return next(number for number, line in enumerate(text.splitlines(), 1) if needle in line)
 
 
-def test_the_manifest_of_this_repository_is_read_as_it_is_written() -> None:
+def test_the_manifest_of_this_repository_is_read() -> None:
     manifest = load_manifest(PATH)
     by_name = {part.name: part for part in manifest.components}
     server, runner, source = by_name["stigmer-server"], by_name["agent-runner"], by_name["temporal"].source
@@ -39,24 +39,24 @@ def test_the_manifest_of_this_repository_is_read_as_it_is_written() -> None:
     assert source.pin.sha256["darwin-arm64"] == SHA
 
 
-def test_the_agent_runner_is_sent_the_address_of_the_model_by_each_name_that_a_build_reads() -> None:
-    """Builds from 22 January on asked a local Ollama, whatever address was configured."""
+def test_the_agent_runner_gets_the_model_address_in_every_variable_that_a_build_reads() -> None:
+    """Builds since 22 January once used a local Ollama, whatever address was configured."""
     (runner,) = (part for part in load_manifest(PATH).components if part.name == "agent-runner")
     names = {name for name, value in runner.run.environment.items() if value == "{llm.base_url}"}
     assert names == {"STIGMER_LLM_BASE_URL", "OLLAMA_BASE_URL"}
     assert names <= set(runner.optional), "no build reads both"
 
 
-def test_every_problem_is_told_at_once_each_with_its_line() -> None:
-    spoiled = (
+def test_all_problems_are_reported_at_once_each_with_its_line() -> None:
+    mistakes = (
         ("  tap: self", "  tap: self\n  discription: twice"),
         ("kind: grpc", "kind: grcp"),
         ("{home}/storage", "{hmoe}/storage"),
         ("ports: {server: 7234}", "ports: {server: 70000}"),
         ("license: MIT", "license: NIT"),
     )
-    text, problems = text_with(*spoiled), problems_of(*spoiled)
-    assert len(problems) == len(spoiled)
+    text, problems = text_with(*mistakes), problems_of(*mistakes)
+    assert len(problems) == len(mistakes)
     for needle, hint in [
         ("discription", "did you mean 'description'?"),
         ("grcp", "did you mean 'grpc'?"),
@@ -101,7 +101,7 @@ def test_every_problem_is_told_at_once_each_with_its_line() -> None:
         ("[HOME, PATH", "[HOME, HOME", "duplicate variable 'HOME'"),
         ("[HOME, PATH", "[HOME, '1X'", "is not the name of an environment variable"),
         ("method: /stigmer", "method: stigmer", "is not a gRPC method"),
-        *(("inherit: [HOME", f"inherit: [{name}", "changes which code a program runs") for name in STEERING),
+        *(("inherit: [HOME", f"inherit: [{name}", "changes which code a program runs") for name in INJECTION_VARIABLES),
         ("{kind: grpc, port: server", "{kind: grpc, port: srver", "readiness.proofs[0].port: unknown port 'srver'"),
         ("{kind: grpc, port", "{kind: grpc, queues: [q], port", "queues are only for proofs of the kind pollers"),
         ("proofs: [{kind: temporal, port: temporal}]", "proofs: []", "readiness.proofs: at least one proof is needed"),
@@ -144,17 +144,21 @@ def test_every_problem_is_told_at_once_each_with_its_line() -> None:
         ("grace: 10", "grace: soon", "must be a whole number from 1 to 86400, and 'soon' is not"),
         ("needs: [temporal]", "needs: temporal", "run.needs: must be a list"),
         ("product:\n", "products:\n", "unknown key 'products'; did you mean 'product'?"),
-        (NONE, "smoke: {method: /a.B/C, port: server, seconds: 60}", "smoke: the key 'kind' is missing"),
-        (NONE, SMOKE.replace("port: server", "port: sever"), "smoke.port: unknown port 'sever'"),
-        (NONE, SMOKE.replace("grpc", "gprc"), "smoke.kind: unknown kind 'gprc'; did you mean 'grpc'?"),
-        (NONE, SMOKE.replace("grpc", "[grpc]"), "smoke.kind: must be text, and ['grpc'] is not"),
-        (NONE, "smoke: {kind: none, seconds: 60}", "smoke.seconds: unknown key 'seconds'"),
-        (NONE, SMOKE.replace(", seconds: 60", ""), "smoke: the key 'seconds' is missing"),
-        (NONE, COMMAND.replace("temporal", "temporl"), "smoke.component: unknown component 'temporl'"),
-        (NONE, COMMAND.replace("port.server", "port.sever"), "smoke.arguments[0]: unknown variable 'port.sever'"),
-        (NONE, COMMAND.replace("^x+$", "(x"), "smoke.output: '(x' is not a regular expression: "),
-        (NONE, COMMAND.replace("^x+$", "x{9999999999}"), "smoke.output: 'x{9999999999}' is not a regular expression: "),
-        (NONE, COMMAND.replace("seconds", "exit_code: 256, seconds"), "must be a whole number from 0 to 255"),
+        (NO_SMOKE, "smoke: {method: /a.B/C, port: server, seconds: 60}", "smoke: the key 'kind' is missing"),
+        (NO_SMOKE, SMOKE.replace("port: server", "port: sever"), "smoke.port: unknown port 'sever'"),
+        (NO_SMOKE, SMOKE.replace("grpc", "gprc"), "smoke.kind: unknown kind 'gprc'; did you mean 'grpc'?"),
+        (NO_SMOKE, SMOKE.replace("grpc", "[grpc]"), "smoke.kind: must be text, and ['grpc'] is not"),
+        (NO_SMOKE, "smoke: {kind: none, seconds: 60}", "smoke.seconds: unknown key 'seconds'"),
+        (NO_SMOKE, SMOKE.replace(", seconds: 60", ""), "smoke: the key 'seconds' is missing"),
+        (NO_SMOKE, COMMAND.replace("temporal", "temporl"), "smoke.component: unknown component 'temporl'"),
+        (NO_SMOKE, COMMAND.replace("port.server", "port.sever"), "smoke.arguments[0]: unknown variable 'port.sever'"),
+        (NO_SMOKE, COMMAND.replace("^x+$", "(x"), "smoke.output: '(x' is not a regular expression: "),
+        (
+            NO_SMOKE,
+            COMMAND.replace("^x+$", "x{9999999999}"),
+            "smoke.output: 'x{9999999999}' is not a regular expression: ",
+        ),
+        (NO_SMOKE, COMMAND.replace("seconds", "exit_code: 256, seconds"), "must be a whole number from 0 to 255"),
         (LIVENESS, "liveness: {evry: 3}", "run.liveness.evry: unknown key 'evry'; did you mean 'every'?"),
         (LIVENESS, "liveness: {every: 0}", "run.liveness.every: must be a number from 1 to 86400, and 0 is not"),
         (LIVENESS, "liveness: {failures: 1}", "run.liveness.failures: must be a whole number from 2 to 1000"),
@@ -165,18 +169,20 @@ def test_every_problem_is_told_at_once_each_with_its_line() -> None:
         (RESTART, "restart: 5", "restart: must be a mapping of keys to values"),
     ],
 )
-def test_a_mistake_is_named_with_what_would_be_right(old: str, new: str, expected: str) -> None:
+def test_a_mistake_is_reported_with_what_is_expected(old: str, new: str, expected: str) -> None:
     problems = problems_of((old, new))
     assert any(expected in problem for problem in problems), problems
 
 
-def test_a_stack_is_tried_by_a_call_a_command_or_its_readiness_alone() -> None:
+def test_the_smoke_test_is_a_call_a_command_or_none() -> None:
     call = Smoke("grpc", 60, method="/a.B/C", port="server")
     command = Smoke("command", 9, component="temporal", arguments=("{port.server}",), output="^x+$")
     assert parse_manifest(text_with()).smoke == Smoke("none")
-    assert parse_manifest(text_with((NONE, SMOKE))).smoke == call
-    assert parse_manifest(text_with((NONE, COMMAND))).smoke == command
-    assert parse_manifest(text_with((NONE, COMMAND.replace("seconds", "exit_code: 3, seconds")))).smoke.exit_code == 3
+    assert parse_manifest(text_with((NO_SMOKE, SMOKE))).smoke == call
+    assert parse_manifest(text_with((NO_SMOKE, COMMAND))).smoke == command
+    assert (
+        parse_manifest(text_with((NO_SMOKE, COMMAND.replace("seconds", "exit_code: 3, seconds")))).smoke.exit_code == 3
+    )
 
 
 @pytest.mark.parametrize(
@@ -199,24 +205,24 @@ def test_a_stack_is_tried_by_a_call_a_command_or_its_readiness_alone() -> None:
         ("  linux-amd64: {bottle", "  7: {}\n  linux-amd64: {bottle", "targets.7: must be text, and 7 is not"),
     ],
 )
-def test_a_key_or_a_name_that_is_no_text_is_named_with_its_place(old: str, new: str, expected: str) -> None:
-    """It ended with a traceback, as did a value that its YAML tag does not fit."""
+def test_a_key_or_name_that_is_not_text_is_reported_with_its_place(old: str, new: str, expected: str) -> None:
+    """It once caused a traceback, as did a value that does not match its YAML tag."""
     problems = problems_of((old, new))
     assert any(expected in problem for problem in problems), problems
 
 
-def test_one_mistake_does_not_call_for_others() -> None:
-    """What could not be read is not spoken of again by rules that would have used it."""
+def test_one_mistake_does_not_cause_further_problems() -> None:
+    """Rules that use an unreadable value must not report it again."""
     assert len(problems_of(("ports: {temporal: 7233", "ports: {temporal: 99999"))) == 1
     assert len(problems_of(("kind: wheel", "kind: weel"))) == 1
     assert len(problems_of((LIVENESS, "liveness: {timeout: soon}"))) == 1
     assert len(problems_of((RESTART, "restart: 5"))) == 1
-    assert len(problems_of(("product:\n", "products:\n"))) == 2  # the one that is not known, the one that is missing
+    assert len(problems_of(("product:\n", "products:\n"))) == 2  # the unknown key and the missing one
 
 
-def test_what_differs_for_the_reference_services_overrides_the_rest() -> None:
+def test_the_reference_section_overrides_the_rest_of_the_manifest() -> None:
     of_server = "    stigmer-server: {optional: []"
-    text = text_with((NONE, SMOKE), (of_server, f"{of_server}, run: {{grace: 3, arguments: [--reference]}}"))
+    text = text_with((NO_SMOKE, SMOKE), (of_server, f"{of_server}, run: {{grace: 3, arguments: [--reference]}}"))
     own, reference = parse_manifest(text), parse_manifest(text, reference=True)
     assert [each.smoke.method for each in (own, reference)] == ["/a.B/C", "/stigmer.reference.v1.Executions/Run"]
     assert [each.targets["linux-amd64"].size_budget for each in (own, reference)] == [125, 108]
@@ -228,7 +234,7 @@ def test_what_differs_for_the_reference_services_overrides_the_rest() -> None:
     assert server.run.environment == of_reference.run.environment
 
 
-def test_but_for_what_the_section_gives_both_stacks_are_the_same() -> None:
+def test_both_stacks_are_the_same_except_for_the_reference_section() -> None:
     own, reference = load_manifest(PATH), load_manifest(PATH, reference=True)
     alike = [tuple(replace(part, optional=()) for part in each.components) for each in (own, reference)]
     assert replace(reference, smoke=own.smoke, targets=own.targets, components=alike[1]) == replace(
@@ -236,14 +242,14 @@ def test_but_for_what_the_section_gives_both_stacks_are_the_same() -> None:
     )
 
 
-def test_what_differs_may_be_merged_from_another_mapping() -> None:
-    """YAML's `<<` has no line of its own for the keys it brings."""
+def test_the_reference_section_may_use_a_yaml_merge_key() -> None:
+    """Keys that YAML's `<<` merges have no line of their own."""
     smoke = "  smoke: {kind: grpc, method: /stigmer.reference.v1.Executions/Run, port: server, seconds: 60}\n"
     text = text_with((smoke, "  <<: {smoke: {kind: none}}\n"))
     assert parse_manifest(text, reference=True).smoke.kind == "none"
 
 
-def test_a_manifest_without_the_section_is_the_same_for_both_stacks() -> None:
+def test_a_manifest_without_a_reference_section_is_the_same_for_both_stacks() -> None:
     path = PATH.parents[1] / "tests" / "samples" / "two-services" / "manifest.yaml"
     assert load_manifest(path) == load_manifest(path, reference=True)
 
@@ -261,7 +267,7 @@ def test_a_manifest_without_the_section_is_the_same_for_both_stacks() -> None:
         ("Executions/Run, port: server", "Executions/Run, port: sever", "did you mean 'server'?"),
     ],
 )
-def test_a_mistake_in_what_differs_is_named_with_its_own_line(old: str, new: str, expected: str) -> None:
+def test_a_mistake_in_the_reference_section_is_reported_with_its_own_line(old: str, new: str, expected: str) -> None:
     line = line_of(new.splitlines()[-1], text_with((old, new)))
     problems = problems_of((old, new))
     assert len(problems) == 1
@@ -269,7 +275,7 @@ def test_a_mistake_in_what_differs_is_named_with_its_own_line(old: str, new: str
     assert expected in problems[0]
 
 
-def test_an_artifact_is_pinned_for_every_target() -> None:
+def test_an_artifact_must_be_pinned_for_every_target() -> None:
     text = text_with_artifact("https://example.invalid/temporal", SHA)
     assert parse_manifest(text).components[0].name == "temporal"
     with pytest.raises(ManifestError, match="there is no pin for linux-amd64"):
@@ -295,18 +301,18 @@ def test_liveness_and_restarts_have_defaults_that_a_manifest_overrides_one_by_on
         ("must be a mapping of keys to values", ["", "[]", "just words", "12"]),
     ],
 )
-def test_what_is_no_document_of_keys_and_values_is_refused(expected: str, texts: list[str]) -> None:
+def test_a_document_that_is_not_a_yaml_mapping_is_refused(expected: str, texts: list[str]) -> None:
     for text in texts:
         with pytest.raises(ManifestError, match=expected):
             parse_manifest(text)
 
 
-def test_a_manifest_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_missing_manifest_is_reported_by_name(tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match=r"absent\.yaml cannot be read"):
         load_manifest(tmp_path / "absent.yaml")
 
 
-def test_a_python_service_need_not_say_how_it_is_frozen() -> None:
+def test_the_freeze_section_of_a_python_service_is_optional() -> None:
     head, _, rest = text_with().partition("      freeze:\n")
     manifest = parse_manifest(head + "    run:\n" + rest.partition("    run:\n")[2])
     assert [part.source.freeze for part in manifest.components if isinstance(part.source, CheckoutSource)] == [{}] * 3

@@ -1,4 +1,4 @@
-"""A module that two distributions install is kept from its owner; the other's files go, and its record forgets them."""
+"""A module that two distributions install: the owner's files stay, the other's are removed, also from its RECORD."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from support.freezing import ENV, make_program
 
 
 def install(site: Path, name: str, **files: str) -> None:
-    """Install a distribution of these modules, with the content of each; `__` in a name stands for a slash."""
+    """Install a distribution with modules of these contents; `__` in a name stands for a slash."""
     paths = {name: f"{name.replace('__', '/')}.py".replace("/init.py", "/__init__.py") for name in files}
     wheels.install(site, name, modules={paths[name]: content for name, content in files.items()})
 
@@ -24,15 +24,15 @@ def listing(site: Path) -> list[str]:
     return sorted(files)
 
 
-def make_trap(site: Path) -> Path:
-    """Install a package and then a module of the same name, as python-multipart and multipart are."""
+def install_conflict(site: Path) -> Path:
+    """Install a package and then a module of the same name, like python-multipart and multipart."""
     install(site, "python-parts", parts__init="shim", parts__decode="shim", python_parts__init="code")
     install(site, "parts", parts="the module")
     return site
 
 
-def test_the_others_files_of_a_module_go_and_both_distributions_stay(tmp_path: Path) -> None:
-    site = make_trap(tmp_path)
+def test_the_files_of_the_other_distribution_are_removed_and_both_stay_installed(tmp_path: Path) -> None:
+    site = install_conflict(tmp_path)
     assert settle_owners(site, {"parts": "parts"}) == (LeftOut("parts", "python-parts", "1.0", "parts"),)
     assert listing(site) == ["parts.py", "python_parts/__init__.py"]
     assert not (site / "parts").exists()
@@ -40,13 +40,13 @@ def test_the_others_files_of_a_module_go_and_both_distributions_stay(tmp_path: P
     assert [entry.name for entry in read_distributions(site)] == ["parts", "python-parts"]
 
 
-def test_the_owner_may_be_the_other_one_and_is_named_in_any_spelling(tmp_path: Path) -> None:
-    site = make_trap(tmp_path)
+def test_either_distribution_may_be_the_owner_in_any_spelling(tmp_path: Path) -> None:
+    site = install_conflict(tmp_path)
     settle_owners(site, {"parts": "Python_Parts"})
     assert listing(site) == ["parts/__init__.py", "parts/decode.py", "python_parts/__init__.py"]
 
 
-def test_a_file_that_both_have_stays_with_the_owners_content(tmp_path: Path) -> None:
+def test_a_file_that_both_install_keeps_the_owners_content(tmp_path: Path) -> None:
     install(tmp_path, "one", web__init="of one", web__only_one="x")
     install(tmp_path, "two", web__init="of two")
     assert settle_owners(tmp_path, {"web": "two"}) == (LeftOut("web", "one", "1.0", "two"),)
@@ -55,8 +55,8 @@ def test_a_file_that_both_have_stays_with_the_owners_content(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("owners", ["__path__ = __import__('pkgutil').extend_path(__path__, __name__)\n", "# ours\n"])
-def test_of_a_namespace_the_others_keep_the_modules_that_the_owner_does_not_have(tmp_path: Path, owners: str) -> None:
-    """Otherwise nothing of the other distribution would be left, nor be missed by the proof."""
+def test_other_distributions_keep_their_own_modules_of_a_namespace(tmp_path: Path, owners: str) -> None:
+    """Otherwise nothing of the other distribution would be left, and the import probe would not notice."""
     install(tmp_path, "one", web__init="__import__('pkg_resources').declare_namespace(__name__)", web__one="x")
     install(tmp_path, "two", web__init=owners, web__two="y")
     left = settle_owners(tmp_path, {"web": "two"})
@@ -65,7 +65,7 @@ def test_of_a_namespace_the_others_keep_the_modules_that_the_owner_does_not_have
     assert find_conflicts(read_distributions(tmp_path)) == ()
 
 
-def test_a_module_beats_a_package_without_code(tmp_path: Path) -> None:
+def test_a_module_replaces_a_package_without_code(tmp_path: Path) -> None:
     """The package's modules could not be imported beside it."""
     install(tmp_path, "one", web="x")
     install(tmp_path, "two", web__init="", web__two="y")
@@ -74,27 +74,27 @@ def test_a_module_beats_a_package_without_code(tmp_path: Path) -> None:
 
 
 def test_an_owner_whose_file_was_overwritten_is_refused(tmp_path: Path) -> None:
-    """It would be frozen with the other's code."""
+    """The other distribution's code would be frozen."""
     install(tmp_path, "one", web__init="of one")
     install(tmp_path, "two", web__init="of two")
     with pytest.raises(GateError, match=r"web/__init__\.py of one 1\.0 has another distribution's content"):
         settle_owners(tmp_path, {"web": "one"})
 
 
-def test_an_owner_that_does_not_have_the_module_is_refused_with_the_nearest_name(tmp_path: Path) -> None:
+def test_an_owner_that_does_not_install_the_module_is_refused_with_a_similar_name(tmp_path: Path) -> None:
     with pytest.raises(GateError, match=r"parts: unknown owner 'pyton-parts'; did you mean 'python-parts'\?"):
-        settle_owners(make_trap(tmp_path), {"parts": "pyton-parts"})
+        settle_owners(install_conflict(tmp_path), {"parts": "pyton-parts"})
 
 
-def test_an_owner_of_a_module_that_nobody_contests_changes_nothing(tmp_path: Path) -> None:
-    """The same manifest serves a tree in which only one of them is locked."""
+def test_an_owner_of_a_module_without_a_conflict_changes_nothing(tmp_path: Path) -> None:
+    """The same manifest must work for a tree that locks only one of them."""
     install(tmp_path, "python-parts", parts__init="shim")
     assert settle_owners(tmp_path, {"parts": "parts"}) == ()
     assert listing(tmp_path) == ["parts/__init__.py"]
 
 
-def test_both_are_proven_by_the_modules_they_have_left(tmp_path: Path) -> None:
-    site = make_trap(tmp_path)
+def test_the_probe_imports_the_remaining_modules_of_both(tmp_path: Path) -> None:
+    site = install_conflict(tmp_path)
     install(site, "bystander", other="x")
     left = settle_owners(site, {"parts": "parts"})
     assert modules_to_prove(site, left) == ["parts", "python_parts"]

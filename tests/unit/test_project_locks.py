@@ -1,4 +1,4 @@
-"""The same project locked by uv, Poetry and PDM gives the same pins; what has no hash is refused.
+"""The same project locked by uv, Poetry and PDM gives the same pins; a file without a hash is refused.
 
 The samples were made by uv 0.13, Poetry 2.5 (each package's first file kept) and PDM 2.29, hosts replaced; `pylock.toml`
 by `pdm export`, `pylock.service.toml` by `uv export --no-dev`, `expected.txt` by `uv export --no-dev --no-emit-project
@@ -34,7 +34,7 @@ rich = { version = "*", optional = true }
 [tool.poetry.group.dev.dependencies]
 pytest = "*"
 """
-TWICE = """
+DUPLICATED = """
 [[package]]
 name = "one"
 version = "1"
@@ -52,7 +52,7 @@ name = "one"
 """
 PYLOCK_VCS = PYLOCK + 'vcs = { type = "git", url = "https://x.invalid/one", commit-id = "a" }\n'
 PYLOCK_ARCHIVE = PYLOCK + 'archive = { url = "https://x.invalid/one.tar.gz", hashes = { sha256 = "a" } }'
-WHOLE, LOOSE = "six==1.17.0 --hash=sha256:aa\n", "six>=1\n"
+PINNED, UNPINNED = "six==1.17.0 --hash=sha256:aa\n", "six>=1\n"
 
 
 def uv_lock(edges: str) -> str:
@@ -100,20 +100,20 @@ def wanted(locked: Locked, where: dict[str, str]) -> list[str]:
 
 
 @pytest.mark.parametrize("where", [HERE, WINDOWS], ids=["linux", "windows"])
-def test_all_give_what_uv_itself_exports_without_groups_and_extras(sample: Locked, where: dict[str, str]) -> None:
-    """Neither pytest of the group dev nor rich of the extra comes along; an extra that is asked for does."""
+def test_every_kind_of_lock_gives_the_pins_that_uv_exports(sample: Locked, where: dict[str, str]) -> None:
+    """Without pytest of the group dev and rich of the extra, but with an extra that is required."""
     lines = (SAMPLES / "expected.txt").read_text(encoding="utf-8").splitlines()
     named = (line.partition(" ; ") for line in lines)
     assert wanted(sample, where) == [name for name, _, marker in named if not marker or Marker(marker).evaluate(where)]
 
 
-def test_every_pin_has_its_hashes_and_a_folder_of_the_tree_is_no_pin(sample: Locked) -> None:
+def test_every_pin_has_hashes_and_a_folder_of_the_tree_is_not_a_pin(sample: Locked) -> None:
     assert [Path(folder).as_posix() for folder in sample.folders] == ["lib"]
     assert all("--hash=sha256:" in pin.requirement for pin in sample.pins)
 
 
-def test_markers_add_up_along_the_way_and_any_way_will_do(tmp_path: Path) -> None:
-    """`two` is reached over `one` on an old Python, or directly on Windows; the circle between them ends."""
+def test_markers_are_combined_along_a_path_and_one_path_is_enough(tmp_path: Path) -> None:
+    """`two` is reached through `one` on an old Python, or directly on Windows; the cycle between them must end."""
     edges = """{ name = "one", marker = "sys_platform == 'linux'" }, { name = "two", version = "2", marker = "sys_platform == 'win32'" }"""
     locked = read(tmp_path, "uv.lock", uv_lock(edges))
     assert wanted(locked, HERE) == ["one==1"]
@@ -128,8 +128,8 @@ def test_markers_add_up_along_the_way_and_any_way_will_do(tmp_path: Path) -> Non
         ("uv.lock", uv_lock('{ name = "three" }'), "does not lock it", "uv lock"),
         ("uv.lock", uv_lock("").replace("version = 1\n", "version = 9\n", 1), "version 9", "uv export"),
         ("uv.lock", uv_lock("").replace('virtual = "."', 'virtual = "a"'), "locks a workspace, and no project", "uv export"),
-        ("poetry.lock", TWICE, r"lock-version 2\.0 locks one more than once", "poetry lock"),
-        ("poetry.lock", TWICE.replace('"2.0"', '"1.1"'), r"lock-version 1\.1", "poetry lock"),
+        ("poetry.lock", DUPLICATED, r"lock-version 2\.0 locks one more than once", "poetry lock"),
+        ("poetry.lock", DUPLICATED.replace('"2.0"', '"1.1"'), r"lock-version 1\.1", "poetry lock"),
         ("pdm.lock", PDM.replace('"inherit_metadata"', ""), "which group", "pdm lock -S inherit_metadata"),
         ("pylock.toml", PYLOCK_VCS, "of the kind 'vcs'", "take one from a package index"),
         ("pylock.toml", PYLOCK_ARCHIVE, "the kind 'archive'", "take one from a package index"),
@@ -138,7 +138,7 @@ def test_markers_add_up_along_the_way_and_any_way_will_do(tmp_path: Path) -> Non
         ("poetry.lock", "[[package]]\n", r"poetry\.lock is no lock we can read", ""),
     ],
 )  # fmt: skip
-def test_a_lock_that_cannot_be_used_is_refused_with_the_way_out(
+def test_a_lock_that_cannot_be_used_is_refused_with_a_remedy(
     tmp_path: Path, name: str, text: str, reason: str, remedy: str
 ) -> None:
     with pytest.raises(SourceError, match=reason) as refused:
@@ -146,7 +146,7 @@ def test_a_lock_that_cannot_be_used_is_refused_with_the_way_out(
     assert remedy in refused.value.remedy
 
 
-def test_a_file_that_pdm_locks_without_a_hash_is_one_of_the_tree(tmp_path: Path) -> None:
+def test_a_file_that_pdm_locks_without_a_hash_belongs_to_the_tree(tmp_path: Path) -> None:
     package = """
 [[package]]
 name = "local"
@@ -158,20 +158,20 @@ files = [{file = "local.whl"}]
     assert "./local.whl" in read(tmp_path, "pdm.lock", PDM + package).folders
 
 
-def test_what_is_locked_without_a_wheel_is_known(tmp_path: Path) -> None:
-    """It is built where the others are installed."""
+def test_a_package_without_a_wheel_is_marked_as_source_only(tmp_path: Path) -> None:
+    """It is built on the machine where the others are installed."""
     locked = read(tmp_path, "poetry.lock", POETRY.replace("click-8.5.1-py3-none-any.whl", "click-8.5.1.tar.gz"))
     assert [pin.name for pin in locked.pins if pin.source_only] == ["click"]
 
 
 def test_a_file_without_a_hash_is_refused_by_the_name_of_its_distribution(tmp_path: Path) -> None:
-    """Some indexes give none."""
+    """Some package indexes provide no hashes."""
     text = uv_lock('{ name = "two", version = "2" }')
     with pytest.raises(GateError, match="two==2"):
         read(tmp_path, "uv.lock", text.replace('hash = "sha256:bb"', 'url = "https://x.invalid/two.whl"'))
 
 
-def test_what_only_another_group_takes_from_elsewhere_does_not_matter(tmp_path: Path) -> None:
+def test_a_vcs_dependency_of_another_group_is_ignored(tmp_path: Path) -> None:
     assert read(tmp_path, "pylock.toml", PYLOCK_VCS + "marker = \"'dev' in dependency_groups\"").pins == ()
 
 
@@ -183,7 +183,7 @@ def test_what_only_another_group_takes_from_elsewhere_does_not_matter(tmp_path: 
         ('path = "lib"}\nmarker = "\'dev\' in dependency_groups"#', ()),
     ],
 )
-def test_a_pylock_names_the_project_itself_and_folders_of_groups(
+def test_the_project_itself_and_folders_of_other_groups_in_a_pylock_are_ignored(
     tmp_path: Path, directory: str, folders: tuple[str, ...]
 ) -> None:
     assert read(tmp_path, "pylock.toml", f"{PYLOCK}directory = {{ {directory} }}").folders == folders
@@ -202,22 +202,22 @@ def test_a_pylock_names_the_project_itself_and_folders_of_groups(
         (("uv.lock", "poetry.lock", "pdm.lock"), "pdm.lock", "pdm.lock"),
     ],
 )
-def test_of_several_locks_the_named_one_is_taken_or_the_first(
+def test_the_named_lock_is_used_or_else_the_first_of_several(
     tmp_path: Path, files: tuple[str, ...], named: str, taken: str
 ) -> None:
     for name in files:
-        text = WHOLE if name.startswith("requirements") else (SAMPLES / name).read_text(encoding="utf-8")
+        text = PINNED if name.startswith("requirements") else (SAMPLES / name).read_text(encoding="utf-8")
         (tmp_path / name).write_text(text)
     assert read_project_lock(tmp_path, named).name == taken
 
 
-def test_a_lock_in_a_folder_is_read_by_its_kind(tmp_path: Path) -> None:
+def test_the_kind_of_a_lock_in_another_folder_is_recognised(tmp_path: Path) -> None:
     shutil.copytree(SAMPLES, tmp_path / "locks")
     assert read_project_lock(tmp_path, "locks/uv.lock").pins == read_project_lock(SAMPLES, "uv.lock").pins
 
 
-def test_a_project_without_any_lock_or_with_several_is_told_which_are_known(tmp_path: Path) -> None:
-    (tmp_path / "requirements.txt").write_text(LOOSE)
+def test_a_missing_lock_is_refused_with_the_known_names_and_several_with_theirs(tmp_path: Path) -> None:
+    (tmp_path / "requirements.txt").write_text(UNPINNED)
     with pytest.raises(SourceError, match=r"no lock: .*uv\.lock.*; its requirements\.txt does not pin everything"):
         read_project_lock(tmp_path)
     with pytest.raises(SourceError, match=r"no uv\.lock, which `lock`"):
@@ -229,7 +229,7 @@ def test_a_project_without_any_lock_or_with_several_is_told_which_are_known(tmp_
 
 
 def test_links_that_cannot_be_followed_are_not_copied(tmp_path: Path) -> None:
-    """Links to another machine's files, to themselves and to a folder above are found in work trees."""
+    """Work trees may have links to another machine's files, to themselves and to a parent folder."""
     project = copy_sample("freeze-service", tmp_path)
     (project / "linked.py").symlink_to("main.py")
     for name, target in (("gone", "/no/such/file"), ("loop", "loop"), ("above", "..")):
@@ -240,7 +240,7 @@ def test_links_that_cannot_be_followed_are_not_copied(tmp_path: Path) -> None:
 
 
 def test_a_lock_beside_the_project_is_part_of_the_digest(tmp_path: Path) -> None:
-    """Several services of a tree may share one."""
+    """Several services of a tree may share one lock."""
     project, lock = tmp_path / "project", tmp_path / "requirements.lock"
     project.mkdir()
     (project / "main.py").touch()
@@ -252,8 +252,8 @@ def test_a_lock_beside_the_project_is_part_of_the_digest(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("linked", ["shared", "shared/rules.py"])
-def test_what_links_lead_to_is_part_of_the_digest(linked: str, tmp_path: Path) -> None:
-    """It is copied and frozen; a service that links to its neighbour's code was taken for current when that changed."""
+def test_the_target_of_a_link_is_part_of_the_digest(linked: str, tmp_path: Path) -> None:
+    """It is copied and frozen; a service that linked to another's code was once not rebuilt when that changed."""
     project, rules = tmp_path / "project", tmp_path / "shared" / "rules.py"
     for folder in (project, rules.parent):
         folder.mkdir()
@@ -272,7 +272,7 @@ def test_what_links_lead_to_is_part_of_the_digest(linked: str, tmp_path: Path) -
 
 
 def test_a_folder_that_the_lock_names_is_searched_for_modules_and_is_part_of_the_digest(tmp_path: Path) -> None:
-    """The product's stubs are such a folder; with `src` in it, the modules lie there."""
+    """The product's stubs are such a folder; if it has a `src`, the modules are in there."""
     project = copy_sample("freeze-service", tmp_path)
     (project / "requirements.lock").unlink()
     shutil.copy(SAMPLES / "uv.lock", project)

@@ -1,4 +1,4 @@
-"""What would be published is decided without touching anything, and whatever forbids it is named, all of it."""
+"""A publication is planned without side effects, and everything that forbids it is reported at once."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,24 +18,30 @@ GOLDEN = Path(__file__).parents[1] / "golden"
 
 
 class Case:
-    """A release that may be published, and what it is held against, to be spoiled one at a time."""
+    """A publishable release and the request to check it against; each test breaks one of them."""
 
     def __init__(self, folder: Path, version: str = "2.0.0") -> None:
         self.release = lay_release(folder, version)
         self.files = list(self.release.artefacts)
-        said = {one.sha256: version for one in self.release.of_kind("bottle")}
+        versions = {one.sha256: version for one in self.release.of_kind("bottle")}
         formula = (folder / PATH).read_text(encoding="utf-8")
         self.request = PublicationRequest(
-            manifest_of(version), formula, f"- What {version} brings.", COMMIT, TARGETS, said, self.release.checksums()
+            manifest_of(version),
+            formula,
+            f"- What {version} brings.",
+            COMMIT,
+            TARGETS,
+            versions,
+            self.release.checksums(),
         )
 
     def plan(self) -> PublicationPlan:
-        """Plan it."""
+        """Return the publication plan."""
         return plan_publication(self.release, self.files, self.request)
 
     def release_with(self, **changes: object) -> None:
         """Change the release."""
-        self.release = replace(self.release, **changes)  # type: ignore[arg-type] # the tests say what they change
+        self.release = replace(self.release, **changes)  # type: ignore[arg-type] # the tests name valid fields
 
     def request_with(self, **changes: object) -> None:
         """Change the request."""
@@ -63,8 +69,8 @@ def test_a_plan_names_tag_assets_notes_and_the_taps_commit(tmp_path: Path) -> No
     ]
 
 
-def test_equal_releases_have_equal_marks_and_others_have_others(tmp_path: Path) -> None:
-    """The mark tells our own draft of these files from any other."""
+def test_equal_releases_have_equal_marks_and_different_ones_do_not(tmp_path: Path) -> None:
+    """The mark distinguishes our own draft of these files from any other."""
     same = {Case(tmp_path / name).plan().mark for name in ("a", "b")}
     lay_release(tmp_path / "c", "2.0.0", content="two")
     assert len(same) == 1
@@ -82,35 +88,35 @@ def test_a_tap_elsewhere_and_a_pull_request_are_planned(tmp_path: Path) -> None:
     assert (tap.repository, tap.branch, tap.proposal) == ("stigmer/homebrew-other", "stable", "stigmer-2.0.0")
 
 
-def _spoil_proof(case: Case, place: int, **changes: object) -> None:
-    """Change the report on one bottle: the first is that of darwin-arm64."""
+def _change_verification(case: Case, place: int, **changes: object) -> None:
+    """Change one verification report; the first is on darwin-arm64's bottle."""
     reports = list(case.release.verifications)
-    reports[place] = replace(reports[place], **changes)  # type: ignore[arg-type] # the tests say what they change
+    reports[place] = replace(reports[place], **changes)  # type: ignore[arg-type] # the tests name valid fields
     case.release_with(verifications=tuple(reports))
 
 
-def _spoil_audits(case: Case, **changes: object) -> None:
+def _change_audits(case: Case, **changes: object) -> None:
     audits = (replace(audit, **changes) for audit in case.release.audits)  # type: ignore[arg-type] # as above
     case.release_with(audits=tuple(audits))
 
 
-def _no_proof(case: Case) -> None:
+def _missing_verification(case: Case) -> None:
     case.release_with(verifications=case.release.verifications[:1])
 
 
-def _emulated_proof(case: Case) -> None:
-    _spoil_proof(case, 1, emulated=True)
+def _emulated_verification(case: Case) -> None:
+    _change_verification(case, 1, emulated=True)
 
 
-def _failed_proof(case: Case) -> None:
-    _spoil_proof(case, 0, ended=False)
+def _failed_verification(case: Case) -> None:
+    _change_verification(case, 0, ended=False)
 
 
-def _no_audit(case: Case) -> None:
+def _missing_audit(case: Case) -> None:
     case.release_with(audits=())
 
 
-def _single_file_without_proof(case: Case) -> None:
+def _unverified_single_file(case: Case) -> None:
     first = case.release.of_kind("bottle")[0]
     single = replace(first, kind="program", name="stigmer-2.0.0-linux-amd64", sha256="1" * 64)
     case.release_with(artefacts=(*case.release.artefacts, single))
@@ -122,13 +128,13 @@ def _double_dash(case: Case) -> None:
 
 
 def _bottles_of_another_rebuild(case: Case) -> None:
-    """Name them as brew would ask for them, had the formula their rebuild."""
-    _rebuild_that_no_name_tells(case)
+    """Name the bottles as brew would ask for them if the formula had their rebuild."""
+    _rebuild_missing_in_the_names(case)
     named = (replace(one, name=one.name.replace(".bottle.", ".bottle.1.")) for one in case.release.artefacts)
     case.release_with(artefacts=tuple(named))
 
 
-def _rebuild_that_no_name_tells(case: Case) -> None:
+def _rebuild_missing_in_the_names(case: Case) -> None:
     bottles = (replace(one, rebuild=1) if one.kind == "bottle" else one for one in case.release.artefacts)
     case.release_with(artefacts=tuple(bottles))
 
@@ -148,18 +154,21 @@ AN_ERROR = Finding("error", "size", "", "", "", "")
 
 
 @pytest.mark.parametrize(
-    ("spoil", "said"),
+    ("break_case", "message"),
     [
-        (_no_proof, f"no linux-amd64 machine has run {LINUX_BOTTLE} (audited, loader"),
-        (_emulated_proof, f"no linux-amd64 machine has run {LINUX_BOTTLE} (verified by emulation)"),
-        (_failed_proof, "failed its verification on a machine"),
-        (lambda case: _spoil_proof(case, 0, bottle_sha256="0" * 64), f"no darwin-arm64 machine has run {MAC_BOTTLE}"),
-        (_single_file_without_proof, "machine has run stigmer-2.0.0-linux-amd64"),
-        (_no_audit, "was not audited"),
-        (lambda case: _spoil_audits(case, bottle_sha256="b"), "was not audited"),
-        (lambda case: _spoil_audits(case, findings=(AN_ERROR,)), "has errors in its audit"),
+        (_missing_verification, f"no linux-amd64 machine has run {LINUX_BOTTLE} (audited, loader"),
+        (_emulated_verification, f"no linux-amd64 machine has run {LINUX_BOTTLE} (verified by emulation)"),
+        (_failed_verification, "failed its verification on a machine"),
         (
-            lambda case: _spoil_audits(case, glibc="2.36"),
+            lambda case: _change_verification(case, 0, bottle_sha256="0" * 64),
+            f"no darwin-arm64 machine has run {MAC_BOTTLE}",
+        ),
+        (_unverified_single_file, "machine has run stigmer-2.0.0-linux-amd64"),
+        (_missing_audit, "was not audited"),
+        (lambda case: _change_audits(case, bottle_sha256="b"), "was not audited"),
+        (lambda case: _change_audits(case, findings=(AN_ERROR,)), "has errors in its audit"),
+        (
+            lambda case: _change_audits(case, glibc="2.36"),
             "the bottle for linux-amd64 needs glibc 2.36, and 2.31 is promised",
         ),
         (
@@ -168,7 +177,7 @@ AN_ERROR = Finding("error", "size", "", "", "", "")
         ),
         (lambda case: case.request_with(targets=TARGETS[:1]), "is for linux-amd64, which is not published"),
         (_double_dash, "is not what brew asks for on"),
-        (_rebuild_that_no_name_tells, f"{MAC_BOTTLE} is not what brew asks for on darwin-arm64"),
+        (_rebuild_missing_in_the_names, f"{MAC_BOTTLE} is not what brew asks for on darwin-arm64"),
         (_bottles_of_another_rebuild, "/v2.0.0/stigmer-2.0.0.x86_64_linux.bottle.1.tar.gz with sha256"),
         (
             lambda case: case.request_with(versions=dict.fromkeys(case.request.versions, "1.9.0")),
@@ -200,20 +209,22 @@ AN_ERROR = Finding("error", "size", "", "", "", "")
         ),
     ],
 )
-def test_what_forbids_publishing_is_named(spoil: Callable[[Case], None], said: str, tmp_path: Path) -> None:
-    case = Case(tmp_path)
-    spoil(case)
-    with pytest.raises(PublicationError) as caught:
-        case.plan()
-    assert said in str(caught.value)
-
-
-@pytest.mark.parametrize("spoil", [_no_proof, _emulated_proof])
-def test_what_no_machine_of_its_kind_has_run_is_published_only_by_name(
-    spoil: Callable[[Case], None], tmp_path: Path
+def test_a_release_that_must_not_be_published_is_refused_with_the_reason(
+    break_case: Callable[[Case], None], message: str, tmp_path: Path
 ) -> None:
     case = Case(tmp_path)
-    spoil(case)
+    break_case(case)
+    with pytest.raises(PublicationError) as caught:
+        case.plan()
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("break_case", [_missing_verification, _emulated_verification])
+def test_an_unverified_bottle_is_published_only_if_its_target_is_named(
+    break_case: Callable[[Case], None], tmp_path: Path
+) -> None:
+    case = Case(tmp_path)
+    break_case(case)
     case.request_with(not_run=("darwin-arm64",))
     with pytest.raises(PublicationError, match="--not-run linux-amd64"):
         case.plan()
@@ -221,17 +232,17 @@ def test_what_no_machine_of_its_kind_has_run_is_published_only_by_name(
     assert case.plan().tag == "v2.0.0"
 
 
-def test_a_failed_verification_cannot_be_published_by_name(tmp_path: Path) -> None:
+def test_a_bottle_that_failed_verification_is_not_published_by_name_either(tmp_path: Path) -> None:
     case = Case(tmp_path)
-    _failed_proof(case)
+    _failed_verification(case)
     case.request_with(not_run=TARGETS)
     with pytest.raises(PublicationError, match="failed its verification"):
         case.plan()
 
 
-def test_everything_that_forbids_publishing_is_named_at_once(tmp_path: Path) -> None:
+def test_all_reasons_against_publishing_are_reported_at_once(tmp_path: Path) -> None:
     case = Case(tmp_path)
-    _no_audit(case)
+    _missing_audit(case)
     case.request_with(notes="", commit="main")
     with pytest.raises(PublicationError) as caught:
         case.plan()
@@ -239,8 +250,8 @@ def test_everything_that_forbids_publishing_is_named_at_once(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("version", ["2.0.0-1", "2.0.0-final.candidate"])
-def test_a_version_without_a_place_among_others_is_refused(version: str, tmp_path: Path) -> None:
-    """Semver allows both; for packaging's rules the first is a later version, and the second none."""
+def test_a_version_that_cannot_be_ordered_is_refused(version: str, tmp_path: Path) -> None:
+    """SemVer allows both; by the rules of Python's packaging, the first is a post-release and the second invalid."""
     with pytest.raises(PublicationError, match=r"cannot be ordered|neither X\.Y\.Z"):
         Case(tmp_path, version).plan()
 
@@ -255,11 +266,11 @@ def test_a_version_without_a_place_among_others_is_refused(version: str, tmp_pat
         ("## Unreleased\n- a\n## 2.0.0\n\n## 1.0.0\n- b\n", ""),
     ],
 )
-def test_a_changelogs_section_is_that_of_the_version_alone(text: str, section: str) -> None:
+def test_the_changelog_section_is_that_of_exactly_this_version(text: str, section: str) -> None:
     assert section_of(text, "2.0.0") == section
 
 
-def test_our_formulas_are_read_whole() -> None:
+def test_our_formulas_are_parsed_completely() -> None:
     facts = parse_formula((GOLDEN / "formula_rebuilt.rb.golden").read_text(encoding="utf-8"))
     assert facts
     assert facts.rebuild > 0
