@@ -1,4 +1,4 @@
-"""What a Python distribution says of its licence, and what its wheel says is compiled into it."""
+"""The licence that a Python distribution declares, and the components compiled into its wheel."""
 
 import json
 from pathlib import Path
@@ -23,29 +23,29 @@ MIT = "Permission is hereby granted, free of charge, to any person: this permiss
         ("", "MIT"),
     ],
 )
-def test_the_most_exact_word_counts_and_the_text_where_there_is_none(
+def test_the_most_precise_declaration_counts_and_otherwise_the_text(
     tmp_path: Path, metadata: str, licence: str
 ) -> None:
     install(tmp_path, "One_Two", metadata=metadata, described={"licenses/LICENSE": MIT})
     assert credit_python(tmp_path, {"one-two"}) == (Credit("one-two", "1.0", licence, "pkg:pypi/one-two@1.0", (MIT,)),)
 
 
-def test_what_only_freezing_needs_is_not_shipped_and_what_the_freezer_leaves_is(tmp_path: Path) -> None:
+def test_build_tools_are_not_credited_except_for_pyinstallers_bootloader(tmp_path: Path) -> None:
     for name in ("one", "altgraph", "setuptools", "pyinstaller"):
         install(tmp_path, name, metadata="License: MIT")
     found = {each.name: each.licence for each in credit_python(tmp_path, {"one"})}
     assert found == {"one": "MIT", "pyinstaller": "GPL-2.0-or-later WITH Bootloader-exception"}
 
 
-def test_all_licence_files_are_taken_wherever_the_builder_put_them(tmp_path: Path) -> None:
+def test_all_licence_files_are_found_wherever_the_build_backend_put_them(tmp_path: Path) -> None:
     texts = {"LICENSE": "a\n", "NOTICE": "b\n", "licenses/AUTHORS": "c\n", "top_level": "no\n"}
     install(tmp_path, "one", described=texts)
     (found,) = credit_python(tmp_path, {"one"})
     assert sorted(found.texts) == ["a\n", "b\n", "c\n"]
 
 
-def test_what_is_compiled_into_a_wheel_is_named(tmp_path: Path) -> None:
-    """Folders of its own source have no name outside of it."""
+def test_components_compiled_into_a_wheel_are_credited(tmp_path: Path) -> None:
+    """Folders of the wheel's own source, with a file:// URL, are left out."""
     parts = [
         {"name": "serde", "version": "1.0", "purl": "pkg:cargo/serde@1.0", "licenses": [{"expression": "MIT"}]},
         {"name": "own", "version": "1.0", "purl": "pkg:cargo/own@1.0?download_url=file://own"},
@@ -63,8 +63,8 @@ def test_what_is_compiled_into_a_wheel_is_named(tmp_path: Path) -> None:
     }
 
 
-def test_a_wheel_that_lists_itself_keeps_what_it_says_of_its_licence(tmp_path: Path) -> None:
-    """Auditwheel writes such a list into every wheel that it copies libraries into."""
+def test_a_wheel_that_lists_itself_keeps_its_declared_licence(tmp_path: Path) -> None:
+    """Auditwheel writes such an SBOM into every wheel that it copies libraries into."""
     parts = [
         {"name": "One_Two", "version": "1.0", "purl": "pkg:pypi/one-two@1.0?file_name=one_two-1.0-py3-none-any.whl"},
         {"name": "libone", "version": "2", "purl": "pkg:rpm/almalinux/libone@2"},

@@ -1,4 +1,4 @@
-"""The frozen CPython in the cache: made once, whole or not at all. What makes it is a fake that writes three files."""
+"""The frozen CPython in the cache: built once, completely or not at all. The build is a fake that writes three files."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -19,15 +19,15 @@ from support.native_code import place
 LINUX, MAC = Target("linux", "amd64"), Target("darwin", "arm64")
 
 
-def fake_make(_recipe: object, _maker: object, work: Path) -> None:
-    """Stand for the build: an interpreter, a library and a licence."""
+def fake_build(_recipe: object, _maker: object, work: Path) -> None:
+    """Write an interpreter, a library and a licence, as a build does."""
     for name in ("bin/python3.13", "lib/libpython3.13.dylib", "share/doc/zlib/copyright"):
         place(work / "outcome" / name, name.encode())
     record_tree(work / "outcome", "11.0", ["zlib"], work / "tree")
 
 
-def failing_make(_recipe: object, _maker: object, work: Path) -> None:
-    """Stand for a build that fails when it has nearly all."""
+def failing_build(_recipe: object, _maker: object, work: Path) -> None:
+    """Fail like a build that is almost complete."""
     (work / "tree" / "prefix").mkdir(parents=True)
     raise GateError("planted")
 
@@ -36,40 +36,40 @@ def machine(cache: Path, host: Target = LINUX) -> BuildSettings:
     return BuildSettings(read_recipe(RECIPE, host), cache, no_archives, {}, 1, lambda _: None)
 
 
-def provide(cache: Path, make: Callable[..., None] = fake_make) -> PythonTree:
+def provide(cache: Path, make: Callable[..., None] = fake_build) -> PythonTree:
     return provide_python(read_recipe(RECIPE, MAC), machine(cache), make=make)
 
 
-def test_a_python_that_is_in_the_cache_is_not_made_again(tmp_path: Path) -> None:
-    assert provide(tmp_path) == provide(tmp_path, failing_make)
+def test_a_python_in_the_cache_is_not_built_again(tmp_path: Path) -> None:
+    assert provide(tmp_path) == provide(tmp_path, failing_build)
 
 
-def test_a_tree_says_what_the_freezing_must_know(tmp_path: Path) -> None:
+def test_a_tree_has_the_facts_that_freezing_needs(tmp_path: Path) -> None:
     tree = provide(tmp_path)
     assert (tree.version, tree.floor, tree.builtins, tree.target) == ("3.13.5", "11.0", ("zlib",), MAC)
     assert tree.executable.is_file()
     assert tree.library.is_file()
 
 
-def test_a_damaged_python_is_made_anew(tmp_path: Path) -> None:
+def test_a_damaged_python_is_rebuilt(tmp_path: Path) -> None:
     provide(tmp_path).executable.write_text("touched", encoding="utf-8")
     assert provide(tmp_path).executable.read_text(encoding="utf-8") == "bin/python3.13"
 
 
 @pytest.mark.parametrize("record", [b"", bytes(9), b"{}", b"\xff"])
-def test_a_python_whose_record_is_damaged_is_made_anew(record: bytes, tmp_path: Path) -> None:
-    """A machine that lost power leaves such files."""
+def test_a_python_with_a_damaged_record_is_rebuilt(record: bytes, tmp_path: Path) -> None:
+    """A power failure may leave such files."""
     (provide(tmp_path).prefix.parent / "tree.json").write_bytes(record)
     assert provide(tmp_path).builtins == ("zlib",)
 
 
-def test_a_build_that_fails_leaves_nothing(tmp_path: Path) -> None:
+def test_a_failed_build_leaves_nothing_behind(tmp_path: Path) -> None:
     with pytest.raises(GateError):
-        provide(tmp_path, failing_make)
+        provide(tmp_path, failing_build)
     assert [path.name for path in (tmp_path / "freeze-python").iterdir() if path.suffix != ".lock"] == []
 
 
-def test_what_it_is_made_of_has_its_version_its_licence_and_the_modules_it_is_in(tmp_path: Path) -> None:
+def test_the_libraries_of_a_tree_have_a_version_a_licence_and_the_modules_they_are_in(tmp_path: Path) -> None:
     packages = TreePackages(provide(tmp_path), Runtime(tmp_path, {}))
     found = packages.find("libz.so.1", ("zlib1g", "zlib"))
     assert found == Package(
@@ -80,6 +80,6 @@ def test_what_it_is_made_of_has_its_version_its_licence_and_the_modules_it_is_in
     assert packages.find("libother.so.1", ("other",)) is None
 
 
-def test_a_machine_without_a_pinned_compiler_is_told(tmp_path: Path) -> None:
+def test_a_machine_without_a_pinned_compiler_is_refused(tmp_path: Path) -> None:
     with pytest.raises(MissingToolError, match="no ziglang is pinned for darwin-arm64"):
         provide_compiler(machine(tmp_path, MAC))

@@ -1,4 +1,4 @@
-"""The recipe of the frozen CPython: what holds for which target, and all that is wrong with it at once."""
+"""The recipe of the frozen CPython: values per target, its digest, and all its problems reported at once."""
 
 import shutil
 from collections.abc import Callable
@@ -35,7 +35,7 @@ def test_there_is_a_recipe_for_every_target(target: Target) -> None:
     assert {library.source for library in recipe.library} <= {*(s.name for s in recipe.source), "sqlite-amalgamation"}
 
 
-def test_every_target_gets_the_same_sources_but_for_what_its_system_brings() -> None:
+def test_every_target_has_the_same_sources_except_for_those_that_its_system_provides() -> None:
     packages = {target: {source.package for source in read_recipe(RECIPE, target).source} for target in TARGETS}
     assert packages[LINUX] - packages[MAC] == {"util-linux"}
     assert packages[MAC] - packages[LINUX] == set()
@@ -66,13 +66,13 @@ def test_lists_for_a_target_are_appended_tables_merged_and_values_replaced() -> 
         ("macos/include/util.h", "#pragma once", "#pragma twice"),
     ],
 )
-def test_whatever_changes_the_build_changes_the_digest(
+def test_every_change_of_the_build_changes_the_digest(
     change: Callable[[str, str, str], Path], file: str, old: str, new: str
 ) -> None:
     assert read_recipe(change(file, old, new), LINUX).digest != read_recipe(RECIPE, LINUX).digest
 
 
-def test_an_answer_for_macos_leaves_the_digest_of_linux_alone(change: Callable[[str, str, str], Path]) -> None:
+def test_an_answer_for_macos_does_not_change_the_digest_of_linux(change: Callable[[str, str, str], Path]) -> None:
     folder = change("cpython.toml", 'func_dup3 = "no"', 'func_dup3 = "yes"')
     assert read_recipe(folder, LINUX).digest == read_recipe(RECIPE, LINUX).digest
     assert read_recipe(folder, MAC).digest != read_recipe(RECIPE, MAC).digest
@@ -100,9 +100,9 @@ def test_an_answer_for_macos_leaves_the_digest_of_linux_alone(change: Callable[[
         ([("cpython.toml", "cpython.on.darwin.answers", "cpython.on.macos.answers")], ["no target `on.macos`"]),
         ([("recipe.toml", "epoch =", "epoch :")], ["recipe of the frozen Python"]),
     ],
-    ids=["values", "fields", "a target", "no recipe"],
+    ids=["values", "fields", "unknown target", "not TOML"],
 )
-def test_all_problems_of_a_kind_are_named_at_once(
+def test_all_problems_of_a_kind_are_reported_at_once(
     change: Callable[[str, str, str], Path], changes: list[tuple[str, str, str]], problems: list[str]
 ) -> None:
     (folder,) = {change(*each) for each in changes}

@@ -1,4 +1,4 @@
-"""Sources of the frozen CPython: only the pinned bytes, patches and edits that apply."""
+"""Sources of the frozen CPython: only the pinned bytes, and patches and edits that must apply."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -35,11 +35,11 @@ class Place:
         return self.recipe.source[0]
 
     def download(self) -> dict[str, Path]:
-        """Fetch the two files."""
+        """Download the two files."""
         return download_sources(self.recipe, self.folder / "downloads", lambda: Archives(self.url, self.url))
 
     def unpack(self, source: Source | None = None) -> Path:
-        """Unpack the source, and give its folder."""
+        """Unpack the source and return its folder."""
         unpack_source(source or self.source, self.download(), self.folder / "some", ENVIRONMENT)
         return self.folder / "some"
 
@@ -59,42 +59,42 @@ def test_a_source_is_unpacked_with_the_named_patches(place: Place, patches: tupl
     assert (place.unpack(replace(place.source, patches=patches)) / "word").read_text(encoding="utf-8") == word
 
 
-def test_a_patch_that_does_not_apply_ends_the_build(place: Place) -> None:
+def test_a_patch_that_does_not_apply_fails_the_build(place: Place) -> None:
     with pytest.raises(CommandError, match="patch"):
         place.unpack(replace(place.source, patches=("right.patch", "right.patch")))
 
 
-def test_other_bytes_than_pinned_are_refused(place: Place) -> None:
+def test_a_download_with_another_hash_is_refused(place: Place) -> None:
     files = dict.fromkeys(place.source.files, "0" * 64)
     with pytest.raises(DownloadError, match="was asked for"):
         replace(place, recipe=replace(place.recipe, source=(replace(place.source, files=files),))).download()
 
 
-def test_files_that_are_there_need_no_network(place: Place) -> None:
+def test_downloaded_files_are_used_without_a_network(place: Place) -> None:
     first = place.download()
     assert download_sources(place.recipe, place.folder / "downloads", no_archives) == first
 
 
-def test_a_damaged_archive_is_named(place: Place) -> None:
+def test_a_damaged_archive_is_reported_by_name(place: Place) -> None:
     files = place.download()
     files[UPSTREAM].write_bytes(b"\x1f\x8bnot gzip")
     with pytest.raises(ArchiveError, match=r"some_1\.orig\.tar\.gz"):
         unpack_source(place.source, files, place.folder / "some", ENVIRONMENT)
 
 
-def test_the_licence_is_kept_where_debian_has_it(place: Place) -> None:
+def test_the_licence_is_kept_where_debian_puts_it(place: Place) -> None:
     keep_licence(place.source, place.unpack(), place.folder / "prefix")
     assert (place.folder / "prefix/share/doc/some/copyright").read_text(encoding="utf-8") == "free\n"
 
 
 @pytest.mark.parametrize(("text", "times"), [("one two", "0"), ("a word, a word", "2")])
-def test_an_edit_that_does_not_apply_once_ends_the_build(tmp_path: Path, text: str, times: str) -> None:
+def test_an_edit_that_does_not_apply_exactly_once_fails_the_build(tmp_path: Path, text: str, times: str) -> None:
     (tmp_path / "configure").write_text(text, encoding="utf-8")
     with pytest.raises(ArchiveError, match=f"applies {times} times"):
         apply_edit(Edit("configure", "a word", "another"), tmp_path)
 
 
-def test_an_edit_changes_its_one_place(tmp_path: Path) -> None:
+def test_an_edit_replaces_its_only_match(tmp_path: Path) -> None:
     (tmp_path / "configure").write_text("say a word.", encoding="utf-8")
     apply_edit(Edit("configure", "a word", "another"), tmp_path)
     assert (tmp_path / "configure").read_text(encoding="utf-8") == "say another."

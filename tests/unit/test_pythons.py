@@ -1,4 +1,4 @@
-"""What freezes is chosen by platform, or by hand; the pinned Python is made only when something is to be frozen."""
+"""The Python that freezes is chosen by platform or by the user; the pinned one is built only when it is needed."""
 
 import sys
 from pathlib import Path
@@ -24,15 +24,15 @@ def test_linux_freezes_with_the_pinned_python_and_macos_with_its_own() -> None:
 
 
 @pytest.mark.parametrize("other", [{"target": MAC}, {"oldest": "2.28"}])
-def test_each_target_and_what_its_wheels_may_ask_for_is_another_python_and_choosing_makes_none(
+def test_the_choice_depends_on_the_target_and_the_oldest_system_and_builds_nothing(
     tmp_path: Path, other: dict[str, str]
 ) -> None:
     assert choose(PINNED, tmp_path).identity != choose(PINNED, tmp_path, **other).identity  # type: ignore[arg-type]
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_python_is_chosen_by_its_path_and_it_alone_may_be_named_by_what_it_freezes(tmp_path: Path) -> None:
-    """Through links, as a virtual environment's are."""
+def test_a_python_can_be_chosen_by_path_and_its_own_folders_are_known(tmp_path: Path) -> None:
+    """Symlinks are followed, as a virtual environment has them."""
     link = tmp_path / "python"
     link.symlink_to(sys.executable)
     assert choose(str(link), tmp_path).identity == choose(HOST, tmp_path).identity

@@ -1,4 +1,4 @@
-"""What is made from the code: the reference, the settings and the manual, with every key, command and error explained."""
+"""Pages generated from the code: the reference, the settings and the manual explain every key, command and error."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from stigmer_packaging.lib import errors
 FILES = render_all()
 
 
-def test_the_pages_are_what_the_code_gives() -> None:
+def test_the_generated_pages_are_up_to_date() -> None:
     assert find_stale(FILES, ROOT) == [], "run scripts/docs"
 
 
@@ -35,11 +35,11 @@ def test_every_key_of_the_manifest_is_explained(record: type) -> None:
     assert [key.name for key in keys_of(record) if not key.meaning] == []
 
 
-def test_a_setting_says_what_may_be_given_and_what_is_taken_otherwise() -> None:
+def test_a_setting_is_listed_with_its_range_and_its_default() -> None:
     assert "| `ports.server` | 1-65535 | `7234` | a port of stigmer-server |" in render_settings().splitlines()
 
 
-def test_every_command_has_its_place() -> None:
+def test_every_command_is_in_the_reference() -> None:
     commands = FILES["docs/reference/commands.md"]
     own = [command for command in COMMANDS if command.name not in ALIASES]
     assert [command for command in own if f"`{usage(command)}`" not in commands] == []
@@ -51,5 +51,5 @@ def test_every_exit_code_of_the_pipeline_has_a_row() -> None:
     assert [error for error in errors_of(errors) if f"\n| {vars(error).get('exit_code', 1)} |" not in page] == []
 
 
-def test_a_bar_in_a_cell_does_not_end_it() -> None:
+def test_a_vertical_bar_in_a_table_cell_is_escaped() -> None:
     assert table(("a",), [("x|y",)]).splitlines()[-1] == "| x\\|y |"

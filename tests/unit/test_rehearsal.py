@@ -1,4 +1,4 @@
-"""The rehearsal's own machinery: actions as they act on files, expressions, and jobs in their order with their rights."""
+"""The rehearsal of a workflow: emulated actions, expressions, and jobs in their order with their permissions."""
 
 import subprocess
 from dataclasses import replace
@@ -76,9 +76,9 @@ def stage(tmp_path: Path) -> Stage:
     return Stage(folder, str(repository), "v1", LINUX, seed, env, {"level": "sandbox"}, lambda _: None)
 
 
-def test_jobs_run_in_the_order_of_their_needs_with_the_token_their_permissions_allow(stage: Stage) -> None:
-    done = rehearse(parse_workflow(WORKFLOW), stage)
-    assert {one.job: one.left_out for one in done} == {
+def test_jobs_run_in_dependency_order_with_the_token_that_their_permissions_allow(stage: Stage) -> None:
+    results = rehearse(parse_workflow(WORKFLOW), stage)
+    assert {one.job: one.left_out for one in results} == {
         "made linux-amd64": "",
         "made darwin-arm64": "runs on macos-15",
         "brewed": "needs the real GitHub and the real brew",
@@ -87,19 +87,19 @@ def test_jobs_run_in_the_order_of_their_needs_with_the_token_their_permissions_a
     assert (stage.folder / "said").read_text().splitlines() == [f"{READER} sandbox tagged dist", WRITER]
 
 
-def test_a_line_that_fails_ends_the_rehearsal_and_is_named_with_its_job(stage: Stage) -> None:
+def test_a_failing_step_ends_the_rehearsal_and_is_reported_with_its_job(stage: Stage) -> None:
     broken = WORKFLOW.replace("run: echo", "run: ls /nowhere/at/all && echo")
     with pytest.raises(WorkflowError, match=r"the job made failed at 'Make'.*(?s:.*)nowhere"):
         rehearse(parse_workflow(broken), stage)
     assert not (stage.folder / "said").exists()
 
 
-def test_a_job_of_another_machine_is_left_out_everywhere(stage: Stage) -> None:
-    done = rehearse(parse_workflow(WORKFLOW), replace(stage, host=Target("linux", "arm64")))
-    assert all(one.left_out for one in done)
+def test_jobs_for_other_machines_are_left_out(stage: Stage) -> None:
+    results = rehearse(parse_workflow(WORKFLOW), replace(stage, host=Target("linux", "arm64")))
+    assert all(one.left_out for one in results)
 
 
-def test_expressions_are_filled_in_and_what_is_not_known_is_an_error() -> None:
+def test_expressions_are_evaluated_and_unknown_ones_are_an_error() -> None:
     assert fill_in("a ${{ matrix.target }} b", {"matrix.target": "x"}) == "a x b"
     with pytest.raises(WorkflowError, match=r"matrix\.targte"):
         fill_in("${{ matrix.targte }}", {"matrix.target": "x"})
@@ -107,8 +107,8 @@ def test_expressions_are_filled_in_and_what_is_not_known_is_an_error() -> None:
         fill_in("${{ a || b }}", {"a": "x", "b": "y"})
 
 
-def test_an_artifact_loses_modes_and_a_single_folder_its_own_name(bench: Bench) -> None:
-    """As on GitHub, which is why what is handed on is packed first."""
+def test_an_artifact_loses_file_modes_and_the_name_of_a_single_folder(bench: Bench) -> None:
+    """As on GitHub, which is why files are packed before they are uploaded."""
     place(bench.folder / "dist" / "program", b"x")
     act("actions/upload-artifact@0", {"name": "release", "path": "dist/"}, bench)
     act("actions/download-artifact@0", {"name": "release", "path": "got"}, bench)
@@ -118,13 +118,13 @@ def test_an_artifact_loses_modes_and_a_single_folder_its_own_name(bench: Bench) 
 @pytest.mark.parametrize(
     ("path", "wanted", "expected"),
     [
-        # GitHub leaves the folders away in which all of the paths lie
+        # GitHub strips the folders that all of the paths share
         ("dist/release.json\ndist/logs/\n", {"name": "made-a"}, ["logs/log", "release.json"]),
         ("dist/logs/\nsboms/\n", {"name": "made-a"}, ["dist/logs/log", "sboms/sbom"]),
         ("dist/logs/\n", {"pattern": "made-*"}, ["made-a/log", "made-b/log"]),
     ],
 )
-def test_paths_keep_their_places_below_what_they_share_and_a_pattern_gives_each_artifact_a_folder(
+def test_paths_are_kept_below_their_common_folder_and_a_pattern_gives_each_artifact_a_folder(
     bench: Bench, path: str, wanted: dict[str, str], expected: list[str]
 ) -> None:
     for name in ("dist/release.json", "dist/logs/log", "sboms/sbom"):
@@ -147,7 +147,9 @@ def test_paths_keep_their_places_below_what_they_share_and_a_pattern_gives_each_
         ("somebody/else", {}),
     ],
 )
-def test_an_action_that_would_fail_there_fails_here(bench: Bench, uses: str, inputs: dict[str, str]) -> None:
+def test_an_action_that_would_fail_on_github_fails_in_the_rehearsal(
+    bench: Bench, uses: str, inputs: dict[str, str]
+) -> None:
     (bench.folder / "there").write_text("x")
     with pytest.raises(WorkflowError):
         act(f"{uses}@0", inputs, bench)
@@ -155,15 +157,15 @@ def test_an_action_that_would_fail_there_fails_here(bench: Bench, uses: str, inp
 
 @pytest.mark.parametrize("prepared", ["", "## 2.1.0 - 2026-11-29\n\n"], ids=["not prepared", "prepared"])
 def test_the_rehearsed_commit_has_its_changes_under_the_version(prepared: str) -> None:
-    """Once an empty section of unreleased changes took the version's name, and the release was refused."""
+    """An empty section of unreleased changes was once renamed to the version, and the release was refused."""
     changelog = f"# Changelog\n\n## Unreleased\n\n{prepared}- New.\n"
     assert section_of(with_section(changelog, "2.1.0"), "2.1.0") == "- New."
 
 
-def test_a_rehearsal_does_not_begin_beside_a_release_or_another_rehearsal_of_the_checkout(
+def test_a_rehearsal_does_not_start_beside_a_release_in_the_same_checkout(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It would remove the other one's folder, and begin with half of what is being built."""
+    """It would remove the folder of another rehearsal, and start with half of what is being built."""
     kept = tmp_path / "build" / "rehearsal" / "kept"
     kept.mkdir(parents=True)
     monkeypatch.setattr("stigmer_packaging.cli.rehearse.ROOT", tmp_path)

@@ -1,4 +1,4 @@
-"""release.json: what is written is read again, and nothing that is damaged is read."""
+"""release.json survives a round trip, and a damaged one is refused."""
 
 import hashlib
 from dataclasses import replace
@@ -42,13 +42,13 @@ def write(folder: Path) -> Path:
     return folder
 
 
-def test_what_is_written_is_read_again(tmp_path: Path) -> None:
+def test_a_release_survives_a_round_trip(tmp_path: Path) -> None:
     assert read_release(write(tmp_path)) == RELEASE
     assert RELEASE.of_kind("bottle") == (BOTTLE,)
     assert RELEASE.of_kind("sbom") == ()
 
 
-def test_a_file_with_other_bytes_and_a_missing_one_are_refused_by_their_name(tmp_path: Path) -> None:
+def test_a_modified_or_missing_file_is_refused_by_name(tmp_path: Path) -> None:
     (write(tmp_path) / BOTTLE.name).write_bytes(b"b bottle")
     with pytest.raises(RecordError, match=BOTTLE.name):
         read_release(tmp_path)
@@ -57,7 +57,7 @@ def test_a_file_with_other_bytes_and_a_missing_one_are_refused_by_their_name(tmp
         read_release(tmp_path)
 
 
-def test_a_folder_without_a_release_is_told_apart_from_a_damaged_one(tmp_path: Path) -> None:
+def test_a_folder_without_a_release_is_not_reported_as_damaged(tmp_path: Path) -> None:
     with pytest.raises(RecordError, match=r"there is no release\.json"):
         read_release(tmp_path)
 
@@ -67,12 +67,12 @@ def test_a_folder_without_a_release_is_told_apart_from_a_damaged_one(tmp_path: P
     ["{", "[]", "{}", '{"format": 2}', render_record(RELEASE).replace("artefacts", "other"), b"\xff", "[" * 100_000],
     ids=range(7),
 )
-def test_anything_else_is_damaged(text: str | bytes) -> None:
+def test_an_invalid_file_is_reported_as_damaged(text: str | bytes) -> None:
     with pytest.raises(RecordError, match="damaged"):
         parse_release(text)
 
 
-def test_another_format_is_refused_by_its_number_whatever_keys_it_has() -> None:
+def test_another_format_is_refused_by_its_number_whatever_its_keys() -> None:
     with pytest.raises(RecordError, match="format 1, but this version reads format 2"):
         parse_release('{"format": 1, "made_from": "a"}')
 
@@ -91,7 +91,7 @@ def test_another_format_is_refused_by_its_number_whatever_keys_it_has() -> None:
         ((replace(PROOF, bottle_sha256="0" * 64),), "not run"),
     ],
 )
-def test_the_verification_level_is_that_of_the_strongest_report_on_these_bytes(
+def test_the_verification_level_is_that_of_the_strongest_report_on_the_same_bytes(
     reports: tuple[VerificationReport, ...], level: str
 ) -> None:
     release = with_levels(replace(RELEASE, audits=(), verifications=reports))
@@ -99,5 +99,5 @@ def test_the_verification_level_is_that_of_the_strongest_report_on_these_bytes(
     assert parse_release(render_record(release)) == release
 
 
-def test_without_a_run_the_audit_is_what_there_is() -> None:
+def test_a_bottle_that_was_not_run_has_the_level_of_its_audit() -> None:
     assert level_of(BOTTLE, replace(RELEASE, verifications=())) == "audited, loader simulated, not run"

@@ -1,4 +1,4 @@
-"""A launcher for another product speaks of that product."""
+"""Renaming the launcher and the unpacker for another product."""
 
 import ast
 import re
@@ -32,8 +32,8 @@ def test_texts_are_renamed_and_modules_and_components_are_not(before: str, after
     assert rename_texts(before, "two-tiny") == after + "\n"
 
 
-def test_no_text_of_the_whole_launcher_keeps_the_old_name(tmp_path: Path) -> None:
-    """A copy of the real one; what is left is code."""
+def test_no_text_of_the_launcher_keeps_the_old_name(tmp_path: Path) -> None:
+    """Checked on a copy of the real launcher; only names in the code may remain."""
     shutil.copytree(LAUNCHER, tmp_path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
     rename_product(tmp_path, "greetings")
     texts = {
@@ -46,14 +46,14 @@ def test_no_text_of_the_whole_launcher_keeps_the_old_name(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(("name", "content"), [("a.py", b"x = 'stigmer'  # why\n"), ("main.go", b"// Stigmer\r\n")])
-def test_the_product_it_was_written_for_keeps_every_byte(tmp_path: Path, name: str, content: bytes) -> None:
+def test_renaming_to_the_original_product_changes_no_byte(tmp_path: Path, name: str, content: bytes) -> None:
     (tmp_path / name).write_bytes(content)
     rename_product(tmp_path, "stigmer")
     assert (tmp_path / name).read_bytes() == content
 
 
-def test_the_unpacker_of_another_product_knows_that_products_home_alone(tmp_path: Path) -> None:
-    """It and the launcher it hands over to must mean the same folder; the mark of its payload stays."""
+def test_the_unpacker_of_another_product_uses_only_that_products_home(tmp_path: Path) -> None:
+    """The unpacker and the launcher it starts must use the same folder; the marker of its payload is not renamed."""
     tree = Path(shutil.copytree(Path(__file__).parents[2] / "packaging" / "program", tmp_path / "program"))
     rename_product(tree, "two-tiny")
     code = "\n".join(path.read_text(encoding="utf-8") for path in sorted(tree.glob("*.go")))

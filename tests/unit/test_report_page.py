@@ -1,4 +1,4 @@
-"""The page before publishing: sizes are areas, waiting is seen, and nothing that is wrong looks well."""
+"""The page to review before publishing: a treemap of sizes, waits during the start, and every problem."""
 
 import hashlib
 import json
@@ -33,7 +33,7 @@ TIMELINE = {
 }
 STATUS = json.dumps({"state": "running", "timeline": TIMELINE}, indent=2)
 CUT = STATUS[STATUS.index("running") :]
-"""Of a long answer a guest reports the end alone."""
+"""A guest reports only the end of a long answer."""
 
 PRODUCT = Product("one", "1.1.0", "MIT", "https://one.example/", "One <b>& only", "one/homebrew-tap", "self")
 BOTTLE = Artefact("bottle", "one-1.1.0.sonoma.bottle.tar.gz", 3_000_000, "a" * 64, "darwin-amd64", "sonoma")
@@ -55,7 +55,7 @@ def page(release: Release = RELEASE, previous: Release | None = None) -> str:
 
 
 class Tags(HTMLParser):
-    """Collects what a page is made of: `rows` are its tables' rows, `marked` the texts shown as bad."""
+    """Collects the elements of a page: `rows` has those of its tables, `marked` the texts shown as bad."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -68,7 +68,7 @@ class Tags(HTMLParser):
         self._cell = self._bad = False
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Take in one element."""
+        """Record an element."""
         self.names.add(tag)
         self.addresses += [value or "" for name, value in attrs if name in {"href", "src", "srcset", "action"}]
         self.tables += tag == "table"
@@ -83,12 +83,12 @@ class Tags(HTMLParser):
             self.marked += [""] if self._bad else []
 
     def handle_endtag(self, tag: str) -> None:
-        """Leave an element."""
+        """Leave a cell or a text shown as bad."""
         self._cell = self._cell and tag not in {"td", "th"}
         self._bad = self._bad and tag not in {"td", "div", "p"}
 
     def handle_data(self, data: str) -> None:
-        """Take in the text of a cell, and what is shown as bad."""
+        """Record the text of a cell, and a text shown as bad."""
         if self._cell:
             self.rows[-1][-1] = (self.rows[-1][-1] + data).strip()
         if self._bad:
@@ -105,15 +105,15 @@ def rows(text: str) -> list[list[str]]:
     return parsed(text).rows
 
 
-def test_what_a_service_was_frozen_without_stands_with_its_bottle() -> None:
-    """And not with a bottle of another target."""
+def test_modules_left_out_of_a_service_are_listed_with_its_bottle() -> None:
+    """They are not listed with a bottle of another target."""
     left = LeftOut("parts", "python-parts", "1.0", "parts")
     line = "runner: the module parts of python-parts 1.0 is left out; parts&#39;s is shipped."
     assert line in page(replace(RELEASE, left_out={"darwin-amd64/runner": (left,)}))
     assert line not in page(replace(RELEASE, left_out={"linux-amd64/runner": (left,)}))
 
 
-def test_areas_in_the_treemap_are_as_sizes_and_every_file_belongs_to_a_part() -> None:
+def test_treemap_areas_are_proportional_to_sizes_and_every_file_belongs_to_a_part() -> None:
     sizes = {
         "libexec/components/temporal": 600,
         "libexec/components/agent-runner.lib/grpc/x.so": 150,
@@ -133,7 +133,7 @@ def test_areas_in_the_treemap_are_as_sizes_and_every_file_belongs_to_a_part() ->
 
 
 @given(SIZES)
-def test_nothing_is_lost_in_a_treemap_and_nothing_sticks_out(files: list[tuple[str, int]]) -> None:
+def test_a_treemap_has_all_bytes_and_stays_within_its_bounds(files: list[tuple[str, int]]) -> None:
     groups = draw_treemap(files, WIDTH, HEIGHT)
     assert sum(tile.size for group in groups for tile in group.tiles) == sum(size for _, size in files)
     for tile in (tile for group in groups for tile in group.tiles):
@@ -146,7 +146,7 @@ def test_small_folders_share_one_tile() -> None:
     assert [tile.label for group in draw_treemap(files, 10, 10) for tile in group.tiles] == ["temporal", "the rest"]
 
 
-def test_who_waited_for_whom_is_read_from_the_launchers_own_timings() -> None:
+def test_waits_between_services_are_read_from_the_launchers_timings() -> None:
     assert find_spans(PROOF) == (
         Span("server", 0.01, 0.1),
         Span("temporal", 0.01, 0.3),
@@ -161,7 +161,7 @@ def test_without_timings_there_is_no_waterfall(detail: str) -> None:
     assert "First start" not in page(replace(RELEASE, verifications=(report,)))
 
 
-def test_a_good_release_is_said_to_be_good() -> None:
+def test_a_good_release_is_reported_as_ready() -> None:
     text = page()
     assert "Ready to publish for darwin-amd64" in text
     assert "1 of 1 checks passed" in text
@@ -170,7 +170,7 @@ def test_a_good_release_is_said_to_be_good() -> None:
 
 
 @pytest.mark.parametrize(
-    ("release", "said"),
+    ("release", "problem"),
     [
         (replace(RELEASE, audits=()), "was not audited"),
         (replace(RELEASE, verifications=(replace(PROOF, emulated=True),)), "verified by emulation"),
@@ -178,25 +178,25 @@ def test_a_good_release_is_said_to_be_good() -> None:
     ],
     ids=["unaudited", "emulated", "empty"],
 )
-def test_whatever_is_wrong_is_said_at_the_top(release: Release, said: str) -> None:
-    """By the rules for publishing, which have their own tests."""
+def test_problems_are_listed_at_the_top(release: Release, problem: str) -> None:
+    """These are found by the rules for publishing, which have their own tests."""
     text = page(release)
     assert "Ready to publish" not in text
-    assert said in text[: text.index("<h2>Platforms</h2>")]
+    assert problem in text[: text.index("<h2>Platforms</h2>")]
 
 
-def test_what_failed_is_shown_with_what_was_seen() -> None:
+def test_a_failed_check_is_shown_with_its_detail() -> None:
     failed = replace(PROOF, checks=(Check("it stops", False, 1.0, "process 12 is still there"),))
     assert "process 12 is still there" in page(replace(RELEASE, verifications=(failed,)))
 
 
-def test_warnings_are_open_and_known_facts_are_folded_away() -> None:
+def test_warnings_are_visible_and_information_is_folded_away() -> None:
     findings = (WARNING, Finding("information", "i", "p", "known", "r", "re"))
     text = page(replace(RELEASE, audits=(replace(AUDIT, findings=findings),)))
     assert text.index("warning") < text.index("<details><summary>1 finding for") < text.index("known</td>")
 
 
-def test_the_single_file_is_shown_with_who_verified_it() -> None:
+def test_the_single_file_is_shown_with_its_verification() -> None:
     single = replace(BOTTLE, kind="program", name="one-1.1.0-linux-amd64", sha256="c" * 64)
     proof = replace(PROOF, guest="debian bullseye", bottle_sha256=single.sha256)
     both = replace(RELEASE, artefacts=(BOTTLE, single))
@@ -205,15 +205,15 @@ def test_the_single_file_is_shown_with_who_verified_it() -> None:
     assert "debian bullseye: 1 of 1 checks" in page(replace(both, verifications=(PROOF, proof)))
 
 
-def test_growth_is_told_against_the_release_before() -> None:
+def test_growth_is_relative_to_the_previous_release() -> None:
     earlier = replace(RELEASE, artefacts=(replace(BOTTLE, name="one-1.0.0.sonoma.bottle.tar.gz", size=2_400_000),))
     text = page(previous=earlier)
     assert [BOTTLE.name, "bottle", "3.0 MB", "+0.6 MB (+25.0 %)", BOTTLE.sha256] in rows(text)
     assert "No earlier release" in page()
 
 
-def test_the_files_that_grew_stand_with_their_bottle_the_most_changed_first() -> None:
-    """A file that was not among the largest before is left out: its former size is not known."""
+def test_changed_files_are_listed_with_their_bottle_most_changed_first() -> None:
+    """A file that was not among the largest before is left out, because its previous size is not known."""
     now = replace(AUDIT, largest=(("server", 500_000), ("temporal", 400_000), ("same", 9), ("other", 1)))
     before = replace(AUDIT, unpacked=8_000_000, largest=(("server", 400_000), ("temporal", 600_000), ("same", 9)))
     earlier = replace(RELEASE, product=replace(PRODUCT, version="1.0.0"), audits=(before,))
@@ -224,7 +224,7 @@ def test_the_files_that_grew_stand_with_their_bottle_the_most_changed_first() ->
     assert not any(row[0] in {"same", "other"} for row in found if row)
 
 
-def test_every_platform_is_in_the_table_and_what_is_not_verified_is_marked() -> None:
+def test_every_platform_is_listed_and_unverified_ones_are_marked() -> None:
     text = page()
     assert ["darwin-amd64", "bottle: verified in a virtual machine", "no errors", "sonoma, 3.0 MB"] in rows(text)
     for target in ("darwin-arm64", "linux-arm64", "linux-amd64"):
@@ -233,12 +233,12 @@ def test_every_platform_is_in_the_table_and_what_is_not_verified_is_marked() -> 
 
 
 @pytest.mark.parametrize("reports", [(), (replace(PROOF, emulated=True),)], ids=["not run", "emulated"])
-def test_a_bottle_that_no_machine_of_its_kind_ran_is_marked(reports: tuple[VerificationReport, ...]) -> None:
+def test_a_bottle_that_ran_on_no_native_machine_is_marked(reports: tuple[VerificationReport, ...]) -> None:
     marked = parsed(page(replace(RELEASE, verifications=reports))).marked
     assert any(text.startswith("bottle: NOT verified:") for text in marked)
 
 
-def test_packages_without_a_licence_are_named() -> None:
+def test_packages_without_a_licence_are_listed() -> None:
     packages = [{"name": "a", "versionInfo": "1", "licenseDeclared": "MIT"}, {"name": "b"}]
     packages += [{"name": "c", "versionInfo": "2", "licenseDeclared": "NOASSERTION"}]
     licences = read_licences(json.dumps({"packages": packages}))
@@ -255,13 +255,13 @@ def test_a_damaged_bill_of_materials_is_an_error(text: str) -> None:
         read_licences(text)
 
 
-def test_every_table_names_its_columns_and_headings_leave_no_level_out() -> None:
+def test_every_table_has_a_header_and_headings_skip_no_level() -> None:
     tags = parsed(page(replace(RELEASE, audits=(replace(AUDIT, findings=(WARNING,)),)), RELEASE))
     assert tags.tables == tags.heads > 5
     assert all(after - before <= 1 for before, after in pairwise(tags.levels))
 
 
-def test_the_page_is_one_file_that_asks_nobody_for_anything() -> None:
+def test_the_page_is_one_file_without_external_resources() -> None:
     tags = parsed(page())
     assert tags.addresses == []
     assert tags.names.isdisjoint({"script", "link", "iframe", "img", "object"})
@@ -271,21 +271,21 @@ def test_the_page_is_one_file_that_asks_nobody_for_anything() -> None:
 @settings(deadline=None, max_examples=25)
 @given(st.text())
 def test_no_text_becomes_markup(text: str) -> None:
-    """What a guest says is not to be trusted."""
+    """The output of a guest is not trusted."""
     hostile = replace(PROOF, guest=f"<script>{text}", checks=(Check(f"<b>{text}", False, 1.0, f"</pre>{text}"),))
     tags = parsed(page(replace(RELEASE, verifications=(hostile,))))
     assert tags.names.isdisjoint({"script", "b"})
 
 
-def test_the_page_of_a_folder_shows_what_its_bottles_hold(tmp_path: Path) -> None:
+def test_the_page_of_a_folder_shows_the_contents_of_its_bottles(tmp_path: Path) -> None:
     lay_release(tmp_path, "2.0.0")
-    there = {*tmp_path.iterdir(), tmp_path / PAGE}
+    expected = {*tmp_path.iterdir(), tmp_path / PAGE}
     assert write_report(tmp_path) == tmp_path / PAGE
     assert "keg: bin/, 0.0 kB" in (tmp_path / PAGE).read_text(encoding="utf-8")
-    assert set(tmp_path.iterdir()) == there
+    assert set(tmp_path.iterdir()) == expected
 
 
-def test_a_bottle_that_is_no_archive_has_no_page(tmp_path: Path) -> None:
+def test_no_page_is_written_for_a_bottle_that_is_not_an_archive(tmp_path: Path) -> None:
     content = b"not an archive"
     bottle = replace(BOTTLE, size=len(content), sha256=hashlib.sha256(content).hexdigest())
     (tmp_path / BOTTLE.name).write_bytes(content)
@@ -295,7 +295,7 @@ def test_a_bottle_that_is_no_archive_has_no_page(tmp_path: Path) -> None:
     assert not (tmp_path / PAGE).exists()
 
 
-def test_the_command_compares_with_a_release_it_is_given(tmp_path: Path) -> None:
+def test_the_command_compares_with_a_given_release(tmp_path: Path) -> None:
     lay_release(tmp_path / "dist", "2.0.0")
     lay_release(tmp_path / "earlier", "1.0.0")
     words = [str(tmp_path / "dist"), "--previous", str(tmp_path / "earlier" / NAME)]

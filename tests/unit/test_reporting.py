@@ -1,4 +1,4 @@
-"""What people and machines see at the end, and what is delivered."""
+"""Output of the pipeline for people and programs: progress, results, and what is delivered."""
 
 import hashlib
 import io
@@ -43,7 +43,7 @@ def printed(table: object) -> str:
     return text
 
 
-def test_the_table_says_what_was_made_reused_and_verified(tmp_path: Path) -> None:
+def test_the_table_shows_what_was_made_reused_and_verified(tmp_path: Path) -> None:
     release, steps = fake_release(tmp_path / "build"), two_parts_and_a_bottle("new")
     results = release.pipeline().run(steps)
     text = printed(output.result_table([*results, result(seconds=75)]))
@@ -57,7 +57,7 @@ def test_the_table_says_what_was_made_reused_and_verified(tmp_path: Path) -> Non
     assert again.count("reused") == len(steps)
 
 
-def test_each_warning_of_an_audit_is_a_line_of_its_own_and_what_is_harmless_none() -> None:
+def test_each_warning_of_an_audit_is_a_line_and_information_is_not() -> None:
     found = [
         Finding(severity, "unread-variable", "bin/one", severity, "why", "how")
         for severity in ("warning", "information")
@@ -68,7 +68,7 @@ def test_each_warning_of_an_audit_is_a_line_of_its_own_and_what_is_harmless_none
     assert "1 warning," in printed(output.result_table([audited]))
 
 
-def test_json_says_the_same_with_whole_digests_and_records(tmp_path: Path) -> None:
+def test_json_has_the_same_results_with_full_digests_and_records(tmp_path: Path) -> None:
     results = fake_release(tmp_path / "build").pipeline().run(two_parts_and_a_bottle("new"))
     document = json.loads(output.results_json([*results, result()], []))
     packed = document["steps"][2]
@@ -80,12 +80,12 @@ def test_json_says_the_same_with_whole_digests_and_records(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("size", "text"), [(0, "0.0 kB"), (1500, "1.5 kB"), (156_328_098, "156.3 MB"), (100_000, "0.1 MB")]
 )
-def test_sizes_are_written_for_people(size: int, text: str) -> None:
+def test_sizes_are_human_readable(size: int, text: str) -> None:
     assert megabytes(size) == text
 
 
 def shown(folder: Path, work: Callable[[output.TerminalProgress], object], runs: int = 1, **how: bool) -> list[str]:
-    """Run a step that does this, so many times, and give the lines that are shown."""
+    """Run a step that calls `work`, `runs` times, and return the lines that are shown."""
     out, release = io.StringIO(), fake_release(folder)
     console = Console(file=out, force_terminal=how.get("terminal", False), width=80, color_system=None)
     with output.TerminalProgress(console, verbose=how.get("verbose", False)) as progress:
@@ -101,7 +101,7 @@ def test_a_terminal_gets_a_line_for_each_step(tmp_path: Path) -> None:
     assert [line[line.index("✓") :] for line in lines] == ["✓ obtain/one (0.0 s)"]
 
 
-SAYING = """
+PROGRESS_PROGRAM = """
 import sys
 from rich.console import Console
 from stigmer_packaging.cli.output import TerminalProgress
@@ -111,9 +111,9 @@ with TerminalProgress(Console(stderr=True), verbose=False) as progress:
 """
 
 
-def test_a_pipe_gets_what_a_step_says_while_the_step_is_at_work() -> None:
-    """The program goes on only after we have read the line: a line that waits in a buffer would never come."""
-    words = [sys.executable, "-P", "-c", SAYING]
+def test_a_message_of_a_running_step_reaches_a_pipe_immediately() -> None:
+    """The program continues only after the line was read, so a buffered line would never arrive."""
+    words = [sys.executable, "-P", "-c", PROGRESS_PROGRAM]
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     with subprocess.Popen(
         words, stdin=subprocess.PIPE, stderr=subprocess.PIPE, env=env, text=True, encoding="utf-8"
@@ -129,31 +129,33 @@ def test_a_pipe_gets_what_a_step_says_while_the_step_is_at_work() -> None:
         assert child.wait(60) == 0
 
 
-def test_a_step_in_a_pipe_is_announced_and_ends_with_its_seconds(tmp_path: Path) -> None:
+def test_a_step_in_a_pipe_is_announced_and_ends_with_its_duration(tmp_path: Path) -> None:
     lines = shown(tmp_path, lambda progress: progress.say("fetching one"), runs=2)
     assert lines == ["… obtain/one", "… fetching one", "✓ obtain/one (0.0 s)", "✓ obtain/one (reused)"]
 
 
-def test_verbose_progress_echoes_the_commands_of_a_step_and_not_what_they_print(tmp_path: Path) -> None:
+def test_verbose_progress_echoes_the_commands_of_a_step_but_not_their_output(tmp_path: Path) -> None:
     lines = shown(tmp_path, lambda _: command.run(["echo", "hello"]), verbose=True)
     assert lines == ["… obtain/one", "+ echo hello", "✓ obtain/one (0.0 s)"]
 
 
 @pytest.mark.parametrize(
-    ("failure", "said"),
+    ("failure", "message"),
     [
         (report(), ""),
         (report(GOOD, BAD), "it stops: it would not"),
         (report(GOOD, ended=False), "did not end by itself"),
     ],
 )
-def test_a_report_that_is_no_proof_is_an_error_that_names_what_failed(failure: VerificationReport, said: str) -> None:
+def test_a_failed_verification_is_an_error_that_names_the_failed_check(
+    failure: VerificationReport, message: str
+) -> None:
     refuse_failure(report(GOOD), "the.log")
-    with pytest.raises(VerificationError, match=rf"(?s)the\.log.*{said}"):
+    with pytest.raises(VerificationError, match=rf"(?s)the\.log.*{message}"):
         refuse_failure(failure, "the.log")
 
 
-def test_the_table_of_what_is_delivered_has_whole_digests_and_verifications() -> None:
+def test_the_delivery_table_has_full_digests_and_verification_levels() -> None:
     file = Artefact("bottle", "one.tar.gz", 1500, "a" * 64, "linux-amd64", verified="not run")
     lines = printed(output.delivery_table([file], Path("dist"))).splitlines()
     assert [line.split() for line in lines[-1:]] == [["one.tar.gz", "1.5", "kB", "a" * 64, "not", "run"]]

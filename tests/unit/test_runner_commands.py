@@ -1,4 +1,4 @@
-"""The small commands of the workflows' jobs, run as the jobs run them."""
+"""The small commands of the workflow jobs, run as the jobs run them."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,17 +26,17 @@ def issues(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dic
         yield github.world.repositories[PRODUCT.repository].issues
 
 
-def test_an_install_that_does_not_work_opens_one_issue_and_the_next_day_none(issues: list[dict[str, Any]]) -> None:
+def test_a_failing_install_opens_one_issue_and_no_second_one(issues: list[dict[str, Any]]) -> None:
     for _ in range(2):
         assert cli.run(["report-install", "--outcome", "failure"]) == 0
     assert [issue["title"] for issue in issues] == [TITLE]
     assert "actions/runs/42" in issues[0]["body"]
 
 
-def test_it_is_found_behind_a_page_of_others_and_closed_when_the_install_works_again(
+def test_the_issue_is_found_on_a_later_page_and_closed_when_the_install_works_again(
     issues: list[dict[str, Any]],
 ) -> None:
-    """A pull request of the same title is not it."""
+    """A pull request with the same title is not closed."""
     assert cli.run(["report-install", "--outcome", "failure"]) == 0
     others = [{"title": "another", "number": number, "state": "open"} for number in range(1000, 1100)]
     issues[:0] = [{**others[0], "title": TITLE, "pull_request": {}}, *others[1:]]
@@ -46,7 +46,7 @@ def test_it_is_found_behind_a_page_of_others_and_closed_when_the_install_works_a
     assert len(closed[0]["comments"]) == 1
 
 
-def test_an_install_that_works_and_always_did_leaves_no_trace(issues: list[dict[str, Any]]) -> None:
+def test_a_working_install_without_an_open_issue_changes_nothing(issues: list[dict[str, Any]]) -> None:
     assert cli.run(["report-install", "--outcome", "success"]) == 0
     assert issues == []
 
@@ -54,7 +54,7 @@ def test_an_install_that_works_and_always_did_leaves_no_trace(issues: list[dict[
 @pytest.mark.parametrize(
     ("kind", "name", "code"), [("tag", TAG, 0), ("tag", "v9.9.9", 20), ("branch", TAG, 20), ("", "", 20)]
 )
-def test_a_release_runs_for_the_manifests_own_tag_only(
+def test_a_release_runs_only_for_the_tag_of_the_manifest(
     kind: str, name: str, code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GITHUB_REF_TYPE", kind)
@@ -62,7 +62,7 @@ def test_a_release_runs_for_the_manifests_own_tag_only(
     assert cli.run(["agree"]) == code
 
 
-def test_the_announcement_says_how_to_install_and_what_the_files_are() -> None:
+def test_the_announcement_says_how_to_install_and_lists_the_files() -> None:
     text = describe_release(Release(PRODUCT, (Artefact("source", "stigmer-2.0.0.tar.gz", 400_000, "ab" * 32),)))
     assert "brew install stigmer/tap/stigmer" in text
     assert f"| stigmer-2.0.0.tar.gz | 0.4 | `{'ab' * 32}` |" in text

@@ -1,4 +1,4 @@
-"""Debian's files on a machine that has no Debian mirror, and files that a mirror no longer has."""
+"""Debian's files on a machine without a Debian mirror, and files that a mirror no longer has."""
 
 import hashlib
 from collections.abc import Iterator
@@ -25,15 +25,15 @@ def served(tmp_path: Path) -> Iterator[tuple[str, Path]]:
         yield url, folder
 
 
-def test_the_mirror_of_a_hosted_ubuntu_is_read_from_its_list_of_mirrors(tmp_path: Path) -> None:
-    """Its own source is `mirror+file:`, which mmdebstrap cannot fetch from inside the root that it makes."""
+def test_the_mirror_of_a_hosted_runner_is_read_from_its_mirror_list(tmp_path: Path) -> None:
+    """Its apt source is `mirror+file:`, which mmdebstrap cannot fetch from inside the root that it creates."""
     found = find_mirror(write_etc(tmp_path))
     assert found == Mirror(
         "http://near.invalid/ubuntu/", "ubuntu", "noble", "/usr/share/keyrings/ubuntu-archive-keyring.gpg"
     )
 
 
-def test_a_list_of_mirrors_that_is_not_there_is_no_mirror(tmp_path: Path) -> None:
+def test_a_missing_mirror_list_means_that_there_is_no_mirror(tmp_path: Path) -> None:
     etc = write_etc(tmp_path)
     for name in ("apt-mirrors.txt", "sources.list.d/microsoft-prod.list"):
         (etc / "apt" / name).unlink()
@@ -41,7 +41,7 @@ def test_a_list_of_mirrors_that_is_not_there_is_no_mirror(tmp_path: Path) -> Non
         find_mirror(etc)
 
 
-def test_a_hosted_ubuntu_takes_the_debian_mirror_of_the_variable(tmp_path: Path) -> None:
+def test_a_hosted_runner_uses_the_debian_mirror_of_the_variable(tmp_path: Path) -> None:
     etc = write_etc(tmp_path)
     found = debian.find_archives("", {"DEBIAN_MIRROR": "http://mirror.invalid/"}, etc)
     assert (found.main, found.security) == ("http://mirror.invalid/debian", "http://mirror.invalid/debian-security")
@@ -50,17 +50,17 @@ def test_a_hosted_ubuntu_takes_the_debian_mirror_of_the_variable(tmp_path: Path)
     )
 
 
-def test_without_the_variable_a_hosted_ubuntu_is_told_its_name(tmp_path: Path) -> None:
+def test_the_error_on_a_hosted_runner_without_the_variable_names_it(tmp_path: Path) -> None:
     with pytest.raises(MissingToolError) as caught:
         debian.find_archives("", {}, write_etc(tmp_path))
     assert "DEBIAN_MIRROR=URL" in caught.value.remedy
 
 
 @pytest.mark.parametrize("scheme", ["/archive/{archive}/20260101T000000Z/{path}", "/pinned/{sha256}"])
-def test_a_pinned_file_that_the_mirror_no_longer_has_comes_from_its_second_place(
+def test_a_pinned_file_that_the_mirror_no_longer_has_comes_from_the_fallback(
     scheme: str, served: tuple[str, Path], tmp_path: Path
 ) -> None:
-    """A snapshot of the archive names it by its path, an asset of our own by its hash."""
+    """A snapshot of the archive is addressed by path, an asset of our own by hash."""
     url, folder = served
     sha256 = hashlib.sha256(b"source").hexdigest()
     kept = folder / scheme.format(archive="debian-security", path=GONE, sha256=sha256).lstrip("/")
@@ -70,10 +70,10 @@ def test_a_pinned_file_that_the_mirror_no_longer_has_comes_from_its_second_place
     assert debian.download(archives, GONE, sha256, tmp_path / "file").read_bytes() == b"source"
 
 
-def test_gccs_runtime_that_the_mirror_no_longer_has_comes_from_its_second_place(
+def test_a_gcc_runtime_that_the_mirror_no_longer_has_comes_from_the_fallback(
     served: tuple[str, Path], tmp_path: Path
 ) -> None:
-    """Its release is older than what mirrors keep."""
+    """Its Debian release is older than those that mirrors keep."""
     url, folder = served
     deb = deb_of([file_entry("lib/x86_64-linux-gnu/libgcc_s.so.1", b"library")])
     sha256 = hashlib.sha256(deb).hexdigest()
@@ -85,7 +85,7 @@ def test_gccs_runtime_that_the_mirror_no_longer_has_comes_from_its_second_place(
     assert [(path / "libgcc_s.so.1").read_bytes() for path in runtime.libraries] == [b"library"]
 
 
-def test_a_pinned_file_that_no_place_has_names_every_place_and_the_variable(
+def test_the_error_for_a_pinned_file_that_cannot_be_found_names_every_url_and_the_variable(
     served: tuple[str, Path], tmp_path: Path
 ) -> None:
     url, _ = served
@@ -98,6 +98,6 @@ def test_a_pinned_file_that_no_place_has_names_every_place_and_the_variable(
 
 
 @pytest.mark.parametrize("place", ["http://a.invalid/files", "http://a.invalid/{name}", "http://a.invalid/{path}/{"])
-def test_a_second_place_that_does_not_say_where_a_file_is_is_refused_at_once(place: str) -> None:
+def test_a_fallback_without_a_usable_placeholder_is_refused(place: str) -> None:
     with pytest.raises(MissingToolError, match="DEBIAN_FALLBACK"):
         debian.find_archives("http://mirror.invalid", {"DEBIAN_FALLBACK": place})

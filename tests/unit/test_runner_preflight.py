@@ -1,4 +1,4 @@
-"""What a hosted runner lacks is told before the work starts: tried with the facts of the hosted images."""
+"""What a hosted runner lacks is reported before the work starts; tested with facts about the hosted images."""
 
 import platform
 from dataclasses import replace
@@ -32,41 +32,41 @@ def test_a_prepared_runner_with_the_variable_lacks_nothing(tmp_path: Path) -> No
     assert lacks_of(tmp_path, prepared=True, DEBIAN_MIRROR="http://mirror.invalid") == []
 
 
-def test_everything_that_the_image_lacks_is_told_at_once(tmp_path: Path) -> None:
-    """Tools, namespaces that AppArmor forbids, and the mirror that only the repository's settings can name."""
+def test_everything_that_the_image_lacks_is_reported_at_once(tmp_path: Path) -> None:
+    """Tools, namespaces that AppArmor forbids, and the mirror, which only the repository's settings can provide."""
     denied = "echo unshare: write failed /proc/self/uid_map: Operation not permitted >&2; exit 1"
     text = system.render_lacks(lacks_of(tmp_path, prepared=False, unshare=denied))
     for expected in (*LACKS.values(), "apparmor_restrict_unprivileged_userns", "variable DEBIAN_MIRROR"):
         assert expected in text
 
 
-def test_mmdebstrap_s_users_are_asked_for_where_we_are_not_root(tmp_path: Path) -> None:
+def test_uidmap_for_mmdebstrap_is_required_only_without_root(tmp_path: Path) -> None:
     bare = system.Machine("linux", str(tmp_path), is_root=False)
     packages = {one.package for one in system.find_missing(["verify"], bare)}
     assert "uidmap" in packages
     assert "uidmap" not in {one.package for one in system.find_missing(["verify"], replace(bare, is_root=True))}
 
 
-def test_a_mac_without_codesign_is_told(tmp_path: Path) -> None:
+def test_a_missing_codesign_on_a_mac_is_reported(tmp_path: Path) -> None:
     mac = system.Machine("darwin", str(tmp_path), is_root=False)
     assert [str(lack).split()[0] for lack in system.find_lacks(mac, {}, tmp_path, sources=False)] == ["codesign"]
 
 
-def test_no_package_is_asked_for_that_an_image_cannot_install(
+def test_no_package_is_listed_that_an_image_cannot_install(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The Python of uv has no package in Ubuntu: `libpython3.13` would fail the installation of all others."""
+    """Ubuntu has no package of uv's Python: with `libpython3.13` the installation of all others would fail."""
     monkeypatch.setattr(system, "LINUX", tuple(replace(one, is_here=lambda _: False) for one in system.LINUX))
     assert cli.run(["missing"]) == 0
     printed = capsys.readouterr().out
-    assert printed.count("\n") == 1, "apt-get is given it"
+    assert printed.count("\n") == 1, "the line is passed to apt-get"
     assert "libpython" not in printed
 
 
-def test_the_go_of_the_image_is_passed_over_for_the_pinned_one(
+def test_the_pinned_go_is_used_instead_of_the_image_s(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It is in the cache already here; the module asks for a newer one than the image has."""
+    """The pinned Go is in the cache already; the module requires a newer one than the image has."""
     place(tmp_path / "go", f"#!/bin/sh\necho go version go{GO} linux/amd64\n".encode())
     pinned = load_manifest(PATH).go.wheel.sha256
     host = system.read_platform(platform.system(), platform.machine())
@@ -77,13 +77,13 @@ def test_the_go_of_the_image_is_passed_over_for_the_pinned_one(
     assert capsys.readouterr().out == f"{kept}\n"
 
 
-def test_a_runner_that_lacks_something_fails_with_the_list(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_runner_that_lacks_something_fails_the_preflight(monkeypatch: pytest.MonkeyPatch) -> None:
     absent = replace(system.LINUX[0], what="a thing", is_here=lambda _: False)
     monkeypatch.setattr(system, "LINUX", (absent,))
     assert cli.run(["preflight"]) == MissingToolError.exit_code
 
 
-def test_every_job_that_builds_from_debian_s_sources_gets_the_mirror_s_variables_and_asks_for_them_first() -> None:
+def test_jobs_that_build_from_debian_sources_get_the_mirror_variables_and_check_them_first() -> None:
     release = parse_workflow((ROOT / ".github/workflows/release.yml").read_text(encoding="utf-8"))
     jobs = [job for job in release.jobs if job.name == "build"]
     steps = [step for job in jobs for step in job.steps]

@@ -1,4 +1,4 @@
-"""Steps are carried out some at a time, never before what they need, and some of them by themselves."""
+"""Steps run concurrently up to a limit, never before their dependencies, and some of them alone."""
 
 import os
 import select
@@ -16,13 +16,13 @@ from support.fake_stages import step
 SECONDS = 30
 
 
-def test_two_steps_are_at_work_at_the_same_time() -> None:
+def test_two_steps_run_at_the_same_time() -> None:
     together = threading.Barrier(2, timeout=SECONDS)
     steps = [step("obtain/one"), step("obtain/two")]
     assert len(list(carry_out(steps, lambda _: together.wait(), at_once=2))) == 2
 
 
-def test_no_more_are_at_work_than_may_be() -> None:
+def test_no_more_steps_run_at_once_than_allowed() -> None:
     alone = threading.Lock()
 
     def work(_: Step) -> None:
@@ -32,7 +32,7 @@ def test_no_more_are_at_work_than_may_be() -> None:
     assert len(list(carry_out([step(f"obtain/{number}") for number in range(20)], work, at_once=1))) == 20
 
 
-def test_a_step_begins_when_all_it_needs_has_ended() -> None:
+def test_a_step_starts_only_when_all_its_dependencies_have_ended() -> None:
     ended: set[str] = set()
     steps = [
         step("obtain/one"),
@@ -49,7 +49,7 @@ def test_a_step_begins_when_all_it_needs_has_ended() -> None:
     assert ended == {each.name for each in steps}
 
 
-def test_nothing_runs_beside_a_step_that_measures_how_long_things_take() -> None:
+def test_nothing_runs_beside_a_step_that_measures_durations() -> None:
     at_work: set[str] = set()
 
     def work(begun: Step) -> None:
@@ -62,8 +62,8 @@ def test_nothing_runs_beside_a_step_that_measures_how_long_things_take() -> None
     assert len(list(carry_out(steps, work, at_once=2))) == 4
 
 
-def test_after_a_failure_what_is_at_work_ends_and_nothing_more_begins() -> None:
-    """A step that took minutes is not lost because another one failed."""
+def test_after_a_failure_running_steps_end_and_no_other_starts() -> None:
+    """The result of a step that took minutes must not be lost because another one failed."""
     failed, begun = threading.Event(), []
 
     def work(each: Step) -> str:
@@ -81,9 +81,9 @@ def test_after_a_failure_what_is_at_work_ends_and_nothing_more_begins() -> None:
     assert sorted(begun) == ["obtain/broken", "obtain/whole"]
 
 
-@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="a process is waited for by its pidfd")
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="waits for a process by its pidfd")
 def test_an_interruption_kills_the_programs_of_every_step(tmp_path: Path) -> None:
-    """They would go on for minutes, and hold what the next run wants."""
+    """They would run on for minutes and hold what the next run needs."""
     fifo = tmp_path / "pid"
     os.mkfifo(fifo)
 
@@ -102,7 +102,7 @@ def test_an_interruption_kills_the_programs_of_every_step(tmp_path: Path) -> Non
 
 
 def test_after_an_interruption_no_step_starts_another_program(tmp_path: Path) -> None:
-    """It would outlive us: a step that looks at exit codes goes on when its program was killed."""
+    """It would outlive the pipeline: a step that handles exit codes itself continues when its program was killed."""
     fifo, another = tmp_path / "fifo", tmp_path / "another"
     os.mkfifo(fifo)
     refused: list[type] = []
@@ -124,15 +124,15 @@ def test_after_an_interruption_no_step_starts_another_program(tmp_path: Path) ->
         results.throw(KeyboardInterrupt)
     assert (refused, another.exists()) == ([KeyboardInterrupt], False)
     command.run(["touch", another])
-    assert another.exists(), "the next run starts programs again"
+    assert another.exists(), "the next run can start programs again"
 
 
-def test_the_steps_of_a_plan_are_begun_in_its_order() -> None:
+def test_the_steps_of_a_plan_start_in_its_order() -> None:
     steps = [step("obtain/one"), step("obtain/two"), step("bottle")]
     assert [done for done, _ in carry_out(steps, lambda _: None, at_once=1)] == steps
 
 
-def test_a_step_that_would_wait_for_one_at_work_gives_way_to_another() -> None:
+def test_a_step_that_would_wait_for_a_running_one_yields_to_another() -> None:
     """Two freezes for one target need the same Python, which the first one compiles for minutes."""
     begun: list[str] = []
     first_two = threading.Barrier(2, timeout=SECONDS)
