@@ -1,4 +1,4 @@
-"""Digests of files, folders and values: what makes a record current, or stale."""
+"""Digests of files, folders and values, by which records are known to be current or stale."""
 
 import hashlib
 import json
@@ -28,7 +28,7 @@ def sha256_of_tree(root: Path, *, ignored: tuple[str, ...] = ()) -> str:
 
 
 def sha256_of_copy(root: Path, left_out: Callable[[str, Sequence[str]], set[str]]) -> str:
-    """Give one sha256 for what `shutil.copytree` copies of `root` when it follows links; `left_out` is its `ignore`."""
+    """Return one sha256 of what `shutil.copytree` copies from `root`, following links; `left_out` is its `ignore`."""
     total = hashlib.sha256()
     for path in sorted(_walk_copied(root, left_out)):
         kind = "x" if os.access(path, os.X_OK) else "-"

@@ -1,4 +1,4 @@
-"""The Python that freezes: which one it is, what it was built as, and whether PyInstaller can work with it."""
+"""The Python used for freezing: its version and build, and whether PyInstaller can work with it."""
 
 import json
 from collections.abc import Mapping
@@ -10,12 +10,12 @@ from stigmer_packaging.lib.target import Target, platform_of
 
 MINIMUM = (3, 11)
 
-# What a freeze and a frozen program see of our environment; PYTHONPATH and the like never.
-# MACOSX_DEPLOYMENT_TARGET is ours: build_environment keeps the user's out.
+# The variables that PyInstaller and frozen programs get; never PYTHONPATH and the like.
+# MACOSX_DEPLOYMENT_TARGET is set by packaging: build_environment removes the user's value.
 _PLAIN = ("PATH", "HOME", "TMPDIR", "MACOSX_DEPLOYMENT_TARGET")
 
-# Where the shared library may be is what PyInstaller itself looks at: the library the configuration names, beside the
-# interpreter's own (Debian keeps it apart, in a package of its own).
+# Looks for the shared library where PyInstaller does: names and directories of the build configuration, and the
+# interpreter's own prefix (on Debian the library is in a separate package).
 _PROBE = """
 import hashlib, json, os, platform, sys, sysconfig
 of = sysconfig.get_config_var
@@ -34,8 +34,8 @@ print(json.dumps([base, platform.python_version(), sys.version, sys.platform, pl
 class Interpreter:
     """A Python that can be started.
 
-    `executable` is never a virtual environment's. `library` is the path of its shared library, empty when it has none.
-    `identity` differs for any other build.
+    `executable` is never one of a virtual environment. `library` is the path of its shared library, or empty if it has
+    none. `identity` differs between builds.
     """
 
     executable: str
@@ -46,13 +46,13 @@ class Interpreter:
 
 
 def read_interpreter(executable: str, *, env: Mapping[str, str]) -> Interpreter:
-    """Ask a Python what it is; MissingToolError when it is not there or too old."""
-    ask = command.run([executable, "-I", "-c", _PROBE], env=plain_environment(env), seconds=120)
-    return parse_interpreter(ask.stdout, executable=executable)
+    """Run a Python to find out its version and build; MissingToolError if it is missing or too old."""
+    probe = command.run([executable, "-I", "-c", _PROBE], env=plain_environment(env), seconds=120)
+    return parse_interpreter(probe.stdout, executable=executable)
 
 
 def parse_interpreter(text: str, *, executable: str) -> Interpreter:
-    """Read what a Python said about itself; MissingToolError when it is too old."""
+    """Parse what the probe printed; MissingToolError if the Python is too old."""
     try:
         base, version, build, system, machine, library, content = json.loads(text)
     except ValueError as error:
@@ -66,7 +66,7 @@ def parse_interpreter(text: str, *, executable: str) -> Interpreter:
 
 
 def require_library(interpreter: Interpreter) -> None:
-    """Raise MissingToolError, naming the package to install, unless the interpreter has its shared library."""
+    """Raise MissingToolError with the package to install, unless the interpreter has its shared library."""
     if interpreter.library:
         return
     major_minor = ".".join(interpreter.version.split(".")[:2])
@@ -77,5 +77,5 @@ def require_library(interpreter: Interpreter) -> None:
 
 
 def plain_environment(env: Mapping[str, str]) -> dict[str, str]:
-    """Give the little of an environment that changes no result, in a locale that is the same everywhere."""
+    """Return the variables of an environment that do not change results, with a fixed locale."""
     return {name: env[name] for name in _PLAIN if name in env} | {"LC_ALL": "C.UTF-8"}
