@@ -42,8 +42,8 @@ def find_mirror(etc: Path = Path("/etc")) -> Mirror:
     found = [entry for entry in read_entries(etc / "apt") if release in entry.suites and "main" in entry.components]
     for entry in sorted(found, key=lambda entry: not _is_named_after(distribution, entry.uri)):
         return Mirror(entry.uri, distribution, release, entry.keyring)
-    remedy = "run this on Debian or Ubuntu with their archive among the apt sources"
-    raise MissingToolError("this machine has no apt source of Debian's or Ubuntu's own release", remedy)
+    remedy = "run this on Debian or Ubuntu with the distribution's archive in the apt sources"
+    raise MissingToolError("this machine's apt sources do not include the Debian or Ubuntu archive of its release", remedy)
 
 
 def _is_named_after(distribution: str, uri: str) -> bool:

@@ -71,8 +71,8 @@ def _read_archives(etc: Path) -> Archives:
             found.setdefault(any(suite.endswith("-security") for suite in entry.suites), entry.uri.rstrip("/"))
     if set(found) != {False, True}:
         raise MissingToolError(
-            "this machine's apt sources name no Debian archive with its security archive",
-            f"name a Debian mirror by --debian URL or {MIRROR}=URL: a URL below which debian/ and debian-security/ are",
+            "this machine's apt sources do not include both Debian's archive and its security archive",
+            f"name a Debian mirror with --debian URL or {MIRROR}=URL; it must have debian/ and debian-security/ below it",
         )
     return Archives(found[False], found[True])
 
@@ -96,8 +96,8 @@ def _check_fallback(url: str) -> None:
     unknown = set(re.findall(r"[{}]", re.sub(r"\{(archive|path|sha256)\}", "", url)))
     if unknown or not re.search(r"\{(path|sha256)\}", url):
         raise MissingToolError(
-            f"{FALLBACK} names {url}, which does not say where a file is",
-            f"write URLs with {{archive}}/{{path}} or {{sha256}}, such as {FALLBACK}=https://HOST/pinned/{{sha256}}",
+            f"{FALLBACK} contains {url}, which does not identify a file",
+            f"use URLs with {{archive}}/{{path}} or {{sha256}}, such as {FALLBACK}=https://HOST/pinned/{{sha256}}",
         )
 
 
@@ -111,8 +111,8 @@ def download(archives: Archives, path: str, sha256: str, destination: Path) -> P
             answers.append(str(error))
     raise DownloadError(
         "\n".join(answers),
-        f"the mirror may have moved on to another version: move the pin in packaging/python, name another mirror by "
-        f"{MIRROR}, or the place of files that mirrors no longer have by {FALLBACK}",
+        f"the mirror may have moved on to another version: update the pin in packaging/python, or name another mirror "
+        f"with {MIRROR}, or URLs of files that mirrors have removed with {FALLBACK}",
     )
 
 
@@ -138,7 +138,7 @@ def _is_wanted(path: str) -> bool:
 def _member(stream: IO[bytes], name: str) -> bytes:
     """Return the content of the first member of an ar archive whose name begins with `name`."""
     if stream.read(8) != b"!<arch>\n":
-        raise tarfile.ReadError("it is not a package file")
+        raise tarfile.ReadError("not a package file")
     while header := stream.read(_HEADER):
         size = int(header[48:58])
         if header.startswith(name.encode()):

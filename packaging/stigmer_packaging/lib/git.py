@@ -24,7 +24,7 @@ def resolve(repository: Path, ref: str, *, env: Mapping[str, str]) -> str:
     found = command.run(words, env=env, check=False)
     if found.code != 0:
         reason = found.stderr.strip() or f"it has no ref {ref!r}"
-        raise SourceError(f"{repository} is not a checkout we can use: {reason}")
+        raise SourceError(f"{repository} is not a usable checkout: {reason}")
     return found.stdout.strip()
 
 
@@ -54,7 +54,7 @@ def list_tracked(repository: Path, paths: Sequence[str], *, env: Mapping[str, st
     words = ["git", "-C", str(repository), "ls-files", "-z", "--", *paths]
     listed = command.run(words, env=env, check=False)
     if listed.code != 0 and "not a git repository" not in listed.stderr:
-        raise SourceError(f"git does not list the files of {repository}: {listed.stderr.strip()}", "do what git says")
+        raise SourceError(f"git cannot list the files of {repository}: {listed.stderr.strip()}", "follow git's advice")
     return tuple(name for name in listed.stdout.split("\0") if name and (repository / name).is_file())
 
 

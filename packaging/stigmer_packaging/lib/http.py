@@ -110,7 +110,7 @@ def download(
         part, reason = destination.with_name(f"{destination.name}.part"), ""
         for attempt in range(ATTEMPTS):
             if attempt:
-                report(f"{url}: {reason}; trying again")
+                report(f"{url}: {reason}; retrying")
                 pause(0.5 * 2 ** (attempt - 1))
             try:
                 resumed = _attempt(client, url, part, report)
@@ -119,7 +119,7 @@ def download(
                 reason = str(error) or type(error).__name__
             except (httpx.HTTPError, httpx.InvalidURL) as error:
                 raise DownloadError(f"{url}: {error}") from error
-    raise DownloadError(f"{url} did not arrive in {ATTEMPTS} attempts; the last one: {reason}")
+    raise DownloadError(f"{url} could not be downloaded in {ATTEMPTS} attempts; last error: {reason}")
 
 
 def _attempt(client: httpx.Client, url: str, part: Path, report: Report) -> bool:
@@ -131,7 +131,7 @@ def _attempt(client: httpx.Client, url: str, part: Path, report: Report) -> bool
         resumed = response.status_code == httpx.codes.PARTIAL_CONTENT
         if resumed and not response.headers.get("content-range", "").startswith(f"bytes {offset}-"):
             part.unlink()
-            raise UnavailableError("the server sent another range than asked for")
+            raise UnavailableError("the server sent a different range than requested")
         _receive(response, part, offset if resumed else 0, report)
     return resumed
 
@@ -143,15 +143,15 @@ def _finish(part: Path, destination: Path, sha256: str, url: str, *, resumed: bo
         return part.replace(destination)
     part.unlink()
     if resumed:
-        raise UnavailableError("the resumed file was not the one asked for")
-    raise DownloadError(f"{url} has the sha256 {found}, and {sha256} was asked for")
+        raise UnavailableError("the resumed download does not match its sha256")
+    raise DownloadError(f"{url} has sha256 {found}; expected {sha256}")
 
 
 def _refuse_failure(response: httpx.Response, url: str, part: Path) -> None:
     status = response.status_code
     if status == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
         part.unlink(missing_ok=True)
-        raise UnavailableError("the server has fewer bytes than were here")
+        raise UnavailableError("the file on the server is shorter than the partial download")
     if status in PASSING:
         raise UnavailableError(f"the server answered {status}")
     if status not in {httpx.codes.OK, httpx.codes.PARTIAL_CONTENT}:

@@ -56,10 +56,10 @@ def parse_interpreter(text: str, *, executable: str) -> Interpreter:
     try:
         base, version, build, system, machine, library, content = json.loads(text)
     except ValueError as error:
-        raise CommandError([executable], "did not say what it is", text) from error
+        raise CommandError([executable], "did not print its version and build", text) from error
     if tuple(map(int, version.split(".")[:2])) < MINIMUM:
         wanted = ".".join(map(str, MINIMUM))
-        raise MissingToolError(f"{executable} is Python {version}", f"give a Python {wanted} or newer")
+        raise MissingToolError(f"{executable} is Python {version}", f"use Python {wanted} or newer")
     target = platform_of(system, machine)
     identity = digest.sha256_of_value(build, str(target), content)
     return Interpreter(base, version, target, library, identity)
@@ -71,8 +71,8 @@ def require_library(interpreter: Interpreter) -> None:
         return
     major_minor = ".".join(interpreter.version.split(".")[:2])
     raise MissingToolError(
-        f"{interpreter.executable} has no shared libpython{major_minor}, which a frozen program is run by",
-        f"on Debian and Ubuntu install libpython{major_minor}; a Python built by hand needs --enable-shared",
+        f"{interpreter.executable} has no shared libpython{major_minor}, which frozen programs need",
+        f"on Debian and Ubuntu install libpython{major_minor}; a self-built Python needs --enable-shared",
     )
 
 

@@ -31,7 +31,7 @@ def extract_executable(file: Path, member: str, destination: Path) -> None:
         else:
             _from_tar(file, member, destination)
     except _UNREADABLE as error:
-        raise SourceError(f"the archive is damaged, or packed in a way that is not known here: {error}") from error
+        raise SourceError(f"the archive is damaged or uses an unsupported format: {error}") from error
     destination.chmod(0o755)
 
 
@@ -58,7 +58,7 @@ def _admitted(tar: tarfile.TarFile, folder: Path, is_wanted: Callable[[str], boo
         for name in (info.name, info.linkname) if info.islnk() else (info.name,):
             place = folder / name
             if ".." in place.parts or not place.parent.resolve().is_relative_to(folder):
-                raise tarfile.ReadError(f"{name} would be outside")
+                raise tarfile.ReadError(f"{name} would be written outside the destination")
         if info.isreg() and (folder / info.name).is_symlink():
             raise tarfile.ReadError(f"{info.name} would be written through a link")
         info.mode &= 0o755
@@ -70,7 +70,7 @@ def _admitted(tar: tarfile.TarFile, folder: Path, is_wanted: Callable[[str], boo
 def _from_zip(file: Path, member: str, destination: Path) -> None:
     with zipfile.ZipFile(file) as archive:
         if member not in archive.namelist():
-            raise SourceError(f"the archive has no member {member}; it holds {_some(archive.namelist())}")
+            raise SourceError(f"the archive has no member {member}; it contains {_some(archive.namelist())}")
         with archive.open(member) as stream:
             _write(stream, destination)
 
@@ -80,11 +80,11 @@ def _from_tar(file: Path, member: str, destination: Path) -> None:
         with tarfile.open(file) as archive:
             found = {info.name.removeprefix("./"): info for info in archive.getmembers() if info.isfile()}
             if member not in found:
-                raise SourceError(f"the archive has no member {member}; it holds {_some(list(found))}")
+                raise SourceError(f"the archive has no member {member}; it contains {_some(list(found))}")
             if stream := archive.extractfile(found[member]):
                 _write(stream, destination)
     except tarfile.ReadError as error:
-        raise SourceError(f"a member {member} was asked for, and this is no tar or zip archive: {error}") from error
+        raise SourceError(f"cannot extract {member}: not a tar or zip archive: {error}") from error
 
 
 def _write(stream: IO[bytes], destination: Path) -> None:
