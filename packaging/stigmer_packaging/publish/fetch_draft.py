@@ -1,4 +1,4 @@
-"""Fetch the very bytes of a draft, so that they can be verified on other machines before anybody else sees them."""
+"""Download the files of a draft release, so that they can be verified on other machines before they are public."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,10 +12,10 @@ from stigmer_packaging.records.release import Release, read_description, read_re
 
 
 def fetch_draft(product: Product, folder: Path, github: GitHub, *, report: Callable[[str], None]) -> Release:
-    """Write a release's files to `folder`, as they were before they were uploaded, and give the release.
+    """Download the files of a draft to `folder`, laid out as before the upload, and return the release.
 
-    It is our draft of the product's version, or the release when that is public already. PublicationError when there
-    is none, or when its files are not together what they were when it was made.
+    If the release is public already, its files are downloaded. PublicationError if there is no such release of ours, or
+    if the files, taken together, differ from those it was created with.
     """
     folder.mkdir(parents=True, exist_ok=True)
     hosted = github.persist(_find, product, github)
@@ -24,9 +24,9 @@ def fetch_draft(product: Product, folder: Path, github: GitHub, *, report: Calla
     if mark_of(product, digest_of_files(digests.values())) not in (hosted.body or ""):
         raise PublicationError(f"the files of {hosted.html_url} are not those it was made of")
     for artefact in read_description(folder).artefacts:
-        place = folder / artefact.name
-        place.parent.mkdir(exist_ok=True)
-        (folder / artefact.asset).rename(place)
+        path = folder / artefact.name
+        path.parent.mkdir(exist_ok=True)
+        (folder / artefact.asset).rename(path)
     return read_release(folder)
 
 

@@ -1,4 +1,4 @@
-"""What forbids publishing a release. Each rule takes the release and what is known besides, and yields problems."""
+"""The rules that forbid publishing a release. Each takes the release and the request, and yields problems."""
 
 import re
 from collections import Counter
@@ -14,16 +14,16 @@ from stigmer_packaging.records.release import Release, level_of
 
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _ASSET_NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?")
-"""Names that GitHub keeps as they are; it replaces other characters by dots, and nobody would find the file."""
+"""Names that GitHub keeps; it replaces other characters with dots, so that downloads would not find the file."""
 
 
 @dataclass(frozen=True)
 class PublicationRequest:
-    """What a release is held against, and how somebody wants to publish it: for which targets, and how the tap is changed.
+    """What a release is checked against, and how it is to be published: for which targets, and how the tap is changed.
 
-    `notes` are what the changelog says of the version; `commit` is what the tag is to name; `versions` are what the bottles
-    themselves say, by sha256; `checksums` is the text of `SHA256SUMS`; `tag` is the tag that started this run, empty where none did; `not_run` are the targets that
-    may be published although no machine of their kind has run them.
+    `notes` is the version's text in the changelog; `commit` is what the tag must point to; `versions` are what the
+    bottles themselves report, by sha256; `checksums` is the text of `SHA256SUMS`; `tag` is the tag that started this
+    run, or empty; `not_run` are the targets that may be published although no machine of their kind has run them.
     """
 
     manifest: Manifest
@@ -39,7 +39,7 @@ class PublicationRequest:
     not_run: tuple[str, ...] = ()
 
 
-def _the_manifest_agrees(release: Release, request: PublicationRequest) -> Iterator[str]:
+def _manifest_matches(release: Release, request: PublicationRequest) -> Iterator[str]:
     if release.product != request.manifest.product:
         yield (
             f"the release is of {release.product.name} {release.product.version} as another manifest described it; "
@@ -47,8 +47,8 @@ def _the_manifest_agrees(release: Release, request: PublicationRequest) -> Itera
         )
 
 
-def _the_version_can_be_ordered(release: Release, _request: PublicationRequest) -> Iterator[str]:
-    """Demand a version whose place among others is known: X.Y.Z, or a pre-release of it."""
+def _version_is_valid(release: Release, _request: PublicationRequest) -> Iterator[str]:
+    """Require a version that can be compared with others: X.Y.Z, or a pre-release of it."""
     text = release.product.version
     version = version_in(text)
     if version is None:
@@ -57,7 +57,7 @@ def _the_version_can_be_ordered(release: Release, _request: PublicationRequest) 
         yield f"{text} is neither X.Y.Z nor a pre-release of it"
 
 
-def _tag_and_commit_are_known(release: Release, request: PublicationRequest) -> Iterator[str]:
+def _tag_and_commit_match(release: Release, request: PublicationRequest) -> Iterator[str]:
     expected = release_tag(release.product.version)
     if request.tag and request.tag != expected:
         yield f"this runs for the tag {request.tag}, and the release is {expected}"
@@ -68,13 +68,13 @@ def _tag_and_commit_are_known(release: Release, request: PublicationRequest) -> 
         yield f"the files were made from {made}, and {expected} is to name {request.commit}"
 
 
-def _there_are_notes(release: Release, request: PublicationRequest) -> Iterator[str]:
+def _notes_exist(release: Release, request: PublicationRequest) -> Iterator[str]:
     if not request.notes:
         yield f"CHANGELOG.md has no section '## {release.product.version}' with anything in it"
 
 
-def _every_target_has_its_bottle(release: Release, request: PublicationRequest) -> Iterator[str]:
-    """Demand exactly one bottle for each target, named as brew asks for it."""
+def _targets_have_bottles(release: Release, request: PublicationRequest) -> Iterator[str]:
+    """Require exactly one bottle for each target, with the name that brew requests."""
     product, bottles = release.product, release.of_kind("bottle")
     found = Counter(bottle.target for bottle in bottles)
     for target in request.targets:
@@ -89,17 +89,17 @@ def _every_target_has_its_bottle(release: Release, request: PublicationRequest) 
             yield f"{bottle.name} is not what brew asks for on {bottle.target}"
 
 
-def _every_bottle_is_audited(release: Release) -> Iterator[str]:
+def _bottles_are_audited(release: Release) -> Iterator[str]:
     for bottle in release.of_kind("bottle"):
         audits = [audit for audit in release.audits if audit.bottle_sha256 == bottle.sha256]
         if not audits or not all(audit.passed for audit in audits):
             yield f"{bottle.name} " + ("has errors in its audit" if audits else "was not audited")
 
 
-def _all_that_runs_is_proved(release: Release, not_run: Sequence[str]) -> Iterator[str]:
-    """Demand, for the very bytes of each bottle and single file, that a machine of its kind ran it, and no failure.
+def _programs_are_verified(release: Release, not_run: Sequence[str]) -> Iterator[str]:
+    """Require that a machine of the right kind ran every bottle and single file, byte for byte, and that none failed.
 
-    What no such machine has run may only be published by name: `not_run` are its targets.
+    A file that no such machine has run may be published only if its target is in `not_run`.
     """
     for artefact in release.of_programs():
         if not all(report.passed for report in release.reports_on(artefact)):
@@ -111,8 +111,8 @@ def _all_that_runs_is_proved(release: Release, not_run: Sequence[str]) -> Iterat
             )
 
 
-def _every_bottle_runs_where_promised(release: Release, request: PublicationRequest) -> Iterator[str]:
-    """Demand no newer C library than the manifest promises: a bottle made for one machine passes its audit there."""
+def _glibc_floor_holds(release: Release, request: PublicationRequest) -> Iterator[str]:
+    """Require no newer glibc than the manifest promises: a bottle made for a single machine passes its audit there."""
     for audit in release.audits:
         spec = request.manifest.targets.get(audit.target)
         floor = spec.glibc_floor if spec else ""
@@ -120,15 +120,15 @@ def _every_bottle_runs_where_promised(release: Release, request: PublicationRequ
             yield f"the bottle for {audit.target} needs glibc {audit.glibc}, and {floor} is promised"
 
 
-def _every_bottle_says_the_version(release: Release, request: PublicationRequest) -> Iterator[str]:
+def _bottles_report_the_version(release: Release, request: PublicationRequest) -> Iterator[str]:
     for bottle in release.of_kind("bottle"):
         said, version = request.versions.get(bottle.sha256, "nothing"), release.product.version
         if said != version:
             yield f"{bottle.name} says it is version {said}, and the release is {version}"
 
 
-def _the_formula_names_these_bytes(release: Release, request: PublicationRequest) -> Iterator[str]:
-    """Demand one formula and one source, and that the formula names exactly this release's files by their sha256."""
+def _formula_matches(release: Release, request: PublicationRequest) -> Iterator[str]:
+    """Require one formula and one source, and that the formula lists exactly this release's files with their sha256."""
     product = release.product
     root = release_root(product.repository, product.version)
     for kind in ("formula", "source"):
@@ -147,43 +147,43 @@ def _the_formula_names_these_bytes(release: Release, request: PublicationRequest
         yield f"there is no {source_archive_name(product.name, product.version)}"
 
 
-def _the_checksums_are_of_these_bytes(release: Release, request: PublicationRequest) -> Iterator[str]:
+def _checksums_match(release: Release, request: PublicationRequest) -> Iterator[str]:
     if request.checksums != release.checksums():
         yield "SHA256SUMS is not of these files; make it again: scripts/release"
 
 
 _RULES: tuple[Callable[[Release, PublicationRequest], Iterator[str]], ...] = (
-    _the_manifest_agrees,
-    _the_version_can_be_ordered,
-    _tag_and_commit_are_known,
-    _there_are_notes,
-    _every_target_has_its_bottle,
-    _every_bottle_runs_where_promised,
-    _every_bottle_says_the_version,
-    _the_formula_names_these_bytes,
-    _the_checksums_are_of_these_bytes,
+    _manifest_matches,
+    _version_is_valid,
+    _tag_and_commit_match,
+    _notes_exist,
+    _targets_have_bottles,
+    _glibc_floor_holds,
+    _bottles_report_the_version,
+    _formula_matches,
+    _checksums_match,
 )
 
 
 def problems_of(release: Release, names: Sequence[str], request: PublicationRequest) -> list[str]:
-    """Hold every rule against a release whose assets would have these names."""
+    """Return the problems of all rules for a release whose assets have the given names."""
     held = (problem for rule in _RULES for problem in rule(release, request))
     return [*_names_are_kept(names), *problems_in_records(release, request.not_run), *held]
 
 
 def problems_in_records(release: Release, not_run: Sequence[str] = ()) -> list[str]:
-    """Hold the rules that ask nothing but the release's own records."""
-    return [*_every_bottle_is_audited(release), *_all_that_runs_is_proved(release, not_run)]
+    """Return the problems of the rules that need nothing but the release's own records."""
+    return [*_bottles_are_audited(release), *_programs_are_verified(release, not_run)]
 
 
 def _names_are_kept(names: Sequence[str]) -> Iterator[str]:
-    """Demand names that GitHub keeps, each once."""
+    """Require names that GitHub does not change, each of them once."""
     yield from (f"GitHub would change the name {name}" for name in names if not _ASSET_NAME.fullmatch(name))
     yield from (f"{count} files are called {name}" for name, count in Counter(names).items() if count > 1)
 
 
 def version_in(text: str) -> Version | None:
-    """Read a version or its tag; None for what has no place among versions."""
+    """Parse a version or its tag; None if it cannot be compared with other versions."""
     try:
         return Version(text)
     except InvalidVersion:
