@@ -29,7 +29,7 @@ class TapEdit:
         self.tap.host.persist(attempt)
 
     def make(self) -> tuple[str, str]:
-        """Push or propose the change unless that is done; return the commit, and the pull request's URL or ""."""
+        """Push or propose the change unless that is done; return the commit, and the pull request's URL or nothing."""
         return self.tap.host.persist(self._make)
 
     def read_back(self, *, proposed: bool) -> str:

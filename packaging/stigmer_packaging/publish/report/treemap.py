@@ -33,7 +33,7 @@ class Group:
 
 
 def part_of(path: str) -> tuple[str, str]:
-    """Name the part a file of a keg belongs to, and its place in it: `temporal`, `launcher`, `agent-runner`, `keg`."""
+    """Return the part of the keg that a file belongs to, such as `temporal`, `launcher`, `keg`, and its path in it."""
     parts = PurePosixPath(path).parts
     if parts[:2] == ("libexec", "components") and len(parts) > 2:
         return parts[2].removesuffix(".lib"), "/".join(parts[3:]) or parts[2]
