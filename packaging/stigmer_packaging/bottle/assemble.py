@@ -67,7 +67,7 @@ def assemble_keg(
         tree = KegTree(staged / "keg")
         _add_parts(tree, product.name, parts, services, workspace)
         for path, text in texts.items():
-            tree.add_text(path, text, "what is written for the keg")
+            tree.add_text(path, text, "the generated files")
         sums = digest.render_sums((entry.path, entry.sha256) for entry in scan_files(tree.root))
         tree.add_text(CHECKSUMS, sums, "the checksums")
         receipt = render_receipt(product, target, manifest.targets[str(target)], source_date_epoch=source_date_epoch)
@@ -96,7 +96,7 @@ def _add_parts(tree: KegTree, name: str, parts: KegParts, services: Sequence[Bui
 def _add_service(tree: KegTree, service: BuiltPart, workspace: Workspace) -> None:
     folder = workspace.path(service.root)
     if links := links_below(folder):
-        raise KegError(f"{service.component}: {links[0][0]} is a symbolic link, which the index cannot name")
+        raise KegError(f"{service.component}: {links[0][0]} is a symbolic link, which the index cannot represent")
     tree.add_folder(COMPONENTS, folder, _paths(service.files), service.component)
     if not os.access(tree.root / COMPONENTS / service.entry, os.X_OK):
         raise KegError(f"{service.component}: {service.entry} is not executable")

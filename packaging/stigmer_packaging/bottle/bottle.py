@@ -50,4 +50,4 @@ def _source_members(checkout: Path, paths: Sequence[str]) -> Iterator[Member]:
         elif source.is_file():
             yield Member(path, source, executable=bool(source.stat().st_mode & 0o100))
         else:
-            raise ArchiveError(f"{path} belongs into the source archive and is not in the checkout")
+            raise ArchiveError(f"{path} belongs in the source archive but is not in the checkout")

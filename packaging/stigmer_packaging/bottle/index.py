@@ -67,7 +67,7 @@ def render_index(index: payload.Payload) -> str:
 
 
 def _to_plain(value: Any) -> Any:
-    """Convert records to plain JSON: a FileEntry to a row, because there are many, other records to objects."""
+    """Convert records to plain JSON values: a FileEntry to a list, because there are many, other records to objects."""
     if isinstance(value, tuple) and not isinstance(value, payload.FileEntry):
         if hasattr(value, "_asdict"):
             return {name: _to_plain(each) for name, each in value._asdict().items()}

@@ -21,7 +21,7 @@ def ask_version(bottle: Path, name: str, version: str, *, scratch: Path, env: Ma
     program = scratch / name / version / "bin" / name
     if not program.is_file():
         raise PublicationError(f"{bottle.name} holds no {name}/{version}/bin/{name}")
-    with command.failing_as(PublicationError, f"the program in {bottle.name} does not say its version"):
+    with command.failing_as(PublicationError, f"the program in {bottle.name} does not print its version"):
         output = command.run([program, "--version"], env=env, cwd=scratch, seconds=60).stdout.strip()
     return output.removeprefix(f"{name} ")
 

@@ -24,7 +24,7 @@ def _render(part: ast.expr, *, outermost: bool = False) -> str:
     if isinstance(part, ast.BoolOp):
         operator = "any_of" if isinstance(part.op, ast.Or) else "all_of"
         elements = [_element(each) for each in part.values]
-        if outermost and any(each.startswith("{") for each in elements):  # brew's style demands one element per line then
+        if outermost and any(each.startswith("{") for each in elements):  # brew style: one element per line
             lines = "".join(f"    {each},\n" for each in elements)
             return f"{operator}: [\n{lines}  ]"
         return f"{operator}: [{', '.join(elements)}]"

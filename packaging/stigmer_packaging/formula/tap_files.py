@@ -45,7 +45,7 @@ def render_tap(manifest: Manifest, formula: str, licence: str, packaging: Path) 
     """
     facts = parse_formula(formula)
     if facts is None or not facts.bottles:
-        raise RecordError("the formula names no bottles: there is nothing a tap could offer")
+        raise RecordError("the formula names no bottles, so a tap would have nothing to offer")
     values = _values(manifest, facts)
     texts = {
         path: _Text((packaging / "tap" / name).read_text(encoding="utf-8")).substitute(values)
@@ -62,8 +62,8 @@ def refresh_formula(text: str, manifest: Manifest) -> str:
     facts = parse_formula(text)
     wanted = (manifest.product.version, manifest.product.rebuild)
     if facts is None or (facts.version, facts.rebuild) != wanted:
-        named = "nothing we can read" if facts is None else f"{facts.version} rebuild {facts.rebuild}"
-        raise RecordError(f"the formula names {named}, and the manifest is at {wanted[0]} rebuild {wanted[1]}")
+        found = "an unreadable version" if facts is None else f"{facts.version} rebuild {facts.rebuild}"
+        raise RecordError(f"the formula is at {found}, but the manifest is at {wanted[0]} rebuild {wanted[1]}")
     # the manifest describes several stacks, so only the formula tells whether its stack has a smoke call
     return render_formula(manifest, facts.sha256, facts.bottles, smoke=facts.smoke)
 

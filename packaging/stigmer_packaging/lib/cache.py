@@ -37,7 +37,7 @@ def _is_intact(place: Path, record: Path) -> bool:
 
 
 def _digest_of(folder: Path) -> str:
-    return digest.sha256_of_tree(folder, ignored=("__pycache__",))  # Python adds them when it imports from the folder
+    return digest.sha256_of_tree(folder, ignored=("__pycache__",))  # Python adds it on import
 
 
 def write_whole(place: Path, text: str) -> Path:

@@ -93,7 +93,7 @@ class GitHub:
                 if error.wait > LONGEST_WAIT:
                     raise
                 seconds = error.wait or 2 ** (attempt - 1)
-                self.access.report(f"{error}; trying again in {seconds:g} s")
+                self.access.report(f"{error}; retrying in {seconds:g} s")
                 self.access.pause(seconds)
         return act(*arguments, **named)
 
@@ -260,7 +260,7 @@ def _read_json(answer: http.Answer, method: str, url: str) -> Any:
     try:
         return json.loads(answer.body or b"null")
     except ValueError:
-        raise UnavailableError(f"{method} {url}: the answer is no JSON") from None
+        raise UnavailableError(f"{method} {url}: the response is not JSON") from None
 
 
 def _raise_for_status(answer: http.Answer, method: str, url: str) -> None:
@@ -276,7 +276,7 @@ def _raise_for_status(answer: http.Answer, method: str, url: str) -> None:
     if answer.status == 403:
         raise TokenError(f"{message}; the token may not do this")
     if answer.status == 404 and method != "GET":
-        raise TokenError(f"{message}; it says so, too, where the token may read and not write")
+        raise TokenError(f"{message}; GitHub also answers so if the token can read but not write")
     raise GitHubError(message, answer.status)
 
 

@@ -74,7 +74,7 @@ def abandon_draft(tag: str, mark: str, github: GitHub, *, rehearse: bool = False
 def _own_drafts(tag: str, mark: str, github: GitHub) -> tuple[HostedRelease, ...]:
     found = [release for release in github.releases() if release.tag_name == tag]
     if any(not release.draft for release in found):
-        raise PublicationError(f"{tag} is published and stays", "take it back with scripts/rollback")
+        raise PublicationError(f"{tag} is already published and will not be removed", "roll it back: scripts/rollback")
     return tuple(release for release in found if mark in (release.body or ""))
 
 
@@ -95,8 +95,8 @@ def _find(plan: PublicationPlan, github: GitHub) -> HostedRelease | None:
     if published := [release for release in found if not release.draft]:
         return published[0]
     if strangers := [release for release in found if plan.mark not in (release.body or "")]:
-        remedy = "scripts/publish --abandon removes it where it is one of ours; remove it by hand where it is not"
-        raise PublicationError(f"there is a draft of {plan.tag} with other contents: {strangers[0].html_url}", remedy)
+        remedy = "if it is ours, remove it with scripts/publish --abandon, otherwise by hand"
+        raise PublicationError(f"there is a draft of {plan.tag} with different contents: {strangers[0].html_url}", remedy)
     return found[-1] if found else None
 
 
@@ -113,8 +113,8 @@ def _refuse_other_commit(plan: PublicationPlan, github: GitHub, *, missing: bool
     commit = github.commit_of_tag(plan.tag)
     if commit != plan.commit and (commit or not missing):
         raise PublicationError(
-            f"the tag {plan.tag} names {commit or 'nothing'}, and this release was made from {plan.commit}",
-            "never move a tag: release what it names, or raise the version",
+            f"the tag {plan.tag} points to {commit or 'nothing'}, but this release was built from {plan.commit}",
+            "never move a tag: release the commit that it points to, or raise the version",
         )
 
 
@@ -131,7 +131,7 @@ def _place(file: Artefact, folder: Path, github: GitHub, draft: HostedRelease) -
     asset = asset or github.upload(draft, file.asset, folder / file.name)
     if github.digest_of(asset) != (file.size, file.sha256):
         github.delete_asset(asset)
-        raise UnavailableError(f"{file.asset} came back with other bytes than were sent")
+        raise UnavailableError(f"the download of {file.asset} differs from what was uploaded")
 
 
 def _publish(plan: PublicationPlan, github: GitHub, draft: HostedRelease) -> HostedRelease:
@@ -157,7 +157,7 @@ def _refuse_other_contents(plan: PublicationPlan, assets: Iterable[HostedAsset])
     both = uploaded.keys() & planned
     same = {name for name in both if uploaded[name].holds(planned[name].size, planned[name].sha256)}
     if wrong := (uploaded.keys() | planned) - same:
-        raise PublicationError(f"the release {plan.tag} on GitHub holds something else: {', '.join(sorted(wrong))}")
+        raise PublicationError(f"the release {plan.tag} on GitHub has different files: {', '.join(sorted(wrong))}")
 
 
 def _refuse_backwards(plan: PublicationPlan, current: str | None) -> None:
@@ -177,5 +177,5 @@ def _edit_tap(edit: TapEdit, plan: PublicationPlan, report: Report) -> tuple[str
     commit, request = edit.make()
     facts = parse_formula(edit.read_back(proposed=bool(request)))
     if not facts or facts.downloads(plan.name) != plan.downloads:
-        raise TapError(f"the formula in {edit.change.repository} does not name what was published")
+        raise TapError(f"the formula in {edit.change.repository} does not match the published files")
     return commit, request

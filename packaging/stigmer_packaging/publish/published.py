@@ -16,7 +16,7 @@ from stigmer_packaging.lib import digest
 from stigmer_packaging.records.release import Artefact, Release
 
 SBOM_PREDICATE = "https://spdx.dev/Document"
-UNSIGNED = "signature not checked: `gh attestation verify` does"
+UNSIGNED = "signature not checked; use `gh attestation verify`"
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def compare_published(published: Published, keg: Path | None = None) -> tuple[St
 
 def _compare_digest(artefact: Artefact, place: str, sums: Mapping[str, str]) -> Statement:
     said = sums.get(artefact.name, "")
-    return Statement(artefact.name, place, said == artefact.sha256, said[:16] or "does not name it")
+    return Statement(artefact.name, place, said == artefact.sha256, said[:16] or "does not list it")
 
 
 def _compare_attestations(artefact: Artefact, published: Published) -> Iterator[Statement]:
@@ -70,7 +70,7 @@ def _compare_attestations(artefact: Artefact, published: Published) -> Iterator[
     yield Statement(artefact.name, "provenance", len(statements) > len(sboms), UNSIGNED if statements else "no attestation")
     if artefact.kind == "bottle":
         same = _sbom_of(artefact, published) in sboms
-        said = UNSIGNED if same else "another SBOM than the published one" if sboms else "no attestation"
+        said = UNSIGNED if same else "differs from the published SBOM" if sboms else "no attestation"
         yield Statement(artefact.name, "attested SBOM", same, said)
 
 
@@ -97,7 +97,7 @@ def _compare_installed(keg: Path, published: Published) -> Statement:
         if _checksums(bottle, published)[0] == text:
             found = {name: digest.sha256_of(keg / name) for name in digest.parse_sums(text) if (keg / name).is_file()}
             return _compare_files(bottle.name, "installed files", text, found)
-    return Statement(str(keg), "installed files", False, "its checksums are those of no bottle of this release")
+    return Statement(str(keg), "installed files", False, "its checksums match no bottle of this release")
 
 
 def _checksums(bottle: Artefact, published: Published) -> tuple[str, dict[str, str]]:

@@ -34,10 +34,10 @@ def plan_rollback(name: str, version: str, place: TapChange, history: tuple[str,
         raise TapError(f"the tap {tap} never served {name} {version}")
     earlier = next((pair for pair in read[position:] if pair[1].version != version), None)
     if earlier is None:
-        raise TapError(f"before {version} the tap {tap} served no formula to go back to")
+        raise TapError(f"the tap {tap} had no earlier formula to roll back to")
     text, facts = earlier
     if position > 0 and read[0][0] != text:
-        raise TapError(f"the tap {tap} serves {read[0][1].version}, and not {version}")
+        raise TapError(f"the tap {tap} serves {read[0][1].version}, not {version}")
     change = replace(place, text=text, message=f"{name} {facts.version}: take {version} back\n")
     return RollbackPlan(name, version, facts.version, change, facts.downloads(name))
 
@@ -62,4 +62,4 @@ def roll_back(plan: RollbackPlan, tap: Tap, *, report: Callable[[str], None]) ->
 def _still_withdrawn(plan: RollbackPlan, current: str | None) -> None:
     facts = parse_formula(current or "")
     if not facts or facts.version != plan.withdrawn:
-        raise TapError(f"{plan.change.repository} meanwhile serves {facts.version if facts else 'no formula of ours'}")
+        raise TapError(f"{plan.change.repository} now serves {facts.version if facts else 'no formula of ours'}")

@@ -42,7 +42,7 @@ class PublicationRequest:
 def _manifest_matches(release: Release, request: PublicationRequest) -> Iterator[str]:
     if release.product != request.manifest.product:
         yield (
-            f"the release is of {release.product.name} {release.product.version} as another manifest described it; "
+            f"the release of {release.product.name} {release.product.version} was built from a different manifest; "
             f"this one describes {request.manifest.product.name} {request.manifest.product.version}"
         )
 
@@ -52,7 +52,7 @@ def _version_is_valid(release: Release, _request: PublicationRequest) -> Iterato
     text = release.product.version
     version = version_in(text)
     if version is None:
-        yield f"{text} cannot be ordered among other versions; a pre-release is called such as 2.1.0-rc.1"
+        yield f"{text} cannot be ordered among other versions; name a pre-release like 2.1.0-rc.1"
     elif len(version.release) != 3 or version.is_postrelease or version.local or version.epoch:
         yield f"{text} is neither X.Y.Z nor a pre-release of it"
 
@@ -60,17 +60,17 @@ def _version_is_valid(release: Release, _request: PublicationRequest) -> Iterato
 def _tag_and_commit_match(release: Release, request: PublicationRequest) -> Iterator[str]:
     expected = release_tag(release.product.version)
     if request.tag and request.tag != expected:
-        yield f"this runs for the tag {request.tag}, and the release is {expected}"
+        yield f"this run is for the tag {request.tag}, but the release is {expected}"
     if not _COMMIT.fullmatch(request.commit):
-        yield f"the commit that {expected} is to name is not known"
+        yield f"the commit for the tag {expected} is not known"
     elif release.commit != request.commit:
         made = release.commit or "no known commit, or one with changes"
-        yield f"the files were made from {made}, and {expected} is to name {request.commit}"
+        yield f"the files were built from {made}, but {expected} would point to {request.commit}"
 
 
 def _notes_exist(release: Release, request: PublicationRequest) -> Iterator[str]:
     if not request.notes:
-        yield f"CHANGELOG.md has no section '## {release.product.version}' with anything in it"
+        yield f"CHANGELOG.md has no text in a section '## {release.product.version}'"
 
 
 def _targets_have_bottles(release: Release, request: PublicationRequest) -> Iterator[str]:
@@ -79,14 +79,14 @@ def _targets_have_bottles(release: Release, request: PublicationRequest) -> Iter
     found = Counter(bottle.target for bottle in bottles)
     for target in request.targets:
         if found[target] != 1:
-            yield f"there are {found[target]} bottles for {target}, and one is needed"
+            yield f"found {found[target]} bottles for {target}; expected 1"
     for bottle in bottles:
         spec = request.manifest.targets.get(bottle.target)
         tag = spec.bottle if spec else ""
         if bottle.target not in request.targets:
             yield f"{bottle.name} is for {bottle.target or 'no target'}, which is not published"
         elif bottle.tag != tag or bottle.name != bottle_name(product.name, product.version, tag, bottle.rebuild):
-            yield f"{bottle.name} is not what brew asks for on {bottle.target}"
+            yield f"{bottle.name} is not what brew requests on {bottle.target}"
 
 
 def _bottles_are_audited(release: Release) -> Iterator[str]:
@@ -107,7 +107,7 @@ def _programs_are_verified(release: Release, not_run: Sequence[str]) -> Iterator
         elif not release.is_proved(artefact) and artefact.target not in not_run:
             yield (
                 f"no {artefact.target} machine has run {artefact.name} ({level_of(artefact, release)}); "
-                f"verify it on one, or publish it all the same with --not-run {artefact.target}"
+                f"verify it on one, or publish it anyway with --not-run {artefact.target}"
             )
 
 
@@ -117,14 +117,14 @@ def _glibc_floor_holds(release: Release, request: PublicationRequest) -> Iterato
         spec = request.manifest.targets.get(audit.target)
         floor = spec.glibc_floor if spec else ""
         if floor and audit.glibc and Version(audit.glibc) > Version(floor):
-            yield f"the bottle for {audit.target} needs glibc {audit.glibc}, and {floor} is promised"
+            yield f"the bottle for {audit.target} needs glibc {audit.glibc}, but the manifest promises {floor}"
 
 
 def _bottles_report_the_version(release: Release, request: PublicationRequest) -> Iterator[str]:
     for bottle in release.of_kind("bottle"):
-        said, version = request.versions.get(bottle.sha256, "nothing"), release.product.version
-        if said != version:
-            yield f"{bottle.name} says it is version {said}, and the release is {version}"
+        reported, version = request.versions.get(bottle.sha256, "nothing"), release.product.version
+        if reported != version:
+            yield f"{bottle.name} reports version {reported}, but the release is {version}"
 
 
 def _formula_matches(release: Release, request: PublicationRequest) -> Iterator[str]:
@@ -133,13 +133,13 @@ def _formula_matches(release: Release, request: PublicationRequest) -> Iterator[
     root = release_root(product.repository, product.version)
     for kind in ("formula", "source"):
         if len(release.of_kind(kind)) != 1:
-            yield f"there are {len(release.of_kind(kind))} files of kind {kind}, and one is needed"
+            yield f"found {len(release.of_kind(kind))} files of kind {kind}; expected 1"
     facts = parse_formula(request.formula)
     named = facts.downloads(product.name) if facts else ()
     files = (*release.of_kind("bottle"), *release.of_kind("source"))
     held = {Download(f"{root}/{file.name}", file.sha256) for file in files}
     if facts and facts.version != product.version:
-        yield f"the formula is of version {facts.version}, and the release is {product.version}"
+        yield f"the formula is for version {facts.version}, but the release is {product.version}"
     for download in sorted(set(named) ^ held, key=str):
         there = "names" if download in named else "does not name"
         yield f"the formula {there} {download.url} with sha256 {download.sha256}"
@@ -149,7 +149,7 @@ def _formula_matches(release: Release, request: PublicationRequest) -> Iterator[
 
 def _checksums_match(release: Release, request: PublicationRequest) -> Iterator[str]:
     if request.checksums != release.checksums():
-        yield "SHA256SUMS is not of these files; make it again: scripts/release"
+        yield "SHA256SUMS does not match these files; recreate it: scripts/release"
 
 
 _RULES: tuple[Callable[[Release, PublicationRequest], Iterator[str]], ...] = (

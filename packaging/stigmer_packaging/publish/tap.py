@@ -40,7 +40,7 @@ class Tap:
         """Fetch the branch that brew reads and return its newest commit; with `whole`, fetch its complete history."""
         if head := self.fetch(self.branch, whole=whole):
             return head
-        raise TapError(f"{self.remote} has no branch {self.branch}", "name the branch that brew reads: --tap-branch")
+        raise TapError(f"{self.remote} has no branch {self.branch}", "give the branch that brew reads: --tap-branch")
 
     def fetch(self, branch: str, *, whole: bool = False) -> str:
         """Fetch a branch and return its newest commit, or an empty string if there is no such branch."""
@@ -95,9 +95,9 @@ class Tap:
         if _REFUSED_TOKEN.search(message):
             raise TokenError(f"{message}\nthe tap refuses the token or key")
         if re.search(r"repository '[^']*' not found|Repository not found", message):
-            raise TapError(message, "name the tap in the manifest; a token that may not see it says the same")
+            raise TapError(message, "correct the tap in the manifest; a token without access to it causes the same error")
         if "rejected]" in message:
-            raise TapError(message, "where the branch is protected, let the change be proposed: --pull-request")
+            raise TapError(message, "if the branch is protected, propose the change: --pull-request")
         raise UnavailableError(message)
 
     def _run(

@@ -65,13 +65,13 @@ class TapEdit:
         change = self.change
         proposed = self.tap.fetch(change.proposal)
         if proposed and self.tap.read(proposed, change.path) != change.text:
-            remedy = "remove that branch when nobody needs it, then run again"
-            raise TapError(f"the branch {change.proposal} of {change.repository} holds another {change.path}", remedy)
+            remedy = "delete that branch if it is not needed, then run again"
+            raise TapError(f"the branch {change.proposal} of {change.repository} has a different {change.path}", remedy)
         return proposed
 
     def _open(self) -> str:
         title = self.change.message.splitlines()[0]
-        body = "The files this formula names are published, and were fetched and compared with it."
+        body = "The files that this formula names are published, and their checksums match it."
         try:
             return self.tap.host.open_pull(self.change.proposal, self.tap.branch, title=title, body=body)
         except GitHubError as error:
@@ -86,4 +86,4 @@ def fetch_downloads(downloads: Iterable[Download], github: GitHub, report: Calla
         report(f"fetching {download.url}")
         found = github.persist(github.public_digest_of, download.url)
         if found != download.sha256:
-            raise PublicationError(f"{download.url} has the sha256 {found}, and the formula says {download.sha256}")
+            raise PublicationError(f"{download.url} has sha256 {found}; the formula expects {download.sha256}")

@@ -50,13 +50,13 @@ def build_boot(cache: Path, mirror: Mirror, suite: str, target: Target, *, repor
     package = _KERNELS.get((mirror.distribution, target.architecture))
     if not package:
         remedy = "run this on Debian or Ubuntu, or with --level sandbox"
-        raise MissingToolError(f"no kernel is known for {target} of {mirror.distribution}", remedy)
+        raise MissingToolError(f"no kernel package is known for {target} on {mirror.distribution}", remedy)
     words = describe_root(mirror, Recipe(suite, target, (package, "busybox-static"), unpacked=True))
     init = (TEMPLATES / "init").read_text(encoding="utf-8")
     key = digest.sha256_of_value(words, init, _MODULES, _MODULES_TOO)
     place = cache / "boots" / f"{suite}-{target}-{key[:12]}"
     if not place.is_dir():
-        report(f"making a kernel and its initial root of {mirror.distribution} {suite} for {target}")
+        report(f"making a kernel and initramfs from {mirror.distribution} {suite} for {target}")
     make_once(place, partial(_make_boot, words))
     version = (place / "version").read_text(encoding="utf-8")
     return Boot(place / "vmlinuz", place / "initramfs", version, digest.sha256_of_value(key, version))

@@ -25,8 +25,8 @@ def keep_report(name: str, report: VerificationReport, workspace: Workspace, *, 
 
 def render_junit(report: VerificationReport) -> str:
     """Return a test suite with a case for each check, and one that fails if the report is incomplete."""
-    detail = "" if report.ended else "no whole report"
-    ended = Check("the guest ends and its report is whole", report.ended, 0.0, detail)
+    detail = "" if report.ended else "the report is incomplete"
+    ended = Check("the guest finishes and its report is complete", report.ended, 0.0, detail)
     cases = (*report.checks, ended)
     suite = ET.Element(
         "testsuite",

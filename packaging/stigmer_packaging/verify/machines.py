@@ -37,7 +37,7 @@ class MachineFactory:
     def sandbox(self, guest: str, target: Target) -> Machine:
         """Return a sandbox; MissingToolError for a platform whose programs cannot run here."""
         if not is_runnable(target, self.host):
-            raise MissingToolError(f"programs for {target} do not run here", "use --machine vm, which emulates")
+            raise MissingToolError(f"programs for {target} do not run here", "emulate them: --level vm or --machine vm")
         runner = runner_for(target, self.host, os.environ)
         require_emulation(runner.prefix, os.environ)
         return make_sandbox(self._root(guest, target), runner)
@@ -73,8 +73,8 @@ class MachineFactory:
 
     def _mirror(self, distribution: str) -> apt.Mirror:
         if distribution not in self.mirrors:
-            remedy = f"name one: --mirror {distribution}=URL"
-            raise MissingToolError(f"no mirror of {distribution} is known on this machine", remedy)
+            remedy = f"give one: --mirror {distribution}=URL"
+            raise MissingToolError(f"this machine has no mirror of {distribution} configured", remedy)
         return self.mirrors[distribution]
 
 
@@ -91,6 +91,6 @@ def find_mirrors(named: Mapping[str, str], keyrings: Path = Path("/usr/share/key
         keyring = keyrings / f"{distribution}-archive-keyring.gpg"
         if not keyring.is_file():
             remedy = f"install {distribution}-keyring"
-            raise MissingToolError(f"the archive keys of {distribution} are not here", remedy)
+            raise MissingToolError(f"the archive keys of {distribution} are not installed", remedy)
         mirrors[distribution] = apt.Mirror(uri, distribution, "", str(keyring))
     return mirrors

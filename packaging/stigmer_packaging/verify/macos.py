@@ -35,7 +35,7 @@ _HOMEBREWS_COMMANDS = r"^(/opt/homebrew|/usr/local)/bin/(python|pypy|pip|idle|py
 def sandbox_profile() -> str:
     """Return the sandbox profile. The last matching rule wins, so exceptions follow the denials they narrow.
 
-    Servers may bind the wildcard addresses, which "localhost" does not match; binding alone connects to nobody.
+    Servers may bind the wildcard addresses, which "localhost" does not match; binding alone opens no connection.
     """
     folders = "\n".join(f'  (subpath "{folder}")' for folder in _FOLDERS)
     return f"""(version 1)
@@ -63,8 +63,8 @@ def _run(trial: Trial, folder: Path) -> GuestRun:
     profile = folder / "profile.sb"
     profile.write_text(sandbox_profile(), encoding="utf-8")
     controls = (
-        _control("without the profile there is a Python, within it there is none", profile, (PYTHON, "-c", "1")),
-        _control("without the profile there is a network, within it there is none", profile, NETWORK),
+        _control("Python runs without the profile, but not within it", profile, (PYTHON, "-c", "1")),
+        _control("the network works without the profile, but not within it", profile, NETWORK),
     )
     for name in ("home", "tmp"):
         (folder / name).mkdir()

@@ -42,7 +42,7 @@ def verify_bottle(
     """
     if machine.target != bottle.target:
         raise ForeignTargetError(
-            f"{machine.name} is a machine for {machine.target}: nothing for {bottle.target} runs there",
+            f"{machine.name} is a machine for {machine.target} and cannot run programs for {bottle.target}",
             f"verify it on a machine for {bottle.target}",
         )
     path = workspace.whole(bottle)

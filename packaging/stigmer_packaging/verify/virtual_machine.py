@@ -91,7 +91,7 @@ def boot_trial(
     emulated, failed_start = hardware.accelerator == "tcg", ""
     ended = run_machine(words, folder, seconds=trial.task.seconds)
     if emulated and not ended.ports["marks"]:
-        failed_start = f"--- console of a failed_start start that did not come up\n{ended.console}\n"
+        failed_start = f"--- console of a first start that did not boot\n{ended.console}\n"
         ended = run_machine(words, folder, seconds=trial.task.seconds)
     code, steps = read_marks(ended.ports["marks"], hardware.accelerator)
     errors = f"{failed_start}{ended.ports['errors']}\n--- console\n{ended.console}"
@@ -114,7 +114,7 @@ def read_marks(text: str, accelerator: str) -> tuple[int | None, tuple[Check, ..
     Return the script's exit code, None if it did not finish, and a check that the machine booted.
     """
     marks = {words[1]: (float(words[0]), words[2:]) for words in map(str.split, text.splitlines()) if len(words) > 1}
-    seconds, detail = marks.get("boot", (0.0, ["it did not say so"]))
+    seconds, detail = marks.get("boot", (0.0, ["no boot mark"]))
     _, code = marks.get("exit", (0.0, [""]))
     booted = Check("the machine boots", "boot" in marks, seconds, " ".join([*detail, accelerator]))
     return int(code[0]) if code[:1] and code[0].isdigit() else None, (booted,)

@@ -63,7 +63,7 @@ def _offer(release: Release, folder: Path, url: str) -> Offer:
     names = tuple(artefact.name for artefact in release.of_kind("bottle"))
     formulae = release.of_kind("formula")
     if not names or len(formulae) != 1:
-        raise RecordError(f"{folder} holds no release with bottles and one formula")
+        raise RecordError(f"{folder} does not contain a release with bottles and one formula")
     return Offer(release.product.version, (folder / formulae[0].name).read_text(encoding="utf-8"), url, names)
 
 

@@ -63,7 +63,7 @@ class BrewTrial(NamedTuple):
         """The steps in their order: the name of the check, and the function that runs it."""
         upgrade = (
             ("brew upgrade pours the next release while a server runs", self._upgrade),
-            ("the next start is the next release's, and works", self._restart),
+            ("after a restart the next release runs and works", self._restart),
             ("brew test passes after the upgrade", self._test),
         )
         return (
@@ -71,7 +71,7 @@ class BrewTrial(NamedTuple):
             ("brew style finds nothing in the formula", self._style),
             ("brew audit --strict finds nothing in the formula", self._audit),
             ("the documented command pours the bottle", self._install),
-            ("what was poured is what was released", self._compare),
+            ("the poured files are those of the release", self._compare),
             ("brew linkage --test finds nothing", self._linkage),
             ("brew test passes", self._test),
             ("brew has a unit for the service", self._check_service),
@@ -79,7 +79,7 @@ class BrewTrial(NamedTuple):
             ("brew reinstall pours again", self._reinstall),
             ("brew uninstall leaves the user's data and nothing else", self._uninstall),
             ("a bottle with another checksum is refused", self._refuse_other_bytes),
-            ("a bottle that is not there is refused", self._refuse_missing),
+            ("a missing bottle is refused", self._refuse_missing),
         )
 
     def clean_up(self) -> None:
@@ -153,7 +153,7 @@ class BrewTrial(NamedTuple):
         _require((self.full, now.version, later.version) in outdated, str(outdated))
         poured = self._require_pour(self.brew.run("upgrade", self.full), later)
         _require([keg.name for keg in self.cellar.iterdir()] == [later.version], "the old keg is still there")
-        _require(self._status()["state"] == "running", "the server did not outlive the upgrade")
+        _require(self._status()["state"] == "running", "the server did not survive the upgrade")
         return poured
 
     def _restart(self) -> str:
@@ -176,7 +176,7 @@ class BrewTrial(NamedTuple):
         _require(not leftovers, "leftovers: " + " ".join(leftovers))
         data = self.home / f".{self.name}"
         _require(not self.later or any(data.rglob("*.db")), f"the data in {data} are gone")
-        return "nothing leftovers in the prefix" + (", the data are there" if self.later else "")
+        return "nothing left in the prefix" + (", the data are kept" if self.later else "")
 
     def _refuse_other_bytes(self) -> str:
         formula = _SHA256.sub(f'"{"0" * 64}"', self.now.formula)
@@ -193,7 +193,7 @@ class BrewTrial(NamedTuple):
         result = self.brew.attempt("install", self.full)
         output = result.stdout + result.stderr
         _require(result.code != 0 and reason in output.lower() and not homebrew.parse_pours(output), output)
-        _require(not self.cellar.exists(), f"{self.cellar} is there")
+        _require(not self.cellar.exists(), f"{self.cellar} exists")
         return next(line for line in output.splitlines() if reason in line.lower()).strip()
 
     def _require_pour(self, output: str, offer: Offer) -> str:
