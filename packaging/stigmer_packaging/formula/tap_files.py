@@ -86,8 +86,8 @@ def _values(manifest: Manifest, facts: FormulaFacts) -> dict[str, str]:
 def _fetches(formula: str, tags: list[str]) -> list[str]:
     """Return commands that fetch every bottle, after a check of their tags: fetching an unlisted one exits with 0."""
     names = "jq --raw-output '.formulae[0].bottle.stable.files | keys | join(\" \")'"
-    named = f'test "$(brew info --json=v2 {formula} | {names})" = "{" ".join(sorted(tags))}"'
-    return [named, *(f"brew fetch --force --bottle-tag={tag} {formula}" for tag in tags)]
+    check = f'test "$(brew info --json=v2 {formula} | {names})" = "{" ".join(sorted(tags))}"'
+    return [check, *(f"brew fetch --force --bottle-tag={tag} {formula}" for tag in tags)]
 
 
 def _platform(tag: str) -> str:

@@ -42,9 +42,9 @@ def read_distributions(site: Path) -> tuple[Distribution, ...]:
 def rewrite_record(record: Path, name_of: Callable[[str], str]) -> None:
     """Rename the files in a RECORD; files for which `name_of` returns an empty string are removed from it."""
     rows = [row for row in csv.reader(io.StringIO(record.read_text(encoding="utf-8"))) if row]
-    named = ([name_of(path), *rest] for path, *rest in rows)
+    renamed = ([name_of(path), *rest] for path, *rest in rows)
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(row for row in named if row[0])
+    csv.writer(text, lineterminator="\n").writerows(row for row in renamed if row[0])
     record.write_text(text.getvalue(), encoding="utf-8")
 
 
@@ -73,8 +73,8 @@ def find_conflicts(distributions: Iterable[Distribution]) -> tuple[Conflict, ...
     has no owner and may be shared, and so may a file that is byte for byte the same in all of them.
     """
     owners: dict[str, dict[str, set[tuple[str, str]]]] = defaultdict(lambda: defaultdict(set))
-    named = {entry.name: entry for entry in distributions}
-    for distribution in named.values():
+    by_name = {entry.name: entry for entry in distributions}
+    for distribution in by_name.values():
         for path, checksum in distribution.files.items():
             if not _is_private(path):
                 owners[module_of(path) or path][distribution.name].add((path, checksum))
@@ -82,7 +82,7 @@ def find_conflicts(distributions: Iterable[Distribution]) -> tuple[Conflict, ...
     return tuple(
         Conflict(
             module,
-            {named[name]: tuple(sorted(path for path, _ in owners[module][name])) for name in sorted(owners[module])},
+            {by_name[name]: tuple(sorted(path for path, _ in owners[module][name])) for name in sorted(owners[module])},
         )
         for module in outermost(contested)
     )

@@ -25,6 +25,6 @@ def build_environment(environ: Mapping[str, str]) -> dict[str, str]:
 
 def cache_root(environ: Mapping[str, str], home: Path) -> Path:
     """Return the cache folder that all checkouts share. Source: the XDG base directory specification."""
-    named = environ.get("XDG_CACHE_HOME", "")
-    base = Path(named) if named.startswith("/") else home / ".cache"
+    configured = environ.get("XDG_CACHE_HOME", "")
+    base = Path(configured) if configured.startswith("/") else home / ".cache"
     return base / "stigmer-packaging"

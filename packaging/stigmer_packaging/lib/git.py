@@ -21,11 +21,11 @@ def resolve(repository: Path, ref: str, *, env: Mapping[str, str]) -> str:
     """Return the full commit that a ref names; SourceError if the folder is not a repository or has no such ref."""
     revision = f"{ref}^{{commit}}"
     words = ["git", "-C", str(repository), "rev-parse", "--verify", "--quiet", "--end-of-options", revision]
-    found = command.run(words, env=env, check=False)
-    if found.code != 0:
-        reason = found.stderr.strip() or f"it has no ref {ref!r}"
+    result = command.run(words, env=env, check=False)
+    if result.code != 0:
+        reason = result.stderr.strip() or f"it has no ref {ref!r}"
         raise SourceError(f"{repository} is not a usable checkout: {reason}")
-    return found.stdout.strip()
+    return result.stdout.strip()
 
 
 def write_tree(repository: Path, commit: str, destination: Path, *, env: Mapping[str, str]) -> Path:

@@ -60,8 +60,8 @@ def exchange(
         try:
             follow = method == "GET"
             client = stack.enter_context(httpx.Client(follow_redirects=follow, timeout=TIMEOUT, verify=_trusted()))
-            asked = {"Accept-Encoding": "identity", **headers}
-            response = stack.enter_context(client.stream(method, url, headers=asked, content=body))
+            request_headers = {"Accept-Encoding": "identity", **headers}
+            response = stack.enter_context(client.stream(method, url, headers=request_headers, content=body))
             sink = stack.enter_context(into.open("wb")) if into else None
             return _read(response, kept, sink)
         except httpx.TransportError as error:

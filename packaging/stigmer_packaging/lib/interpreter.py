@@ -58,8 +58,8 @@ def parse_interpreter(text: str, *, executable: str) -> Interpreter:
     except ValueError as error:
         raise CommandError([executable], "did not print its version and build", text) from error
     if tuple(map(int, version.split(".")[:2])) < MINIMUM:
-        wanted = ".".join(map(str, MINIMUM))
-        raise MissingToolError(f"{executable} is Python {version}", f"use Python {wanted} or newer")
+        minimum = ".".join(map(str, MINIMUM))
+        raise MissingToolError(f"{executable} is Python {version}", f"use Python {minimum} or newer")
     target = platform_of(system, machine)
     identity = digest.sha256_of_value(build, str(target), content)
     return Interpreter(base, version, target, library, identity)

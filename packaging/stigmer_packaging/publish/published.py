@@ -59,8 +59,8 @@ def compare_published(published: Published, keg: Path | None = None) -> tuple[St
 
 
 def _compare_digest(artefact: Artefact, place: str, sums: Mapping[str, str]) -> Statement:
-    said = sums.get(artefact.name, "")
-    return Statement(artefact.name, place, said == artefact.sha256, said[:16] or "does not list it")
+    recorded = sums.get(artefact.name, "")
+    return Statement(artefact.name, place, recorded == artefact.sha256, recorded[:16] or "does not list it")
 
 
 def _compare_attestations(artefact: Artefact, published: Published) -> Iterator[Statement]:
@@ -70,8 +70,8 @@ def _compare_attestations(artefact: Artefact, published: Published) -> Iterator[
     yield Statement(artefact.name, "provenance", len(statements) > len(sboms), UNSIGNED if statements else "no attestation")
     if artefact.kind == "bottle":
         same = _sbom_of(artefact, published) in sboms
-        said = UNSIGNED if same else "differs from the published SBOM" if sboms else "no attestation"
-        yield Statement(artefact.name, "attested SBOM", same, said)
+        detail = UNSIGNED if same else "differs from the published SBOM" if sboms else "no attestation"
+        yield Statement(artefact.name, "attested SBOM", same, detail)
 
 
 def _names(statement: Mapping[str, Any], sha256: str) -> bool:
@@ -85,8 +85,8 @@ def _sbom_of(bottle: Artefact, published: Published) -> Any:
 
 def _compare_name(sbom: Artefact, published: Published) -> Statement:
     product = published.release.product
-    said = json.loads((published.folder / sbom.name).read_text(encoding="utf-8")).get("name", "")
-    return Statement(sbom.name, "its own name", said == f"{product.name}-{product.version}-{sbom.target}", said)
+    recorded = json.loads((published.folder / sbom.name).read_text(encoding="utf-8")).get("name", "")
+    return Statement(sbom.name, "its own name", recorded == f"{product.name}-{product.version}-{sbom.target}", recorded)
 
 
 def _compare_installed(keg: Path, published: Published) -> Statement:
@@ -107,5 +107,5 @@ def _checksums(bottle: Artefact, published: Published) -> tuple[str, dict[str, s
 
 def _compare_files(name: str, place: str, sums: str, found: Mapping[str, str]) -> Statement:
     wrong = sorted(path for path, sha256 in digest.parse_sums(sums).items() if found.get(path) != sha256)
-    said = f"{len(wrong)} differ, such as {wrong[0]}" if wrong else f"{len(found)} files"
-    return Statement(name, place, not wrong, said)
+    summary = f"{len(wrong)} differ, such as {wrong[0]}" if wrong else f"{len(found)} files"
+    return Statement(name, place, not wrong, summary)

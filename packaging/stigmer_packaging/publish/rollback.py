@@ -28,16 +28,16 @@ def plan_rollback(name: str, version: str, place: TapChange, history: tuple[str,
     The newest earlier text of another version is restored. `place` is a change without text and message. TapError if
     the tap never had the version, has no earlier one, or now has a third one.
     """
-    tap, read = place.repository, [(text, facts) for text in history if (facts := parse_formula(text))]
-    position = next((i for i, (_, facts) in enumerate(read) if facts.version == version), None)
+    tap, parsed = place.repository, [(text, facts) for text in history if (facts := parse_formula(text))]
+    position = next((i for i, (_, facts) in enumerate(parsed) if facts.version == version), None)
     if position is None:
         raise TapError(f"the tap {tap} never served {name} {version}")
-    earlier = next((pair for pair in read[position:] if pair[1].version != version), None)
+    earlier = next((pair for pair in parsed[position:] if pair[1].version != version), None)
     if earlier is None:
         raise TapError(f"the tap {tap} had no earlier formula to roll back to")
     text, facts = earlier
-    if position > 0 and read[0][0] != text:
-        raise TapError(f"the tap {tap} serves {read[0][1].version}, not {version}")
+    if position > 0 and parsed[0][0] != text:
+        raise TapError(f"the tap {tap} serves {parsed[0][1].version}, not {version}")
     change = replace(place, text=text, message=f"{name} {facts.version}: take {version} back\n")
     return RollbackPlan(name, version, facts.version, change, facts.downloads(name))
 

@@ -64,8 +64,8 @@ def _tag_and_commit_match(release: Release, request: PublicationRequest) -> Iter
     if not _COMMIT.fullmatch(request.commit):
         yield f"the commit for the tag {expected} is not known"
     elif release.commit != request.commit:
-        made = release.commit or "no known commit, or one with changes"
-        yield f"the files were built from {made}, but {expected} would point to {request.commit}"
+        origin = release.commit or "no known commit, or one with changes"
+        yield f"the files were built from {origin}, but {expected} would point to {request.commit}"
 
 
 def _notes_exist(release: Release, request: PublicationRequest) -> Iterator[str]:
@@ -137,12 +137,12 @@ def _formula_matches(release: Release, request: PublicationRequest) -> Iterator[
     facts = parse_formula(request.formula)
     named = facts.downloads(product.name) if facts else ()
     files = (*release.of_kind("bottle"), *release.of_kind("source"))
-    held = {Download(f"{root}/{file.name}", file.sha256) for file in files}
+    expected = {Download(f"{root}/{file.name}", file.sha256) for file in files}
     if facts and facts.version != product.version:
         yield f"the formula is for version {facts.version}, but the release is {product.version}"
-    for download in sorted(set(named) ^ held, key=str):
-        there = "names" if download in named else "does not name"
-        yield f"the formula {there} {download.url} with sha256 {download.sha256}"
+    for download in sorted(set(named) ^ expected, key=str):
+        verb = "names" if download in named else "does not name"
+        yield f"the formula {verb} {download.url} with sha256 {download.sha256}"
     if not any(artefact.name == source_archive_name(product.name, product.version) for artefact in release.artefacts):
         yield f"there is no {source_archive_name(product.name, product.version)}"
 
@@ -167,8 +167,8 @@ _RULES: tuple[Callable[[Release, PublicationRequest], Iterator[str]], ...] = (
 
 def problems_of(release: Release, names: Sequence[str], request: PublicationRequest) -> list[str]:
     """Return the problems of all rules for a release whose assets have the given names."""
-    held = (problem for rule in _RULES for problem in rule(release, request))
-    return [*_names_are_kept(names), *problems_in_records(release, request.not_run), *held]
+    problems = (problem for rule in _RULES for problem in rule(release, request))
+    return [*_names_are_kept(names), *problems_in_records(release, request.not_run), *problems]
 
 
 def problems_in_records(release: Release, not_run: Sequence[str] = ()) -> list[str]:

@@ -44,12 +44,12 @@ class Trial(NamedTuple):
         removal. A single file first unpacks itself into the user's home; the script then uses that tree instead of a
         keg.
         """
-        asked = ["--name", self.name, "--expect-version", self.version, "--nonce", self.task.nonce]
+        options = ["--name", self.name, "--expect-version", self.version, "--nonce", self.task.nonce]
         if not self.unpacks_itself:
-            return ["sh", script, *demands, "--trials", "--bottle", bottle, "--prefix", prefix, *asked]
+            return ["sh", script, *demands, "--trials", "--bottle", bottle, "--prefix", prefix, *options]
         first = 'file=$1 script=$2 && shift 2 && chmod 755 "$file" && { "$file" version >/dev/null || :; }'
         run = f'{first} && exec sh "$script" --stigmer "$file" --keg "$(echo "$HOME"/.{self.name}/dist/*)" "$@"'
-        return ["sh", "-c", run, "sh", bottle, script, *demands, *asked]
+        return ["sh", "-c", run, "sh", bottle, script, *demands, *options]
 
 
 class GuestRun(NamedTuple):

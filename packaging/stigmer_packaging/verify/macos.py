@@ -89,5 +89,5 @@ def _control(name: str, profile: Path, words: Sequence[str]) -> Check:
     """Run a program without the profile, where it must succeed, and within it, where it must fail."""
     outside = command.run(words, seconds=60, check=False)
     inside = command.run(_within(profile, words), seconds=60, check=False)
-    seen = f"{words[0]}: exit code {outside.code} without, {inside.code} within"
-    return Check(name, outside.code == 0 and inside.code != 0, 0.0, seen)
+    detail = f"{words[0]}: exit code {outside.code} without, {inside.code} within"
+    return Check(name, outside.code == 0 and inside.code != 0, 0.0, detail)

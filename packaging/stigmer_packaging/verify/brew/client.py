@@ -51,8 +51,8 @@ class Brew(NamedTuple):
 
 def brew_environment(env: Mapping[str, str], home: Path) -> dict[str, str]:
     """Return an environment for brew below `home`, with a cache, trust settings and git settings of its own."""
-    kept = {name: value for name, value in env.items() if name in {"PATH", "LANG", "LC_ALL", "TERM", "USER", "LOGNAME"}}
-    return {**kept, **SETTINGS, "HOME": str(home), "HOMEBREW_CACHE": str(home / "cache"), "no_proxy": "127.0.0.1"}
+    inherited = {name: value for name, value in env.items() if name in {"PATH", "LANG", "LC_ALL", "TERM", "USER", "LOGNAME"}}
+    return {**inherited, **SETTINGS, "HOME": str(home), "HOMEBREW_CACHE": str(home / "cache"), "no_proxy": "127.0.0.1"}
 
 
 def parse_version(text: str) -> tuple[int, ...]:

@@ -69,5 +69,5 @@ def _offer(release: Release, folder: Path, url: str) -> Offer:
 
 def _poured(release: Release, details: Sequence[str]) -> tuple[str, str]:
     """Return target and sha256 of the bottle that brew poured; `none` and an empty string if it poured none."""
-    said = " ".join(details).split()
-    return next(((each.target, each.sha256) for each in release.of_kind("bottle") if each.name in said), ("none", ""))
+    words = " ".join(details).split()
+    return next(((each.target, each.sha256) for each in release.of_kind("bottle") if each.name in words), ("none", ""))

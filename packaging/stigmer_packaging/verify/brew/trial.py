@@ -213,8 +213,8 @@ class BrewTrial(NamedTuple):
 
     def _launcher(self, *words: str) -> str:
         path = f"{self.prefix}/bin:{self.brew.env.get('PATH', os.defpath)}"
-        done = command.run([self.prefix / "bin" / self.name, *words], env={**self.brew.env, "PATH": path}, seconds=300)
-        return done.stdout
+        result = command.run([self.prefix / "bin" / self.name, *words], env={**self.brew.env, "PATH": path}, seconds=300)
+        return result.stdout
 
     def _start(self) -> None:
         self._launcher("server", *(word for port in self.ports for word in ("--port", f"{port}={free_port()}")))
