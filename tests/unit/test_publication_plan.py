@@ -179,7 +179,7 @@ AN_ERROR = Finding("error", "size", "", "", "", "")
         (lambda case: case.request_with(commit="d" * 40), f"built from {COMMIT}, but v2.0.0 would point to {'d' * 40}"),
         (
             lambda case: case.release_with(commit=""),
-            "made from no known commit, or one with changes, and v2.0.0",
+            "built from no known commit, or one with changes, but v2.0.0",
         ),
         (lambda case: case.request_with(notes=""), "CHANGELOG.md has no section '## 2.0.0'"),
         (lambda case: case.request_with(manifest=manifest_of("2.0.1")), "this one describes stigmer 2.0.1"),

@@ -43,7 +43,7 @@ def find_mirror(etc: Path = Path("/etc")) -> Mirror:
     for entry in sorted(found, key=lambda entry: not _is_named_after(distribution, entry.uri)):
         return Mirror(entry.uri, distribution, release, entry.keyring)
     remedy = "run this on Debian or Ubuntu with the distribution's archive in the apt sources"
-    raise MissingToolError("this machine's apt sources do not include the Debian or Ubuntu archive of its release", remedy)
+    raise MissingToolError("this machine's apt sources lack the Debian or Ubuntu archive of its release", remedy)
 
 
 def _is_named_after(distribution: str, uri: str) -> bool:

@@ -72,7 +72,7 @@ def _read_archives(etc: Path) -> Archives:
     if set(found) != {False, True}:
         raise MissingToolError(
             "this machine's apt sources do not include both Debian's archive and its security archive",
-            f"name a Debian mirror with --debian URL or {MIRROR}=URL; it must have debian/ and debian-security/ below it",
+            f"name a Debian mirror with --debian URL or {MIRROR}=URL, with debian/ and debian-security/ below it",
         )
     return Archives(found[False], found[True])
 

@@ -89,7 +89,7 @@ class SourceError(PackagingError):
 
 
 class ForeignTargetError(PackagingError):
-    """This machine cannot make a part for the requested platform: a Mac freezes for its own platform only."""
+    """A part cannot be made on this machine for the requested platform: a Mac freezes for its own platform only."""
 
     exit_code = 10
     remedy = "run this on Linux, which builds the bottles of all platforms"

@@ -37,12 +37,12 @@ def write_tree(repository: Path, commit: str, destination: Path, *, env: Mapping
     """
     destination.mkdir(parents=True)
     index = destination.parent / f"{destination.name}.index"
-    commit_env = {**env, "GIT_INDEX_FILE": str(index), "GIT_WORK_TREE": str(destination)}
+    git_env = {**env, "GIT_INDEX_FILE": str(index), "GIT_WORK_TREE": str(destination)}
     folder = command.run(["git", "-C", repository, "rev-parse", "--absolute-git-dir"], env=env).stdout.strip()
     overrides = [word for setting in _AS_COMMITTED for word in ("-c", setting)]
     with command.failing_as(SourceError, f"the tree of {commit} could not be written"):
         for words in (["read-tree", commit], ["checkout-index", "--all", "--quiet"]):
-            command.run(["git", f"--git-dir={folder}", *overrides, *words], env=commit_env, cwd=destination, seconds=600)
+            command.run(["git", f"--git-dir={folder}", *overrides, *words], env=git_env, cwd=destination, seconds=600)
     return destination
 
 

@@ -34,7 +34,9 @@ def _find(product: Product, github: GitHub) -> HostedRelease:
     tag, mark = release_tag(product.version), mark_of(product, "")
     ours = [one for one in github.releases() if one.tag_name == tag and mark in (one.body or "")]
     if len(ours) != 1:
-        raise PublicationError(f"found {len(ours)} releases of ours for {tag}; expected 1", "create it: scripts/publish --draft")
+        raise PublicationError(
+            f"found {len(ours)} releases of ours for {tag}; expected 1", "create it: scripts/publish --draft"
+        )
     return ours[0]
 
 

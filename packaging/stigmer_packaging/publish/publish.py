@@ -96,7 +96,9 @@ def _find(plan: PublicationPlan, github: GitHub) -> HostedRelease | None:
         return published[0]
     if strangers := [release for release in found if plan.mark not in (release.body or "")]:
         remedy = "if it is ours, remove it with scripts/publish --abandon, otherwise by hand"
-        raise PublicationError(f"there is a draft of {plan.tag} with different contents: {strangers[0].html_url}", remedy)
+        raise PublicationError(
+            f"there is a draft of {plan.tag} with different contents: {strangers[0].html_url}", remedy
+        )
     return found[-1] if found else None
 
 
@@ -167,8 +169,8 @@ def _refuse_backwards(plan: PublicationPlan, current: str | None) -> None:
     facts = parse_formula(current)
     version = version_in(facts.version) if facts else None
     if version is None or version > Version(plan.version):
-        version_text = facts.version if facts else "an unreadable version"
-        raise PublicationError(f"{plan.tag} would be a step backwards for users: the tap's formula is at {version_text}")
+        found = facts.version if facts else "an unreadable version"
+        raise PublicationError(f"{plan.tag} would be a step backwards for users: the tap's formula is at {found}")
 
 
 def _edit_tap(edit: TapEdit, plan: PublicationPlan, report: Report) -> tuple[str, str]:

@@ -67,7 +67,9 @@ def _compare_attestations(artefact: Artefact, published: Published) -> Iterator[
     """Yield the statement about the provenance of a file and, for a bottle, about its attested SBOM."""
     statements = [one for one in published.attested.get(artefact.sha256, ()) if _names(one, artefact.sha256)]
     sboms = [one["predicate"] for one in statements if one["predicateType"].startswith(SBOM_PREDICATE)]
-    yield Statement(artefact.name, "provenance", len(statements) > len(sboms), UNSIGNED if statements else "no attestation")
+    yield Statement(
+        artefact.name, "provenance", len(statements) > len(sboms), UNSIGNED if statements else "no attestation"
+    )
     if artefact.kind == "bottle":
         same = _sbom_of(artefact, published) in sboms
         detail = UNSIGNED if same else "differs from the published SBOM" if sboms else "no attestation"

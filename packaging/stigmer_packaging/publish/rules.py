@@ -70,7 +70,7 @@ def _tag_and_commit_match(release: Release, request: PublicationRequest) -> Iter
 
 def _notes_exist(release: Release, request: PublicationRequest) -> Iterator[str]:
     if not request.notes:
-        yield f"CHANGELOG.md has no text in a section '## {release.product.version}'"
+        yield f"CHANGELOG.md has no section '## {release.product.version}', or it is empty"
 
 
 def _targets_have_bottles(release: Release, request: PublicationRequest) -> Iterator[str]:

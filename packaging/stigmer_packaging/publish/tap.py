@@ -95,7 +95,7 @@ class Tap:
         if _REFUSED_TOKEN.search(message):
             raise TokenError(f"{message}\nthe tap refuses the token or key")
         if re.search(r"repository '[^']*' not found|Repository not found", message):
-            raise TapError(message, "correct the tap in the manifest; a token without access to it causes the same error")
+            raise TapError(message, "correct the tap in the manifest; a token without access to it gets the same error")
         if "rejected]" in message:
             raise TapError(message, "if the branch is protected, propose the change: --pull-request")
         raise UnavailableError(message)

@@ -51,7 +51,9 @@ class Brew(NamedTuple):
 
 def brew_environment(env: Mapping[str, str], home: Path) -> dict[str, str]:
     """Return an environment for brew below `home`, with a cache, trust settings and git settings of its own."""
-    inherited = {name: value for name, value in env.items() if name in {"PATH", "LANG", "LC_ALL", "TERM", "USER", "LOGNAME"}}
+    inherited = {
+        name: value for name, value in env.items() if name in {"PATH", "LANG", "LC_ALL", "TERM", "USER", "LOGNAME"}
+    }
     return {**inherited, **SETTINGS, "HOME": str(home), "HOMEBREW_CACHE": str(home / "cache"), "no_proxy": "127.0.0.1"}
 
 

@@ -213,7 +213,9 @@ class BrewTrial(NamedTuple):
 
     def _launcher(self, *words: str) -> str:
         path = f"{self.prefix}/bin:{self.brew.env.get('PATH', os.defpath)}"
-        result = command.run([self.prefix / "bin" / self.name, *words], env={**self.brew.env, "PATH": path}, seconds=300)
+        result = command.run(
+            [self.prefix / "bin" / self.name, *words], env={**self.brew.env, "PATH": path}, seconds=300
+        )
         return result.stdout
 
     def _start(self) -> None:
