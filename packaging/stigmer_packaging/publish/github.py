@@ -276,7 +276,7 @@ def _raise_for_status(answer: http.Answer, method: str, url: str) -> None:
     if answer.status == 403:
         raise TokenError(f"{message}; the token may not do this")
     if answer.status == 404 and method != "GET":
-        raise TokenError(f"{message}; GitHub also answers so if the token can read but not write")
+        raise TokenError(f"{message}; GitHub also answers 404 if the token can read but not write")
     raise GitHubError(message, answer.status)
 
 
