@@ -30,7 +30,7 @@ PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 class Answer:
     """A server's response; header names are in lower case, `size` and `sha256` are those of the whole body.
 
-    `body` is the body, or only its first bytes if the request limited how many are kept.
+    `body` is complete, unless the request limited how many of its bytes are kept.
     """
 
     status: int

@@ -125,7 +125,7 @@ def _create(plan: PublicationPlan, github: GitHub) -> HostedRelease:
 
 
 def _place(file: Artefact, folder: Path, github: GitHub, draft: HostedRelease) -> None:
-    """Make sure that the draft has a file, by downloading it; upload it if it is missing or its bytes differ."""
+    """Make sure that the draft has the right file: upload it if necessary, and verify it by downloading it."""
     asset = next((asset for asset in github.assets(draft) if asset.name == file.asset), None)
     if asset and not asset.holds(file.size, file.sha256):
         github.delete_asset(asset)

@@ -31,7 +31,7 @@ _CPUS = {
 """The CPU model for each architecture and accelerator.
 
 cx16 is off because QEMU 7.2 leaves garbage in the upper flag bits after cmpxchg16b: an interrupt right after it causes
-a double fault in the kernel, about once in some minutes. The Cortex-A72 is emulated twice as fast as `max`, which
+a double fault in the kernel, about once every few minutes. The Cortex-A72 is emulated twice as fast as `max`, which
 includes pointer authentication.
 """
 
