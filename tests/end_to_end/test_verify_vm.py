@@ -147,9 +147,9 @@ def test_a_service_comes_back_after_a_crash_and_after_a_reboot(tmp_path: Path) -
     assert report.passed
     assert [check.name for check in report.checks][-4:] == [
         "the machine boots again",
-        "after the reboot the service is there without anybody",
-        "beside a server that runs already the start fails",
-        "disabled, it stops in order and leaves no process",
+        "after the reboot the service starts without a login",
+        "the start fails if a server already runs",
+        "once disabled, the service stops in order and leaves no process",
     ]
 
 
@@ -201,5 +201,5 @@ def test_a_guest_of_another_architecture_is_refused_before_anything_runs(
         make_sandbox(root) if level == "sandbox" else make_virtual_machine(root, boot, Hardware("arm64", "tcg", 1))
     )
     task = Task(SCRIPT, secrets.token_hex(8))
-    with pytest.raises(ForeignTargetError, match="for linux-arm64: nothing for linux-amd64 runs there"):
+    with pytest.raises(ForeignTargetError, match="for linux-arm64 and cannot run programs for linux-amd64"):
         verify_bottle(standin.bottle, machine, task, workspace=standin.workspace, name=NAME)

@@ -69,13 +69,13 @@ FAULTS = {
     "warns": "brew reads the tap without a warning",
     "style": "brew style finds nothing in the formula",
     "audit": "brew audit --strict finds nothing in the formula",
-    "rewrites": "what was poured is what was released",
+    "rewrites": "the poured files are those of the release",
     "linkage": "brew linkage --test finds nothing",
     "no service": "brew has a unit for the service",
     "keeps the old keg": "brew upgrade pours the next release while a server runs",
     "leaves a link": "brew uninstall leaves the user's data and nothing else",
     "takes any bytes": "a bottle with another checksum is refused",
-    "builds when missing": "a bottle that is not there is refused",
+    "builds when missing": "a missing bottle is refused",
 }
 
 
@@ -97,7 +97,7 @@ UPGRADE = "brew upgrade pours the next release while a server runs"
             {
                 "brew test passes",
                 UPGRADE,
-                "the next start is the next release's, and works",
+                "after a restart the next release runs and works",
                 "brew test passes after the upgrade",
                 "brew uninstall leaves the user's data and nothing else",
             },

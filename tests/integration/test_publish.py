@@ -60,7 +60,7 @@ def test_other_contents_under_a_published_tag_are_refused_and_nothing_is_overwri
     prepared.publish()
     before = state_of(prepared)
     plan, folder = prepared.next_release("2.0.0", content="two")
-    with pytest.raises(PublicationError, match=r"the release v2\.0\.0 on GitHub holds something else: .*bottle"):
+    with pytest.raises(PublicationError, match=r"the release v2\.0\.0 on GitHub has different files: .*bottle"):
         prepared.publish(plan, folder)
     assert state_of(prepared) == before
 
@@ -71,7 +71,7 @@ def _persons_draft(prepared: PreparedRelease) -> FakeRelease:
 
 def test_a_draft_of_somebody_else_is_left_alone(prepared: PreparedRelease) -> None:
     draft = _persons_draft(prepared)
-    with pytest.raises(PublicationError, match=r"there is a draft of v2\.0\.0 with other contents"):
+    with pytest.raises(PublicationError, match=r"there is a draft of v2\.0\.0 with different contents"):
         prepared.publish()
     assert prepared.repository.releases == [draft]
     assert draft.assets == []
@@ -95,7 +95,7 @@ def test_abandoning_removes_our_own_drafts_and_nothing_else(prepared: PreparedRe
 
 def test_what_is_published_cannot_be_abandoned(prepared: PreparedRelease) -> None:
     prepared.publish()
-    with pytest.raises(PublicationError, match=r"v2\.0\.0 is published and stays"):
+    with pytest.raises(PublicationError, match=r"v2\.0\.0 is already published"):
         abandon_draft("v2.0.0", MARK, prepared.host())
     assert len(prepared.repository.releases) == 1
 
@@ -119,7 +119,7 @@ def test_an_upload_that_github_kept_wrongly_is_found_and_done_again(prepared: Pr
 
 @pytest.mark.parametrize(
     ("spoilt_at", "said"),
-    [("PATCH /api", "holds something else"), ("GET /stigmer/homebrew-tap/releases/download", "has the sha256")],
+    [("PATCH /api", "has different files"), ("GET /stigmer/homebrew-tap/releases/download", "has sha256")],
     ids=["the API says so", "only users would see it"],
 )
 def test_public_bytes_that_are_not_the_formulas_keep_the_tap_where_it_was(

@@ -74,7 +74,7 @@ def test_an_unknown_repository_is_told_apart_from_what_a_token_may_not_write(pre
     host = replace(prepared.host(), repository="stigmer/gone")
     with pytest.raises(GitHubError, match="404: Not Found"):
         host.open()
-    with pytest.raises(TokenError, match="may read and not write"):
+    with pytest.raises(TokenError, match="can read but not write"):
         host.create_draft("v1.0.0", "c" * 40, title="", notes="", prerelease=False)
 
 

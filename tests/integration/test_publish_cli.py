@@ -61,7 +61,7 @@ def test_a_bottle_whose_program_says_another_version_is_refused(commands: Publis
     folder = commands.write_release("2.0.0", says="1.9.9")
     assert commands.run("publish", str(folder)) == 20
     told = commands.capsys.readouterr().err
-    assert told.count("says it is version 1.9.9, and the release is 2.0.0") == len(BOTH), "program and index alike"
+    assert told.count("reports version 1.9.9, but the release is 2.0.0") == len(BOTH), "program and index alike"
     assert commands.github.log == []
 
 
@@ -69,14 +69,14 @@ def test_a_tag_of_another_version_is_refused(commands: PublishingCommands) -> No
     commands.monkeypatch.setenv("GITHUB_REF_TYPE", "tag")
     commands.monkeypatch.setenv("GITHUB_REF_NAME", "v2.0.1")
     assert commands.run("publish", str(commands.write_release("2.0.0"))) == 20
-    assert "this runs for the tag v2.0.1" in commands.capsys.readouterr().err
+    assert "this run is for the tag v2.0.1" in commands.capsys.readouterr().err
 
 
 def test_a_release_that_lacks_a_target_is_refused_unless_it_is_meant_so(commands: PublishingCommands) -> None:
     folder = commands.write_release("2.0.0")
     changelog = f"--changelog={commands.root}/CHANGELOG.md"
     assert cli.run(["publish", str(folder), f"--manifest={commands.root}/manifest.yaml", changelog]) == 20
-    assert "there are 0 bottles for darwin-amd64, and one is needed" in commands.capsys.readouterr().err
+    assert "found 0 bottles for darwin-amd64; expected 1" in commands.capsys.readouterr().err
 
 
 def test_what_no_machine_of_its_kind_has_run_is_refused_unless_it_is_named(commands: PublishingCommands) -> None:
@@ -106,7 +106,7 @@ def test_a_failed_run_is_abandoned(commands: PublishingCommands) -> None:
 def test_a_drafts_very_bytes_are_fetched_before_anybody_else_sees_them(commands: PublishingCommands) -> None:
     folder, fetched = commands.write_release("2.0.0"), commands.root / "fetched"
     assert commands.run("fetch-draft", str(fetched)) == 20
-    assert "there are 0 releases of ours for v2.0.0" in commands.capsys.readouterr().err
+    assert "found 0 releases of ours for v2.0.0" in commands.capsys.readouterr().err
     assert commands.run("publish", str(folder), "--draft") == 0
     assert [release.draft for release in commands.repository.releases] == [True]
     assert commands.formula() == ""
@@ -123,7 +123,7 @@ def test_a_draft_that_somebody_changed_is_not_taken(commands: PublishingCommands
     commands.run("publish", str(commands.write_release("2.0.0")), "--draft")
     commands.repository.releases[0].assets[2].content = b"other"
     assert commands.run("fetch-draft", str(commands.root / "fetched")) == 20
-    assert "are not those it was made of" in commands.capsys.readouterr().err
+    assert "differ from those it was created with" in commands.capsys.readouterr().err
 
 
 def test_a_run_that_is_killed_is_gone_on_with(commands: PublishingCommands) -> None:
@@ -197,8 +197,8 @@ def test_a_rollback_without_a_way_back_is_refused(commands: PublishingCommands) 
         assert commands.run("publish", str(commands.write_release(version))) == 0
     for version, said in (
         ("1.0.0", "never served stigmer 1.0.0"),
-        ("2.0.0", "served no formula to go back to"),
-        ("2.0.1", "serves 2.0.2, and not 2.0.1"),
+        ("2.0.0", "had no earlier formula to roll back to"),
+        ("2.0.1", "serves 2.0.2, not 2.0.1"),
     ):
         assert commands.run("rollback", version) == 24
         assert said in commands.capsys.readouterr().err

@@ -98,5 +98,5 @@ def test_a_proposal_is_opened_once_and_taken_for_done_when_it_is_merged(prepared
 
 def test_a_proposals_branch_with_something_else_is_left_alone(prepared: PreparedRelease) -> None:
     prepared.repository.run_git("update-ref", "refs/heads/stigmer-2.0.0", "refs/heads/main")
-    with pytest.raises(TapError, match=r"the branch stigmer-2\.0\.0 of .* holds another"):
+    with pytest.raises(TapError, match=r"the branch stigmer-2\.0\.0 of .* has a different"):
         prepared.publish(prepared.proposal())

@@ -59,7 +59,7 @@ def test_a_member_is_named_by_its_path_and_one_that_is_not_there_with_what_is(in
     pin = pin_of(*index.glob("*.whl"))
     source(pin, index, member="tool/data.bin").fetch(tmp_path / "tool")
     assert (tmp_path / "tool").read_bytes() == b"data"
-    with pytest.raises(SourceError, match=r"no member scripts/other; it holds .*scripts/tool"):
+    with pytest.raises(SourceError, match=r"no member scripts/other; it contains .*scripts/tool"):
         source(pin, index, member="scripts/other").fetch(tmp_path / "tool")
 
 
