@@ -22,7 +22,7 @@ from stigmer_packaging.verify.stage import current_report, verify_bottle
 from support.guest_machines import await_no_process, copy_of, replace_text, shared_root
 from support.install_script import SCRIPT
 from support.keg_standin import EPOCH, StandIn, build_standin
-from support.single_files import unpacker
+from support.single_files import fake_credit, unpacker
 
 TRIALS = SCRIPT.with_name("verify-trials")
 NAME = "verify/sandbox/linux-amd64"
@@ -227,7 +227,7 @@ def test_a_single_file_is_verified_like_a_bottle_in_a_home_of_its_own(
 ) -> None:
     standin = build_standin(tmp_path, twist=twist)
     tools, workspace = unpacker(tmp_path / "modules"), standin.workspace
-    made = make_program(standin.keg, tools, source_date_epoch=EPOCH, workspace=workspace)
+    made = make_program(standin.keg, tools, fake_credit, source_date_epoch=EPOCH, workspace=workspace)
     report = verify(standin, root, bottle=made)
     assert report.passed is passes, log_of(standin)
     assert report.bottle_sha256 == made.sha256

@@ -60,7 +60,7 @@ def assemble_keg(
     built = {service.component: service for service in parts.services}
     services = [built[component.name] for component in manifest.components]
     product, index = manifest.product, make_index(manifest, target, services)
-    notices = render_notices(product, str(target), parts.credits)
+    notices = render_notices(product.name, product.version, str(target), parts.credits)
     with workspace.staging() as staged:
         texts = {INDEX: render_index(index), notices_path(product.name): notices}
         texts |= _launcher_texts(parts.launcher_source, manifest, texts[INDEX], staged.absolute() / "asked")
