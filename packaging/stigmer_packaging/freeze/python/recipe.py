@@ -38,7 +38,7 @@ class Source:
     """One of Debian's source packages: `files` maps the upstream archive and Debian's, in this order, to their sha256.
 
     Files are named by their path on a mirror. `patches` are those of Debian's patches that are applied; `licence` is an
-    SPDX expression; `modules` are the extension modules that it is linked into, empty for a shared library.
+    SPDX expression; `modules` are the extension modules that are linked with it, none for CPython itself.
     """
 
     name: str
