@@ -64,9 +64,7 @@ def test_a_submodule_that_is_not_there_is_told_with_what_brings_it(
     if kept:
         (tree / "backend/services/workflow-runner").mkdir()
     (found,) = problems_of(tree)
-    assert found.startswith(
-        "workflow-runner: the git submodule backend/services/workflow-runner is empty; run"
-    )
+    assert found.startswith("workflow-runner: the git submodule backend/services/workflow-runner is empty; run")
     check_packages(tree_of(tmp_path, WHOLE), COMPONENTS, "product")
 
 

@@ -218,8 +218,7 @@ def explain_excludes(error: GateError, facts: FreezeFacts) -> GateError:
     kept = ", ".join(name for name in excludes if name not in causes)
     return GateError(
         f"{error}\n{' and '.join(causes)} is missing because {facts.origins['excludes']} lists it in excludes",
-        "override `excludes` in the component's source in the manifest:"
-        f"\n      freeze: {{excludes: [{kept}]}}",
+        f"override `excludes` in the component's source in the manifest:\n      freeze: {{excludes: [{kept}]}}",
     )
 
 
