@@ -227,7 +227,7 @@ def test_a_tree_without_the_services_is_refused_before_anything_is_made(
     assert cli.run(["release", *words]) == 9
     said = capsys.readouterr().err
     assert said.count("there is no folder ./backend/services/") == 3
-    assert "Hint: give --checkout a tree that does" in said
+    assert "Hint: pass another tree with --checkout" in said
     assert not (tmp_path / "build" / "records").exists()
 
 
