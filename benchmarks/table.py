@@ -1,11 +1,11 @@
-"""The rows of the speed table, and how results are judged and written. Pure."""
+"""The rows of the speed table, and the rendering of results. No I/O."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 
 class Row(NamedTuple):
-    """One promise: `what` against `against`, at most `limit` of `unit`; `terms` say what exactly is counted."""
+    """One promise: `what` compared with `against` is at most `limit` `unit`; `terms` say exactly what is measured."""
 
     what: str
     against: str
@@ -15,7 +15,7 @@ class Row(NamedTuple):
 
 
 class Result(NamedTuple):
-    """What was reached, the medians (or the reading) it comes from, and how often it was measured."""
+    """The value reached, the medians (or reading) it is computed from, and the number of measurements."""
 
     reached: float
     medians: str
@@ -95,21 +95,21 @@ ROWS: Mapping[str, Row] = {
 
 
 def is_met(row: Row, result: Result) -> bool:
-    """Tell whether the promise is kept."""
+    """Return whether the result is within the row's limit."""
     return result.reached <= row.limit
 
 
 def render_table(results: Mapping[str, Result]) -> str:
-    """Give the table in Markdown; ValueError when a row was not measured, or a result belongs to none."""
+    """Return the table in Markdown; raise ValueError unless there is exactly one result for each row."""
     if results.keys() != ROWS.keys():
-        raise ValueError(f"not one result for each row: {sorted(results.keys() ^ ROWS.keys())}")
+        raise ValueError(f"rows and results differ: {sorted(results.keys() ^ ROWS.keys())}")
     lines = ["| what | against | reach | reached | | medians (quartiles) | n |", "|---|---|---|---|---|---|---|"]
     lines += [_line(row, results[key]) for key, row in ROWS.items()]
     return "\n".join(lines)
 
 
-def render_report(results: Mapping[str, Result], machine: Sequence[str], commands: Sequence[str], seen: str) -> str:
-    """Give the whole report; `machine` and `commands` are its lines, `seen` says what else ran meanwhile."""
+def render_report(results: Mapping[str, Result], machine: Sequence[str], commands: Sequence[str], note: str) -> str:
+    """Return the whole report; `machine` and `commands` are lines, `note` describes the conditions of the run."""
     missed = dict.fromkeys(ROWS[key].what for key, result in results.items() if not is_met(ROWS[key], result))
     verdict = f"Missed: {'; '.join(missed)}." if missed else "Every figure is reached."
     terms = [f"* {row.what}: {row.terms}" for row in ROWS.values()]
@@ -117,7 +117,7 @@ def render_report(results: Mapping[str, Result], machine: Sequence[str], command
         "# Speed of the launcher",
         "Written by `scripts/bench`; ratios of medians, both sides measured in turns within one run.",
         render_table(results),
-        f"{verdict} {seen}",
+        f"{verdict} {note}",
         "## What is counted",
         "\n".join(terms),
         "## The machine",
