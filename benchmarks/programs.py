@@ -54,7 +54,7 @@ def start_programs(launch: Launch) -> Started:
 
 
 def make_directories(launch: Launch) -> None:
-    """Create the home, the log directory, and every directory that a service's configuration names."""
+    """Create the home, the log directory, and the directories of the files that services write to."""
     inside = (directory for each in launch.services.values() for directory in each.directories)
     for directory in (launch.places.logs, *inside):
         Path(directory).mkdir(mode=0o700, parents=True, exist_ok=True)
