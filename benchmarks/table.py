@@ -80,7 +80,7 @@ ROWS: Mapping[str, Row] = {
         1.05,
         RATIO,
         "Ours: the whole command `stigmer server stop`. The other: the services of the script's stack get SIGTERM one "
-        "by one in the same order, each after the previous one has exited; the longest time from signal to exit counts.",
+        "by one in the same order, each after the previous one exited; the longest time from signal to exit counts.",
     ),
     "stop-order": Row(
         "stop of an idle stack",
