@@ -26,9 +26,7 @@ _TIMEOUT = 120  # seconds
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print a line for each command: its ratio to the first, its median with quartiles, and the command itself."""
     parser = argparse.ArgumentParser(prog="ready", description="Measure services from their start to their ready line.")
-    parser.add_argument(
-        "commands", nargs="+", help="commands, one argument each; all are compared with the first"
-    )
+    parser.add_argument("commands", nargs="+", help="commands, one argument each; all are compared with the first")
     parser.add_argument("--text", required=True, help="text of the line by which a service reports that it is ready")
     parser.add_argument("--rounds", type=int, default=11)
     options = parser.parse_args(arguments)

@@ -1,6 +1,6 @@
 """Measure the launcher of a keg against the speed table, and write `benchmarks/RESULTS.md`.
 
-    python -m benchmarks.run KEG        (a keg: the directory `stigmer/2.0.0` of an unpacked bottle)
+python -m benchmarks.run KEG        (a keg: the directory `stigmer/2.0.0` of an unpacked bottle)
 """
 
 import argparse

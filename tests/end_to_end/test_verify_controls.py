@@ -20,9 +20,9 @@ VERSION = "0.0.0+checkout"
 """What a launcher that is not frozen answers."""
 
 NOT_FROZEN = {
-    "there is no Python on the machine but in the keg",
+    "there is no Python on the machine outside the keg",
     "there is no network",
-    "completions and manual page lie where shells and man look",
+    "completions and the manual page are where shells and man look",
     "no process touches a Python outside the keg",
     "after the upgrade no process touches a Python outside the keg",
 }

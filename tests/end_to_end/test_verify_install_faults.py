@@ -12,7 +12,7 @@ pytestmark = needs_proc
 
 
 def each_of(faults: dict[str, dict[str, str]]) -> pytest.MarkDecorator:
-    """Give a test each of the faults, which are listed by the check that finds them."""
+    """Return a mark that parametrizes a test with the faults, which are listed by the check that detects them."""
     cases = [pytest.param(twist, check, id=name) for check, twists in faults.items() for name, twist in twists.items()]
     return pytest.mark.parametrize(("twist", "check"), cases)
 
@@ -30,7 +30,7 @@ PRODUCT = {
         "touches the home": 'mkdir -p "${STIGMER_HOME:-$HOME/.stigmer}"',
         "completions are missing": 'case "$*" in "completion zsh") exit 0 ;; esac',
     },
-    "completions and manual page lie where shells and man look": {
+    "completions and the manual page are where shells and man look": {
         "completions are another version's": 'case "$*" in "completion zsh") echo other; exit 0 ;; esac',
     },
     "the server starts": {"does not start": '[ "$*" = "${*#server --port}" ] || { echo "Error: no"; exit 1; }'},
@@ -42,10 +42,10 @@ PRODUCT = {
     },
     "no Python was called": {"calls a Python": "python3 -c 1 || true"},
     "the end-to-end call returns": {"the call fails": '[ "$*" != smoke ] || exit 1'},
-    "the server stops and leaves no process and no port": {
+    "the server stops and leaves no process and no open port": {
         "runs on after stop": '[ "$*" != "server stop" ] || exit 0',
     },
-    "the server starts again, without unpacking anew": {
+    "the server starts again without reinstalling its components": {
         "unpacks again": r'[ "$*" = "${*#server --port}" ] || rm -rf "$home/versions"',
     },
     "the state survived, and the call returns again": {
@@ -87,8 +87,8 @@ def test_a_fault_of_the_product_is_found_by_its_own_check(tmp_path: Path, twist:
 
 
 TRIALS = {
-    "killed, the supervisor leaves no process and no port": {"outlives its supervisor": "watchdog() { :; }"},
-    "the server starts again, and makes a damaged component anew": {
+    "a killed supervisor leaves no process and no open port": {"outlives its supervisor": "watchdog() { :; }"},
+    "the server starts again and repairs a damaged component": {
         "trusts a file that is there": 'cmp() { [ -e "$3" ]; }',
     },
     "the keg is unchanged by the trials": {
@@ -123,10 +123,10 @@ def test_a_fault_that_only_a_trial_shows_is_found_by_that_trial(tmp_path: Path, 
 @pytest.mark.parametrize(
     ("fault", "check"),
     [
-        ("rm share/man/man1/stigmer.1", "completions and manual page lie where shells and man look"),
-        ("echo '# one line more' >>libexec/components/temporal", "every file has its checksum"),
-        ("rm libexec/components/agent-runner", "the keg holds what its index names and nothing else"),
-        ("touch libexec/components/stowaway", "the keg holds what its index names and nothing else"),
+        ("rm share/man/man1/stigmer.1", "completions and the manual page are where shells and man look"),
+        ("echo '# one line more' >>libexec/components/temporal", "every file matches its checksum"),
+        ("rm libexec/components/agent-runner", "the keg contains the files of its index and no others"),
+        ("touch libexec/components/stowaway", "the keg contains the files of its index and no others"),
         ("chmod 777 libexec/components/temporal", "modes and links are safe"),
         ("chmod 644 libexec/components/temporal", "modes and links are safe"),
         ("ln -s /etc libexec/elsewhere", "modes and links are safe"),
@@ -143,17 +143,17 @@ def test_a_fault_of_the_keg_is_found_by_its_own_check(tmp_path: Path, fault: str
         (
             """sed -i 's/"name": "agent-runner"/"name": "agent"/' libexec/payload.json""",
             "the index names the components",
-            "the index names no agent-runner",
+            "agent-runner is missing from the index",
         ),
         (
             r"printf '\177ELF\2\1\1\0\0\0\0\0\0\0\0\0\2\0\267\0' >libexec/components/agent-runner",
-            "the programs are made for this machine",
-            "made for another machine: libexec/components/agent-runner",
+            "the programs are built for this machine",
+            "built for another machine: libexec/components/agent-runner",
         ),
         (
             "sed -i s/linux-amd64/linux-arm64/ libexec/payload.json",
-            "the programs are made for this machine",
-            "the index says linux-arm64, this machine is linux-amd64",
+            "the programs are built for this machine",
+            "the index is for linux-arm64, but this machine is linux-amd64",
         ),
     ],
     ids=["lacks a service", "a service for arm64", "said to be for arm64"],

@@ -29,7 +29,7 @@ def test_a_good_installation_passes_stays_as_it_is_and_nothing_is_left_behind(tm
     assert (done.code, failed(report), done.stderr) == (0, [], ""), done.stdout
     assert len(report.checks) == 22
     detail = {check.name: check.detail for check in report.checks}
-    assert detail["there is no network"] == "not demanded (see --offline)"
+    assert detail["there is no network"] == "not requested (see --offline)"
     assert re.search(r"\b[5-9] processes", detail["no process touches a Python outside the keg"])
     assert (prefix / "bin/stigmer").exists()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["build", "pre fix", "user"]
@@ -144,7 +144,7 @@ def test_a_python_started_by_the_product_is_found(tmp_path: Path) -> None:
     _, report = run_script(installed(tmp_path, twist.replace("$PYTHON_OF_TEST", str(Path(interpreter).resolve()))))
     found = failed(report)
     assert "no process touches a Python outside the keg" in found
-    assert "the server stops and leaves no process and no port" in found
+    assert "the server stops and leaves no process and no open port" in found
 
 
 def test_a_server_the_user_runs_from_the_same_keg_is_left_alone(tmp_path: Path) -> None:

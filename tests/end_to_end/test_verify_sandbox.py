@@ -149,7 +149,7 @@ PYTHONS: dict[str, Callable[[Path], object]] = {
 
 NO_PYTHON = (
     "before the installation there is no Python on the machine",
-    "there is no Python on the machine but in the keg",
+    "there is no Python on the machine outside the keg",
 )
 
 
@@ -215,9 +215,9 @@ def test_a_launcher_that_needs_the_network_at_its_first_start_fails_to_start(tmp
 def test_a_service_left_running_after_the_stop_is_found(tmp_path: Path, root: GuestRoot) -> None:
     lax = """end_services() { kill $(awk 'NR > 1 { print $2 }' "$home/run/services"); }; wait() { :; }"""
     found = failed(verify(build_standin(tmp_path, twist=lax), root))
-    check = "the server stops and leaves no process and no port"
+    check = "the server stops and leaves no process and no open port"
     assert next(iter(found)) == check
-    assert "still runs: " in found[check]
+    assert "still running: " in found[check]
     assert "perl" in found[check]
 
 

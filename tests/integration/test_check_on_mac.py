@@ -42,10 +42,10 @@ def test_a_good_bottle_passes_every_check_in_every_shell_and_nothing_is_left(tmp
 BROKEN_SHASUM = f'[ "$3" != -c ] || {{ echo "a file: FAILED"; exit 1; }}; exec {shutil.which("shasum")} "$@"'
 FAULTS = [
     ("codesign", "exit 1", {"codesign accepts every Mach-O file", "the single file is signed and answers"}),
-    ("otool", "printf '   minos 15.2\\n'", {"every Mach-O file is made for this machine"}),
-    ("shasum", BROKEN_SHASUM, {"every file has its checksum", BREWED}),
+    ("otool", "printf '   minos 15.2\\n'", {"every Mach-O file is built for this machine"}),
+    ("shasum", BROKEN_SHASUM, {"every file matches its checksum", BREWED}),
     ("launchctl", '[ "$1" != bootstrap ]', {LAUNCHED}),
-    ("launchctl", f'[ "$1" != bootout ] || exit 1\n{FAKES["launchctl"]}', {"launchd ends the server"}),
+    ("launchctl", f'[ "$1" != bootout ] || exit 1\n{FAKES["launchctl"]}', {"launchd stops the server"}),
     ("brew", '[ "$1" != list ] && [ "$1" != install ]', {BREWED}),
     ("brew", f'[ "$1" != uninstall ] || exit 1\n{FAKES["brew"]}', {"brew uninstalls it"}),
 ]
@@ -73,7 +73,10 @@ def test_launchctl_need_not_wait_until_launchd_has_ended_the_server(tmp_path: Pa
     ("twist", "failing"),
     [
         ('[ "$1" != --version ] || { echo stigmer 1.9.9; exit; }', "the version is the expected one"),
-        ("echo 'dyld[1]: <0A> /opt/homebrew/lib/libintl.8.dylib' >&2", "the libraries of the launcher are of the keg"),
+        (
+            "echo 'dyld[1]: <0A> /opt/homebrew/lib/libintl.8.dylib' >&2",
+            "the libraries of the launcher come from the keg",
+        ),
         ('[ "$1" != doctor ] || { echo damaged; exit 1; }', "the launcher finds no problem"),
         ('[ "$*" != "server status --json" ] || exit 4', "every service runs"),
         ('[ "$1" != smoke ] || exit 1', "the smoke call returns"),
@@ -94,7 +97,7 @@ INTELS = bytes.fromhex("cffaedfe07000001") + bytes(24)
 
 @pytest.mark.parametrize(
     ("content", "failing"),
-    [(INTELS, "every Mach-O file is made for this machine"), (b"text", "there are Mach-O files")],
+    [(INTELS, "every Mach-O file is built for this machine"), (b"text", "there are Mach-O files")],
     ids=["another processor's", "none"],
 )
 def test_a_bottle_without_code_for_this_processor_alone_is_found(tmp_path: Path, content: bytes, failing: str) -> None:
@@ -120,7 +123,7 @@ def test_other_bytes_than_the_release_names_are_found(tmp_path: Path) -> None:
     mac = make_fake_mac(tmp_path)
     (mac.release / "SHA256SUMS").write_text(f"{'0' * 64}  {BOTTLE}\n", encoding="ascii")
     _, report = mac.check()
-    assert failed(report) == ["the checksum is the one of the release"]
+    assert failed(report) == ["the checksum is that of the release"]
 
 
 def test_a_damaged_bottle_makes_a_whole_report_that_is_no_proof(tmp_path: Path) -> None:
@@ -138,8 +141,8 @@ def test_a_product_without_a_test_of_its_own_is_not_asked_for_one_nor_a_mac_with
     assert (code, BREWED in {check.name for check in report.checks}) == (0, False)
     assert "brew install" not in mac.calls()
     assert [check.name for check in report.checks if "agent-runner" in check.name] == [
-        "agent-runner loads, and ends without Temporal",
-        "the libraries of agent-runner are of the keg and the system",
+        "agent-runner loads, and exits without Temporal",
+        "the libraries of agent-runner come from the keg and the system",
     ]
 
 
@@ -152,8 +155,8 @@ LOADS_HOMEBREWS = "echo 'dyld[1]: <0A> /opt/homebrew/lib/libz.dylib' >&2"
     [
         (LACKS_SSL, {}, "agent-runner loads", "No module named 'ssl'"),
         (LACKS_SSL, SELFTEST, "the selftest of agent-runner", "No module named 'ssl'"),
-        (LOADS_HOMEBREWS, BOTH, "the libraries of agent-runner are of the keg", "/opt/homebrew/lib/libz.dylib"),
-        ('[ "$1" != --selftest-workflow ] || exit 1', BOTH, "the workflow of agent-runner ends well", ""),
+        (LOADS_HOMEBREWS, BOTH, "the libraries of agent-runner come from the keg", "/opt/homebrew/lib/libz.dylib"),
+        ('[ "$1" != --selftest-workflow ] || exit 1', BOTH, "the workflow of agent-runner succeeds", ""),
     ],
 )
 def test_what_a_frozen_service_lacks_or_does_wrong_is_found(
@@ -173,7 +176,11 @@ def test_what_hangs_is_ended_with_all_it_started_and_fails(tmp_path: Path) -> No
     impatient.write_text(text.replace("check 200 'the smoke", "check 2 'the smoke"), encoding="utf-8")
     code, report = mac.check(script=impatient)
     (hung,) = (check for check in report.checks if not check.passed)
-    assert (code, hung.name, hung.detail.splitlines()[-1]) == (1, "the smoke call returns", "killed after its time")
+    assert (code, hung.name, hung.detail.splitlines()[-1]) == (
+        1,
+        "the smoke call returns",
+        "killed: it exceeded its time limit",
+    )
     assert endless not in subprocess.run(["ps", "-axo", "args="], capture_output=True, text=True, check=True).stdout
 
 
@@ -190,4 +197,4 @@ def test_elsewhere_than_on_a_mac_it_refuses(tmp_path: Path) -> None:
     done = subprocess.run(["sh", SCRIPT, tmp_path], capture_output=True, text=True, check=False)
     if Path("/System/Library").exists():
         pytest.skip("this is a Mac")
-    assert (done.returncode, done.stderr) == (2, "Error: this is for a Mac, and here is Linux\n")
+    assert (done.returncode, done.stderr) == (2, "Error: this script needs macOS; this is Linux\n")

@@ -84,7 +84,7 @@ def test_a_checkout_whose_path_would_be_read_as_two_is_refused(checkout: Path) -
     odd = checkout.rename(checkout.with_name("a:b"))
     done = find_python(odd)
     assert (done.returncode, done.stdout) == (3, "")
-    assert f"Error: {odd} holds a colon" in done.stderr
+    assert f"Error: {odd} contains a colon" in done.stderr
     assert "\nHint: move the checkout" in done.stderr
 
 
@@ -101,8 +101,8 @@ def test_where_home_is_no_folder_it_is_the_one_of_the_password_database(home: st
 @pytest.mark.parametrize(
     ("variables", "said"),
     [
-        ({"HOME": ""}, "Error: HOME is empty, and no folder\nHint: set HOME"),
-        ({"HOME": "relative"}, "Error: HOME is relative, and no folder\nHint: set HOME"),
+        ({"HOME": ""}, "Error: HOME is empty, not an absolute path\nHint: set HOME"),
+        ({"HOME": "relative"}, "Error: HOME is relative, not an absolute path\nHint: set HOME"),
         ({"XDG_CACHE_HOME": "/proc"}, "Hint: free space or correct the permissions"),
     ],
 )
@@ -149,7 +149,7 @@ def test_without_a_new_enough_python_that_is_said(checkout: Path, tmp_path: Path
     place(bare / "python3", b"#!/bin/sh\nexit 1\n")
     done = find_python(checkout, PATH=str(bare))
     assert done.returncode == 3
-    assert "Error: there is no Python 3.11 or newer on PATH\nHint: " in done.stderr
+    assert "Error: no Python 3.11 or newer on PATH\nHint: " in done.stderr
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """Generate the lists in `audit/loader/symbols` from files of the zig compiler: glibc stubs, Apple's .tbd and headers.
 
-    python -m support.system_symbols ZIG        (in the directory `tests`)
+python -m support.system_symbols ZIG        (in the directory `tests`)
 """
 
 import os
