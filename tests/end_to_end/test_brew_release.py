@@ -1,6 +1,6 @@
-"""A delivered release with the real Homebrew, as users meet it: `pytest -m brew`.
+"""A delivered release with the real Homebrew, as users install it: `pytest -m brew`.
 
-STIGMER_RELEASE is the folder it was delivered to (default: dist/), STIGMER_NEXT_RELEASE that of a later one to upgrade to.
+STIGMER_RELEASE is the release's directory (default: dist/), STIGMER_NEXT_RELEASE that of a later one to upgrade to.
 """
 
 import os

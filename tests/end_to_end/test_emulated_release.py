@@ -1,6 +1,6 @@
-"""A bottle for arm64 Linux, made on x86_64, poured and put to the whole trial by emulation.
+"""A bottle for arm64 Linux, built on x86_64, poured and fully verified under emulation.
 
-About two minutes once the Python for arm64 is in the cache.
+Takes about two minutes once the Python for arm64 is in the cache.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""The picture of a first start shows what the launcher prints today, run over the reference stack on a terminal."""
+"""The picture of a first start shows the current output of the launcher, run with the reference stack on a terminal."""
 
 from pathlib import Path
 

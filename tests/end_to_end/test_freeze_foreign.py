@@ -1,4 +1,4 @@
-"""Programs frozen for every platform on this machine, with the pinned Pythons that its cache holds."""
+"""Programs frozen for every platform on this machine, with the pinned Pythons in its cache."""
 
 import functools
 import json
@@ -83,9 +83,9 @@ def freeze_greeter(freezer: Freezer, folder: Path) -> Path:
 
 
 def modules_of(program: Path) -> set[str]:
-    """List the modules of a frozen program: those of its archive, and its extension modules.
+    """Return the modules of a frozen program: those in its archive, and its extension modules.
 
-    What a Python was built with is in a module that is named after its platform.
+    The module with Python's build settings is left out, as its name contains the platform.
     """
     archive = CArchiveReader(str(program))
     pure = set(archive.open_embedded_archive("PYZ.pyz").toc)
@@ -95,7 +95,7 @@ def modules_of(program: Path) -> set[str]:
 
 @functools.cache
 def greeter(target: Target, folder: Path) -> Path:
-    """Freeze the small service for a target, once for all tests."""
+    """Freeze the small service for a target, only once for all tests."""
     place = folder / str(target)
     place.mkdir(exist_ok=True)  # a skipped test made it before
     return freeze_greeter(make_freezer(place, target, python=PINNED), place)
@@ -109,7 +109,7 @@ def _folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_for_this_platform_it_freezes_the_modules_that_pyinstaller_freezes_by_itself(
     folder: Path, tmp_path: Path
 ) -> None:
-    """The very same Python, once as `--python` has it and once looked at from outside; both were tried."""
+    """The same Python is used once with `--python` and once by analysis from outside; both programs pass the gates."""
     freezer = make_freezer(tmp_path, python=PINNED)
     native = make_freezer(tmp_path / "native", python=str(pinned_python(freezer)))
     by_itself = freeze_greeter(native, tmp_path)
@@ -129,7 +129,7 @@ def environment_of(freezer: Freezer) -> Environment:
 def test_what_is_linked_into_the_python_or_lies_beside_it_is_named_with_its_licence(
     target: Target, tmp_path: Path
 ) -> None:
-    """Most libraries are no files of their own."""
+    """Most libraries are linked statically."""
     packages = environment_of(make_freezer(tmp_path, target, python=PINNED)).packages
     assert packages is not None
     linked = packages.linked_into({"_ctypes", "_lzma", "_sqlite3", "_ssl", "pyexpat"})
@@ -149,9 +149,9 @@ def test_a_program_has_the_same_modules_on_every_platform_but_a_listed_few(targe
 
 
 def lay_out(program: Path, like: Path, folder: Path) -> list[str]:
-    """Write the modules of `program`'s archive below `folder`, with all other files of the program `like` beside them.
+    """Write the modules of `program`'s archive below `folder`, beside all other files of the program `like`.
 
-    Give their names.
+    Return the modules' names.
     """
     whole = CArchiveReader(str(program))
     archive, head = whole.open_embedded_archive("PYZ.pyz"), whole.extract("PYZ.pyz")[4:8] + UNCHECKED
@@ -172,7 +172,7 @@ def lay_out(program: Path, like: Path, folder: Path) -> list[str]:
 
 
 def find_unimportable(python: Path, folder: Path, names: list[str], home: Path) -> dict[str, str]:
-    """Import modules, those of each package in a process of their own, and give the errors of those that fail."""
+    """Import modules, in a separate process for each package; return the errors of those that fail."""
     failures: dict[str, str] = {}
     chosen = [name for name in names if not name.endswith(RUN_ON_IMPORT)]
     for top, group in groupby(chosen, lambda name: name.partition(".")[0]):
@@ -191,7 +191,7 @@ def find_unimportable(python: Path, folder: Path, names: list[str], home: Path) 
 def test_every_module_for_another_platform_is_read_and_imported_by_the_same_python_here(
     target: Target, folder: Path, tmp_path: Path
 ) -> None:
-    """What cannot be imported there cannot be here either: nothing but the platform is different."""
+    """Except for the platform nothing differs, so a module that fails there also fails here."""
     python, like, failing = pinned_python(make_freezer(tmp_path, python=PINNED)), greeter(HOST, folder) / "greeter", {}
     for each in (HOST, target):
         place = tmp_path / str(each)
@@ -218,7 +218,7 @@ def test_every_native_file_is_for_the_platform_and_runs_on_what_is_promised(targ
 def test_another_implementation_accepts_every_signature_of_a_frozen_program(
     target: Target, folder: Path, tmp_path: Path
 ) -> None:
-    """Each page, and what else is signed; a file is signed under its own name."""
+    """It checks each page and every other signed blob; the identifier is the file's own name."""
     machos = find_machos(greeter(target, folder))
     accepted, refused = check_signatures(build_checker(tmp_path), machos)
     assert refused == []
@@ -226,7 +226,7 @@ def test_another_implementation_accepts_every_signature_of_a_frozen_program(
 
 
 def test_the_launcher_for_this_platform_answers_and_is_the_same_from_anywhere(tmp_path: Path) -> None:
-    """Also with nothing on PATH but ldd, which PyInstaller asks whether this is a glibc."""
+    """Also with just ldd on PATH, by which PyInstaller detects glibc."""
     made = []
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "ldd").symlink_to(shutil.which("ldd") or "/usr/bin/ldd")

@@ -1,4 +1,4 @@
-"""The frozen CPython as it was made: what this machine's cache holds is looked at; nothing is made but on request."""
+"""The pinned CPython builds in this machine's cache; none is built unless requested."""
 
 import os
 from dataclasses import replace
@@ -45,7 +45,7 @@ def cached(target: Target) -> PythonTree:
 
 
 def maker_in(cache: Path) -> BuildSettings:
-    """Give a machine whose cache begins with the downloads, the compiler and the shared parts of this one's."""
+    """Return a builder whose cache starts with the downloads, the compiler and the shared parts of this machine's."""
     (cache / FOLDER).mkdir(parents=True)
     for kept in (CACHE / FOLDER).iterdir():
         if kept.name.startswith(("downloads", "ziglang", "host-")) and kept.is_dir():

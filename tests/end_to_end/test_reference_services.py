@@ -1,4 +1,4 @@
-"""The reference services keep the service contract, each as a real process and all together with a real Temporal."""
+"""The reference services meet the service contract, each as a real process and all together with a real Temporal."""
 
 import json
 import signal
@@ -41,17 +41,17 @@ WORKERS = {
 
 
 class Stack(NamedTuple):
-    """All services at work on the default queues: the server's port, and Temporal's."""
+    """All services running with the default queues: the ports of the server and of Temporal."""
 
     port: int
     temporal: int
 
     def server(self, port: int, **more: str) -> dict[str, str]:
-        """Give the environment of another server on the same Temporal."""
+        """Return the environment of another server with the same Temporal."""
         return {"GRPC_PORT": str(port), "TEMPORAL_HOST_PORT": f"127.0.0.1:{self.temporal}", **more}
 
     def worker(self, name: str, queue: str) -> dict[str, str]:
-        """Give the environment of another worker, which takes its tasks from a queue of its own."""
+        """Return the environment of another worker, which polls a queue of its own."""
         environment, variable = WORKERS[name]
         return {**environment, variable: queue, "TEMPORAL_SERVICE_ADDRESS": f"127.0.0.1:{self.temporal}"}
 
@@ -65,7 +65,7 @@ def ready(name: str, environment: Mapping[str, str], folder: Path) -> Iterator[P
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Start Temporal, then the server, which looks for it only once, then the workers."""
+    """Start Temporal, then the server, which connects to it only once, then the workers."""
     folder, stack = tmp_path_factory.mktemp("stack"), Stack(free_port(), free_port())
     with ExitStack() as processes:
         address = processes.enter_context(temporal(stack.temporal, folder / "temporal"))
@@ -237,7 +237,7 @@ def test_a_server_whose_port_is_taken_gives_up(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["stigmer-server", "workflow-runner"])
 def test_logs_are_json_with_unix_time_unless_the_environment_is_local(tmp_path: Path, name: str) -> None:
     for kind in ("local", "cloud"):
-        environment = {"GRPC_PORT": "1", "DB_PATH": __file__, "ENV": kind}  # a file is no folder for a database
+        environment = {"GRPC_PORT": "1", "DB_PATH": __file__, "ENV": kind}  # a file, not a directory
         with running(name, environment, tmp_path / kind) as process:
             assert process.ended() == 1
             assert process.stdout == ""

@@ -1,4 +1,4 @@
-"""What the reference stack is made from is in order: its Go code, its lock, and the activities by themselves."""
+"""The sources of the reference stack: its Go code, its lock, and the activities on their own."""
 
 import os
 import subprocess

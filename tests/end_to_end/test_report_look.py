@@ -1,4 +1,4 @@
-"""The page in a real browser: it fits its window, and its map has the colours of its parts where they should be."""
+"""The report page in a real browser: it fits its window, and its map shows the parts' colours in the right places."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ def screenshot(folder: Path, width: int) -> Image.Image:
 
 
 def places_of(image: Image.Image, colour: tuple[int, int, int]) -> list[tuple[int, int]]:
-    """List where a colour is, in steps of four pixels."""
+    """Return the positions of a colour, in steps of four pixels."""
     width, height = image.size
     return [(x, y) for y in range(0, height, 4) for x in range(0, width, 4) if image.getpixel((x, y)) == colour]
 
@@ -39,6 +39,6 @@ def test_the_map_is_drawn_in_the_proportions_of_the_sizes(tmp_path: Path) -> Non
 
 
 def test_the_page_fits_a_narrow_window(tmp_path: Path) -> None:
-    """Wide tables scroll in themselves; the page does not."""
+    """Wide tables scroll on their own; the page does not scroll sideways."""
     image = screenshot(tmp_path, 500)
     assert max(x for x, _ in places_of(image, SECOND)) < 500 - 8

@@ -1,6 +1,6 @@
-"""The tutorial, typed as it stands there: files are written, commands run in order, in an empty folder.
+"""The tutorial, followed literally: its files are written and its commands run in order, in an empty directory.
 
-About two minutes: two services are built and a bottle is put through all trials.
+Takes about two minutes: two services are built, and a bottle is fully verified.
 """
 
 import os

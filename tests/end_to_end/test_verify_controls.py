@@ -1,6 +1,6 @@
-"""Negative controls with the real launcher over fake services: each fault is found by the check that is there for it.
+"""Negative controls with the real launcher and fake services: each fault is detected by its own check.
 
-Those of the guest, of its report and of the bottle are in test_verify_sandbox.py and test_verify_install_faults.py.
+The faults of guest, report and bottle are in test_verify_sandbox.py and test_verify_install_faults.py.
 """
 
 import os
@@ -29,7 +29,7 @@ NOT_FROZEN = {
 
 
 def failures(folder: Path, stack: tuple[Part, ...], *options: str) -> dict[str, str]:
-    """Run the script on this machine over a keg whose launcher is ours, a Python program as long as it is not frozen."""
+    """Run the script on this machine, on a keg with our unfrozen launcher; return the failed checks' details."""
     keg = folder / "prefix/Cellar/stigmer/1.0.0"
     libexec = build_libexec(keg, stack)
     text = (
@@ -51,7 +51,7 @@ def failures(folder: Path, stack: tuple[Part, ...], *options: str) -> dict[str, 
 
 
 def test_the_real_launcher_endures_kill_and_damage(tmp_path: Path) -> None:
-    """The control of the controls below: without a fault nothing is found."""
+    """A control for the tests below: without a fault, every check passes."""
     assert failures(tmp_path, fake_stack(seconds=20), "--trials") == {}
 
 

@@ -1,4 +1,4 @@
-"""Whatever is wrong with what was installed, scripts/verify-install finds it by the check that is there for it."""
+"""Each fault of an installation is detected by the check of scripts/verify-install that is meant for it."""
 
 from pathlib import Path
 
@@ -173,7 +173,7 @@ def network_cards() -> list[str]:
 
 
 def test_a_network_is_found_where_none_is_allowed(tmp_path: Path) -> None:
-    """That of this machine: the sandbox and the virtual machine, which have none, pass the same check."""
+    """This machine has a network; the sandbox and the virtual machine, which have none, pass the same check."""
     cards = network_cards()
     if not cards:
         pytest.skip("this machine has no network card")

@@ -1,6 +1,6 @@
-"""scripts/verify-install on this machine, as a user runs it after `brew install`: in every shell.
+"""scripts/verify-install on this machine, as a user runs it after `brew install`, in every shell.
 
-The product is FakeStigmer. Ports are free ones, the home is temporary; a Python on this machine is none of its business.
+The product is FakeStigmer, with free ports and a temporary home; this machine may have a Python.
 """
 
 import json
@@ -65,7 +65,7 @@ def test_json_says_the_same(tmp_path: Path) -> None:
 def test_a_store_that_removes_files_when_it_closes_and_writes_its_tables_anew_has_kept_its_state(
     tmp_path: Path,
 ) -> None:
-    """As databases of LSM trees do: after a clean stop there is neither lock nor memory table, and no table as before."""
+    """As LSM tree databases do: a clean stop removes the lock and the memtable, and replaces all tables."""
     done, report = run_script(installed(tmp_path, LSM_STORE), "--home", str(tmp_path / "home"))
     assert (done.code, failed(report)) == (0, []), done.stdout
     assert "LOCK" not in {path.name for path in (tmp_path / "home/stigmer.db").iterdir()}
@@ -138,7 +138,7 @@ def test_files_that_brew_writes_beside_ours_are_no_fault(tmp_path: Path) -> None
 
 
 def test_a_python_started_by_the_product_is_found(tmp_path: Path) -> None:
-    """A launcher that shells out to the system's Python: seen although the process has left the tree."""
+    """A launcher runs the system's Python; it is detected although the process has left the process tree."""
     twist = """case "$*" in server\\ --port*) (setsid "$PYTHON_OF_TEST" -c 'import time; time.sleep(60)' >/dev/null 2>&1 &) ;; esac"""
     interpreter = shutil.which("python3", path="/usr/bin:/usr/local/bin") or shutil.which("python3") or "python3"
     _, report = run_script(installed(tmp_path, twist.replace("$PYTHON_OF_TEST", str(Path(interpreter).resolve()))))
@@ -162,19 +162,19 @@ def test_a_server_the_user_runs_from_the_same_keg_is_left_alone(tmp_path: Path) 
 
 
 def test_an_interrupted_run_reports_no_end_and_leaves_nothing(tmp_path: Path) -> None:
-    """Ctrl-C while the server starts and never gets ready; every command of FakeStigmer writes down its process."""
+    """Ctrl-C while the server starts, which never becomes ready; every command of FakeStigmer records its pid."""
     twist = 'echo $$ >>"$TMPDIR/../../pids"; case "$*" in server\\ --port*) (start "$@"); sleep 600 ;; esac'
     done, report = run_script(installed(tmp_path, twist), interpreter=("timeout", "--signal=INT", "5", "sh"))
     assert "# BEGIN" in done.stdout
     assert not report.whole
     assert list(tmp_path.glob("verify-stigmer.*")) == []
     pids = (tmp_path / "pids").read_text(encoding="utf-8").split()
-    while any(Path("/proc", pid, "exe").exists() for pid in pids):  # killed, but perhaps not quite gone
+    while any(Path("/proc", pid, "exe").exists() for pid in pids):  # killed, but possibly not gone yet
         time.sleep(0.05)
 
 
 def test_the_script_needs_no_timeout_program(tmp_path: Path) -> None:
-    """As on macOS: the whole PATH but `timeout`."""
+    """As on macOS: PATH has everything except `timeout`."""
     folder = tmp_path / "path"
     folder.mkdir()
     for source in reversed(os.environ["PATH"].split(os.pathsep)):

@@ -1,4 +1,4 @@
-"""A bottle proves itself in a root without Python and network, and nothing less than a whole proof counts."""
+"""A bottle is verified in a root without Python and network, and only a complete report counts."""
 
 import os
 import secrets
@@ -26,7 +26,7 @@ from support.single_files import unpacker
 
 TRIALS = SCRIPT.with_name("verify-trials")
 NAME = "verify/sandbox/linux-amd64"
-pytestmark = pytest.mark.timeout(900)  # the first run on a machine makes the root
+pytestmark = pytest.mark.timeout(900)  # the first run on a machine builds the root
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +100,7 @@ def test_the_guest_is_an_unprivileged_user_without_network_python_or_a_writable_
 
 
 def test_an_ordinary_user_can_run_the_sandbox_too(root: GuestRoot) -> None:
-    """As CI does where it is not root: the same command line with a user namespace."""
+    """As in CI, where it is not root: the same command line with a user namespace."""
     if os.geteuid() != 0 or shutil.which("setpriv") is None:
         pytest.skip("only root, with setpriv, can become an ordinary user here")
     place = Path(tempfile.mkdtemp())
@@ -145,7 +145,7 @@ PYTHONS: dict[str, Callable[[Path], object]] = {
     "standard library: /opt/tool/lib": put_standard_library,
     "file: /usr/lib/libpython3.13.so.1.0": lambda root: replace_text(root / "usr/lib/libpython3.13.so.1.0", ""),
 }
-"""What is left of a Python, by what the script says of it."""
+"""Traces of a Python, by the script's message about them."""
 
 NO_PYTHON = (
     "before the installation there is no Python on the machine",
@@ -235,7 +235,7 @@ def test_a_single_file_is_verified_like_a_bottle_in_a_home_of_its_own(
 
 
 def script_with(folder: Path, old: str, new: str) -> Path:
-    """Write the script with one text replaced by another, beside its trials."""
+    """Write the script with one text replaced by another, beside verify-trials; return its path."""
     text = SCRIPT.read_text(encoding="utf-8")
     assert old in text
     shutil.copy(TRIALS, folder)

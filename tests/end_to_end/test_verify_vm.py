@@ -1,4 +1,4 @@
-"""A bottle proves itself in a machine with a kernel of its own; a machine that hangs or falls silent is no proof."""
+"""A bottle is verified in a virtual machine; one that hangs or goes silent does not count as a verification."""
 
 import os
 import secrets
@@ -28,9 +28,9 @@ from support.native_code import place
 
 SCRIPT = Path(__file__).parents[2] / "scripts/verify-install"
 NAME = "verify/vm/linux-amd64"
-pytestmark = pytest.mark.timeout(900)  # the first run on a machine makes root and kernel
+pytestmark = pytest.mark.timeout(900)  # the first run on a machine builds root and kernel
 SECONDS = 300  # on a busy machine without KVM a boot takes a minute
-HANGS = "rdinit=/nowhere panic=0"  # a kernel that finds no first program and waits for ever
+HANGS = "rdinit=/nowhere panic=0"  # the kernel finds no init program and waits forever
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def verify(standin: StandIn, machine: Machine, script: Path, seconds: float) -> 
 
 
 def with_script(folder: Path, text: str) -> Path:
-    """Write a script, with the other one it needs beside it."""
+    """Write a script beside a copy of the other one that it needs."""
     for name in (SCRIPT.name, "verify-trials"):
         (folder / name).write_text(text, encoding="utf-8")
     return folder / SCRIPT.name
@@ -77,7 +77,7 @@ def test_only_a_whole_report_of_this_very_run_is_proof(
     machine: Machine,
     boot: Boot,
 ) -> None:
-    """The whole trial in such a machine is `scripts/verify --level vm`: here the guest says what a test wants."""
+    """`scripts/verify --level vm` runs the whole verification; here the guest prints what a test wants."""
     report = verify(build_standin(tmp_path), machine, with_script(tmp_path, script), SECONDS)
     log = (tmp_path / "workspace/verify/vm/linux-amd64.log").read_text(encoding="utf-8")
     assert [(check.name, check.passed) for check in report.checks] == [
@@ -100,7 +100,7 @@ exec qemu-system-x86_64 "$@"
 def test_a_machine_that_does_not_come_up_is_started_once_more(
     tmp_path: Path, machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It says nothing of the bottle; emulators fail at times."""
+    """This does not concern the bottle: emulators sometimes fail."""
     emulator = place(tmp_path / "bin/qemu-system-x86_64", FAILS_ONCE.encode())
     monkeypatch.setenv("PATH", str(emulator.parent), prepend=os.pathsep)
     script = with_script(tmp_path, BEGINS + "printf '1..1\n# END %s\n' \"$nonce\"\n")
@@ -138,7 +138,7 @@ esac
     "STIGMER_SERVICE_TRIAL" not in os.environ, reason="two minutes: set STIGMER_SERVICE_TRIAL to run it"
 )
 def test_a_service_comes_back_after_a_crash_and_after_a_reboot(tmp_path: Path) -> None:
-    """With systemd, in a machine that boots twice; the stand-in's server is a process that sleeps."""
+    """With systemd, in a machine that boots twice; the stand-in's server is a sleeping process."""
     standin = build_standin(tmp_path, twist=FOREGROUND)
     task = Task(SCRIPT, secrets.token_hex(8), 600)
     machine = shared(partial(MachineFactory.virtual_machine, service=True))
@@ -164,7 +164,7 @@ def test_a_machine_that_hangs_is_killed_and_gone_at_its_deadline(tmp_path: Path,
 
 
 def test_no_machine_outlives_whoever_started_it(tmp_path: Path, boot: Boot) -> None:
-    """Killed with -9, the host process can clean up nothing."""
+    """Killed with SIGKILL, the host process cannot clean up."""
     program = (
         "import ast, sys\nfrom pathlib import Path\nfrom stigmer_packaging.verify.qemu import run_machine\n"
         "run_machine(ast.literal_eval(sys.argv[1]), Path(sys.argv[2]), seconds=600)\n"
@@ -183,7 +183,7 @@ def test_no_machine_outlives_whoever_started_it(tmp_path: Path, boot: Boot) -> N
 
 
 def test_an_accelerator_counts_only_if_a_machine_boots_under_it(tmp_path: Path, boot: Boot) -> None:
-    """Whatever /dev/kvm looks like here: what is chosen boots, and another architecture is always emulated."""
+    """Whatever the state of /dev/kvm, the chosen accelerator boots, and another architecture is always emulated."""
     own, foreign = Target("linux", "amd64"), Target("linux", "arm64")
     assert choose_accelerator(foreign, own, boot, tmp_path) == "tcg"
     chosen = choose_accelerator(own, own, boot, tmp_path)
