@@ -1,4 +1,4 @@
-"""scripts/check-on-mac in the shells of macOS and their kin, with FakeMac in the place of what only macOS has."""
+"""scripts/check-on-mac in the shells of macOS and similar ones, with FakeMac in place of the programs of macOS."""
 
 import os
 import shutil
@@ -62,7 +62,7 @@ def test_what_a_program_of_macos_refuses_fails_its_check_and_no_other(
 
 
 def test_launchctl_need_not_wait_until_launchd_has_ended_the_server(tmp_path: Path) -> None:
-    """Source: `launchctl error 36`, and Homebrew's `Services::Cli.stop`, which asks again after it."""
+    """Source: `launchctl error 36`, and Homebrew's `Services::Cli.stop`, which polls after this error."""
     mac = make_fake_mac(tmp_path)
     mac.replace("launchctl", f'{FAKES["launchctl"]}\n[ "$1" != bootout ] || exit 36')
     code, report = mac.check()
@@ -134,7 +134,7 @@ def test_a_damaged_bottle_makes_a_whole_report_that_is_no_proof(tmp_path: Path) 
 
 
 def test_a_product_without_a_test_of_its_own_is_not_asked_for_one_nor_a_mac_without_homebrew(tmp_path: Path) -> None:
-    """Or one where the product is installed, which is left alone."""
+    """An installed product is left alone, too."""
     mac = make_fake_mac(tmp_path)
     mac.replace("brew", "exit 0")
     code, report = mac.check()

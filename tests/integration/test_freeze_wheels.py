@@ -1,4 +1,4 @@
-"""A lock's distributions for any platform: the right wheels, by hash, unpacked; and what has none is refused by name."""
+"""A lock's distributions for any platform: the right wheels, by hash, are unpacked; one without a wheel is an error."""
 
 import hashlib
 import os
@@ -41,7 +41,7 @@ def test_each_platform_gets_its_own_wheel_whatever_this_machine_is(tmp_path: Pat
 
 
 def test_a_distribution_without_a_wheel_is_refused_with_the_newest_version_that_has_one(tmp_path: Path) -> None:
-    """Once the lock of all platforms named a version that one of them has no wheel of."""
+    """Regression: the lock for all platforms named a version without a wheel for one of them."""
     make_wheel(tmp_path, "darwin-arm64", {"tool.py": b""}, version="1.0")
     make_wheel(tmp_path, "darwin-arm64", {"tool.py": b""}, version="1.2")
     linux = make_wheel(tmp_path, "linux-arm64", {"tool.py": b""}, version="2.0")
@@ -67,14 +67,14 @@ def test_made_once_it_is_taken_without_pip(tmp_path: Path) -> None:
 
 
 def test_one_that_was_damaged_in_the_cache_is_made_anew(tmp_path: Path) -> None:
-    """What lies there is frozen into bottles as it is."""
+    """The cached files are frozen into bottles unchanged."""
     known = pin(make_wheel(tmp_path, "linux-arm64", {"tool.py": b"whole"}))
     (provide([known], LINUX, tmp_path).folder / "tool.py").write_bytes(b"")
     assert (provide([known], LINUX, tmp_path).folder / "tool.py").read_bytes() == b"whole"
 
 
 def test_modules_beside_the_metadata_come_to_the_top_and_scripts_do_not(tmp_path: Path) -> None:
-    """RECORD then names the files as they lie."""
+    """RECORD then names the files' actual paths."""
     wheel = tmp_path / "tool-1.0-py3-none-any.whl"
     with zipfile.ZipFile(wheel, "w") as archive:
         archive.writestr("tool-1.0.data/platlib/tool/deep.py", "")

@@ -1,4 +1,4 @@
-"""A release takes what is current, makes the rest, and survives being killed anywhere."""
+"""A release reuses current artefacts, builds the rest, and can be killed at any point and resumed."""
 
 import dataclasses
 import errno
@@ -60,7 +60,7 @@ def test_changed_code_makes_the_stage_anew(made: FakeRelease) -> None:
 
 
 def change_a_byte(root: Path) -> None:
-    """Damage an artefact; tests/unit/test_workspace.py tries every other way to."""
+    """Damage an artefact; tests/unit/test_workspace.py has the other kinds of damage."""
     (root / "obtain/two/program").write_text("NEW two", encoding="ascii")
 
 
@@ -108,7 +108,7 @@ def test_a_failure_ends_the_run_and_the_next_run_goes_on_from_there(release: Fak
 
 
 def test_a_full_disk_is_told_with_the_step_and_the_folders_it_writes_to(release: FakeRelease) -> None:
-    """What the system says of it names no file, and it may be any of three disks."""
+    """The system's error does not name a file, and any of three disks may be full."""
 
     def fill_up(_: Path) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -120,7 +120,7 @@ def test_a_full_disk_is_told_with_the_step_and_the_folders_it_writes_to(release:
 
 
 def test_a_log_has_what_a_program_printed_before_the_next_one_runs(release: FakeRelease) -> None:
-    """A step that is killed leaves a log, so the log cannot wait for the end of the step."""
+    """A killed step must leave a log, so the log cannot be written at the end of the step."""
     log = release.workspace.path("logs/obtain/one.log")
 
     def read_the_log(_: Path) -> None:
@@ -133,7 +133,7 @@ def test_a_log_has_what_a_program_printed_before_the_next_one_runs(release: Fake
 
 
 def test_killed_before_any_change_of_the_file_system_the_next_run_is_right(tmp_path: Path) -> None:
-    """SIGKILL before every single write, rename and removal, over an empty workspace and over an older release."""
+    """SIGKILL before every single write, rename and removal, in an empty workspace and in that of an older release."""
     words = [sys.executable, "-m", "support.killed_runs", str(tmp_path)]
     done = subprocess.run(
         words, env={"PYTHONPATH": PYTHONPATH}, capture_output=True, text=True, check=False, timeout=100
@@ -159,7 +159,7 @@ release.run([step("obtain/one", says="new")])
 
 @pytest.fixture
 def slow_release(tmp_path: Path) -> subprocess.Popen[bytes]:
-    """Start a release whose first stage has written half of its artefact with a program that goes on for minutes."""
+    """Start a release whose first stage is in the middle of its artefact, running a program that takes minutes."""
     root = tmp_path / "build"
     release = subprocess.Popen(
         [sys.executable, "-c", SLOW_RELEASE, str(root)], env={"PYTHONPATH": PYTHONPATH, "PATH": os.environ["PATH"]}
@@ -192,7 +192,7 @@ def test_two_releases_never_share_a_workspace_and_the_second_says_who_has_it(
 
 
 def test_nobody_changes_what_was_made_before_it_is_delivered(release: FakeRelease) -> None:
-    """The second release would replace the files that the first one is copying."""
+    """A second release would replace the files that the first one is copying."""
     with release.pipeline().carried_out(STEPS), pytest.raises(BusyError, match="in use by process"):
         fake_release(release.workspace.root).run(STEPS)
 
@@ -217,7 +217,7 @@ sys.exit(main.run(["sleep"]))
 
 
 def interrupt_sleeping_command(fifo: Path, number: int, *, nohup: bool = False) -> tuple[int, int]:
-    """Send a signal to a command that waits for a program; give its exit code, and a pidfd of the program."""
+    """Send a signal to a command that waits for a program; return its exit code, and a pidfd of the program."""
     os.mkfifo(fifo)
     words = [
         *(["nohup"] if nohup else ["env", "--default-signal"]),
@@ -239,7 +239,7 @@ def interrupt_sleeping_command(fifo: Path, number: int, *, nohup: bool = False) 
 @pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="a process is waited for by its pidfd")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_command_that_is_ended_ends_its_programs(number: signal.Signals, tmp_path: Path) -> None:
-    """SIGHUP is what a closed terminal sends; the programs are in sessions of their own and get none."""
+    """A closed terminal sends SIGHUP, which the programs, in sessions of their own, do not get."""
     code, program = interrupt_sleeping_command(tmp_path / "fifo", number)
     assert code == 130
     assert select.select([program], [], [], 30)[0]

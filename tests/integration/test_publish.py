@@ -1,4 +1,4 @@
-"""Publishing against a GitHub on this machine: what is done, what is refused, and what nobody ever gets to see."""
+"""Publishing to a fake GitHub: what is done, what is refused, and what never becomes public."""
 
 import contextlib
 from collections.abc import Callable
@@ -101,7 +101,7 @@ def test_what_is_published_cannot_be_abandoned(prepared: PreparedRelease) -> Non
 
 
 def test_an_upload_that_github_kept_wrongly_is_found_and_done_again(prepared: PreparedRelease) -> None:
-    """GitHub describes the bytes it was sent, and holds others: only reading them back shows it."""
+    """GitHub reports the digest of the uploaded bytes, but stores others; only downloading them reveals it."""
     spoiled: list[FakeAsset] = []
 
     def spoil(request: Request) -> None:
@@ -164,7 +164,7 @@ def _move_formula(_request: Request, prepared: PreparedRelease) -> None:
 def test_the_observer_sees_a_half_release(
     spoil: Callable[[Request, PreparedRelease], None], seen: str, prepared: PreparedRelease
 ) -> None:
-    """The guard of the cut-point test fails for the right reason."""
+    """A control for the test with cut requests: its observer detects a partial release."""
     observer = Observer(prepared)
 
     def after(request: Request) -> None:

@@ -1,4 +1,4 @@
-"""scripts/publish and scripts/rollback as people and workflows call them, against a GitHub on this machine."""
+"""scripts/publish and scripts/rollback as people and workflows call them, with a fake GitHub."""
 
 import json
 import os
@@ -57,7 +57,7 @@ def test_a_missing_token_is_told_before_anything_is_read(commands: PublishingCom
 
 
 def test_a_bottle_whose_program_says_another_version_is_refused(commands: PublishingCommands) -> None:
-    """The program of this machine's bottle is run, the index of the other is read; formula and file names say 2.0.0."""
+    """This machine's program is run, the other's index is read; only formula and file names say 2.0.0."""
     folder = commands.write_release("2.0.0", says="1.9.9")
     assert commands.run("publish", str(folder)) == 20
     told = commands.capsys.readouterr().err
@@ -127,7 +127,7 @@ def test_a_draft_that_somebody_changed_is_not_taken(commands: PublishingCommands
 
 
 def test_a_run_that_is_killed_is_gone_on_with(commands: PublishingCommands) -> None:
-    """The process itself dies, at an upload, while publishing, and while pushing."""
+    """The process is killed during an upload, while publishing, and while pushing."""
     folder = commands.write_release("2.0.0")
     words = [sys.executable, "-P", "-m", "stigmer_packaging.cli", "publish", str(folder)]
     words += [f"--manifest={commands.root}/manifest.yaml", f"--changelog={commands.root}/CHANGELOG.md"]

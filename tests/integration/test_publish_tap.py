@@ -1,4 +1,4 @@
-"""The tap at the end of publishing: who comes first, what is not taken back, and how a change is proposed."""
+"""The update of the tap: concurrent pushes, newer formulas that are not reverted, and proposed changes."""
 
 import pytest
 
@@ -76,7 +76,7 @@ def test_a_pre_release_is_published_and_leaves_the_tap_alone(prepared: PreparedR
 
 
 def test_a_protected_branch_is_told_with_what_to_do(prepared: PreparedRelease) -> None:
-    """A real hook refuses, as a rule of GitHub's does."""
+    """A real git hook rejects the push, as GitHub's branch protection does."""
     hook = b"#!/bin/sh\necho 'error: GH006: Protected branch update failed'\nexit 1\n"
     place(prepared.repository.git / "hooks/pre-receive", hook)
     with pytest.raises(TapError, match="GH006") as caught:

@@ -1,4 +1,4 @@
-"""The scripts people start with: an environment made whole or not at all, and steps that say which of them failed."""
+"""The scripts that developers run: the environment is created completely or not at all, and a failed step is named."""
 
 import hashlib
 import importlib
@@ -29,7 +29,7 @@ case "$*" in *bootstrap.py*) echo "$0" ;; *"-m pytest"*) [ ! -e "{go}" ] || comm
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """Make a checkout that holds the scripts and a lock that names one small distribution."""
+    """Return a checkout with the scripts and a lock of one small distribution."""
     root = tmp_path / "a checkout"
     root.mkdir()
     shutil.copytree(SCRIPTS, root / "scripts")
@@ -41,7 +41,7 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def surroundings(checkout: Path, **more: str) -> dict[str, str]:
-    """Give an environment with a cache of its own, in which pip asks no index."""
+    """Return environment variables with a separate cache, with which pip uses no index."""
     cache = str(checkout.parent / "cache")
     search = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     return {**pip_offline(checkout.parent, search), "XDG_CACHE_HOME": cache, **more}
@@ -90,7 +90,7 @@ def test_a_checkout_whose_path_would_be_read_as_two_is_refused(checkout: Path) -
 
 @pytest.mark.parametrize("home", ["", "relative"])
 def test_where_home_is_no_folder_it_is_the_one_of_the_password_database(home: str, checkout: Path) -> None:
-    """As for a timer of systemd: Go and pip keep their caches there."""
+    """As in a systemd timer: Go and pip have their caches there."""
     print_home = PRINT_PYTHON.replace("$python", "$HOME")
     words = ["sh", "-euc", print_home, str(checkout / "scripts" / "release")]
     env = surroundings(checkout, HOME=home)
@@ -124,7 +124,7 @@ def test_pip_that_is_told_to_install_elsewhere_by_a_variable_installs_here(check
 
 
 def test_an_environment_into_which_pip_installed_nothing_is_not_taken_for_whole(checkout: Path, tmp_path: Path) -> None:
-    """A file of pip's settings names another folder."""
+    """A pip configuration file names another directory."""
     (tmp_path / "pip.conf").write_text(f"[install]\ntarget = {tmp_path}/elsewhere\n", encoding="utf-8")
     found = find_python(checkout, PIP_CONFIG_FILE=str(tmp_path / "pip.conf"))
     assert found.returncode == 3
@@ -186,7 +186,7 @@ def test_debians_missing_venv_is_named_to_users_and_installed_by_root(
 
 
 def run_script(checkout: Path, name: str, *arguments: str, failing: str = "nothing") -> tuple[int, str, str, list[str]]:
-    """Run a script with a Python that only writes down what it was asked for; give exit code, output and that."""
+    """Run a script with a Python that only records its arguments; return exit code, output and the record."""
     log = checkout / "log"
     text = FAKE_PYTHON.format(log=log, failing=failing, go=checkout / "pinned/go")
     fake = place(checkout / "fake-python", text.encode())
@@ -219,7 +219,7 @@ def test_check_vets_with_the_go_that_packaging_chose_or_says_that_it_does_not(
     pinned: bool,  # noqa: FBT001 - a parameter of the test
     checkout: Path,
 ) -> None:
-    """The one on a hosted Ubuntu's PATH is older than the module asks for."""
+    """The Go on a hosted Ubuntu's PATH is older than the module requires."""
     if pinned:
         (checkout / "pinned").mkdir()
         place(checkout / "pinned/go", b'#!/bin/sh\necho "$GOTOOLCHAIN $*"\n')
@@ -247,7 +247,7 @@ def test_check_runs_the_tests_of_its_form_last_and_hands_its_arguments_to_them(
 
 
 def test_check_says_what_it_is_called_with_and_runs_nothing(checkout: Path) -> None:
-    """`--help` went to pytest, after minutes of other steps."""
+    """Regression: `--help` was passed on to pytest, after minutes of other steps."""
     code, out, err, asked = run_script(checkout, "check", "--help")
     assert (code, err, asked) == (0, "", [])
     assert out.startswith("Usage: scripts/check [--fast|--all] ")
@@ -262,7 +262,7 @@ def test_a_fast_check_stops_at_format_lint_types_and_unit_tests(checkout: Path) 
 def test_where_uv_brings_python_that_one_is_taken_and_installed_if_need_be(
     checkout: Path, bootstrap: ModuleType
 ) -> None:
-    """A stand-in for uv: nothing is found before something was installed. The environment of that Python is there."""
+    """A stand-in for uv finds no Python before it has installed one; that one's environment exists already."""
     key = bootstrap.key_of((checkout / "requirements.lock").read_bytes())
     python = checkout.parent / "cache/stigmer-packaging/python" / key / "bin/python"
     python.parent.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Executables out of wheels: for any target from any host, exactly the pinned bytes or nothing."""
+"""Executables from wheels: for any target on any host, exactly the pinned bytes or an error."""
 
 import os
 from pathlib import Path

@@ -1,6 +1,6 @@
 """Each heading in docs/troubleshooting.md is a message that the launcher really prints.
 
-Words in capitals stand for what differs: `port NUMBER (server) is taken by PROGRAM (process PID)`.
+Words in capitals are placeholders: `port NUMBER (server) is taken by PROGRAM (process PID)`.
 """
 
 import os
@@ -31,7 +31,7 @@ def pattern_of(heading: str) -> re.Pattern[str]:
 
 
 def alone(launcher: Stigmer, *arguments: str, prefix: tuple[str, ...] = ()) -> Done:
-    """Run a command by another program, if one is named, in a session without a terminal."""
+    """Run a command, if requested through another program, in a session without a terminal."""
     launcher.process["start_new_session"] = True
     launcher.program[:0] = prefix
     return launcher(*arguments)
@@ -87,7 +87,7 @@ def home_of_another(folder: Path) -> Done:
 
 
 def on_disk(options: str, only: Part, folder: Path) -> Done:
-    """Start in a home that is a disk of its own, mounted with these options."""
+    """Start in a home that is a separate file system, mounted with these options."""
     if not can_mount():
         pytest.skip("this machine does not let us mount a tmpfs (unshare --mount)")
     with stigmer(folder, (only,)) as launcher:

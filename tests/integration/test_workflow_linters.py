@@ -1,4 +1,4 @@
-"""The real actionlint and zizmor: our workflows give them nothing to say, and a bad one does."""
+"""The real actionlint and zizmor: they find nothing in our workflows, but do in a bad one."""
 
 import os
 import subprocess
