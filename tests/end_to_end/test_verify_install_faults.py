@@ -173,7 +173,7 @@ def network_cards() -> list[str]:
 
 
 def test_a_network_is_found_where_none_is_allowed(tmp_path: Path) -> None:
-    """This machine has a network; the sandbox and the virtual machine, which have none, pass the same check."""
+    """The host has a network; the sandbox and the virtual machine, which have none, pass the same check."""
     cards = network_cards()
     if not cards:
         pytest.skip("this machine has no network card")

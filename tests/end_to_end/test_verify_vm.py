@@ -100,7 +100,7 @@ exec qemu-system-x86_64 "$@"
 def test_a_machine_that_does_not_come_up_is_started_once_more(
     tmp_path: Path, machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """This does not concern the bottle: emulators sometimes fail."""
+    """Emulators sometimes fail, which does not concern the bottle."""
     emulator = place(tmp_path / "bin/qemu-system-x86_64", FAILS_ONCE.encode())
     monkeypatch.setenv("PATH", str(emulator.parent), prepend=os.pathsep)
     script = with_script(tmp_path, BEGINS + "printf '1..1\n# END %s\n' \"$nonce\"\n")

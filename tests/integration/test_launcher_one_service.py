@@ -1,4 +1,4 @@
-"""`stigmer server stop SERVICE` and `restart SERVICE`: the supervisor executes them, and other services keep running."""
+"""`stigmer server stop SERVICE` and `restart SERVICE`: the supervisor executes them; other services keep running."""
 
 import os
 import signal

@@ -57,7 +57,7 @@ def test_a_missing_token_is_told_before_anything_is_read(commands: PublishingCom
 
 
 def test_a_bottle_whose_program_says_another_version_is_refused(commands: PublishingCommands) -> None:
-    """This machine's program is run, the other's index is read; only formula and file names say 2.0.0."""
+    """The host's program is run, the index of the other bottle is read; only formula and file names say 2.0.0."""
     folder = commands.write_release("2.0.0", says="1.9.9")
     assert commands.run("publish", str(folder)) == 20
     told = commands.capsys.readouterr().err
