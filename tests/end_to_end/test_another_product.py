@@ -55,7 +55,7 @@ def poured(built: Path, tmp_path: Path) -> Iterator[tuple[Path, dict[str, str]]]
     subprocess.run([command, "server", "stop"], env=env, capture_output=True, check=False)
 
 
-def test_it_starts_its_services_lets_one_ask_the_other_and_stops_them(poured: tuple[Path, dict[str, str]]) -> None:
+def test_it_starts_its_services_lets_one_call_the_other_and_stops_them(poured: tuple[Path, dict[str, str]]) -> None:
     command, env = poured
 
     def ask(*words: str) -> str:
@@ -77,7 +77,7 @@ def test_it_starts_its_services_lets_one_ask_the_other_and_stops_them(poured: tu
     assert subprocess.run([command, "server", "status"], env=env, capture_output=True, check=False).returncode == 3
 
 
-def test_what_a_user_reads_names_the_product_and_not_ours(built: Path, poured: tuple[Path, dict[str, str]]) -> None:
+def test_texts_for_users_name_the_product_and_not_ours(built: Path, poured: tuple[Path, dict[str, str]]) -> None:
     command, env = poured
     said = subprocess.run([command, "--help"], env=env, capture_output=True, text=True, check=True).stdout
     completions = [path.read_text() for path in (command.parents[1] / "etc" / "bash_completion.d").iterdir()]

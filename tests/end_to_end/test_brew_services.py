@@ -154,7 +154,7 @@ def test_the_services_stop_in_their_order_by_their_own_logs(running: Installed) 
     assert find_disorder(running.logs(), running.stop_orders(), since) == []
 
 
-def test_after_a_crash_it_comes_back_by_itself(running: Installed) -> None:
+def test_after_a_crash_it_is_restarted_automatically(running: Installed) -> None:
     killed = unit("MainPID")
     os.kill(int(killed), 9)
     await_running(running, killed)

@@ -47,7 +47,7 @@ def test_this_repository_is_a_tap_that_brew_reads_without_a_warning(brew: Brew, 
         assert "stigmer" not in brew.run("commands", "--quiet")
 
 
-def test_a_tap_kept_apart_is_wholly_to_brews_taste(brew: Brew, tmp_path: Path) -> None:
+def test_a_separate_tap_passes_all_of_brews_checks(brew: Brew, tmp_path: Path) -> None:
     """Including README and workflows: these are the checks of `brew test-bot --only-tap-syntax` in its own workflow."""
     with tapped(brew, tmp_path / "tap") as tap:
         for path, text in render_tap(standin_manifest(), formula(*FOUR), "licence\n", ROOT / "packaging").items():
@@ -60,7 +60,7 @@ def test_a_tap_kept_apart_is_wholly_to_brews_taste(brew: Brew, tmp_path: Path) -
 SUBSETS = [chosen for count in range(1, 5) for chosen in itertools.combinations(FOUR, count)]
 
 
-def test_the_formula_of_every_set_of_bottles_is_to_brews_taste_on_every_platform(brew: Brew, tmp_path: Path) -> None:
+def test_the_formula_of_every_set_of_bottles_passes_brews_checks_on_every_platform(brew: Brew, tmp_path: Path) -> None:
     """All are in one tap with different names; `readall` loads them as on each system and architecture."""
     with tapped(brew, tmp_path / "tap") as tap:
         for number, bottles in enumerate(SUBSETS, 1):
@@ -70,7 +70,7 @@ def test_the_formula_of_every_set_of_bottles_is_to_brews_taste_on_every_platform
         demand_no_word_against(brew, tap, len(SUBSETS))
 
 
-def test_a_licence_of_several_is_to_brews_taste_and_read_as_the_same_expression(brew: Brew, tmp_path: Path) -> None:
+def test_a_compound_licence_passes_brew_style_and_is_read_back_unchanged(brew: Brew, tmp_path: Path) -> None:
     expression = "MIT OR Apache-2.0 AND GPL-2.0-only WITH Classpath-exception-2.0"
     with tapped(brew, tmp_path / "tap") as tap:
         tap.publish("stigmer", render_formula(standin_manifest(license=expression), "e" * 64, FOUR))
@@ -98,7 +98,7 @@ def test_a_platform_without_a_bottle_is_refused_before_anything_is_fetched(brew:
         assert "developer tools" not in said
 
 
-def test_a_minimum_of_macos_keeps_nobody_out_on_linux(brew: Brew, tmp_path: Path) -> None:
+def test_a_minimum_macos_does_not_prevent_installation_on_linux(brew: Brew, tmp_path: Path) -> None:
     """Brew gets as far as fetching the bottle, which does not exist."""
     (tmp_path / "files").mkdir()
     with tapped(brew, tmp_path / "tap") as tap, serving(tmp_path / "files") as url:

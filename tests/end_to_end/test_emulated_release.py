@@ -19,7 +19,7 @@ SAMPLE = ROOT / "tests/samples/two-services"
 pytestmark = pytest.mark.timeout(3600)
 
 
-def test_a_bottle_for_arm_is_made_and_proves_itself_on_another_machine(tmp_path: Path) -> None:
+def test_a_bottle_for_arm_is_built_and_verified_on_another_architecture(tmp_path: Path) -> None:
     if platform.machine() != "x86_64" or not (shutil.which("qemu-aarch64-static") and shutil.which("go")):
         pytest.skip("needs x86_64, qemu-user-static and Go")
     if "STIGMER_TEST_EMULATION" not in os.environ:

@@ -106,9 +106,7 @@ def _folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("foreign")
 
 
-def test_for_this_platform_it_freezes_the_modules_that_pyinstaller_freezes_by_itself(
-    folder: Path, tmp_path: Path
-) -> None:
+def test_for_this_platform_it_freezes_the_same_modules_as_pyinstaller(folder: Path, tmp_path: Path) -> None:
     """The same Python is used once with `--python` and once by analysis from outside; both programs pass the gates."""
     freezer = make_freezer(tmp_path, python=PINNED)
     native = make_freezer(tmp_path / "native", python=str(pinned_python(freezer)))
@@ -126,7 +124,7 @@ def environment_of(freezer: Freezer) -> Environment:
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=str)
-def test_what_is_linked_into_the_python_or_lies_beside_it_is_named_with_its_licence(
+def test_libraries_linked_into_python_or_beside_it_are_named_with_their_licences(
     target: Target, tmp_path: Path
 ) -> None:
     """Most libraries are linked statically."""
@@ -202,7 +200,7 @@ def test_every_module_for_another_platform_is_read_and_imported_by_the_same_pyth
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=str)
-def test_every_native_file_is_for_the_platform_and_runs_on_what_is_promised(target: Target, folder: Path) -> None:
+def test_every_native_file_is_for_the_platform_and_its_promised_minimum(target: Target, folder: Path) -> None:
     made = greeter(target, folder)
     if target.system == "linux":
         elves = [read_elf(path.read_bytes()) for path in find_elves(made)]
@@ -225,7 +223,7 @@ def test_another_implementation_accepts_every_signature_of_a_frozen_program(
     assert {path: name for path, (_, name) in accepted.items()} == {path: path.name for path in machos}
 
 
-def test_the_launcher_for_this_platform_answers_and_is_the_same_from_anywhere(tmp_path: Path) -> None:
+def test_the_launcher_for_this_platform_works_and_is_reproducible(tmp_path: Path) -> None:
     """Also with just ldd on PATH, by which PyInstaller detects glibc."""
     made = []
     (tmp_path / "bin").mkdir()

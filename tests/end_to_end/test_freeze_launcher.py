@@ -86,7 +86,7 @@ def keg(frozen: tuple[Freezer, BuiltPart], tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.mark.parametrize("shell", SHELLS, ids=",".join)
-def test_what_the_users_shell_tells_python_does_not_reach_it(keg: Path, tmp_path: Path, shell: dict[str, str]) -> None:
+def test_the_users_python_variables_do_not_affect_it(keg: Path, tmp_path: Path, shell: dict[str, str]) -> None:
     """Two starts load none of the trap's modules and libraries, and leave the keg unchanged."""
     trap = tmp_path / "trap"
     trap.mkdir()
@@ -118,7 +118,7 @@ def test_it_is_small(frozen: tuple[Freezer, BuiltPart]) -> None:
     assert not [path for path in files if "libcrypto" in path or "_codecs_" in path]
 
 
-def test_nothing_that_runs_before_it_is_left_but_itself(folder: Path) -> None:
+def test_it_contains_no_script_that_runs_before_it(folder: Path) -> None:
     """A run-time hook of PyInstaller would triple its start time."""
     scripts = [name for name, entry in CArchiveReader(str(folder / "stigmer")).toc.items() if entry[-1] == "s"]
     assert scripts == ["pyiboot01_bootstrap", "__main__"]
@@ -159,7 +159,7 @@ def test_it_starts_where_there_is_nothing_but_glibc(folder: Path) -> None:
     assert (done.stdout, done.stderr) == ("stigmer 7.8.9\n", "")
 
 
-def test_it_is_the_same_from_anywhere(
+def test_its_bytes_do_not_depend_on_the_build_directory(
     frozen: tuple[Freezer, BuiltPart], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A build in another directory, even a relative one, and at another time yields the same bytes."""
@@ -169,7 +169,7 @@ def test_it_is_the_same_from_anywhere(
     assert again == frozen[1]
 
 
-def test_a_module_it_imports_that_is_nowhere_fails_the_build(tmp_path: Path) -> None:
+def test_an_import_of_a_missing_module_fails_the_build(tmp_path: Path) -> None:
     """Even if it is imported late."""
     source = copy_launcher(tmp_path)
     (source / PACKAGE / "broken.py").write_text("def late():\n    import not_in_the_standard_library\n")

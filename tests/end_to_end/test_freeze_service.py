@@ -112,7 +112,7 @@ def test_a_project_with_a_spec_and_two_owners_of_a_module_is_frozen_as_it_is(tmp
     assert {path.name for path in freezer.workspace.path(binary.root).iterdir()} == {"greeter", "greeter.lib"}
 
 
-def test_what_is_locked_without_a_wheel_is_built_with_the_pinned_setuptools(tmp_path: Path) -> None:
+def test_a_locked_distribution_without_a_wheel_is_built_with_the_pinned_setuptools(tmp_path: Path) -> None:
     """Docopt has no wheel; a wrong hash is rejected as for any other distribution."""
     python = make_freezer(tmp_path).python
 
@@ -127,7 +127,7 @@ def test_what_is_locked_without_a_wheel_is_built_with_the_pinned_setuptools(tmp_
         build_docopt("0" * 64)
 
 
-def test_a_distribution_that_came_into_the_environment_is_not_frozen(tmp_path: Path) -> None:
+def test_a_distribution_added_to_the_environment_is_not_frozen(tmp_path: Path) -> None:
     """After pip was run in the cache, the environment is created again from the lock."""
     freezer = make_freezer(tmp_path, cache=tmp_path / "cache")
     pins = parse_lock((SAMPLES / "freeze-service" / "requirements.lock").read_text(encoding="utf-8"))

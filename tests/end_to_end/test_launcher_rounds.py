@@ -15,7 +15,7 @@ ROUNDS = int(os.environ.get("STIGMER_TEST_ROUNDS", "200"))
 
 
 @pytest.mark.timeout(120 + 5 * ROUNDS)
-def test_rounds_of_start_and_stop_leave_nothing(tmp_path: Path) -> None:
+def test_rounds_of_start_and_stop_leave_nothing_behind(tmp_path: Path) -> None:
     """No process, no open port, no file beyond those of the first round, and no growing number of descriptors."""
     with stigmer(tmp_path) as launcher:
         works(launcher)

@@ -52,12 +52,12 @@ def poll_request(queue: str, identity: str) -> bytes:
     return grpc.encode({1: "default", 2: grpc.encode({1: queue}), 3: identity})
 
 
-def test_temporal_proves_itself_from_its_first_moment_on(server: str) -> None:
+def test_temporal_can_be_probed_from_its_start(server: str) -> None:
     """It is probed from its start, without a pause."""
     assert proved(server, checks.temporal("default", "some-queue"))
 
 
-def test_a_namespace_that_does_not_exist_is_no_proof(server: str) -> None:
+def test_a_missing_namespace_does_not_count_as_ready(server: str) -> None:
     """Temporal serves, but no workflow could run in that namespace."""
     assert proved(server, checks.temporal("default", "some-queue"))
     assert not proved(server, checks.temporal("no-such-namespace", "some-queue"), unless="cannot be used")

@@ -43,7 +43,7 @@ def seen(folder: Path, architecture: str, *, call: str = "getpid", library: str 
 
 
 @pytest.mark.parametrize("architecture", ["arm64", "amd64"])
-def test_a_module_that_was_linked_for_macos_is_whole(architecture: str, tmp_path: Path) -> None:
+def test_a_module_linked_for_macos_has_no_findings(architecture: str, tmp_path: Path) -> None:
     """It was stripped, and signed after a search path had been added."""
     assert seen(tmp_path, architecture) == []
 
@@ -53,7 +53,7 @@ def test_a_library_without_a_symbol_that_a_module_was_linked_to_is_found(tmp_pat
     assert found == [(MODULE, "_answer: not in @rpath/libanswer.dylib")]
 
 
-def test_a_call_that_the_newest_macos_alone_has_is_found(tmp_path: Path) -> None:
+def test_a_call_that_only_the_newest_macos_has_is_detected(tmp_path: Path) -> None:
     """The linker accepts symbols of the newest macOS, whatever the target's version."""
     reason = "_pipe2: in /usr/lib/libSystem.B.dylib from macOS 27.0 on, and 14.0 is promised"
     assert seen(tmp_path, "arm64", call="pipe2") == [(MODULE, reason)]

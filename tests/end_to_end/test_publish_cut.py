@@ -75,7 +75,7 @@ def test_a_run_cut_at_any_request_and_started_again_ends_as_an_undisturbed_one(
 
 
 @pytest.mark.parametrize("part", range(PARTS))
-def test_a_passing_trouble_at_any_request_is_survived_by_the_run_itself(
+def test_a_transient_fault_at_any_request_is_retried(
     part: int, undisturbed: Undisturbed, folder: Path, tmp_path: Path
 ) -> None:
     """Half of the requests are processed but their answers are lost; the others get a server error."""

@@ -70,7 +70,7 @@ def test_every_extension_module_can_be_imported(tree: PythonTree) -> None:
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=str)
-def test_a_tree_has_the_standard_library_but_for_a_listed_few(tree: PythonTree, target: Target) -> None:
+def test_a_tree_has_the_standard_library_except_for_a_listed_few(tree: PythonTree, target: Target) -> None:
     made = cached(target)
     names = set(ask(tree, "import sys; print(*sys.stdlib_module_names)").split())
     there = {
@@ -88,7 +88,7 @@ def test_the_interpreter_is_the_one_that_the_recipe_pins(tree: PythonTree) -> No
     assert Path(interpreter.library) == tree.library.resolve()
 
 
-def test_it_runs_from_wherever_it_lies_with_its_own_libraries(tree: PythonTree, tmp_path: Path) -> None:
+def test_it_runs_from_any_directory_with_its_own_libraries(tree: PythonTree, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").symlink_to(tree.prefix)
     moved = replace(tree, prefix=tmp_path / "elsewhere")
     code = "import ssl, sqlite3, zlib; print(ssl.OPENSSL_VERSION.split()[1], sqlite3.sqlite_version)"
@@ -127,7 +127,7 @@ def test_a_tree_names_its_licences_and_promises_its_floor(target: Target) -> Non
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("target", TARGETS, ids=str)
-def test_a_library_has_the_same_bytes_wherever_it_is_made(target: Target, tmp_path: Path) -> None:
+def test_a_library_has_the_same_bytes_wherever_it_is_built(target: Target, tmp_path: Path) -> None:
     cached(target)
     recipe, made = read_recipe(RECIPE, target), []
     for cache in (tmp_path / "a", tmp_path / "another" / "and" / "deeper"):
@@ -141,7 +141,7 @@ def test_a_library_has_the_same_bytes_wherever_it_is_made(target: Target, tmp_pa
 
 
 @pytest.mark.timeout(7200)
-def test_a_python_made_twice_has_the_same_bytes(tmp_path: Path) -> None:
+def test_a_python_built_twice_has_the_same_bytes(tmp_path: Path) -> None:
     if not (named := os.environ.get(TWICE)):
         pytest.skip(f"{TWICE} names no target, such as linux-amd64: it would take minutes")
     tree = cached(parse_target(named))

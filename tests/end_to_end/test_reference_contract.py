@@ -30,7 +30,7 @@ def test_a_reference_service_reads_everything_it_is_sent(name: str) -> None:
 
 
 @pytest.mark.parametrize("old", ["STIGMER_BACKEND_URL", "WORKSPACE_ROOT"])
-def test_names_that_were_once_sent_in_vain_are_read_by_none(old: str) -> None:
+def test_variables_that_were_once_sent_without_effect_are_read_by_no_service(old: str) -> None:
     for name in ("workflow-runner", "agent-runner"):
         assert find_unread([old], words_of(name)) == [old]
 

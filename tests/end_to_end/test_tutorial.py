@@ -21,7 +21,7 @@ pytestmark = [
 ]
 
 
-def test_who_types_what_the_tutorial_says_has_a_verified_bottle_and_a_running_product(tmp_path: Path) -> None:
+def test_the_tutorial_yields_a_verified_bottle_and_a_running_product(tmp_path: Path) -> None:
     for block in blocks_of((ROOT / "docs" / "packaging.md").read_text(encoding="utf-8")):
         if block.kind == "file":
             path = tmp_path / block.about

@@ -50,7 +50,7 @@ def failures(folder: Path, stack: tuple[Part, ...], *options: str) -> dict[str, 
     return {check.name: check.detail for check in report.checks if not check.passed and check.name not in NOT_FROZEN}
 
 
-def test_the_real_launcher_endures_kill_and_damage(tmp_path: Path) -> None:
+def test_the_real_launcher_recovers_from_kill_and_damage(tmp_path: Path) -> None:
     """A control for the tests below: without a fault, every check passes."""
     assert failures(tmp_path, fake_stack(seconds=20), "--trials") == {}
 

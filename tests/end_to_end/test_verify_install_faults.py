@@ -80,7 +80,7 @@ PRODUCT = {
 
 
 @each_of(PRODUCT)
-def test_a_fault_of_the_product_is_found_by_its_own_check(tmp_path: Path, twist: str, check: str) -> None:
+def test_a_fault_of_the_product_is_detected_by_its_own_check(tmp_path: Path, twist: str, check: str) -> None:
     done, report = run_script(installed(tmp_path, twist))
     assert done.code == 1
     assert check in failed(report)
@@ -114,7 +114,7 @@ TRIALS = {
 
 
 @each_of(TRIALS)
-def test_a_fault_that_only_a_trial_shows_is_found_by_that_trial(tmp_path: Path, twist: str, check: str) -> None:
+def test_a_fault_that_only_a_trial_reveals_is_detected_by_that_trial(tmp_path: Path, twist: str, check: str) -> None:
     (tmp_path / "place").mkdir()
     done, report = run_script(tmp_path / "place", "--bottle", bottle(tmp_path, twist), "--trials")
     assert failed(report)[0] == check, done.stdout
@@ -133,7 +133,7 @@ def test_a_fault_that_only_a_trial_shows_is_found_by_that_trial(tmp_path: Path, 
         ("sed -i '$d' libexec/payload.json", "the index names the components"),
     ],
 )
-def test_a_fault_of_the_keg_is_found_by_its_own_check(tmp_path: Path, fault: str, check: str) -> None:
+def test_a_fault_of_the_keg_is_detected_by_its_own_check(tmp_path: Path, fault: str, check: str) -> None:
     assert check in failed(run_script(changed(installed(tmp_path), fault))[1])
 
 
@@ -158,9 +158,7 @@ def test_a_fault_of_the_keg_is_found_by_its_own_check(tmp_path: Path, fault: str
     ],
     ids=["lacks a service", "a service for arm64", "said to be for arm64"],
 )
-def test_a_keg_that_is_whole_but_not_what_it_must_be_is_found(
-    tmp_path: Path, fault: str, check: str, said: str
-) -> None:
+def test_a_consistent_keg_with_wrong_content_is_detected(tmp_path: Path, fault: str, check: str, said: str) -> None:
     sums = "cut -c 67- libexec/SHA256SUMS | xargs sha256sum >../sums && mv ../sums libexec/SHA256SUMS"
     _, report = run_script(changed(installed(tmp_path), f"{fault} && {sums}"))
     assert check in failed(report)
@@ -172,7 +170,7 @@ def network_cards() -> list[str]:
     return [card for card in (line.partition(":")[0].strip() for line in lines) if card != "lo"]
 
 
-def test_a_network_is_found_where_none_is_allowed(tmp_path: Path) -> None:
+def test_a_network_is_detected_if_none_is_allowed(tmp_path: Path) -> None:
     """The host has a network; the sandbox and the virtual machine, which have none, pass the same check."""
     cards = network_cards()
     if not cards:

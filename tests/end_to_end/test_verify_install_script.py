@@ -23,7 +23,7 @@ SHELLS = {"dash": ["dash"], "busybox": ["busybox", "sh"], "bash": ["bash", "--po
 pytestmark = needs_proc
 
 
-def test_a_good_installation_passes_stays_as_it_is_and_nothing_is_left_behind(tmp_path: Path) -> None:
+def test_a_good_installation_passes_and_stays_unchanged(tmp_path: Path) -> None:
     prefix = installed(tmp_path)
     done, report = run_script(prefix)
     assert (done.code, failed(report), done.stderr) == (0, [], ""), done.stdout
@@ -37,7 +37,7 @@ def test_a_good_installation_passes_stays_as_it_is_and_nothing_is_left_behind(tm
 
 
 @pytest.mark.parametrize("shell", SHELLS)
-def test_a_good_bottle_installs_endures_the_trials_upgrades_and_goes_in_every_shell(tmp_path: Path, shell: str) -> None:
+def test_a_good_bottle_passes_all_trials_in_every_shell(tmp_path: Path, shell: str) -> None:
     if not shutil.which(SHELLS[shell][0]):
         pytest.skip(f"there is no {shell} on this machine")
     prefix = tmp_path / "place"
@@ -49,7 +49,7 @@ def test_a_good_bottle_installs_endures_the_trials_upgrades_and_goes_in_every_sh
     assert [path for path in prefix.rglob("*") if not path.is_dir()] == []
 
 
-def test_json_says_the_same(tmp_path: Path) -> None:
+def test_json_has_the_same_content(tmp_path: Path) -> None:
     done, _ = run_script(installed(tmp_path), "--json")
     report = json.loads(done.stdout)
     assert (report["begin"], report["end"], report["passed"], done.code) == (NONCE, NONCE, True, 0)
@@ -62,7 +62,7 @@ def test_json_says_the_same(tmp_path: Path) -> None:
     }
 
 
-def test_a_store_that_removes_files_when_it_closes_and_writes_its_tables_anew_has_kept_its_state(
+def test_a_store_that_rewrites_its_tables_when_it_closes_counts_as_kept(
     tmp_path: Path,
 ) -> None:
     """As LSM tree databases do: a clean stop removes the lock and the memtable, and replaces all tables."""
@@ -80,7 +80,7 @@ def without_smoke(prefix: Path) -> Path:
     return prefix
 
 
-def test_without_a_smoke_call_the_readiness_proofs_are_demanded_and_the_reason_is_told(tmp_path: Path) -> None:
+def test_without_a_smoke_call_readiness_is_required_and_the_reason_given(tmp_path: Path) -> None:
     prefix = without_smoke(installed(tmp_path, "[ \"$*\" != smoke ] || { echo 'smoke: none in this stack'; exit 0; }"))
     _, report = run_script(prefix)
     detail = {check.name: check.detail for check in report.checks}
@@ -93,7 +93,7 @@ def test_without_a_smoke_call_the_readiness_proofs_are_demanded_and_the_reason_i
 
 
 @pytest.mark.parametrize("answer", ["echo 'smoke: none'; exit 1", "echo 'agent-runner answered'; exit 0"])
-def test_a_command_that_does_not_say_that_there_is_no_call_is_a_fault(tmp_path: Path, answer: str) -> None:
+def test_a_smoke_command_that_does_not_report_a_missing_call_is_a_fault(tmp_path: Path, answer: str) -> None:
     prefix = without_smoke(installed(tmp_path, f'[ "$*" != smoke ] || {{ {answer}; }}'))
     assert "every service is ready" in failed(run_script(prefix)[1])
 
@@ -137,7 +137,7 @@ def test_files_that_brew_writes_beside_ours_are_no_fault(tmp_path: Path) -> None
     assert run_script(prefix)[0].code == 0
 
 
-def test_a_python_started_by_the_product_is_found(tmp_path: Path) -> None:
+def test_a_python_started_by_the_product_is_detected(tmp_path: Path) -> None:
     """A launcher runs the system's Python; it is detected although the process has left the process tree."""
     twist = """case "$*" in server\\ --port*) (setsid "$PYTHON_OF_TEST" -c 'import time; time.sleep(60)' >/dev/null 2>&1 &) ;; esac"""
     interpreter = shutil.which("python3", path="/usr/bin:/usr/local/bin") or shutil.which("python3") or "python3"

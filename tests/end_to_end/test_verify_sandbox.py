@@ -59,7 +59,7 @@ def log_of(standin: StandIn) -> str:
     return standin.workspace.path(f"{NAME}.log").read_text(encoding="utf-8")
 
 
-def test_a_good_bottle_proves_itself_and_nothing_is_left_unchecked(standin: StandIn, root: GuestRoot) -> None:
+def test_a_good_bottle_passes_and_no_check_is_skipped(standin: StandIn, root: GuestRoot) -> None:
     report = verify(standin, root)
     assert failed(report) == {}
     assert report.passed
@@ -167,7 +167,7 @@ def test_with_python_put_back_in_the_root_the_verification_fails_and_says_where(
         assert trace in failed(report)[check].splitlines()
 
 
-def test_gdbs_printers_and_other_files_that_only_sound_like_python_are_no_python(
+def test_gdbs_printers_and_other_files_named_like_python_are_ignored(
     standin: StandIn, root: GuestRoot, tmp_path: Path
 ) -> None:
     changed = copy_of(root, tmp_path / "root")
@@ -184,13 +184,13 @@ def flip_bit(path: Path) -> None:
     path.write_bytes(content)
 
 
-def test_a_bottle_with_a_flipped_bit_is_not_even_poured(standin: StandIn, root: GuestRoot) -> None:
+def test_a_bottle_with_a_flipped_bit_is_not_poured(standin: StandIn, root: GuestRoot) -> None:
     flip_bit(standin.workspace.path(standin.bottle.path))
     with pytest.raises(RecordError, match="is not what its record says"):
         verify(standin, root)
 
 
-def test_a_bottle_that_was_recorded_damaged_does_not_install(standin: StandIn, root: GuestRoot) -> None:
+def test_a_bottle_recorded_as_damaged_does_not_install(standin: StandIn, root: GuestRoot) -> None:
     path = standin.workspace.path(standin.bottle.path)
     flip_bit(path)
     report = verify(standin, root, bottle=replace(standin.bottle, sha256=digest.sha256_of(path)))
@@ -254,7 +254,7 @@ SPOILT = {
 
 
 @pytest.mark.parametrize("fault", SPOILT)
-def test_a_report_that_is_not_whole_is_no_proof_though_all_its_checks_passed(
+def test_an_incomplete_report_does_not_pass_even_if_all_its_checks_did(
     standin: StandIn, root: GuestRoot, tmp_path: Path, fault: str
 ) -> None:
     report = verify(standin, root, script=script_with(tmp_path, *SPOILT[fault]))
@@ -263,7 +263,9 @@ def test_a_report_that_is_not_whole_is_no_proof_though_all_its_checks_passed(
     assert not report.passed
 
 
-def test_a_guest_that_hangs_is_killed_whole_and_is_no_proof(standin: StandIn, root: GuestRoot, tmp_path: Path) -> None:
+def test_a_hanging_guest_is_killed_entirely_and_does_not_pass(
+    standin: StandIn, root: GuestRoot, tmp_path: Path
+) -> None:
     mark = f"hang-{secrets.token_hex(8)}"
     hanging = script_with(tmp_path, LAST_CHECK, f"\nsh -c 'sleep 600; : {mark}'\n")
     report = verify(standin, root, script=hanging, seconds=15)

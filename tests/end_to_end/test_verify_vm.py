@@ -69,7 +69,7 @@ BEGINS = FINDS_NONCE + "printf 'TAP version 13\\n# BEGIN %s\\nok 1 - all is well
     ],
     ids=["whole", "the end is missing", "the nonce is another", "the exit code says otherwise"],
 )
-def test_only_a_whole_report_of_this_very_run_is_proof(
+def test_only_a_complete_report_of_this_run_passes(
     script: str,
     code: int,
     proof: bool,  # noqa: FBT001 - a parameter of the test
@@ -97,7 +97,7 @@ exec qemu-system-x86_64 "$@"
 """
 
 
-def test_a_machine_that_does_not_come_up_is_started_once_more(
+def test_a_machine_that_does_not_boot_is_started_once_more(
     tmp_path: Path, machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Emulators sometimes fail, which does not concern the bottle."""
@@ -108,7 +108,7 @@ def test_a_machine_that_does_not_come_up_is_started_once_more(
     assert emulator.with_name("qemu-system-x86_64.failed").is_dir()
 
 
-def test_the_guests_user_has_no_privilege_no_network_card_and_cannot_write_the_bottle(
+def test_the_guests_user_has_no_privileges_no_network_and_cannot_write_the_bottle(
     tmp_path: Path, machine: Machine
 ) -> None:
     questions = "id -u; ls /sys/class/net; grep CapEff /proc/self/status; echo x >/dev/vdb; ls /dev/vdb; env | sort\n"
@@ -157,7 +157,7 @@ def hanging(boot: Boot, folder: Path) -> list[str]:
     return qemu_command(Hardware("amd64", "tcg", 1), boot, folder, HANGS)
 
 
-def test_a_machine_that_hangs_is_killed_and_gone_at_its_deadline(tmp_path: Path, boot: Boot) -> None:
+def test_a_hanging_machine_is_killed_at_its_deadline(tmp_path: Path, boot: Boot) -> None:
     ended = run_machine(hanging(boot, tmp_path), tmp_path, seconds=3)
     assert not ended.switched_off
     await_no_process(str(tmp_path))
@@ -182,7 +182,7 @@ def test_no_machine_outlives_whoever_started_it(tmp_path: Path, boot: Boot) -> N
     await_no_process(str(tmp_path))
 
 
-def test_an_accelerator_counts_only_if_a_machine_boots_under_it(tmp_path: Path, boot: Boot) -> None:
+def test_an_accelerator_is_used_only_if_a_machine_boots_with_it(tmp_path: Path, boot: Boot) -> None:
     """Whatever the state of /dev/kvm, the chosen accelerator boots, and another architecture is always emulated."""
     own, foreign = Target("linux", "amd64"), Target("linux", "arm64")
     assert choose_accelerator(foreign, own, boot, tmp_path) == "tcg"

@@ -149,7 +149,7 @@ def bottle_with(path: str, text: str) -> Craft:
 @pytest.mark.parametrize(
     "text", [DEEP, '{"a":' * 50_000, '{"name": "\\ud800", "source": {"tap": "\\udfff"}, "format": 2}']
 )
-def test_json_that_is_too_deep_or_holds_no_characters_is_a_finding(path: str, text: str) -> None:
+def test_json_that_is_too_deep_or_has_invalid_characters_is_a_finding(path: str, text: str) -> None:
     assert path in {where for _, where in found_in(audit(bottle_with(path, text)))}
 
 
@@ -183,7 +183,7 @@ LARGE: dict[str, Callable[[], bytes]] = {
 
 
 @pytest.mark.timeout(320)
-def test_an_audit_of_any_of_them_needs_less_than_a_gigabyte() -> None:
+def test_the_audit_of_any_of_them_needs_less_than_a_gigabyte() -> None:
     """It runs in a separate process, whose peak memory is read from the system."""
     path = os.pathsep.join(str(ROOT / name) for name in ("packaging", "launcher", "tests"))
     words = [sys.executable, "-c", "from integration.test_audit_hostile import audit_all; audit_all()"]

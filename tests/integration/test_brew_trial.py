@@ -52,7 +52,7 @@ def failed(report: VerificationReport) -> list[str]:
     return [check.name for check in report.checks if not check.passed]
 
 
-def test_a_release_that_brew_takes_passes_every_step_and_is_recorded(tmp_path: Path) -> None:
+def test_a_release_that_brew_accepts_passes_every_step_and_is_recorded(tmp_path: Path) -> None:
     """Afterwards brew has neither tap nor formula."""
     report = verify(tmp_path)
     assert [(check.name, check.detail) for check in report.checks if not check.passed] == []
@@ -139,7 +139,7 @@ def test_the_level_brew_is_reached_by_the_command_verify(tmp_path: Path, monkeyp
     assert cli.run(["verify", *words]) == VerificationError.exit_code
 
 
-def test_without_a_brew_or_a_folder_the_level_says_what_it_needs(
+def test_without_brew_or_a_folder_the_level_names_what_it_needs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workspace = Workspace(tmp_path / "workspace", tmp_path / "cache")

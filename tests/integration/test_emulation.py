@@ -59,14 +59,14 @@ def test_nothing_of_it_is_left_on_the_machine(emulator: tuple[str, ...], tmp_pat
     assert seen() == before
 
 
-def test_an_emulated_program_is_killed_when_its_time_is_over(emulator: tuple[str, ...], tmp_path: Path) -> None:
+def test_an_emulated_program_is_killed_at_its_deadline(emulator: tuple[str, ...], tmp_path: Path) -> None:
     program = place(tmp_path / "endless", go_program("linux", "arm64", body="for {}"))
     with pytest.raises(CommandError, match="did not end within"):
         command.run([*emulator, program], env=ENVIRONMENT, seconds=1)
     assert str(program) not in command.run(["ps", "-axo", "args="]).stdout
 
 
-def test_what_bubblewrap_runs_is_told_to_stop_in_its_place(tmp_path: Path) -> None:
+def test_a_stop_signal_goes_to_the_command_that_bubblewrap_runs(tmp_path: Path) -> None:
     """SIGTERM would kill bwrap, and its command with it, so the command could not stop cleanly."""
     if not shutil.which("bwrap"):
         pytest.skip("needs bubblewrap")
@@ -81,13 +81,13 @@ def test_a_machines_own_programs_are_run_as_they_are() -> None:
     assert runner_for(HOST, HOST, {}) == NATIVE
 
 
-def test_without_the_emulator_it_is_said_what_to_install(tmp_path: Path) -> None:
+def test_without_the_emulator_the_error_says_what_to_install(tmp_path: Path) -> None:
     with pytest.raises(MissingToolError) as caught:
         runner_for(ARM, HOST, {"PATH": str(tmp_path)})
     assert "install qemu-user-static" in caught.value.remedy
 
 
-def test_where_the_kernel_does_not_let_us_it_is_said_what_an_administrator_can_do() -> None:
+def test_if_the_kernel_forbids_it_the_error_says_what_an_administrator_can_do() -> None:
     refusing = ("sh", "-c", "echo 'mount: permission denied' >&2; exit 1")
     with pytest.raises(MissingToolError, match="permission denied") as caught:
         require_emulation(refusing, ENVIRONMENT)

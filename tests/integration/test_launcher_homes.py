@@ -157,7 +157,7 @@ def test_a_home_behind_a_link_is_one_home(tmp_path: Path) -> None:
         assert link.processes() == real.processes() == []
 
 
-def test_without_home_the_password_database_is_asked(launcher: Stigmer) -> None:
+def test_without_home_the_password_database_is_used(launcher: Stigmer) -> None:
     """With STIGMER_HOME nothing else is needed; `config path` shows the home found without either variable."""
     del launcher.environment["HOME"]
     works(launcher)

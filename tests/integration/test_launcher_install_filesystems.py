@@ -62,7 +62,7 @@ def test_an_installation_that_fills_the_disk_is_reported_and_works_when_there_is
 
 
 @needs_mounts
-def test_a_home_that_lost_its_exec_is_refused_though_nothing_is_to_be_made(keg: Path, disk: Path) -> None:
+def test_a_complete_home_on_a_noexec_mount_is_refused(keg: Path, disk: Path) -> None:
     came = start_on(keg, disk, "size=32m", then=f'{once(keg, disk)} && mount -o remount,noexec "$0"')
     assert came["error"].startswith(f"{disk}/home/versions is on a file system mounted noexec")
     assert "mount it without noexec" in came["remedy"]
@@ -77,7 +77,7 @@ def test_a_read_only_home_is_refused_with_the_directory(keg: Path, disk: Path) -
 
 
 @needs_mounts
-def test_a_read_only_home_that_is_whole_can_be_used(keg: Path, disk: Path) -> None:
+def test_a_complete_read_only_home_can_be_used(keg: Path, disk: Path) -> None:
     came = start_on(keg, disk, "size=32m", then=f'{once(keg, disk)} && mount -o remount,ro "$0"')
     assert not came["made"]
 
@@ -92,7 +92,7 @@ def can_clone() -> bool:
 
 
 @pytest.mark.skipif(not can_clone(), reason="needs root, loop devices and mkfs.xfs to have a file system with clones")
-def test_where_the_file_system_can_clone_a_component_is_a_file_of_its_own_without_a_copy(tmp_path: Path) -> None:
+def test_on_a_file_system_that_can_clone_components_are_separate_files_without_a_copy(tmp_path: Path) -> None:
     """Then damage in the home does not affect the keg, and no space is used."""
     image, disk = tmp_path / "image", tmp_path / "disk"
     with image.open("wb") as stream:

@@ -31,7 +31,7 @@ def test_a_start_killed_at_any_system_call_is_put_right_by_the_next(scenario: st
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
-def test_a_start_killed_at_any_line_is_put_right_by_the_next(scenario: str, tmp_path: Path) -> None:
+def test_a_start_killed_at_any_line_is_repaired_by_the_next(scenario: str, tmp_path: Path) -> None:
     """Also at lines that change no file: the state in memory is lost, too."""
     assert kill_everywhere(scenario, "link", "line", tmp_path) > 200
 

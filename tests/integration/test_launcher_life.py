@@ -90,6 +90,6 @@ def test_at_rest_the_supervisor_sleeps_and_is_small(running: Stigmer) -> None:
 @pytest.mark.parametrize(
     "words", ["version", "--help", "server status", "server logs", "server stop", "config list", "doctor"]
 )
-def test_brew_may_run_it_before_there_is_a_home(launcher: Stigmer, words: str) -> None:
+def test_brew_can_run_it_before_a_home_exists(launcher: Stigmer, words: str) -> None:
     launcher(*words.split())
     assert not launcher.home.exists()

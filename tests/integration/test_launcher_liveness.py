@@ -38,7 +38,7 @@ def test_a_service_that_hangs_is_degraded_and_then_restarted(running: Stigmer) -
 
 
 @pytest.mark.stack(liveness=PATIENT)
-def test_a_service_that_hangs_for_a_while_is_shown_everywhere_and_goes_on_by_itself(running: Stigmer) -> None:
+def test_a_service_that_hangs_for_a_while_is_shown_everywhere_and_recovers(running: Stigmer) -> None:
     before = all_run(running)
     os.kill(before["stigmer-server"], signal.SIGSTOP)
     degraded(running, "stigmer-server")

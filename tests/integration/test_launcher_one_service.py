@@ -106,7 +106,7 @@ def test_a_server_whose_control_fifo_cannot_be_created_runs_nevertheless(launche
 
 
 @pytest.mark.parametrize("verb", ["stop", "restart"])
-def test_an_unknown_service_is_a_usage_error_that_names_those_there_are(launcher: Stigmer, verb: str) -> None:
+def test_an_unknown_service_is_a_usage_error_that_lists_the_services(launcher: Stigmer, verb: str) -> None:
     listed = f"Error: there is no service workflow; there are {', '.join(NAMES)}"
     stopped = launcher("server", verb, "temporal", "workflow")
     assert (stopped.code, stopped.err.splitlines()[0]) == (2, listed)

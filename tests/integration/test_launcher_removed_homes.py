@@ -24,7 +24,7 @@ def move(home: Path) -> None:
 
 
 @pytest.mark.parametrize("take_away", [remove, remove_run, move])
-def test_a_server_whose_home_was_taken_away_ends_with_its_services(
+def test_a_server_whose_home_was_removed_stops_with_its_services(
     running: Stigmer, take_away: Callable[[Path], None]
 ) -> None:
     pids = [running.status()["supervisor_pid"], *running.pids().values()]
@@ -36,7 +36,7 @@ def test_a_server_whose_home_was_taken_away_ends_with_its_services(
     assert running("server", "stop").code == 0
 
 
-def test_a_server_whose_home_cannot_be_looked_at_for_a_while_goes_on(running: Stigmer) -> None:
+def test_a_server_whose_home_is_inaccessible_for_a_while_keeps_running(running: Stigmer) -> None:
     """Like a home on a network file system with an expired ticket; here the obstacle is a link to itself."""
     pid, run = running.status()["supervisor_pid"], running.home / "run"
     aside = run.rename(running.home / "aside")

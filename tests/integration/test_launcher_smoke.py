@@ -63,7 +63,7 @@ def test_without_a_smoke_call_a_service_that_does_not_work_again_is_named(tmp_pa
         eventually(lambda: launcher("smoke").code == 0, "the runner to work again")
 
 
-def test_a_smoke_command_is_run_as_the_service_is_and_judged(tmp_path: Path) -> None:
+def test_a_smoke_command_runs_like_its_service_and_is_judged(tmp_path: Path) -> None:
     """It runs in the home with the component's variables; the last line of its output is shown."""
     smoke = Smoke("command", 30.0, component="tool", arguments=("{port.tool}",), exit_code=3, output="^first\n")
     with tried_by(tmp_path, smoke, tool()) as launcher:

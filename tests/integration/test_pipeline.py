@@ -37,24 +37,24 @@ def made(release: FakeRelease) -> FakeRelease:
     return release
 
 
-def test_the_second_run_makes_nothing(made: FakeRelease) -> None:
+def test_the_second_run_executes_no_step(made: FakeRelease) -> None:
     assert made.run(STEPS) == []
     assert made.progress.began == ALL, "what is reused does not begin"
     assert made.progress.ended == ALL * 2
 
 
-def test_a_changed_fact_makes_its_step_and_what_needs_it(made: FakeRelease) -> None:
+def test_a_changed_fact_rebuilds_its_step_and_the_dependents(made: FakeRelease) -> None:
     changed = (dataclasses.replace(STEPS[0], facts={"says": "newer"}), *STEPS[1:])
     assert made.run(changed) == ["obtain/one", "bottle"]
     assert made.workspace.path("packed/file").read_text(encoding="ascii") == "newer one\nnew two"
 
 
-def test_a_change_that_changes_no_byte_stops_there(made: FakeRelease) -> None:
+def test_a_rebuild_with_identical_bytes_does_not_rebuild_its_dependents(made: FakeRelease) -> None:
     changed = (dataclasses.replace(STEPS[0], facts={"says": "new", "comment": "other"}), *STEPS[1:])
     assert made.run(changed) == ["obtain/one"]
 
 
-def test_changed_code_makes_the_stage_anew(made: FakeRelease) -> None:
+def test_changed_code_rebuilds_the_stage(made: FakeRelease) -> None:
     made.bottle.code = "second"
     assert made.run(STEPS) == ["bottle"]
 
@@ -78,13 +78,13 @@ def bring_another_record(root: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [change_a_byte, damage_the_record, remove_the_ledgers_line, bring_another_record])
-def test_a_damaged_artefact_or_record_is_made_anew(damage: Callable[[Path], None], made: FakeRelease) -> None:
+def test_a_damaged_artefact_or_record_is_rebuilt(damage: Callable[[Path], None], made: FakeRelease) -> None:
     damage(made.workspace.root)
     assert made.run(STEPS) == ["obtain/two"]
     assert made.run(STEPS) == []
 
 
-def test_a_preview_says_what_a_run_would_make_and_makes_nothing(release: FakeRelease) -> None:
+def test_a_preview_lists_the_steps_of_a_run_and_executes_none(release: FakeRelease) -> None:
     assert [current for _, current in release.pipeline().preview(STEPS)] == [False] * 3
     assert not release.workspace.root.exists()
     release.run(STEPS)
@@ -94,7 +94,7 @@ def test_a_preview_says_what_a_run_would_make_and_makes_nothing(release: FakeRel
     assert release.obtain.made == ALL[:2]
 
 
-def test_a_failure_ends_the_run_and_the_next_run_goes_on_from_there(release: FakeRelease) -> None:
+def test_a_failure_ends_the_run_and_the_next_run_continues_from_there(release: FakeRelease) -> None:
     def fail(_: Path) -> None:
         raise PackagingError("the compiler has gone fishing")
 
@@ -107,7 +107,7 @@ def test_a_failure_ends_the_run_and_the_next_run_goes_on_from_there(release: Fak
     assert release.run(STEPS) == ["bottle"]
 
 
-def test_a_full_disk_is_told_with_the_step_and_the_folders_it_writes_to(release: FakeRelease) -> None:
+def test_a_full_disk_is_reported_with_the_step_and_its_directories(release: FakeRelease) -> None:
     """The system's error does not name a file, and any of three disks may be full."""
 
     def fill_up(_: Path) -> None:
@@ -191,7 +191,7 @@ def test_two_releases_never_share_a_workspace_and_the_second_says_who_has_it(
         kill_sleeper(root)
 
 
-def test_nobody_changes_what_was_made_before_it_is_delivered(release: FakeRelease) -> None:
+def test_artefacts_do_not_change_before_they_are_delivered(release: FakeRelease) -> None:
     """A second release would replace the files that the first one is copying."""
     with release.pipeline().carried_out(STEPS), pytest.raises(BusyError, match="in use by process"):
         fake_release(release.workspace.root).run(STEPS)
@@ -238,7 +238,7 @@ def interrupt_sleeping_command(fifo: Path, number: int, *, nohup: bool = False) 
 
 @pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="a process is waited for by its pidfd")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_command_that_is_ended_ends_its_programs(number: signal.Signals, tmp_path: Path) -> None:
+def test_a_terminated_command_terminates_its_programs(number: signal.Signals, tmp_path: Path) -> None:
     """A closed terminal sends SIGHUP, which the programs, in sessions of their own, do not get."""
     code, program = interrupt_sleeping_command(tmp_path / "fifo", number)
     assert code == 130
@@ -261,5 +261,5 @@ def test_the_lock_names_its_last_holder_only_while_it_is_held(tmp_path: Path) ->
         pass
 
 
-def test_a_plan_of_no_steps_is_carried_out(release: FakeRelease) -> None:
+def test_an_empty_plan_succeeds(release: FakeRelease) -> None:
     assert release.run([]) == []

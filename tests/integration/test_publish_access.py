@@ -60,7 +60,7 @@ def test_two_publishers_at_once_leave_one_release_and_no_draft(prepared: Prepare
     assert [release.draft for release in prepared.repository.releases] == [False]
 
 
-def test_a_tap_or_branch_that_is_not_there_is_told_before_anything_is_made(prepared: PreparedRelease) -> None:
+def test_a_missing_tap_or_branch_is_reported_before_anything_is_created(prepared: PreparedRelease) -> None:
     tap = prepared.tap()
     with pytest.raises(TapError, match="not found"):
         prepared.publish(tap=replace(tap, remote=tap.remote.replace(REPOSITORY, "stigmer/gone")))
@@ -69,7 +69,7 @@ def test_a_tap_or_branch_that_is_not_there_is_told_before_anything_is_made(prepa
     assert prepared.repository.releases == []
 
 
-def test_an_unknown_repository_is_told_apart_from_what_a_token_may_not_write(prepared: PreparedRelease) -> None:
+def test_an_unknown_repository_differs_from_one_that_a_token_may_not_write(prepared: PreparedRelease) -> None:
     """GitHub's answer is the same for both."""
     host = replace(prepared.host(), repository="stigmer/gone")
     with pytest.raises(GitHubError, match="404: Not Found"):
@@ -114,7 +114,7 @@ def test_a_release_among_hundreds_is_found_on_a_later_page(prepared: PreparedRel
     assert len(prepared.repository.releases) == before
 
 
-def test_the_token_is_nowhere_but_in_the_requests(prepared: PreparedRelease, capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_token_is_only_in_the_requests(prepared: PreparedRelease, capfd: pytest.CaptureFixture[str]) -> None:
     """It is not in reports, errors, program arguments, the result, or files."""
     told: list[str] = []
     plan = prepared.proposal()

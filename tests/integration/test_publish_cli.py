@@ -17,7 +17,7 @@ from support.publishable import PATH
 from support.publishing import APP_TOKEN, BOTH, OTHER, REPOSITORY, TOKEN, PublishingCommands
 
 
-def test_a_dry_run_tells_the_plan_without_a_token_or_a_request(commands: PublishingCommands) -> None:
+def test_a_dry_run_prints_the_plan_without_a_token_or_a_request(commands: PublishingCommands) -> None:
     commands.monkeypatch.delenv("GITHUB_TOKEN")
     folder = commands.write_release("2.0.0")
     assert commands.run("publish", str(folder), "--dry-run", "--json") == 0
@@ -32,7 +32,7 @@ def test_a_dry_run_tells_the_plan_without_a_token_or_a_request(commands: Publish
     assert commands.github.log == []
 
 
-def test_publishing_writes_down_beside_the_release_what_was_published(commands: PublishingCommands) -> None:
+def test_publishing_writes_a_record_beside_the_release(commands: PublishingCommands) -> None:
     folder = commands.write_release("2.0.0")
     assert commands.run("publish", str(folder), "--json") == 0
     printed = json.loads(commands.capsys.readouterr().out)
@@ -42,7 +42,7 @@ def test_publishing_writes_down_beside_the_release_what_was_published(commands: 
     assert commands.run("publish", str(folder)) == 0, "it may be run again"
 
 
-def test_a_missing_token_is_told_before_anything_is_read(commands: PublishingCommands) -> None:
+def test_a_missing_token_is_reported_before_anything_is_read(commands: PublishingCommands) -> None:
     folder = commands.write_release("2.0.0")
     (folder / "release.json").unlink()
     for token, said in (
@@ -79,7 +79,9 @@ def test_a_release_that_lacks_a_target_is_refused_unless_it_is_meant_so(commands
     assert "there are 0 bottles for darwin-amd64, and one is needed" in commands.capsys.readouterr().err
 
 
-def test_what_no_machine_of_its_kind_has_run_is_refused_unless_it_is_named(commands: PublishingCommands) -> None:
+def test_a_bottle_that_no_machine_of_its_kind_has_run_is_refused_unless_it_is_named(
+    commands: PublishingCommands,
+) -> None:
     folder = commands.write_release("2.0.0")
     release = read_release(folder)
     reports = tuple(replace(report, emulated=True) for report in release.verifications)
@@ -103,7 +105,7 @@ def test_a_failed_run_is_abandoned(commands: PublishingCommands) -> None:
     assert "there is no draft of ours for v2.0.0" in commands.capsys.readouterr().out
 
 
-def test_a_drafts_very_bytes_are_fetched_before_anybody_else_sees_them(commands: PublishingCommands) -> None:
+def test_a_drafts_bytes_are_downloaded_before_it_is_public(commands: PublishingCommands) -> None:
     folder, fetched = commands.write_release("2.0.0"), commands.root / "fetched"
     assert commands.run("fetch-draft", str(fetched)) == 20
     assert "there are 0 releases of ours for v2.0.0" in commands.capsys.readouterr().err
@@ -126,7 +128,7 @@ def test_a_draft_that_somebody_changed_is_not_taken(commands: PublishingCommands
     assert "are not those it was made of" in commands.capsys.readouterr().err
 
 
-def test_a_run_that_is_killed_is_gone_on_with(commands: PublishingCommands) -> None:
+def test_a_killed_run_can_be_continued(commands: PublishingCommands) -> None:
     """The process is killed during an upload, while publishing, and while pushing."""
     folder = commands.write_release("2.0.0")
     words = [sys.executable, "-P", "-m", "stigmer_packaging.cli", "publish", str(folder)]
@@ -165,7 +167,7 @@ def test_a_tap_elsewhere_is_changed_with_its_own_token_alone(commands: Publishin
     assert f"Bearer {TOKEN}" not in {sent for line, sent in pairs if OTHER in line}
 
 
-def test_a_version_is_taken_back_to_the_one_before(commands: PublishingCommands) -> None:
+def test_a_version_is_rolled_back_to_the_previous_one(commands: PublishingCommands) -> None:
     assert commands.run("publish", str(commands.write_release("2.0.0"))) == 0
     before = commands.formula()
     assert commands.run("publish", str(commands.write_release("2.0.1"))) == 0

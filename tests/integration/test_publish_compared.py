@@ -58,7 +58,7 @@ def attestations_of(release: Release, folder: Path) -> Iterator[dict[str, Any]]:
                 yield attestation(artefact.sha256, SBOM, json.loads((folder / sbom.name).read_text()))
 
 
-def test_whatever_is_said_of_a_published_release_agrees(published_release: PublishedRelease) -> None:
+def test_all_sources_agree_about_a_published_release(published_release: PublishedRelease) -> None:
     code, table = published_release.compare()
     assert code == 0
     assert {line.split()[0] for line in table.splitlines()} == {"ok"}
@@ -93,7 +93,7 @@ def _attest_another_sbom(published: PublishedRelease) -> None:
         (_attest_another_sbom, "attested SBOM"),
     ],
 )
-def test_a_place_that_says_something_else_is_seen(
+def test_a_source_that_disagrees_is_detected(
     spoil: Callable[[PublishedRelease], None], place: str, published_release: PublishedRelease
 ) -> None:
     spoil(published_release)

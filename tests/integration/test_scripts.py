@@ -53,7 +53,7 @@ def find_python(checkout: Path, **more: str) -> subprocess.CompletedProcess[str]
     return subprocess.run(words, env=env, cwd="/", capture_output=True, text=True, check=False, timeout=100)
 
 
-def test_the_environment_is_made_whole_over_whatever_a_killed_run_left_and_only_once(
+def test_the_environment_is_created_completely_and_only_once_after_a_killed_run(
     checkout: Path, bootstrap: ModuleType
 ) -> None:
     key = bootstrap.key_of((checkout / "requirements.lock").read_bytes())
@@ -70,7 +70,7 @@ def test_the_environment_is_made_whole_over_whatever_a_killed_run_left_and_only_
     assert place.stat().st_ino == made, "a whole environment is not made again"
 
 
-def test_an_install_that_fails_leaves_nothing_that_is_taken_for_an_environment(checkout: Path) -> None:
+def test_a_failed_installation_leaves_nothing_that_passes_for_an_environment(checkout: Path) -> None:
     (checkout / "requirements.lock").write_text(f"tool==1.0 --hash=sha256:{'0' * 64}\n", encoding="ascii")
     done = find_python(checkout)
     assert done.returncode == 3
@@ -80,7 +80,7 @@ def test_an_install_that_fails_leaves_nothing_that_is_taken_for_an_environment(c
     assert {path.suffix for path in made} == {".lock", ".part"}
 
 
-def test_a_checkout_whose_path_would_be_read_as_two_is_refused(checkout: Path) -> None:
+def test_a_checkout_with_a_colon_in_its_path_is_refused(checkout: Path) -> None:
     odd = checkout.rename(checkout.with_name("a:b"))
     done = find_python(odd)
     assert (done.returncode, done.stdout) == (3, "")
@@ -89,7 +89,7 @@ def test_a_checkout_whose_path_would_be_read_as_two_is_refused(checkout: Path) -
 
 
 @pytest.mark.parametrize("home", ["", "relative"])
-def test_where_home_is_no_folder_it_is_the_one_of_the_password_database(home: str, checkout: Path) -> None:
+def test_a_missing_home_is_taken_from_the_password_database(home: str, checkout: Path) -> None:
     """As in a systemd timer: Go and pip have their caches there."""
     print_home = PRINT_PYTHON.replace("$python", "$HOME")
     words = ["sh", "-euc", print_home, str(checkout / "scripts" / "release")]
@@ -106,7 +106,7 @@ def test_where_home_is_no_folder_it_is_the_one_of_the_password_database(home: st
         ({"XDG_CACHE_HOME": "/proc"}, "Hint: free space or correct the permissions"),
     ],
 )
-def test_a_cache_that_cannot_be_had_is_told_without_a_traceback(
+def test_an_unusable_cache_is_reported_without_a_traceback(
     variables: dict[str, str], said: str, checkout: Path
 ) -> None:
     words = [sys.executable, "-I", str(checkout / "scripts/bootstrap.py")]
@@ -117,13 +117,13 @@ def test_a_cache_that_cannot_be_had_is_told_without_a_traceback(
     assert "Traceback" not in done.stderr
 
 
-def test_pip_that_is_told_to_install_elsewhere_by_a_variable_installs_here(checkout: Path, tmp_path: Path) -> None:
+def test_pips_variables_do_not_redirect_the_installation(checkout: Path, tmp_path: Path) -> None:
     found = find_python(checkout, PIP_TARGET=str(tmp_path / "elsewhere"))
     assert (found.returncode, found.stderr) == (0, "")
     subprocess.run([found.stdout.strip(), "-c", "import tool"], check=True)
 
 
-def test_an_environment_into_which_pip_installed_nothing_is_not_taken_for_whole(checkout: Path, tmp_path: Path) -> None:
+def test_an_environment_into_which_pip_installed_nothing_is_an_error(checkout: Path, tmp_path: Path) -> None:
     """A pip configuration file names another directory."""
     (tmp_path / "pip.conf").write_text(f"[install]\ntarget = {tmp_path}/elsewhere\n", encoding="utf-8")
     found = find_python(checkout, PIP_CONFIG_FILE=str(tmp_path / "pip.conf"))
@@ -141,7 +141,7 @@ def test_another_lock_gets_its_own_environment_when_it_is_named(checkout: Path, 
     subprocess.run([made.stdout.strip(), "-c", "import tool"], check=True)
 
 
-def test_without_a_new_enough_python_that_is_said(checkout: Path, tmp_path: Path) -> None:
+def test_the_lack_of_a_new_enough_python_is_reported(checkout: Path, tmp_path: Path) -> None:
     bare = tmp_path / "bin"
     bare.mkdir()
     for name in ("sh", "dirname"):
@@ -159,7 +159,7 @@ def bootstrap(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 @pytest.mark.parametrize(("user", "installs"), [(1000, False), (0, True)])
-def test_debians_missing_venv_is_named_to_users_and_installed_by_root(
+def test_debians_missing_venv_is_reported_to_users_and_installed_by_root(
     user: int,
     installs: bool,  # noqa: FBT001 - a parameter of the test
     bootstrap: ModuleType,
@@ -215,7 +215,7 @@ def test_check_names_its_steps_and_stops_at_the_one_that_fails(checkout: Path) -
 
 
 @pytest.mark.parametrize("pinned", [True, False])
-def test_check_vets_with_the_go_that_packaging_chose_or_says_that_it_does_not(
+def test_check_vets_with_the_go_that_packaging_selects_or_reports_the_skip(
     pinned: bool,  # noqa: FBT001 - a parameter of the test
     checkout: Path,
 ) -> None:
@@ -238,7 +238,7 @@ def test_check_vets_with_the_go_that_packaging_chose_or_says_that_it_does_not(
         (["--all"], "tests"),
     ],
 )
-def test_check_runs_the_tests_of_its_form_last_and_hands_its_arguments_to_them(
+def test_check_runs_the_tests_last_and_passes_its_arguments_to_them(
     arguments: list[str], tests: str, checkout: Path
 ) -> None:
     code, out, _, asked = run_script(checkout, "check", *arguments)
@@ -246,7 +246,7 @@ def test_check_runs_the_tests_of_its_form_last_and_hands_its_arguments_to_them(
     assert asked[-1] == f"|-P -m pytest -n auto -o testpaths={tests}"
 
 
-def test_check_says_what_it_is_called_with_and_runs_nothing(checkout: Path) -> None:
+def test_check_prints_its_usage_and_runs_nothing(checkout: Path) -> None:
     """Regression: `--help` was passed on to pytest, after minutes of other steps."""
     code, out, err, asked = run_script(checkout, "check", "--help")
     assert (code, err, asked) == (0, "", [])
@@ -259,9 +259,7 @@ def test_a_fast_check_stops_at_format_lint_types_and_unit_tests(checkout: Path) 
     assert steps == ["== ruff format", "== ruff check", "== mypy", "== pytest"]
 
 
-def test_where_uv_brings_python_that_one_is_taken_and_installed_if_need_be(
-    checkout: Path, bootstrap: ModuleType
-) -> None:
+def test_uvs_python_is_used_and_installed_if_necessary(checkout: Path, bootstrap: ModuleType) -> None:
     """A stand-in for uv finds no Python before it has installed one; that one's environment exists already."""
     key = bootstrap.key_of((checkout / "requirements.lock").read_bytes())
     python = checkout.parent / "cache/stigmer-packaging/python" / key / "bin/python"

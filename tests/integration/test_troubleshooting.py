@@ -190,7 +190,7 @@ def test_the_launcher_prints_what_a_heading_says(tmp_path: Path, heading: str) -
     assert pattern_of(heading).search(shown), f"{done.out}\n{done.err}"
 
 
-def test_words_in_capitals_stand_for_something() -> None:
+def test_words_in_capitals_are_placeholders() -> None:
     pattern = pattern_of("port NUMBER is taken by PROGRAM (process PID)")
     assert pattern.search("port 1 is taken by a b (process 2)")
     assert not pattern.search("port 1 is taken by nobody")
