@@ -42,18 +42,18 @@ pytestmark = pytest.mark.timeout(600)
 
 OF_ONE_SYSTEM: dict[str, dict[str, str]] = {
     "darwin": {
-        "_osx_support": "sysconfig asks it for the compiler's flags",
-        "_scproxy": "urllib.request asks it for the system's proxies",
-        "plistlib": "platform reads the version of macOS with it",
+        "_osx_support": "sysconfig gets the compiler's flags from it",
+        "_scproxy": "urllib.request gets the system's proxies from it",
+        "plistlib": "platform reads the macOS version with it",
     },
     "linux": {},
 }
-"""Modules that a program has on one system alone, and why."""
+"""Modules that a program has on only one system, and the reasons."""
 
 OLDEST = {name: each.macos_minimum or each.glibc_floor for name, each in load_manifest(PATH).targets.items()}
 
 UNCHECKED = (0b01).to_bytes(4, "little") + bytes(8)
-"""Of a bytecode file: nothing compares it with a source. Source: PEP 552."""
+"""Header flags of an unchecked hash-based .pyc file, which is never compared with a source. Source: PEP 552."""
 
 RUN_ON_IMPORT = ("__main__", "antigravity", "this")
 
@@ -97,7 +97,7 @@ def modules_of(program: Path) -> set[str]:
 def greeter(target: Target, folder: Path) -> Path:
     """Freeze the small service for a target, only once for all tests."""
     place = folder / str(target)
-    place.mkdir(exist_ok=True)  # a skipped test made it before
+    place.mkdir(exist_ok=True)  # a skipped test may have created it
     return freeze_greeter(make_freezer(place, target, python=PINNED), place)
 
 

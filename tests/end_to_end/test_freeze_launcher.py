@@ -180,7 +180,7 @@ def test_an_import_of_a_missing_module_fails_the_build(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(
     not Path("/usr/bin/python3").exists() or os.path.realpath("/usr/bin/python3") == os.path.realpath(sys.executable),
-    reason="needs a Python of the system beside the one that tests",
+    reason="needs a system Python other than the one that runs the tests",
 )
 def test_the_systems_python_freezes_it_or_says_what_to_install(tmp_path: Path) -> None:
     """On Debian, the shared library is in a separate package."""

@@ -15,7 +15,7 @@ ZIG = next(COMPILERS, None)
 pytestmark = pytest.mark.skipif(not ZIG, reason="no zig is cached: scripts/packaging python fetches it")
 
 PLAIN = ("-rtlib=none", "-g0", "-fno-sanitize=undefined")
-"""Without what zig adds of its own."""
+"""Options that suppress zig's additions."""
 
 LIBRARY = "int answer(void) { return 42; }\n"
 USER = "int answer(void);\nint CALL();\nint use(void) { return answer() + CALL(); }\n"

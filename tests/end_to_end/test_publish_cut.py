@@ -14,7 +14,7 @@ from support.publishing import Observer, PreparedRelease, prepare_release, state
 
 PARTS = 6
 AT_LEAST = 50
-"""Fewer requests than this and the test no longer cuts what it should."""
+"""With fewer requests than this, the test would no longer cut everything it should."""
 
 
 @contextlib.contextmanager

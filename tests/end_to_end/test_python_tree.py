@@ -24,23 +24,23 @@ from stigmer_packaging.lib.target import Target, parse_target
 from support.freezing import CACHE, ENV, HOST, RECIPE, TARGETS, no_archives
 
 NOT_FOR_PROGRAMS = {
-    "_frozen_importlib": "importlib under the name by which the interpreter starts it",
+    "_frozen_importlib": "importlib under its name during the interpreter's start",
     "_frozen_importlib_external": "likewise",
     "idlelib": "an editor",
     "tkinter": "needs Tcl",
     "turtledemo": "needs tkinter",
 } | dict.fromkeys(("_overlapped", "_winapi", "_wmi", "msvcrt", "nt", "winreg", "winsound"), "of Windows")
-"""Modules of the standard library that no tree has, besides the extension modules that the recipe leaves out."""
+"""Modules of the standard library that no tree has, besides the extension modules omitted by the recipe."""
 
 TWICE = "STIGMER_PYTHON_TWICE"
-"""Names the target whose Python is made a second time; that takes minutes."""
+"""Names the target whose Python is built a second time, which takes minutes."""
 
 
 def cached(target: Target) -> PythonTree:
     recipe = read_recipe(RECIPE, target)
     tree = read_tree(recipe, place_of(recipe, CACHE), digest_of(recipe))
     if tree is None:
-        pytest.skip(f"no Python for {target} in {CACHE}: scripts/packaging python --target {target} makes it")
+        pytest.skip(f"no Python for {target} in {CACHE}: scripts/packaging python --target {target} builds it")
     return tree
 
 
@@ -143,6 +143,6 @@ def test_a_library_has_the_same_bytes_wherever_it_is_built(target: Target, tmp_p
 @pytest.mark.timeout(7200)
 def test_a_python_built_twice_has_the_same_bytes(tmp_path: Path) -> None:
     if not (named := os.environ.get(TWICE)):
-        pytest.skip(f"{TWICE} names no target, such as linux-amd64: it would take minutes")
+        pytest.skip(f"it takes minutes: set {TWICE} to a target, such as linux-amd64")
     tree = cached(parse_target(named))
     assert provide_python(tree.recipe, maker_in(tmp_path / "another" / "cache")).sha256 == tree.sha256

@@ -11,12 +11,12 @@ from stigmer_packaging.publish.report.page import render_page
 from stigmer_packaging.records.release import Artefact, Release
 
 FIRST, SECOND = (0x8D, 0xB7, 0xF0), (0xF2, 0xB8, 0x80)
-"""The colours of the largest and of the next part, as the page's style says."""
+"""The colours of the largest and second largest part, from the page's style sheet."""
 BOTTLE = Artefact("bottle", "one-1.0.0.sonoma.bottle.tar.gz", 3_000_000, "a" * 64, "darwin-amd64", "sonoma")
 PRODUCT = Product("one", "1.0.0", "MIT", "https://one.example/", "One", "one/homebrew-tap", "self")
 FILES = {BOTTLE.name: (("libexec/components/temporal", 600), ("libexec/components/server", 300))}
 
-pytestmark = pytest.mark.skipif(not BROWSER, reason="there is no Chromium on PATH to look at the page with")
+pytestmark = pytest.mark.skipif(not BROWSER, reason="there is no Chromium on PATH")
 
 
 def screenshot(folder: Path, width: int) -> Image.Image:

@@ -17,7 +17,7 @@ from support.launcher_services import LAUNCHER, fake_stack
 from support.native_code import place
 
 VERSION = "0.0.0+checkout"
-"""What a launcher that is not frozen answers."""
+"""The version that an unfrozen launcher prints."""
 
 NOT_FROZEN = {
     "there is no Python on the machine outside the keg",

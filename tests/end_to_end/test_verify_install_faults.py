@@ -174,7 +174,7 @@ def test_a_network_is_detected_if_none_is_allowed(tmp_path: Path) -> None:
     """The host has a network; the sandbox and the virtual machine, which have none, pass the same check."""
     cards = network_cards()
     if not cards:
-        pytest.skip("this machine has no network card")
+        pytest.skip("this machine has no network interface")
     done, report = run_script(installed(tmp_path), "--offline")
     found = next(check for check in report.checks if check.name == "there is no network")
     assert (done.code, found.passed, failed(report)) == (1, False, [])

@@ -102,7 +102,7 @@ def test_the_guest_is_an_unprivileged_user_without_network_python_or_a_writable_
 def test_an_ordinary_user_can_run_the_sandbox_too(root: GuestRoot) -> None:
     """As in CI, where it is not root: the same command line with a user namespace."""
     if os.geteuid() != 0 or shutil.which("setpriv") is None:
-        pytest.skip("only root, with setpriv, can become an ordinary user here")
+        pytest.skip("needs root and setpriv to switch to an ordinary user")
     place = Path(tempfile.mkdtemp())
     try:
         place.chmod(0o755)
@@ -114,7 +114,7 @@ def test_an_ordinary_user_can_run_the_sandbox_too(root: GuestRoot) -> None:
         become = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
         done = command.run([*become, *words], seconds=60, check=False)
         if "ermission" in done.stderr or "not permitted" in done.stderr:
-            pytest.skip(f"users may not make namespaces on this machine: {done.stderr.strip()}")
+            pytest.skip(f"users may not create namespaces on this machine: {done.stderr.strip()}")
         demand_that_it_is_shut_in(done.stdout)
     finally:
         shutil.rmtree(place)

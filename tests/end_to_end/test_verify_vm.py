@@ -134,9 +134,7 @@ esac
 """
 
 
-@pytest.mark.skipif(
-    "STIGMER_SERVICE_TRIAL" not in os.environ, reason="two minutes: set STIGMER_SERVICE_TRIAL to run it"
-)
+@pytest.mark.skipif("STIGMER_SERVICE_TRIAL" not in os.environ, reason="takes two minutes: set STIGMER_SERVICE_TRIAL")
 def test_a_service_comes_back_after_a_crash_and_after_a_reboot(tmp_path: Path) -> None:
     """With systemd, in a machine that boots twice; the stand-in's server is a sleeping process."""
     standin = build_standin(tmp_path, twist=FOREGROUND)

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = ("README.md", "launcher/README.md", "docs/using.md", "docs/troubleshooting.md")
 BLOCK = re.compile(r"<!-- run: tests/integration/test_documented_commands\.py -->\n+```sh\n(.*?)```", re.DOTALL)
 PORT = "7300"
-"""The port that the documents choose; a free one is taken in its place."""
+"""The port in the documents, which is replaced by a free one."""
 DOWNLOAD = "stigmer-1.0.0-linux-amd64"
 
 

@@ -91,7 +91,7 @@ def can_clone() -> bool:
     )
 
 
-@pytest.mark.skipif(not can_clone(), reason="needs root, loop devices and mkfs.xfs to have a file system with clones")
+@pytest.mark.skipif(not can_clone(), reason="needs root, loop devices and mkfs.xfs for a file system with clones")
 def test_on_a_file_system_that_can_clone_components_are_separate_files_without_a_copy(tmp_path: Path) -> None:
     """Then damage in the home does not affect the keg, and no space is used."""
     image, disk = tmp_path / "image", tmp_path / "disk"

@@ -130,7 +130,7 @@ def test_a_killed_command_does_not_take_the_services_with_it(launcher: Stigmer) 
 
 
 @pytest.mark.stack(agent_runner="slow=1")
-@pytest.mark.skipif(sys.platform != "linux", reason="open files are listed in /proc")
+@pytest.mark.skipif(sys.platform != "linux", reason="open files are read from /proc")
 def test_the_supervisor_of_a_killed_command_keeps_no_pipe_to_it(launcher: Stigmer) -> None:
     """Otherwise it would try to write every later event to it."""
     process = launcher.popen("server")

@@ -13,7 +13,7 @@ def limited(launcher: Stigmer, soft: int, hard: int, *arguments: str) -> Done:
     return launcher(*arguments, preexec_fn=limit)
 
 
-@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="other processes' limits can be read on Linux only")
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="only Linux can read the limits of other processes")
 @pytest.mark.parametrize(
     ("soft", "hard", "raised"), [(32, 4096, 4096), (32, 1024, 1024), (256, 20000, 10240), (15000, 20000, 15000)]
 )

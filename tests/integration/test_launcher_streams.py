@@ -14,7 +14,7 @@ def shell(launcher: Stigmer, script: str) -> Done:
     return finished(launcher.spawn("/bin/bash", "-c", f'stigmer() {{ {" ".join(launcher.program)} "$@"; }}\n{script}'))
 
 
-needs_full = pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+needs_full = pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
 
 
 @pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", "<&- >&- 2>&-"])

@@ -17,7 +17,7 @@ NOBODY = 65534
 # Root without CAP_DAC_OVERRIDE has the permissions of an ordinary user.
 PLAIN = ("setpriv", "--bounding-set=-dac_override,-dac_read_search") if os.geteuid() == 0 else ()
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to another user")
-pytestmark = pytest.mark.skipif(bool(PLAIN) and not shutil.which("setpriv"), reason="root can write everything here")
+pytestmark = pytest.mark.skipif(bool(PLAIN) and not shutil.which("setpriv"), reason="as root, this needs setpriv")
 
 
 @pytest.fixture(name="used")

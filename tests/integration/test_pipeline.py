@@ -39,7 +39,7 @@ def made(release: FakeRelease) -> FakeRelease:
 
 def test_the_second_run_executes_no_step(made: FakeRelease) -> None:
     assert made.run(STEPS) == []
-    assert made.progress.began == ALL, "what is reused does not begin"
+    assert made.progress.began == ALL, "a reused step does not begin"
     assert made.progress.ended == ALL * 2
 
 
@@ -180,7 +180,7 @@ def test_two_releases_never_share_a_workspace_and_the_second_says_who_has_it(
     root = tmp_path / "build"
     with pytest.raises(BusyError, match=f"in use by process {slow_release.pid}: obtain"):
         fake_release(root).run(STEPS[:1])
-    assert list((root / "staging").iterdir()), "the second one must not clear away what the first works on"
+    assert list((root / "staging").iterdir()), "the second release must not remove the first one's work"
     slow_release.kill()
     slow_release.wait()
     try:
@@ -249,7 +249,7 @@ def test_a_terminated_command_terminates_its_programs(number: signal.Signals, tm
 @pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="a process is waited for by its pidfd")
 def test_under_nohup_a_command_outlives_its_terminal(tmp_path: Path) -> None:
     code, program = interrupt_sleeping_command(tmp_path / "fifo", signal.SIGHUP, nohup=True)
-    assert code == CommandError.exit_code, "it is its program that was ended"
+    assert code == CommandError.exit_code, "only its program was killed"
     os.close(program)
 
 

@@ -39,7 +39,7 @@ def test_publishing_writes_a_record_beside_the_release(commands: PublishingComma
     assert printed == json.loads((folder / "publication.json").read_text(encoding="utf-8"))
     assert (printed["tag"], printed["tap_commit"]) == ("v2.0.0", commands.repository.commit_of("main"))
     assert "2.0.0" in commands.formula()
-    assert commands.run("publish", str(folder)) == 0, "it may be run again"
+    assert commands.run("publish", str(folder)) == 0, "it can be run again"
 
 
 def test_a_missing_token_is_reported_before_anything_is_read(commands: PublishingCommands) -> None:
@@ -61,7 +61,7 @@ def test_a_bottle_whose_program_says_another_version_is_refused(commands: Publis
     folder = commands.write_release("2.0.0", says="1.9.9")
     assert commands.run("publish", str(folder)) == 20
     told = commands.capsys.readouterr().err
-    assert told.count("says it is version 1.9.9, and the release is 2.0.0") == len(BOTH), "program and index alike"
+    assert told.count("says it is version 1.9.9, and the release is 2.0.0") == len(BOTH), "program and index"
     assert commands.github.log == []
 
 
@@ -117,7 +117,7 @@ def test_a_drafts_bytes_are_downloaded_before_it_is_public(commands: PublishingC
     assert {name: (fetched / name).read_bytes() for name in files} == {
         name: (folder / name).read_bytes() for name in files
     }
-    assert commands.run("publish", str(fetched)) == 0, "what was fetched is what is published"
+    assert commands.run("publish", str(fetched)) == 0, "the downloaded files can be published"
     assert "2.0.0" in commands.formula()
 
 

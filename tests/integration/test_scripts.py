@@ -61,13 +61,13 @@ def test_the_environment_is_created_completely_and_only_once_after_a_killed_run(
     for left in (place / "lib", place.with_suffix(".part") / "bin"):
         left.mkdir(parents=True)
     first = find_python(checkout)
-    assert (first.returncode, first.stderr) == (0, ""), "what takes long is told to terminals only"
+    assert (first.returncode, first.stderr) == (0, ""), "progress is printed only on a terminal"
     assert first.stdout.strip() == str(place / "bin" / "python")
     words = [place / "bin" / "python", "-c", "import tool; print(tool.ANSWER)"]
     assert subprocess.run(words, capture_output=True, text=True, check=True).stdout == "42\n"
     made = place.stat().st_ino
     assert find_python(checkout).stdout == first.stdout
-    assert place.stat().st_ino == made, "a whole environment is not made again"
+    assert place.stat().st_ino == made, "a complete environment is not created again"
 
 
 def test_a_failed_installation_leaves_nothing_that_passes_for_an_environment(checkout: Path) -> None:
@@ -227,7 +227,7 @@ def test_check_vets_with_the_go_that_packaging_selects_or_reports_the_skip(
     assert code == 0
     said = "local -C packaging/reference vet ./..." if pinned else "== Go: what needs it is skipped, as no Go"
     assert [line for line in out.splitlines() if line.startswith(said)]
-    assert out.endswith(f"== pytest\n{checkout}/pinned/go\n" if pinned else "== pytest\n"), "the tests find that one"
+    assert out.endswith(f"== pytest\n{checkout}/pinned/go\n" if pinned else "== pytest\n"), "the tests use that Go"
 
 
 @pytest.mark.parametrize(
@@ -278,4 +278,4 @@ esac
     assert found.stdout.strip() == str(python)
     asked = (checkout.parent / "asked").read_text(encoding="ascii").splitlines()
     find = "python find --no-project --managed-python 3.13"
-    assert asked == [find, "python install --quiet --managed-python 3.13", find], "not any 3.13 that is on PATH"
+    assert asked == [find, "python install --quiet --managed-python 3.13", find], "not just any 3.13 on PATH"

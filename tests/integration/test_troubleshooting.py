@@ -23,7 +23,7 @@ from support.mounts import can_mount, mount_command
 PAGE = Path(__file__).parents[2] / "docs" / "troubleshooting.md"
 NOBODY = 65534
 PLAIN = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
-"""Root without its privilege to write everything is a user like any other."""
+"""Root without CAP_DAC_OVERRIDE has the permissions of an ordinary user."""
 
 
 def pattern_of(heading: str) -> re.Pattern[str]:
@@ -89,7 +89,7 @@ def home_of_another(folder: Path) -> Done:
 def on_disk(options: str, only: Part, folder: Path) -> Done:
     """Start in a home that is a separate file system, mounted with these options."""
     if not can_mount():
-        pytest.skip("this machine does not let us mount a tmpfs (unshare --mount)")
+        pytest.skip("this machine does not permit mounting a tmpfs (unshare --mount)")
     with stigmer(folder, (only,)) as launcher:
         launcher.home.mkdir()
         return alone(launcher, "server", prefix=tuple(mount_command(options, launcher.home)))
@@ -175,7 +175,7 @@ CASES: dict[str, Callable[[Path], Done]] = {
     "FILE is missing": damaged_keg,
     "port NUMBER (pid PID) listens on all interfaces, not on localhost alone: other machines can reach it": exposed,
 }
-"""How each message comes about."""
+"""How each message is provoked."""
 
 
 def test_every_heading_has_its_case() -> None:
