@@ -225,7 +225,7 @@ def test_check_vets_with_the_go_that_packaging_selects_or_reports_the_skip(
         place(checkout / "pinned/go", b'#!/bin/sh\necho "$GOTOOLCHAIN $*"\n')
     code, out, _, _ = run_script(checkout, "check")
     assert code == 0
-    said = "local -C packaging/reference vet ./..." if pinned else "== Go: what needs it is skipped, as no Go"
+    said = "local -C packaging/reference vet ./..." if pinned else "== Go: its checks are skipped, as no Go"
     assert [line for line in out.splitlines() if line.startswith(said)]
     assert out.endswith(f"== pytest\n{checkout}/pinned/go\n" if pinned else "== pytest\n"), "the tests use that Go"
 

@@ -50,7 +50,7 @@ func run(ctx context.Context, config config, logger zerolog.Logger) error {
 	if err != nil {
 		temporal = nil
 		logger.Warn().Err(err).Str("address", config.temporalAddress).
-			Msg("Temporal is not available: serving without it; restart the server to execute workflows")
+			Msg("Temporal is not available: serving, but no workflow is executed until a restart")
 	} else {
 		defer temporal.Close()
 		workers, err := startWorkers(temporal, config, logger)
