@@ -346,7 +346,7 @@ def test_a_home_that_is_not_utf_8_is_refused_before_anything_is_created(program:
 
 @pytest.mark.skipif(not shutil.which("bindfs") or not Path("/dev/fuse").exists(), reason="bindfs and FUSE are missing")
 def test_a_file_system_that_keeps_no_permissions_is_unpacked_to_once(program: Path, tmp_path: Path) -> None:
-    """Each command unpacked everything again, and removed the tree of the running server, as on a Windows drive in WSL."""
+    """Each command unpacked everything again, and removed the tree of the running server."""
     behind, home = tmp_path / "behind", tmp_path / "home"
     behind.mkdir()
     home.mkdir()
