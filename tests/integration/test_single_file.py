@@ -44,6 +44,9 @@ def test_the_first_start_unpacks_everything_and_executes_the_launcher(program: P
     assert not (root / "INSTALL_RECEIPT.json").exists()
     assert list(root.glob("homebrew.*")) == []
     assert home.stat().st_mode & 0o777 == 0o700
+    notices = (root / "share/doc/stigmer/UNPACKER_NOTICES").read_text(encoding="utf-8")
+    assert re.search(r"github.com/klauspost/compress v\S+ \(MIT\) \[1\]", notices)
+    assert "text of github.com/klauspost/compress" in notices
 
 
 def test_later_starts_unpack_nothing(program: Path, home: Path) -> None:
