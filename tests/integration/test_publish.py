@@ -40,7 +40,7 @@ def test_publishing_what_is_published_changes_nothing(prepared: PreparedRelease)
 def test_a_tag_of_another_commit_is_refused_before_anything_is_made(prepared: PreparedRelease) -> None:
     other = prepared.repository.run_git("commit-tree", "main^{tree}", "-m", "Other", "-p", "main")
     prepared.repository.run_git("update-ref", "refs/tags/v2.0.0", other)
-    with pytest.raises(PublicationError, match=f"the tag v2.0.0 names {other}"):
+    with pytest.raises(PublicationError, match=f"the tag v2.0.0 points to {other}"):
         prepared.publish()
     assert prepared.repository.releases == []
 

@@ -103,7 +103,7 @@ def test_a_missing_home_is_taken_from_the_password_database(home: str, checkout:
     [
         ({"HOME": ""}, "Error: HOME is empty, not an absolute path\nHint: set HOME"),
         ({"HOME": "relative"}, "Error: HOME is relative, not an absolute path\nHint: set HOME"),
-        ({"XDG_CACHE_HOME": "/proc"}, "Hint: free space or correct the permissions"),
+        ({"XDG_CACHE_HOME": "/proc"}, "Hint: free disk space or fix the permissions"),
     ],
 )
 def test_an_unusable_cache_is_reported_without_a_traceback(

@@ -139,7 +139,7 @@ def good_bottle(target: str = "linux-amd64", *extra: Ingredient) -> Craft:
     ingredients = (Ingredient("zlib", "1.3.1", "Zlib", "pkg:generic/zlib@1.3.1", ("zlib",)), *extra)
     texts = {"zlib": "zlib, as it is\n"}
     credited = [Credits(name, PRODUCT.version, "Apache-2.0", target, ingredients, texts) for name in names]
-    craft.put(NOTICES, render_notices(PRODUCT, target, credited))
+    craft.put(NOTICES, render_notices(PRODUCT.name, PRODUCT.version, target, credited))
     craft.put(SBOM, render_sbom(PRODUCT, target, credited, source_date_epoch=EPOCH))
     craft.put(FORMULA, "class Stigmer < Formula\nend\n")
     spec = TargetSpec("", "2.31", "14.0", 0)
