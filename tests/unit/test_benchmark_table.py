@@ -43,7 +43,7 @@ def test_a_miss_is_named_in_its_row_and_in_the_verdict() -> None:
 
 def test_a_report_that_reaches_everything_says_so_and_how_to_repeat_it() -> None:
     report = render_report(MET, ["2 cores"], ["scripts/bench KEG"], "")
-    assert "Every figure is reached." in report
+    assert "All limits are met." in report
     assert "* 2 cores" in report
     assert "    scripts/bench KEG" in report
     assert "**missed**" not in report

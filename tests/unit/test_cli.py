@@ -156,7 +156,7 @@ def test_an_executable_of_another_platform_is_refused(
     words: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     assert cli.run(["obtain", *words, "--target", FOREIGN]) == 9
-    assert f"temporal was asked for {FOREIGN}, and is an executable for " in capsys.readouterr().err
+    assert f"temporal should be an executable for {FOREIGN}, but is one for " in capsys.readouterr().err
     assert not (tmp_path / "build" / "obtain" / FOREIGN / "temporal").exists()
 
 
@@ -227,7 +227,7 @@ def test_a_tree_without_the_services_is_refused_before_anything_is_made(
     assert cli.run(["release", *words]) == 9
     said = capsys.readouterr().err
     assert said.count("there is no folder ./backend/services/") == 3
-    assert "Hint: give --checkout a tree that does" in said
+    assert "Hint: pass another tree with --checkout" in said
     assert not (tmp_path / "build" / "records").exists()
 
 

@@ -295,7 +295,7 @@ def test_what_cannot_be_made_here_says_what_to_do_about_it(tmp_path: Path) -> No
     maker = MachineFactory(AMD64, 2, tmp_path, {}, quiet)
     with pytest.raises(MissingToolError, match="no mirror of ubuntu") as missing:
         maker.sandbox("ubuntu noble", AMD64)
-    assert missing.value.remedy == "name one: --mirror ubuntu=URL"
+    assert missing.value.remedy == "give one: --mirror ubuntu=URL"
     with pytest.raises(MissingToolError, match="programs for linux-amd64 do not run here"):
         replace(maker, host=ARM64).sandbox("debian trixie", AMD64)
     with pytest.raises(MissingToolError, match="archive keys of fedora"):

@@ -90,7 +90,7 @@ def test_a_lock_names_for_each_package_its_checksum_and_targets() -> None:
     "line", ["pool/main/a.deb linux-amd64", f"{SHA256} pool/main/a.deb", f"{SHA256[1:]} pool/a.deb linux-amd64"]
 )
 def test_every_line_of_a_lock_pins_a_package_for_a_target(line: str) -> None:
-    with pytest.raises(RecordError, match="wrong lines"):
+    with pytest.raises(RecordError, match="invalid lines"):
         debian.parse_lock(line)
 
 

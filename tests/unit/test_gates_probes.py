@@ -35,7 +35,7 @@ def on_trial(folder: Path, source: str, probe: ServiceProbe = PROBE) -> Trial:
 @pytest.mark.parametrize(
     ("code", "output", "why"),
     [
-        (1, read_sample("configuration"), "not for that"),
+        (1, read_sample("configuration"), "for another reason"),
         (1, read_sample("multipart-trap"), "missing in the bundle"),
         (1, read_sample("module-not-frozen"), "missing in the bundle"),
         (1, read_sample("library-not-bundled"), "missing in the bundle"),
@@ -58,7 +58,7 @@ def test_a_service_that_cannot_connect_passes(tmp_path: Path) -> None:
 def test_a_service_that_never_gives_up_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The contract has it fail; we would wait for ever."""
     monkeypatch.setattr("stigmer_packaging.freeze.probes.SECONDS", 0.5)
-    with pytest.raises(GateError, match="does not give up"):
+    with pytest.raises(GateError, match="does not exit"):
         on_trial(tmp_path, "import time\ntime.sleep(60)").without_temporal()
 
 
@@ -136,7 +136,7 @@ def test_of_a_service_without_temporal_the_signals_default_action_is_a_stop_but_
         replace(trial, probe=replace(ALONE, temporal=True)).start_and_stop()
     with pytest.raises(GateError, match="ended with exit code 0") as refused:
         on_trial(tmp_path, "pass", ALONE).start_and_stop()
-    assert "it is tried without the others" in refused.value.remedy
+    assert "it is tested without the others" in refused.value.remedy
 
 
 def test_without_any_temporal_a_service_that_needs_it_is_refused(tmp_path: Path) -> None:

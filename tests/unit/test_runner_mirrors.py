@@ -37,7 +37,7 @@ def test_a_missing_mirror_list_means_that_there_is_no_mirror(tmp_path: Path) -> 
     etc = write_etc(tmp_path)
     for name in ("apt-mirrors.txt", "sources.list.d/microsoft-prod.list"):
         (etc / "apt" / name).unlink()
-    with pytest.raises(MissingToolError, match="no apt source"):
+    with pytest.raises(MissingToolError, match="apt sources lack"):
         find_mirror(etc)
 
 
