@@ -1,4 +1,4 @@
-"""The service definitions of a bottle say what stopping, restarting and a server that runs already need."""
+"""Service definitions of a bottle: stopping, restarting, and a start beside a running server."""
 
 import plistlib
 import re
@@ -18,20 +18,20 @@ MANIFEST = standin_manifest()
 
 
 def unit(text: str) -> RawConfigParser:
-    """Read a unit; of a key that stands twice, the last value."""
+    """Parse a unit; the last value of a repeated key counts."""
     read = RawConfigParser(strict=False, delimiters="=")
     read.read_string(text)
     return read
 
 
-def test_each_file_has_the_name_by_which_brew_looks_for_it() -> None:
+def test_each_file_has_the_name_that_brew_looks_for() -> None:
     assert service_path("stigmer", LINUX) == "homebrew.stigmer.service"
     assert service_path("stigmer", MAC) == "homebrew.mxcl.stigmer.plist"
     assert service_names("two-tiny") == ("homebrew.mxcl.two-tiny", "homebrew.two-tiny")
 
 
-def test_systemd_signals_the_supervisor_alone_and_waits_longer_than_all_graces() -> None:
-    """With the default of brew's own unit it ends all processes at once, Temporal before what needs it."""
+def test_systemd_signals_only_the_supervisor_and_waits_longer_than_all_graces() -> None:
+    """By default, as in brew's own unit, it signals all processes at once, Temporal before its clients."""
     service = unit(render_service(MANIFEST, LINUX))["Service"]
     assert service["KillMode"] == "mixed"
     assert int(service["TimeoutStopSec"]) == stop_seconds(MANIFEST.components)
@@ -39,21 +39,21 @@ def test_systemd_signals_the_supervisor_alone_and_waits_longer_than_all_graces()
     assert stop_seconds(MANIFEST.components) > sum(graces.values())
 
 
-def test_systemd_restarts_after_a_crash_with_a_delay_and_gives_a_failing_start_up() -> None:
+def test_systemd_restarts_after_a_crash_with_a_delay_and_gives_up_on_repeated_failures() -> None:
     read = unit(render_service(MANIFEST, LINUX))
     service, limits = read["Service"], read["Unit"]
     assert (service["Restart"], service["OOMPolicy"]) == ("on-failure", "continue")
     assert int(service["RestartSec"]) * int(limits["StartLimitBurst"]) < int(limits["StartLimitIntervalSec"])
 
 
-def test_a_start_beside_a_server_that_runs_already_fails_once() -> None:
-    """The command ends with 0 then, before it says that it is ready."""
+def test_a_start_beside_a_running_server_is_not_retried() -> None:
+    """The command then exits with 0 before it reports that it is ready, which systemd counts as a failure."""
     service = unit(render_service(MANIFEST, LINUX))["Service"]
     assert (service["Type"], service["RestartPreventExitStatus"]) == ("notify", "0")
 
 
-def test_the_unit_that_users_are_told_to_write_is_that_of_the_bottle() -> None:
-    """The documented one lacked what keeps systemd from restarting a start beside another server for ever."""
+def test_the_documented_unit_is_that_of_the_bottle() -> None:
+    """The documented one once let systemd retry a start beside another server forever."""
     page = (Path(__file__).parents[2] / "docs" / "using.md").read_text(encoding="utf-8")
     (block,) = re.findall(r"```ini\n(.*?)```", page, re.DOTALL)
     documented, ours = unit(block), unit(render_service(MANIFEST, LINUX))
@@ -63,8 +63,8 @@ def test_the_unit_that_users_are_told_to_write_is_that_of_the_bottle() -> None:
         assert {key: value for key, value in documented[section].items() if key not in brews} == wanted
 
 
-def test_launchd_starts_nothing_again_that_ended_as_it_should() -> None:
-    """As after `server stop`, and beside a server that runs already."""
+def test_launchd_does_not_restart_a_server_that_exited_successfully() -> None:
+    """As after `server stop`, or beside a running server."""
     agent = plistlib.loads(render_service(MANIFEST, MAC).encode())
     assert agent["Label"] == "homebrew.mxcl.stigmer"
     assert agent["KeepAlive"] == {"SuccessfulExit": False}
@@ -73,15 +73,15 @@ def test_launchd_starts_nothing_again_that_ended_as_it_should() -> None:
 
 
 @pytest.mark.parametrize("target", [LINUX, MAC], ids=str)
-def test_what_is_run_is_found_through_brews_prefix(target: Target) -> None:
-    """A path of the Cellar would be gone with the next upgrade."""
+def test_the_program_is_referenced_through_brews_prefix(target: Target) -> None:
+    """A path in the Cellar would be gone after the next upgrade."""
     text = render_service(MANIFEST, target)
     assert "@@HOMEBREW_PREFIX@@/opt/stigmer/bin/stigmer" in text
     assert "Cellar" not in text
 
 
 @pytest.mark.parametrize("description", ["50 % more\nExecStart=/bin/false", "ends with \\"])
-def test_a_description_stays_a_description(description: str) -> None:
+def test_a_description_cannot_add_directives(description: str) -> None:
     manifest = replace(MANIFEST, product=replace(MANIFEST.product, description=description))
     plain, read = unit(render_service(MANIFEST, LINUX)), unit(render_service(manifest, LINUX))
     assert read["Service"] == plain["Service"]

@@ -1,4 +1,4 @@
-"""The shell scripts: POSIX sh, formatted by shfmt, and nothing for shellcheck to say."""
+"""The shell scripts are POSIX sh, formatted by shfmt, and pass shellcheck."""
 
 import os
 import sys
@@ -16,7 +16,7 @@ PYTHON_RECIPE = (
 
 
 def tool(name: str) -> Path:
-    """Give a program of the environment, or skip where its wheel is not installed."""
+    """Return a program of the environment, or skip the test if its wheel is not installed."""
     program = Path(sys.executable).with_name(name)
     if not program.is_file():
         pytest.skip(f"{name} is not in this environment")
@@ -24,22 +24,22 @@ def tool(name: str) -> Path:
 
 
 def shell_scripts() -> list[str]:
-    """List the scripts by their first lines, as shfmt finds them, and those that are only read by others."""
+    """Return the scripts that shfmt finds, by their first lines, including those that are only sourced."""
     found = command.run([tool("shfmt"), "--find", *(name for name in FOLDERS if (ROOT / name).is_dir())], cwd=ROOT)
     return found.stdout.splitlines()
 
 
-def test_shfmt_would_change_no_script() -> None:
+def test_all_scripts_are_formatted_by_shfmt() -> None:
     scripts = [name for name in shell_scripts() if not name.startswith(PYTHON_RECIPE)]
-    done = command.run([tool("shfmt"), "--indent=4", "--case-indent", "--diff", *scripts], cwd=ROOT, check=False)
-    assert (done.stdout, done.code) == ("", 0)
+    result = command.run([tool("shfmt"), "--indent=4", "--case-indent", "--diff", *scripts], cwd=ROOT, check=False)
+    assert (result.stdout, result.code) == ("", 0)
 
 
-def test_shellcheck_finds_nothing_to_say() -> None:
-    done = command.run([tool("shellcheck"), *shell_scripts()], cwd=ROOT, check=False)
-    assert (done.stdout, done.code) == ("", 0)
+def test_shellcheck_reports_nothing() -> None:
+    result = command.run([tool("shellcheck"), *shell_scripts()], cwd=ROOT, check=False)
+    assert (result.stdout, result.code) == ("", 0)
 
 
-def test_none_is_named_as_brew_looks_for_scripts_of_its_own_dialect() -> None:
-    """`brew style` of a tap holds every file *.sh, whatever its first line says, to bash and to the layout of brew's own."""
+def test_no_script_has_the_extension_that_brew_style_checks() -> None:
+    """`brew style` of a tap checks every *.sh file as bash in brew's own layout, whatever its first line says."""
     assert [name for name in git.list_tracked(ROOT, ["."], env=os.environ) if name.endswith(".sh")] == []

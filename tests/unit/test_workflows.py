@@ -1,4 +1,4 @@
-"""The workflows agree with the manifest, are pinned, have least privilege, and run nothing but scripts of ours."""
+"""The workflows agree with the manifest, pin their actions, have least privilege, and run only our own scripts."""
 
 import itertools
 import re
@@ -18,12 +18,12 @@ COMMITTED = ROOT / ".github" / "workflows"
 MANIFEST = load_manifest(ROOT / "packaging" / "manifest.yaml")
 WORKFLOWS = read_workflows(COMMITTED)
 JOBS = [pytest.param(job, id=f"{name}-{job.name}") for name in NAMES for job in WORKFLOWS[name].jobs]
-GIVEN = "          GITHUB_TOKEN: ${{ github.token }}\n"
+ENV_LINE = "          GITHUB_TOKEN: ${{ github.token }}\n"
 PINNED = re.compile(r"uses: ([\w-]+/[\w/-]+)@{1,2}([0-9a-f]{40}) # v?\d+(\.\d+)+$")
 
 
 def problems_of(manifest: Manifest = MANIFEST, **changes: tuple[str, str]) -> list[str]:
-    """Give the disagreements of the committed workflows, after one word of a file was changed."""
+    """Return the disagreements of the committed workflows after one change in each of the named files."""
     changed = dict(WORKFLOWS)
     for name, (before, after) in changes.items():
         text = (COMMITTED / f"{name}.yml").read_text(encoding="utf-8")
@@ -57,19 +57,19 @@ def test_the_workflows_agree_with_the_manifest() -> None:
         ),
         (
             (
-                f"{GIVEN}        run: scripts/publish dist\n",
-                f"{GIVEN}          TAP_DEPLOY_KEY: x\n        run: scripts/publish dist\n",
+                f"{ENV_LINE}        run: scripts/publish dist\n",
+                f"{ENV_LINE}          TAP_DEPLOY_KEY: x\n        run: scripts/publish dist\n",
             ),
             "publish: needs no TAP_DEPLOY_KEY",
         ),
     ],
 )
-def test_a_workflow_that_says_something_else_than_the_manifest_is_found(change: tuple[str, str], problem: str) -> None:
+def test_a_workflow_that_disagrees_with_the_manifest_is_reported(change: tuple[str, str], problem: str) -> None:
     found = problems_of(release=change)
     assert any(problem in one for one in found), found
 
 
-TRIED = "        run: scripts/verify dist --level "
+VERIFY_LINE = "        run: scripts/verify dist --level "
 
 
 @pytest.mark.parametrize(
@@ -84,8 +84,8 @@ TRIED = "        run: scripts/verify dist --level "
             "attest: runs even if a job that it needs",
         ),
         (("    needs: [draft]\n", "    needs: [draft]\n    if: '!cancelled()'\n"), "verify-draft: runs even if"),
-        ((TRIED, f"        continue-on-error: true\n{TRIED}"), "verify: continues if this step fails"),
-        ((TRIED, f"        if: failure()\n{TRIED}"), "verify: continues if this step fails"),
+        ((VERIFY_LINE, f"        continue-on-error: true\n{VERIFY_LINE}"), "verify: continues if this step fails"),
+        ((VERIFY_LINE, f"        if: failure()\n{VERIFY_LINE}"), "verify: continues if this step fails"),
         (
             ("run: scripts/publish dist --draft", "run: scripts/publish dist --draft || true"),
             "draft: continues if this",
@@ -95,18 +95,21 @@ TRIED = "        run: scripts/verify dist --level "
             ("run: scripts/verify drafted", "run: scripts/packaging announce drafted"),
             "verify-draft: does not verify at",
         ),
-        ((TRIED, f"        if: runner.os == 'macOS'\n{TRIED}"), "verify: does not verify at the level of its leg"),
+        (
+            (VERIFY_LINE, f"        if: runner.os == 'macOS'\n{VERIFY_LINE}"),
+            "verify: does not verify at the level of its leg",
+        ),
         (("LEVEL: ${{ matrix.level }}", "LEVEL: sandbox"), "verify: does not verify at the level of its leg"),
         (("cancel-in-progress: false", "cancel-in-progress: true"), "publish: can be cancelled by the next run"),
     ],
 )
-def test_a_workflow_that_would_go_on_after_a_failure_is_found(change: tuple[str, str], problem: str) -> None:
+def test_a_workflow_that_would_continue_after_a_failure_is_reported(change: tuple[str, str], problem: str) -> None:
     found = problems_of(release=change)
     assert any(f"release.yml: {problem}" in one for one in found), found
 
 
-def test_another_manifest_asks_for_other_workflows() -> None:
-    """A target less, and a tap of its own, whose key the two jobs need that may change it."""
+def test_another_manifest_requires_other_workflows() -> None:
+    """One with fewer targets, and one with a separate tap, whose key is needed by the two jobs that change it."""
     fewer = replace(MANIFEST, targets={name: MANIFEST.targets[name] for name in ("linux-amd64", "darwin-arm64")})
     found = problems_of(fewer)
     assert "release.yml: install: has a leg for linux-arm64, which is not a target" in found
@@ -116,25 +119,26 @@ def test_another_manifest_asks_for_other_workflows() -> None:
 
 
 def test_every_target_of_the_manifest_has_a_machine_and_a_level() -> None:
-    """A new target without one would fail here and not in the middle of a release."""
+    """A new target without them must fail here and not in the middle of a release."""
     assert set(MANIFEST.targets) <= set(RUNNERS)
     assert set(RUNNERS) == set(LEVELS)
 
 
-def test_a_release_is_verified_twice_before_it_is_public_and_the_tap_moves_last() -> None:
+def test_the_jobs_of_a_release_depend_on_each_other_in_this_order() -> None:
+    """A release is verified twice before it is public."""
     jobs = {job.name: job for job in WORKFLOWS["release"].jobs}
     order = ["build", "verify", "collect", "attest", "sbom", "draft", "verify-draft", "publish", "install", "announce"]
     assert list(jobs) == order
-    assert all(before in _behind(jobs, after) for before, after in itertools.pairwise(order) if after != "sbom")
+    assert all(before in _all_needs(jobs, after) for before, after in itertools.pairwise(order) if after != "sbom")
 
 
-def _behind(jobs: dict[str, WorkflowJob], name: str) -> set[str]:
+def _all_needs(jobs: dict[str, WorkflowJob], name: str) -> set[str]:
     needs = set(jobs[name].needs)
-    return needs.union(*(_behind(jobs, need) for need in needs))
+    return needs.union(*(_all_needs(jobs, need) for need in needs))
 
 
-def test_every_action_is_pinned_by_one_full_commit_with_the_version_beside_it() -> None:
-    """A tag can be moved under us; two pins of one action are a raise that was forgotten somewhere."""
+def test_every_action_is_pinned_to_one_full_commit_with_its_version_beside_it() -> None:
+    """A tag can be moved; two pins of one action mean that an update missed a place."""
     files = [*COMMITTED.glob("*.yml"), ROOT / "packaging" / "tap" / "tests.yml"]
     lines = [line.strip() for file in files for line in file.read_text(encoding="utf-8").splitlines()]
     used = [PINNED.fullmatch(line.removeprefix("- ")) or line for line in lines if "uses:" in line]
@@ -144,14 +148,14 @@ def test_every_action_is_pinned_by_one_full_commit_with_the_version_beside_it() 
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_workflow_begins_without_any_permission_and_says_what_happens_to_two_runs_at_once(name: str) -> None:
+def test_a_workflow_has_no_permissions_by_default_and_a_concurrency_group(name: str) -> None:
     assert WORKFLOWS[name].permissions == {}
     assert WORKFLOWS[name].concurrency["group"]
 
 
 @pytest.mark.parametrize("job", JOBS)
-def test_a_job_runs_scripts_of_ours_and_nothing_else(job: WorkflowJob) -> None:
-    """What runs there runs here too, and no text from outside gets into a shell line."""
+def test_a_job_runs_only_scripts_of_this_repository(job: WorkflowJob) -> None:
+    """So every step can also be run locally, and no text from outside gets into a shell line."""
     for line in (step.run for step in job.steps if step.run):
         script = line.split()[0]
         assert "${{" not in line
@@ -161,8 +165,8 @@ def test_a_job_runs_scripts_of_ours_and_nothing_else(job: WorkflowJob) -> None:
 
 
 @pytest.mark.parametrize("job", JOBS)
-def test_a_job_has_a_time_limit_and_the_permissions_it_names(job: WorkflowJob) -> None:
-    """Six hours is GitHub's own limit; only jobs behind the release environment may write contents."""
+def test_a_job_has_a_time_limit_and_explicit_permissions(job: WorkflowJob) -> None:
+    """GitHub's own limit is six hours; only jobs in the release environment may write contents."""
     assert 0 < job.minutes <= 90
     assert job.permissions is not None
     assert job.permissions.get("contents") != "write" or job.environment == "release"

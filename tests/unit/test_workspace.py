@@ -1,4 +1,4 @@
-"""Artefacts and records are put in place complete, and a change of an artefact is seen."""
+"""Artefacts and records are published atomically, and a change of an artefact is detected."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -26,7 +26,7 @@ def keg(workspace: Workspace) -> Keg:
     return record
 
 
-def test_a_record_comes_back_as_it_was_written(workspace: Workspace, keg: Keg) -> None:
+def test_a_record_survives_a_round_trip(workspace: Workspace, keg: Keg) -> None:
     assert workspace.read_record("assemble/one", Keg) == keg
     assert workspace.is_whole(keg)
 
@@ -41,14 +41,14 @@ def test_a_record_comes_back_as_it_was_written(workspace: Workspace, keg: Keg) -
         lambda root: (root / "bin/tool").unlink(),
         lambda root: (root / "bin/more").symlink_to("tool"),
     ],
-    ids=["changed", "removed", "another mode", "added", "link removed", "link added"],
+    ids=["changed", "removed", "mode changed", "added", "link removed", "link added"],
 )
-def test_a_folder_that_changed_is_not_whole(damage: Callable[[Path], object], workspace: Workspace, keg: Keg) -> None:
+def test_a_change_in_a_folder_is_detected(damage: Callable[[Path], object], workspace: Workspace, keg: Keg) -> None:
     damage(workspace.path(keg.root))
     assert not workspace.is_whole(keg)
 
 
-def test_a_file_that_changed_is_not_whole(workspace: Workspace) -> None:
+def test_a_change_of_a_file_is_detected(workspace: Workspace) -> None:
     with workspace.staging() as staged:
         (staged / "file").write_bytes(b"content")
         path = workspace.publish(staged / "file", "dist/file")
@@ -61,8 +61,8 @@ def test_a_file_that_changed_is_not_whole(workspace: Workspace) -> None:
 
 
 @pytest.mark.parametrize("text", [b"", b"{", b"[]", b'{"name": "one"}', b"null", bytes(9), b"\xff\xfe", b"[" * 100_000])
-def test_a_damaged_record_is_an_error_to_read(workspace: Workspace, keg: Keg, text: bytes) -> None:
-    """A machine that lost power leaves zeros or anything else in a file that was renamed into place."""
+def test_reading_a_damaged_record_is_an_error(workspace: Workspace, keg: Keg, text: bytes) -> None:
+    """A power failure may leave zeros or anything else in a file that was renamed into place."""
     workspace.path("records/assemble/one.json").write_bytes(text)
     with pytest.raises(RecordError, match="assemble/one is damaged"):
         workspace.read_record("assemble/one", Keg)
@@ -73,12 +73,12 @@ def test_a_record_of_another_kind_is_refused(workspace: Workspace, keg: Keg) -> 
         workspace.read_record("assemble/one", BuiltPart)
 
 
-def test_a_record_that_is_not_there_is_named(workspace: Workspace) -> None:
+def test_a_missing_record_is_reported_by_name(workspace: Workspace) -> None:
     with pytest.raises(RecordError, match="there is no record assemble/one"):
         workspace.read_record("assemble/one", Keg)
 
 
-def test_publishing_replaces_a_file_a_folder_and_either_by_the_other(workspace: Workspace) -> None:
+def test_publishing_replaces_a_file_or_a_folder_by_either(workspace: Workspace) -> None:
     for number, is_folder in enumerate([True, True, False, False, True]):
         with workspace.staging() as staged:
             made = staged / "made"
@@ -90,7 +90,7 @@ def test_publishing_replaces_a_file_a_folder_and_either_by_the_other(workspace: 
         assert not list(workspace.path("staging").iterdir())
 
 
-def test_staging_is_gone_even_after_a_failure(workspace: Workspace) -> None:
+def test_the_staging_folder_is_removed_even_after_a_failure(workspace: Workspace) -> None:
     def fail() -> None:
         with workspace.staging() as staged:
             (staged / "half").touch()
