@@ -47,7 +47,9 @@ def test_only_tools_that_the_stages_need_are_looked_for(tmp_path: Path) -> None:
 
 
 def test_nothing_is_installed_if_nothing_is_missing(tmp_path: Path) -> None:
-    provide((), machine(tmp_path / "bin"), env={}, report=quiet)
+    here = machine(tmp_path / "bin", "apt-get", is_root=True)
+    provide((), here, env={"PATH": here.path}, report=quiet)
+    assert not (tmp_path / "bin" / "log").exists()
 
 
 def test_all_missing_tools_are_reported_with_the_packages_to_install(tmp_path: Path) -> None:
