@@ -180,11 +180,11 @@ def test_without_a_lock_no_server_runs(tmp_path: Path) -> None:
 def test_the_state_file_is_private_and_replaced_atomically(place: Instance) -> None:
     write_snapshot(place, Snapshot(1, version="x" * 100_000))
     assert stat.S_IMODE(Path(place.state).stat().st_mode) == 0o600
-    seen, done = set(), threading.Event()
+    pids, done = set(), threading.Event()
 
     def read() -> None:
         while not done.is_set():
-            seen.add(read_snapshot(place).supervisor_pid)
+            pids.add(read_snapshot(place).supervisor_pid)
 
     reader = threading.Thread(target=read)
     reader.start()
@@ -192,7 +192,8 @@ def test_the_state_file_is_private_and_replaced_atomically(place: Instance) -> N
         write_snapshot(place, Snapshot(number, version="x" * 100_000))
     done.set()
     reader.join()
-    assert 0 not in seen
+    assert pids
+    assert 0 not in pids
     assert list(Path(place.run).glob("*.new")) == []
 
 
