@@ -1,4 +1,4 @@
-"""LLM settings: precedence of environment, file and defaults; a missing API key is asked for or an error."""
+"""LLM settings: precedence of environment, file and defaults; a missing API key is prompted for or an error."""
 
 import contextlib
 import os
@@ -83,7 +83,7 @@ def test_an_unknown_provider_is_an_error_that_names_the_known_ones() -> None:
         find_llm({"STIGMER_LLM_PROVIDER": "gemini"}, EMPTY)
 
 
-def test_a_missing_key_is_asked_for_once() -> None:
+def test_a_missing_key_is_prompted_for_once() -> None:
     answers = iter([f" {SECRET}\n"])
     llm = require_key(find_llm({"STIGMER_LLM_PROVIDER": "anthropic"}, EMPTY), lambda _: next(answers))
     assert llm.api_key == SECRET
@@ -132,7 +132,7 @@ def test_the_key_is_not_echoed_in_a_terminal() -> None:
     assert f"answered {len(SECRET)}".encode() in shown
 
 
-def test_the_key_is_asked_for_first_and_ctrl_c_at_the_prompt_interrupts(keg: Path, places: Places) -> None:
+def test_the_key_is_prompted_for_first_and_ctrl_c_at_the_prompt_interrupts(keg: Path, places: Places) -> None:
     environ = {"STIGMER_PAYLOAD": str(keg), "STIGMER_HOME": places.home, "STIGMER_LLM_PROVIDER": "openai"}
     code, shown = typed_at_terminal(b"\x03", ["-S", "-m", "stigmer_launcher", "server"], environ)
     assert code == 130

@@ -360,16 +360,16 @@ class MacPoll:
     """poll(2) of macOS (xnu's sys_generic.c): reports nothing if no events are requested, and a half-closed socket as hung up."""
 
     def __init__(self) -> None:
-        self.asked = POLL()
+        self.poll_object = POLL()
 
     def register(self, descriptor: int, events: int) -> None:
         """Watch a descriptor if events are requested, also for the peer closing its writing half."""
         if events:
-            self.asked.register(descriptor, events | getattr(select, "POLLRDHUP", 0))
+            self.poll_object.register(descriptor, events | getattr(select, "POLLRDHUP", 0))
 
     def poll(self, timeout: float) -> list[tuple[int, int]]:
         """Report every event as a hang-up."""
-        return [(descriptor, select.POLLHUP) for descriptor, _ in self.asked.poll(timeout)]
+        return [(descriptor, select.POLLHUP) for descriptor, _ in self.poll_object.poll(timeout)]
 
 
 def count_polls_while_following(home: Path, output: int, monkeypatch: pytest.MonkeyPatch) -> int:

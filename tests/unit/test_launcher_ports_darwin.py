@@ -59,8 +59,8 @@ def sockets(kind: int = TCP, state: int = LISTEN, port: int = 7234, flags: int =
         + bytes(16)  # the fields specific to IPv4 and IPv6
     )
     assert len(addresses) == 80
-    whole = fileinfo + stat + info + struct.pack("=iI", kind, 0) + addresses + struct.pack("=i", state)
-    return whole.ljust(792, b"\0")
+    content = fileinfo + stat + info + struct.pack("=iI", kind, 0) + addresses + struct.pack("=i", state)
+    return content.ljust(792, b"\0")
 
 
 @pytest.fixture

@@ -182,11 +182,11 @@ def test_all_proofs_must_hold_in_order_and_the_first_failing_one_is_reported() -
 
     Later proofs are not tried before: each answer of Temporal takes processor time from services that are starting.
     """
-    asked: list[bytes | None] = []
+    received: list[bytes | None] = []
     polled = pollers("a")
 
     def judge(answers: Answers) -> str:
-        asked.extend(answers)
+        received.extend(answers)
         return polled.judge(answers)
 
     (port,) = free_ports(1)
@@ -195,7 +195,7 @@ def test_all_proofs_must_hold_in_order_and_the_first_failing_one_is_reported() -
         checks = [(f"127.0.0.1:{port}", readiness.HANDSHAKE), (queues, Check(polled.questions, judge))]
         probe = Probe(checks, time.monotonic())
         assert not drive(probe, until=lambda: "cannot connect" in probe.not_ready_reason)
-        assert not asked
+        assert not received
         with serving(FakeServer(port)):
             assert not drive(probe, until=lambda: probe.not_ready_reason == "no worker polls the queue a")
             temporal.pollers.append(("a", "ours", 1.0))

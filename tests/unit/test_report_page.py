@@ -1,4 +1,4 @@
-"""The page to review before publishing: a treemap of sizes, waits during the start, and every problem."""
+"""The page to review before publishing: treemap of sizes, waits at the start, and every problem."""
 
 import hashlib
 import json

@@ -43,11 +43,11 @@ def test_a_step_starts_only_when_all_its_dependencies_have_ended() -> None:
         step("audit", "bottle"),
     ]
 
-    def work(begun: Step) -> None:
-        assert ended.issuperset(begun.needs)
+    def work(started: Step) -> None:
+        assert ended.issuperset(started.needs)
 
-    for done, _ in carry_out(steps, work, at_once=2):
-        ended.add(done.name)
+    for finished, _ in carry_out(steps, work, at_once=2):
+        ended.add(finished.name)
     assert ended == {each.name for each in steps}
 
 
@@ -67,10 +67,10 @@ def test_nothing_runs_beside_a_step_that_measures_durations() -> None:
 
 def test_after_a_failure_running_steps_end_and_no_other_starts() -> None:
     """The result of a step that took minutes must not be lost because another one failed."""
-    failed, begun = threading.Event(), []
+    failed, started = threading.Event(), []
 
     def work(each: Step) -> str:
-        begun.append(each.name)
+        started.append(each.name)
         if each.name == "obtain/broken":
             failed.set()
             raise ValueError("broken")
@@ -80,8 +80,8 @@ def test_after_a_failure_running_steps_end_and_no_other_starts() -> None:
     results: list[tuple[Step, str]] = []
     with pytest.raises(ValueError, match="broken"):
         results.extend(carry_out([step("obtain/whole"), step("obtain/broken"), step("obtain/never")], work, at_once=2))
-    assert [(done.name, result) for done, result in results] == [("obtain/whole", "whole")]
-    assert sorted(begun) == ["obtain/broken", "obtain/whole"]
+    assert [(finished.name, result) for finished, result in results] == [("obtain/whole", "whole")]
+    assert sorted(started) == ["obtain/broken", "obtain/whole"]
 
 
 @pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="waits for a process by its pidfd")
@@ -112,9 +112,9 @@ def test_after_an_interruption_no_step_starts_another_program(tmp_path: Path) ->
 
     def work(each: Step) -> None:
         if each.name == "obtain/short":
-            assert fifo.read_text(encoding="ascii") == "begun\n"
+            assert fifo.read_text(encoding="ascii") == "started\n"
             return
-        command.run(["sh", "-c", f"echo begun >{fifo}; exec sleep 600"], check=False)
+        command.run(["sh", "-c", f"echo started >{fifo}; exec sleep 600"], check=False)
         try:
             command.run(["touch", another])
         except BaseException as error:
@@ -132,18 +132,18 @@ def test_after_an_interruption_no_step_starts_another_program(tmp_path: Path) ->
 
 def test_the_steps_of_a_plan_start_in_its_order() -> None:
     steps = [step("obtain/one"), step("obtain/two"), step("bottle")]
-    assert [done for done, _ in carry_out(steps, lambda _: None, at_once=1)] == steps
+    assert [finished for finished, _ in carry_out(steps, lambda _: None, at_once=1)] == steps
 
 
 def test_a_step_that_would_wait_for_a_running_one_yields_to_another() -> None:
     """Two freezes for one target need the same Python, which the first one compiles for minutes."""
-    begun: list[str] = []
+    started: list[str] = []
     first_two = threading.Barrier(2, timeout=SECONDS)
 
     def work(each: Step) -> None:
-        begun.append(each.name)
-        if len(begun) <= 2:
+        started.append(each.name)
+        if len(started) <= 2:
             first_two.wait()
 
     list(carry_out([step("freeze/launcher"), step("freeze/service"), step("obtain/temporal")], work, at_once=2))
-    assert begun[2] == "freeze/service"
+    assert started[2] == "freeze/service"

@@ -21,7 +21,7 @@ class BaseModel:
 def validate_call(func=None, /, *, config=None, validate_return=False):
     if func is None:
         return lambda func: validate_call(func, config=config, validate_return=validate_return)
-    func.asked = (config, validate_return)
+    func.recorded = (config, validate_return)
     return func
 '''
 
@@ -66,7 +66,7 @@ def plain(): ...
 def strict(): ...
 @validate_call(config={"defer_build": False, "strict": True})
 def own(): ...
-print(json.dumps([BaseModel.model_config, plain.asked, strict.asked, own.asked]))
+print(json.dumps([BaseModel.model_config, plain.recorded, strict.recorded, own.recorded]))
 """
     assert run_after("validators", program, tmp_path) == [
         {"defer_build": True},

@@ -41,9 +41,9 @@ class FakeBrew(NamedTuple):
 
     def refusal(self) -> str:
         """Run the verification, which must fail, and return its error output."""
-        done = self.run()
-        assert done.returncode == 1
-        return done.stderr
+        result = self.run()
+        assert result.returncode == 1
+        return result.stderr
 
 
 @pytest.fixture
@@ -63,8 +63,8 @@ def brew(tmp_path: Path) -> FakeBrew:
 
 def test_an_install_that_pours_works_and_can_be_removed_passes(brew: FakeBrew) -> None:
     """In the order of a user: install, test, use, uninstall."""
-    done = brew.run()
-    assert done.returncode == 0, done.stderr
+    result = brew.run()
+    assert result.returncode == 0, result.stderr
     calls = (brew.folder / "calls").read_text().splitlines()
     assert calls[:3] == ["brew list --formula --versions stigmer", "brew tap", "brew install stigmer/tap/stigmer"]
     assert f"trial --stigmer {brew.folder}/bin/stigmer" in calls
@@ -94,8 +94,8 @@ def test_a_tap_with_the_formula_of_the_previous_release_is_fetched_again(brew: F
     (brew.folder / "tapped").touch()
     shutil.move(brew.folder / "program", brew.folder / "published")
     (brew.folder / "program").write_text("#!/bin/sh\necho stigmer 1.9.0\n")
-    done = brew.run()
-    assert done.returncode == 0, done.stderr
+    result = brew.run()
+    assert result.returncode == 0, result.stderr
 
 
 def test_a_tap_that_cannot_be_fetched_again_is_reported_before_anything_is_installed(brew: FakeBrew) -> None:

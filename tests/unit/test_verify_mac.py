@@ -51,9 +51,9 @@ def test_an_empty_process_table_fails_the_checks_of_processes(check: str, tmp_pa
     functions = "".join(re.findall(r"^[a-z_]+\(\) \{.*?^\}$\n", text, re.MULTILINE | re.DOTALL))
     stubs = "process_table() { :; }; needs_start() { :; }; component_names() { :; }; run_stigmer() { return 3; }"
     script = f"set -u; work='{tmp_path}' keg=/keg home=/home; : >\"$work/ports\"\n{functions}\n{stubs}\n{check}\n"
-    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=False, timeout=60)
-    assert done.returncode == 1
-    assert "the process table does not show this script" in done.stdout
+    result = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=False, timeout=60)
+    assert result.returncode == 1
+    assert "the process table does not show this script" in result.stdout
 
 
 @pytest.mark.parametrize(
