@@ -54,7 +54,7 @@ def test_the_notices_state_which_module_of_a_distribution_is_left_out() -> None:
 
 
 def test_the_notices_do_not_depend_on_the_order_of_equivalent_texts() -> None:
-    """Of texts that differ only in trailing blanks, always the same one is printed, no matter which came first."""
+    """Of texts that differ only in whitespace, the same one is always printed, no matter which came first."""
     assert render_notices(PRODUCT, str(TARGET), (AGENT, SERVER, RUNNER)).count("Apache \n") == 0
     swapped = (AGENT, replace(SERVER, texts=RUNNER.texts), replace(RUNNER, texts=SERVER.texts))
     assert render_notices(PRODUCT, str(TARGET), swapped) == render_notices(PRODUCT, str(TARGET), ALL)
