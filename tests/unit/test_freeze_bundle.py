@@ -81,8 +81,8 @@ def test_a_launcher_that_fails_or_prints_another_version_is_refused(tmp_path: Pa
         check_answers(make_program(tmp_path / "stigmer", source), "stigmer", "2.0.0", env=ENV)
 
 
-def test_freezing_for_another_platform_without_a_pinned_python_is_refused(tmp_path: Path) -> None:
-    """PyInstaller itself freezes only for the platform it runs on."""
+def test_freezing_with_a_python_for_another_platform_is_refused(tmp_path: Path) -> None:
+    """PyInstaller freezes only for the platform of its Python."""
     freezer = make_freezer(tmp_path)
     other = Target("darwin" if freezer.target.system == "linux" else "linux", "arm64")
     with pytest.raises(ForeignTargetError, match=str(other)):
