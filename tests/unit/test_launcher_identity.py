@@ -19,7 +19,7 @@ from stigmer_launcher.errors import HomeError
 from stigmer_launcher.system import locks, process
 from support.launcher_services import HOLD, LAUNCHER, failing, read_line
 
-linux_only = pytest.mark.skipif(sys.platform != "linux", reason="macOS has no open file description locks")
+linux_only = pytest.mark.skipif(sys.platform != "linux", reason="uses Linux's open file description locks")
 IN_PID_NAMESPACE = ("unshare", "--pid", "--fork", "--mount-proc")
 NO_PIDFD = failing(errno.ENOSYS)  # as in a kernel without pidfds
 COMMANDS = ((), ("status",), ("stop",), ("restart",), ("--foreground",))
@@ -50,7 +50,7 @@ def child() -> Iterator[subprocess.Popen[bytes]]:
 @linux_only
 @pytest.mark.parametrize("call", [locks.holder, lambda path: locks.acquire(path, 600)], ids=["holder", "acquire"])
 def test_a_lock_whose_holder_has_no_pid_is_an_error(tmp_path: Path, call: Callable[[str], object]) -> None:
-    """Commands do not wait for it: it may run for days, and its name is unknown."""
+    """Commands do not wait for it: it may run for days, and they could not say which process it is."""
     with hidden_holder(tmp_path / "lock"), pytest.raises(HomeError, match="lock is locked by a process that"):
         call(str(tmp_path / "lock"))
 
