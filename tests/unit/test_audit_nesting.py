@@ -49,7 +49,7 @@ def test_a_damaged_zip_file_is_refused() -> None:
         list(read_zip(packed[:45] + b"\xff" + packed[46:]))
 
 
-def test_a_damaged_frozen_program_is_refused_wherever_the_damage_is(tmp_path: Path) -> None:
+def test_a_frozen_program_with_damage_anywhere_is_refused(tmp_path: Path) -> None:
     program = frozen_program(tmp_path, {"module": "A = 1"}, {"main": "B = 2"})
     pyz = program.index(b"PYZ\0")
     table = program.rindex(b"MEI\014\013\012\013\016") + 8

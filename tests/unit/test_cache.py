@@ -23,7 +23,7 @@ make_once(Path(sys.argv[1]), make)
 """
 
 
-def make_whole(folder: Path) -> Path:
+def make_folder(folder: Path) -> Path:
     (folder / "whole").mkdir()
     return folder / "whole"
 
@@ -37,7 +37,7 @@ def test_an_entry_whose_creation_was_killed_is_removed_and_created_again(tmp_pat
         assert child.stdout.readline() == b"at work\n"
         child.kill()
     assert list(tmp_path.glob("making-*/half"))
-    make_once(entry, make_whole)
+    make_once(entry, make_folder)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["entry", "entry.lock"]
 
 

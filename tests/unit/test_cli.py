@@ -44,7 +44,7 @@ def go_program_reading_its_variables(service: str) -> str:
     )
 
 
-def tree_in(folder: Path) -> Path:
+def write_tree(folder: Path) -> Path:
     """Write the source tree of a small product: two Go programs and a Python service that these tests do not freeze."""
     services = folder / "backend" / "services"
     for service in SERVICES:
@@ -62,7 +62,7 @@ def tree_in(folder: Path) -> Path:
 @pytest.fixture
 def options(tmp_path: Path) -> Iterator[list[str]]:
     """Yield the options for a small product: its tree, and a prebuilt file from a server."""
-    tree = tree_in(tmp_path / "product")
+    tree = write_tree(tmp_path / "product")
     program = Path(shutil.which("true") or "").read_bytes()
     with faulty_server(program, Faults()) as server:
         manifest = tmp_path / "manifest.yaml"

@@ -30,7 +30,7 @@ every_document = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: pat
 _LINK = re.compile(r"(?<!!)\[[^\]]*\]\((?!https?:|mailto:|#)([^)#\s]+)")
 
 
-def objection(block: Block) -> str:
+def problem_of(block: Block) -> str:
     """Return what is wrong with the comment before a block of commands, or "" if it names a test or a reason."""
     if block.language in SHELLS:
         return f"line {block.line}: use ```sh for commands, ```text for anything else"
@@ -50,7 +50,7 @@ def dead_links(path: Path, text: str) -> list[str]:
 
 @every_document
 def test_every_block_of_commands_is_run_by_a_test_or_says_why_not(path: Path) -> None:
-    assert list(filter(None, map(objection, blocks_of(path.read_text(encoding="utf-8"))))) == []
+    assert list(filter(None, map(problem_of, blocks_of(path.read_text(encoding="utf-8"))))) == []
 
 
 def test_the_readme_of_a_keg_has_no_links() -> None:
@@ -79,7 +79,7 @@ def test_every_relative_link_has_an_existing_target(path: Path) -> None:
 )
 def test_a_block_nobody_answers_for_is_found(before: str, fence: str, found: bool) -> None:  # noqa: FBT001 - a table
     (block,) = blocks_of(f"# Title\n\n{before}```{fence}\nls\n```\n")
-    assert bool(objection(block)) == found
+    assert bool(problem_of(block)) == found
 
 
 def test_a_dead_link_is_found(tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def test_a_service_inherits_no_descriptor() -> None:
 
 
 def test_a_service_starts_with_default_and_unblocked_signals() -> None:
-    """Whatever the launcher or its parent ignores or blocks."""
+    """No matter which signals the launcher or its parent ignores or blocks."""
     ignored = (signal.SIGTERM, signal.SIGTTOU)
     before = [signal.signal(signum, signal.SIG_IGN) for signum in ignored]
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])

@@ -210,7 +210,7 @@ def test_setting_a_key_without_effect_names_the_one_that_has_an_effect(
     assert config(places, "set", "backend.local.temporal.managed", "false")[2].count("temporal.address") == 0
 
 
-def test_a_secret_on_the_command_line_is_refused_with_a_hint_at_config_edit(places: Places) -> None:
+def test_a_secret_on_the_command_line_is_refused_with_a_hint_to_config_edit(places: Places) -> None:
     """A launchd service does not see the user's variables, so a variable is not the only remedy."""
     with pytest.raises(UsageError) as caught:
         config_file.set_value(places, "backend.local.llm.api_key", "sk-1")

@@ -304,7 +304,7 @@ def test_the_temporal_of_a_running_server_is_checked_regardless_of_the_environme
 
 
 @pytest.mark.parametrize("namespace", ["theirs", "\ud800"])
-def test_an_external_temporal_is_asked_about_the_namespace_that_a_start_would_use(
+def test_an_external_temporal_is_probed_with_the_namespace_that_a_start_would_use(
     keg: Path, places: Places, monkeypatch: pytest.MonkeyPatch, namespace: str
 ) -> None:
     monkeypatch.setattr(server, "_TIMEOUT", 0.0)

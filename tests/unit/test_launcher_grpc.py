@@ -29,7 +29,7 @@ def framed(message: bytes) -> bytes:
     return b"\0" + struct.pack(">I", len(message)) + message
 
 
-def greeted() -> Client:
+def connected_client() -> Client:
     """Return a client that has received the server's settings and has nothing left to send."""
     client = Client("127.0.0.1:1")
     client.receive(frame(SETTINGS, 0, 0))
@@ -51,7 +51,7 @@ def test_the_client_sends_preface_and_settings_and_acknowledges_those_of_the_ser
 
 def test_a_call_sends_its_headers_and_its_message() -> None:
     """One header block without dynamic table entries, and one data frame that ends the stream."""
-    client = greeted()
+    client = connected_client()
     client.ask([("/a.B/C", b"xyz")])
     (_, header_flags, stream, block), data = frames(bytes(client.outgoing))
     assert (header_flags, stream) == (END_HEADERS, 1)
@@ -65,7 +65,7 @@ def test_a_call_sends_its_headers_and_its_message() -> None:
 
 def test_a_long_method_and_a_long_message_are_encoded_according_to_the_rfcs() -> None:
     """The length of a string above 126 bytes takes several bytes; a message above 16384 bytes takes several frames."""
-    client = greeted()
+    client = connected_client()
     client.ask([("/" + "m" * 300, b"x" * 40000)])
     sent = frames(bytes(client.outgoing))
     assert sent[0][3][2:6] == bytes((0x04, 0x7F, (301 - 127) & 0x7F | 0x80, (301 - 127) >> 7))
@@ -83,7 +83,7 @@ def answer(stream: int, message: bytes) -> bytes:
 
 @given(st.lists(st.binary(max_size=50), min_size=1, max_size=4), st.integers(1, 40))
 def test_answers_are_complete_however_the_network_splits_them(messages: list[bytes], size: int) -> None:
-    client = greeted()
+    client = connected_client()
     client.ask([("/a/b", b"") for _ in messages])
     streams = [1, 3, 5, 7][: len(messages)]  # streams of clients have odd numbers
     data = b"".join(answer(stream, message) for stream, message in zip(streams, messages, strict=True))
@@ -94,7 +94,7 @@ def test_answers_are_complete_however_the_network_splits_them(messages: list[byt
 
 
 def test_answers_are_in_the_order_of_the_calls_and_replace_earlier_ones() -> None:
-    client = greeted()
+    client = connected_client()
     for first in (1, 5):
         client.ask([("/a/b", b""), ("/a/c", b"")])
         client.receive(answer(first + 2, b"second"))
@@ -105,7 +105,7 @@ def test_answers_are_in_the_order_of_the_calls_and_replace_earlier_ones() -> Non
 
 def test_a_message_in_several_padded_frames_is_reassembled() -> None:
     """Window updates let the server send as much again, on the stream and on the connection."""
-    client, call, body = greeted(), 1, framed(b"hello world")
+    client, call, body = connected_client(), 1, framed(b"hello world")
     client.ask([("/a/b", b"")])
     client.outgoing.clear()
     client.receive(frame(DATA, PADDED, call, b"\x03" + body[:7] + b"\0\0\0"))
@@ -126,7 +126,7 @@ def test_a_message_in_several_padded_frames_is_reassembled() -> None:
     ids=["trailers only", "reset", "truncated", "compressed"],
 )
 def test_a_call_without_a_complete_message_has_no_answer(refusal: bytes) -> None:
-    client = greeted()
+    client = connected_client()
     client.ask([("/a/b", b"")])
     client.receive(refusal)
     assert client.answers == [None]
@@ -134,7 +134,7 @@ def test_a_call_without_a_complete_message_has_no_answer(refusal: bytes) -> None
 
 def test_pings_are_answered_and_other_frames_are_ignored() -> None:
     """Such as window updates, acknowledgements and frames of closed streams."""
-    client = greeted()
+    client = connected_client()
     other = frame(WINDOW_UPDATE, 0, 0, b"\0\0\0\1") + frame(SETTINGS, ACK, 0) + frame(DATA, END_STREAM, 9, b"x")
     client.receive(other + frame(PING, 0, 0, b"12345678") + frame(PING, ACK, 0, b"87654321"))
     assert frames(bytes(client.outgoing)) == [(PING, ACK, 0, b"12345678")]
@@ -149,7 +149,7 @@ def test_a_peer_that_does_not_speak_http2_is_an_error(data: bytes) -> None:
 def test_a_goaway_ends_the_connection() -> None:
     """Open calls will never be answered."""
     with pytest.raises(ProtocolError, match="ended"):
-        greeted().receive(frame(GOAWAY, 0, 0, b"\0\0\0\0\0\0\0\0"))
+        connected_client().receive(frame(GOAWAY, 0, 0, b"\0\0\0\0\0\0\0\0"))
 
 
 @given(st.integers(1, 500), st.integers(0, 2**63 - 1), st.text(max_size=300))
