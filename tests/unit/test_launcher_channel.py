@@ -134,11 +134,12 @@ def test_a_connection_fails_when_no_thread_can_be_started(monkeypatch: pytest.Mo
         Channel("localhost:1")
 
 
-@pytest.mark.parametrize(("host", "said"), [("nobody.invalid", "[Nn]ame"), ("localhost", "cannot connect")])
-def test_an_unknown_host_or_one_that_does_not_answer_is_an_error(
-    monkeypatch: pytest.MonkeyPatch, host: str, said: str
-) -> None:
-    if host == "localhost":
-        resolve_to(monkeypatch, ("127.0.0.2", free_ports(1)[0]), ("127.0.0.3", free_ports(1)[0]))
-    with pytest.raises(OSError, match=said):
-        connect(Channel(f"{host}:1"))
+def test_an_unknown_host_is_an_error() -> None:
+    with pytest.raises(OSError, match=r"[Nn]ame"):
+        connect(Channel("nobody.invalid:1"))
+
+
+def test_a_host_of_which_every_address_refuses_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    resolve_to(monkeypatch, ("127.0.0.2", free_ports(1)[0]), ("127.0.0.3", free_ports(1)[0]))
+    with pytest.raises(OSError, match="cannot connect"):
+        connect(Channel("localhost:1"))

@@ -303,16 +303,20 @@ def test_the_temporal_of_a_running_server_is_checked_regardless_of_the_environme
     assert remedy in finding.remedy
 
 
-@pytest.mark.parametrize("namespace", ["theirs", "\ud800"])
+@pytest.mark.parametrize(
+    ("namespace", "problem"),
+    [("theirs", "namespace 'theirs' cannot be used yet"), ("\ud800", "surrogates not allowed")],
+    ids=["missing", "not UTF-8"],
+)
 def test_an_external_temporal_is_probed_with_the_namespace_that_a_start_would_use(
-    keg: Path, places: Places, monkeypatch: pytest.MonkeyPatch, namespace: str
+    keg: Path, places: Places, monkeypatch: pytest.MonkeyPatch, namespace: str, problem: str
 ) -> None:
     monkeypatch.setattr(server, "_TIMEOUT", 0.0)
     monkeypatch.setattr(channel, "ask", lambda *_: [grpc.encode({1: 1}), None])
     environ = {"TEMPORAL_SERVICE_ADDRESS": "there:1", "TEMPORAL_NAMESPACE": namespace}
     finding = found(look(keg, places, environ), "Temporal", "server")
     assert finding.level == PROBLEM
-    assert "namespace 'theirs' cannot be used yet" in finding.text or "surrogates not allowed" in finding.text
+    assert problem in finding.text
 
 
 @pytest.mark.usefixtures("supervised")
