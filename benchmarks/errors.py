@@ -1,5 +1,5 @@
-"""Why a measurement would not mean anything."""
+"""Errors of the benchmarks."""
 
 
 class BenchmarkError(Exception):
-    """What is measured did not do what it is measured for."""
+    """The program under measurement failed, or something needed for the measurement is missing."""

@@ -1,6 +1,8 @@
-"""Installing a keg's components, and the bare loops it is compared with.
+"""Measure the installation of a keg's components, and the bare loops it is compared with.
 
-python -m benchmarks.installing LIBEXEC FOLDER ROUNDS     prints the seconds of each way as JSON; FOLDER is on the keg's disk
+    python -m benchmarks.installing LIBEXEC FOLDER ROUNDS
+
+prints the seconds of each variant as JSON. FOLDER must be on the keg's file system.
 """
 
 import gc
@@ -19,9 +21,9 @@ from stigmer_launcher.system.places import find_places
 
 
 class Installation:
-    """Installs one keg's files, in three ways, each time into a place of its own below the folder `beside`.
+    """Installs one keg's files in three ways, each time into a new directory below `beside`.
 
-    Nothing is removed between the turns: see benchmarks/ground.py.
+    Nothing is removed between the turns: see benchmarks/ground.py for the reason.
     """
 
     def __init__(self, libexec: Path, beside: Path) -> None:
@@ -31,17 +33,17 @@ class Installation:
         self._turn = 0
         beside.mkdir(exist_ok=True)
         if reproduce(str(libexec / "payload.json"), str(beside / "trial"), 0o600, METHODS)[0] is copy:
-            raise BenchmarkError("the components cannot be linked; use a directory on the keg's disk")
+            raise BenchmarkError("the components cannot be hard-linked; use a directory on the keg's file system")
 
     def launcher(self) -> float:
-        """Give the seconds of the launcher's own function, in an empty home."""
+        """Return the seconds that the launcher's own function takes in an empty home."""
         places = find_places({"STIGMER_HOME": str(self._fresh())})
         began = time.perf_counter()
         install(read_keg(str(self._libexec)), places, lambda _: None)
         return time.perf_counter() - began
 
     def links(self) -> float:
-        """Give the seconds of the bare loop, its directories made before."""
+        """Return the seconds of the bare loop over existing directories."""
         bare = self._fresh()
         pairs = self._pairs(bare)
         self._make_folders(bare)
@@ -50,7 +52,7 @@ class Installation:
         return time.perf_counter() - began
 
     def links_and_directories(self) -> float:
-        """Give the seconds of the bare loop with the making of its directories."""
+        """Return the seconds of the bare loop, including the creation of its directories."""
         bare = self._fresh()
         pairs = self._pairs(bare)
         began = time.perf_counter()
@@ -67,7 +69,7 @@ class Installation:
 
     def _make_folders(self, bare: Path) -> None:
         for folder in (str(bare), *(f"{bare}/{each}" for each in self._folders)):
-            os.mkdir(folder)  # noqa: PTH102 - bare is the point
+            os.mkdir(folder)  # noqa: PTH102 - the bare loop must not pay for pathlib
 
 
 def _link(pairs: list[tuple[str, str]]) -> None:
@@ -76,8 +78,8 @@ def _link(pairs: list[tuple[str, str]]) -> None:
 
 
 def main(libexec: str, folder: str, rounds: str) -> None:
-    """Measure each way in turns; one round warms the keg's directories up and is not counted."""
-    gc.disable()  # as the launcher does at its start
+    """Measure the variants in turns, after one uncounted round that warms up the keg's directories."""
+    gc.disable()  # as the launcher does
     installation = Installation(Path(libexec), Path(folder))
     ways = (installation.launcher, installation.links, installation.links_and_directories)
     for way in ways:

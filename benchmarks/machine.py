@@ -1,4 +1,4 @@
-"""On what was measured: told so that others can compare, and without a path of this machine."""
+"""Description of the machine for the report, without any path of it, so that others can compare their results."""
 
 import os
 import platform
@@ -12,7 +12,7 @@ from stigmer_launcher.install.payload import files_of, read_keg
 
 
 def describe_machine(keg: Path, python: Path, ground_kind: str) -> list[str]:
-    """List processor, system, Python, the keg's components, and the file system."""
+    """Return lines about the processor, system, Python, the keg's components, and the file system."""
     payload = read_keg(str(keg / "libexec")).payload
     parts = ", ".join(f"{part.name} {part.version}" for part in payload.components)
     size = sum(entry.size for entry in files_of(payload)) / 1e6
@@ -26,9 +26,9 @@ def describe_machine(keg: Path, python: Path, ground_kind: str) -> list[str]:
 
 
 def find_python(keg: Path) -> Path:
-    """Find the interpreter that the keg's launcher was frozen from: the one that runs this, or a pinned one of the cache.
+    """Return the interpreter that the keg's launcher was frozen from: the running one, or a pinned one in the cache.
 
-    The first candidate when none is the keg's.
+    If none matches, return the running one.
     """
     candidates = list(_pythons())
     return next((each for each in candidates if has_python(keg, version_of(each))), candidates[0])
@@ -42,33 +42,33 @@ def _pythons() -> Iterator[Path]:
 
 
 def _architecture(program: Path) -> bytes:
-    """Give the bytes by which a program is known to be for this machine: the format, and the processor of an ELF file."""
+    """Return the header bytes that depend on the platform: the magic number and, in an ELF file, the machine type."""
     with program.open("rb") as stream:
         head = stream.read(20)
     return head[:4] + head[18:]
 
 
 def library_path(python: Path) -> dict[str, str]:
-    """Give the variable by which an interpreter finds its library: that of a pinned one lies on no search path."""
+    """Return the variable an interpreter needs to find its library: a pinned one's is on no search path."""
     folder = python.resolve().parents[1] / "lib"
     return {"LD_LIBRARY_PATH": str(folder)} if any(folder.glob("libpython3*.so*")) else {}
 
 
 def version_of(python: Path) -> str:
-    """Ask an interpreter for its version."""
+    """Return the version of an interpreter, such as `3.13.5`."""
     words = [str(python), "-I", "-S", "-c", "import sys; print('.'.join(map(str, sys.version_info[:3])))"]
-    asked = subprocess.run(words, env=library_path(python), check=True, capture_output=True, timeout=30)
-    return asked.stdout.decode().strip()
+    done = subprocess.run(words, env=library_path(python), check=True, capture_output=True, timeout=30)
+    return done.stdout.decode().strip()
 
 
 def has_python(keg: Path, version: str) -> bool:
-    """Tell whether the keg's launcher has this very Python in it: its library carries the version as a C string."""
+    """Return whether the keg's launcher bundles this Python version: libpython contains it as a C string."""
     libraries = (keg / "libexec" / "launcher" / "lib").glob("*ython*")
     return any(f"{version}\0".encode() in each.read_bytes() for each in libraries if each.is_file())
 
 
 def load() -> float:
-    """Give the machine's load over the last minute."""
+    """Return the machine's load average over the last minute."""
     return os.getloadavg()[0]
 
 

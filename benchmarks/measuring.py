@@ -1,4 +1,4 @@
-"""The measurements: each gives results by the keys of the table's rows."""
+"""The measurements; each returns results by the keys of the table's rows."""
 
 import json
 import os
@@ -16,12 +16,12 @@ from benchmarks.stack import STOPPED, Stack
 from benchmarks.table import Result
 from benchmarks.turns import Samples, run_program, take_turns
 
-_SETTLE = 2.0  # seconds after which a stack that is ready counts as idle
+_SETTLE = 2.0  # seconds after which a ready stack counts as idle
 Results = dict[str, Result]
 
 
 class Counts(NamedTuple):
-    """How often each thing is measured, and for how many seconds the supervisor is watched."""
+    """How often each row is measured, and for how many seconds the supervisor is observed."""
 
     commands: int
     installs: int
@@ -30,7 +30,7 @@ class Counts(NamedTuple):
 
 
 def ratio(ours: Samples, theirs: Samples) -> Result:
-    """Compare the medians."""
+    """Return the ratio of the medians."""
     return Result(ours.median / theirs.median, f"{ours.spread} : {theirs.spread}", len(ours.seconds))
 
 
@@ -54,7 +54,7 @@ def measure_commands(stack: Stack, python: Path, counts: Counts) -> Results:
 
 
 def measure_installation(stack: Stack, python: Path, counts: Counts) -> Results:
-    """Compare installing the components with bare links, both in one process of the Python that the launcher was frozen from."""
+    """Compare installing the components with bare links, in one process of the Python the launcher was frozen from."""
     folder = stack.home.parent / "installed"
     program = (python, "-P", "-OO", "-m", "benchmarks.installing", stack.libexec, folder, str(counts.installs))
     here = Path(__file__).parents[1]
@@ -73,7 +73,7 @@ def measure_installation(stack: Stack, python: Path, counts: Counts) -> Results:
 
 
 def measure_life(stack: Stack, counts: Counts, report: Callable[[str], None]) -> Results:
-    """Compare starts and stops with the script's, each round with homes of its own."""
+    """Compare starts and stops with those of the script; each round begins with an empty home for either side."""
     taken: dict[str, list[float]] = {
         name: [] for name in ("cold", "warm", "stop", "0cold", "0warm", "0stop", "0stop-order")
     }
@@ -87,7 +87,7 @@ def measure_life(stack: Stack, counts: Counts, report: Callable[[str], None]) ->
 
 
 def measure_supervisor(stack: Stack, counts: Counts) -> Results:
-    """Look at an idle stack's supervisor and its watchdog."""
+    """Measure memory and processor time of an idle stack's supervisor and watchdog."""
     with _running(stack):
         time.sleep(_SETTLE)
         rest = measure_rest(stack, counts.rest)

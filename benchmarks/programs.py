@@ -1,4 +1,4 @@
-"""What the launcher is compared with: a script that only starts the programs, in the ideal order."""
+"""The script the launcher is compared with: it only starts the programs, in the ideal order."""
 
 import os
 import select
@@ -19,21 +19,21 @@ Processes = dict[str, subprocess.Popen[bytes]]
 
 
 class EagerProbe(Probe):
-    """The launcher's own check, asked again every 5 ms however long it takes."""
+    """The launcher's own probe, repeated every 5 ms without backoff."""
 
     def _pause(self, *_: float) -> float:
         return _POLL
 
 
 class Started(NamedTuple):
-    """What the script has started: seconds until all was ready, and the processes by their services' names."""
+    """Seconds until all services were ready, and the processes by service name."""
 
     seconds: float
     processes: Processes
 
 
 def start_programs(launch: Launch) -> Started:
-    """Start every program as soon as those it needs are ready, and return when all are."""
+    """Start every program as soon as those it needs are ready; return once all are ready."""
     began = time.monotonic()
     processes: Processes = {}
     probes: dict[str, Probe] = {}
@@ -54,14 +54,14 @@ def start_programs(launch: Launch) -> Started:
 
 
 def make_directories(launch: Launch) -> None:
-    """Make the home, the logs' directory, and every directory a program is told of."""
+    """Create the home, the log directory, and the directories of the files that services write to."""
     inside = (directory for each in launch.services.values() for directory in each.directories)
     for directory in (launch.places.logs, *inside):
         Path(directory).mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 def reactions(launch: Launch, processes: Processes) -> dict[str, float]:
-    """Tell the programs to go in the stop order, each when the one before is gone; seconds each took to go."""
+    """Send SIGTERM in stop order, each after the previous program has exited; return the seconds until each exited."""
     took = {}
     for service in sorted(launch.services.values(), key=lambda each: -each.plan.stop_order):
         process = processes[service.plan.name]
@@ -73,7 +73,7 @@ def reactions(launch: Launch, processes: Processes) -> dict[str, float]:
 
 
 def seconds_in_order(launch: Launch, took: Mapping[str, float]) -> float:
-    """Give the seconds of a stop in which services of one stop order go together, the orders one after the other."""
+    """Return the seconds of a stop in which services of the same stop order stop together, one order after another."""
     slowest: dict[int, float] = {}
     for service in launch.services.values():
         order = service.plan.stop_order
@@ -82,7 +82,7 @@ def seconds_in_order(launch: Launch, took: Mapping[str, float]) -> float:
 
 
 def kill_programs(processes: Processes) -> None:
-    """End whatever still runs."""
+    """Kill the programs that still run."""
     for process in processes.values():
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
@@ -90,19 +90,19 @@ def kill_programs(processes: Processes) -> None:
 
 
 def _proved(probes: Mapping[str, Probe]) -> list[str]:
-    """Wait until an answer or a turn to ask has come, at most 5 ms, and name who proved to be ready."""
-    waiting = select.poll()
+    """Wait at most 5 ms for an answer, advance every probe that is due or answered, and return the ready services."""
+    poll = select.poll()
     for probe in probes.values():
         if probe.channel:
-            waiting.register(probe.channel.fileno(), probe.channel.wanted)
-    answered = {descriptor for descriptor, _ in waiting.poll(_POLL * 1000)}
+            poll.register(probe.channel.fileno(), probe.channel.wanted)
+    answered = {descriptor for descriptor, _ in poll.poll(_POLL * 1000)}
     now = time.monotonic()
-    asked = [
+    advancing = [
         name
         for name, probe in probes.items()
         if now >= probe.due or (probe.channel and probe.channel.fileno() in answered)
     ]
-    return [name for name in asked if probes[name].advance(now)]
+    return [name for name in advancing if probes[name].advance(now)]
 
 
 def _run(launch: Launch, name: str) -> subprocess.Popen[bytes]:

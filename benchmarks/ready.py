@@ -1,8 +1,8 @@
-"""Measure how long a service takes from its start to its ready line: several ways to run it, in turns, as ratios to the first.
+"""Measure the time from a service's start to its ready line, for several commands in turns, as ratios to the first.
 
     python -m benchmarks.ready --text 'Worker ready' --rounds 11 'python main.py' 'agent-runner/agent-runner'
 
-Each command gets the environment of this one, and is killed with its process group once it has printed the text.
+Each command inherits the environment; its process group is killed once it has printed the text.
 """
 
 import argparse
@@ -24,12 +24,10 @@ _TIMEOUT = 120  # seconds
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print one line for each command: its ratio to the first, its median with quartiles, and itself."""
+    """Print a line for each command: its ratio to the first, its median with quartiles, and the command itself."""
     parser = argparse.ArgumentParser(prog="ready", description="Measure services from their start to their ready line.")
-    parser.add_argument(
-        "commands", nargs="+", help="commands, each one argument; the others are compared with the first"
-    )
-    parser.add_argument("--text", required=True, help="what the line holds that says a service is ready")
+    parser.add_argument("commands", nargs="+", help="commands, one argument each; all are compared with the first")
+    parser.add_argument("--text", required=True, help="text of the line by which a service reports that it is ready")
     parser.add_argument("--rounds", type=int, default=11)
     options = parser.parse_args(arguments)
     samples = take_turns(
@@ -41,22 +39,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def time_to_line(command: Sequence[str], text: str) -> float:
-    """Run a command until it prints a line with the text, and give the seconds; BenchmarkError when it ends before."""
+    """Return the seconds until a command prints a line with the text; raise BenchmarkError if it exits before that."""
     began = time.perf_counter()
     service = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
     timer = threading.Timer(_TIMEOUT, _kill, (service.pid,))
     timer.start()
-    seen = []
+    lines = []
     with service:
         for line in service.stdout or ():
-            seen.append(line)
+            lines.append(line)
             if text.encode() in line:
                 spent = time.perf_counter() - began
                 _kill(service.pid)
                 timer.cancel()
                 return spent
     timer.cancel()
-    tail = b"".join(seen[-10:]).decode(errors="replace")
+    tail = b"".join(lines[-10:]).decode(errors="replace")
     raise BenchmarkError(f"{shlex.join(command)} ended before it printed {text!r}:\n{tail}")
 
 

@@ -1,4 +1,4 @@
-"""What the supervisor costs while nothing happens: Linux only, where the kernel tells it exactly."""
+"""Memory and processor time of an idle supervisor. Linux only: it reads smaps_rollup and stat from /proc."""
 
 import os
 import time
@@ -15,18 +15,18 @@ _USER, _SYSTEM = 11, 12  # fields after the command in /proc/PID/stat; source: p
 
 
 class Rest(NamedTuple):
-    """Proportional memory in bytes, and the share of one core in percent, of the supervisor and the watchdog together."""
+    """Bytes of proportional memory of supervisor and watchdog, and the percentage of one core both use together."""
 
     pss: tuple[int, int]
     percent: float
 
 
 def measure_rest(stack: Stack, seconds: float) -> Rest:
-    """Watch a running stack's supervisor for some seconds."""
+    """Observe a running stack's supervisor and watchdog for `seconds`."""
     place = Instance(stack.places.run)
     pids = (supervisor_pid(place), locks.holder(place.watchdog_lock))
     if not all(pids):
-        raise BenchmarkError("there is no supervisor with a watchdog to look at")
+        raise BenchmarkError("no supervisor with a watchdog is running")
     began, spent = time.monotonic(), _ticks(pids)
     time.sleep(seconds)
     used = (_ticks(pids) - spent) / os.sysconf("SC_CLK_TCK")
@@ -43,4 +43,4 @@ def _pss(pid: int) -> int:
         name, _, value = line.partition(":")
         if name == "Pss":
             return int(value.split()[0]) << 10
-    raise BenchmarkError(f"the kernel does not tell the memory of process {pid}")
+    raise BenchmarkError(f"/proc/{pid}/smaps_rollup has no Pss line")

@@ -26,7 +26,7 @@ from benchmarks.table import render_report, render_table
 REPORT = Path(__file__).with_name("RESULTS.md")
 SERVICES = "# Speed of frozen services\n"
 COMMANDS = (
-    "scripts/release                      # makes the bottle in dist/",
+    "scripts/release                      # builds the bottle in dist/",
     "tar -xzf dist/stigmer-*.bottle.tar.gz -C DIRECTORY",
     "scripts/bench DIRECTORY/stigmer/*    # this table",
     "hyperfine -N -w 5 'python3 -I -S -c pass' 'DIRECTORY/stigmer/2.0.0/bin/stigmer --version'   # its first row",
@@ -37,7 +37,7 @@ _LONGEST = 4 * 3600.0  # seconds
 
 
 def main() -> int:
-    """Measure, print the table, and write the report; the exit code tells only whether everything was measured."""
+    """Measure, print the table and write the report; the exit code is 0 even if a limit is missed."""
     options = _parser().parse_args()
     if options.entered or options.ground == ground.DISK:
         return _measure_here(options)
@@ -45,17 +45,17 @@ def main() -> int:
 
 
 def _measure_on_new_ground(options: argparse.Namespace) -> int:
-    """Do it again on a file system that is made for it, and gone with it."""
+    """Run this program again on a fresh file system, which is removed afterwards."""
     place = ground.place_of(options.ground, options.work)
     with tempfile.TemporaryDirectory(prefix="stigmer-bench-", dir=place) as work:
-        made = ground.prepare(options.keg.resolve(), Path(work))
-        changed = {**vars(options), "work": made.folder, "report": options.report.resolve()}
+        fresh = ground.prepare(options.keg.resolve(), Path(work))
+        changed = {**vars(options), "work": fresh.folder, "report": options.report.resolve()}
         words = [
             f"--{name}={value}"
             for name, value in changed.items()
             if name not in ("keg", "entered") and value is not None
         ]
-        command = [*made.prefix, sys.executable, "-P", "-m", "benchmarks.run", str(made.keg), "--entered", *words]
+        command = [*fresh.prefix, sys.executable, "-P", "-m", "benchmarks.run", str(fresh.keg), "--entered", *words]
         return subprocess.run(command, timeout=_LONGEST, check=False).returncode
 
 
@@ -65,21 +65,21 @@ def _measure_here(options: argparse.Namespace) -> int:
     python = options.python or find_python(keg)
     if not has_python(keg, version := version_of(python)):
         raise BenchmarkError(
-            f"{keg} has no launcher that was frozen from Python {version}: name that one, --python PATH; "
+            f"the launcher of {keg} was not frozen from Python {version}: name its interpreter with --python PATH; "
             "the pinned one is prefix/bin/python3.13 in the cache's freeze-python/*"
         )
     began = load()
     with tempfile.TemporaryDirectory(prefix="stigmer-bench-", dir=options.work) as work:
         results = _measure(keg, Path(work), python, counts)
-    seen = f"The machine's load was {began:.1f} at the beginning and {load():.1f} at the end."
-    report = render_report(results, describe_machine(keg, python, options.ground), COMMANDS, seen)
+    note = f"The load average was {began:.1f} at the beginning and {load():.1f} at the end."
+    report = render_report(results, describe_machine(keg, python, options.ground), COMMANDS, note)
     options.report.write_text(report + _services_of(options.report), encoding="utf-8")
     sys.stdout.write(render_table(results) + "\n")
     return 0
 
 
 def _services_of(report: Path) -> str:
-    """Give the part of a report about frozen services, which other commands measure."""
+    """Return the section of a report about frozen services, which is measured by other commands."""
     text = report.read_text(encoding="utf-8") if report.is_file() else ""
     _, heading, part = text.partition(SERVICES)
     return f"\n{heading}{part}" if heading else ""
@@ -102,33 +102,34 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="bench", description="Measure the launcher of a keg against the speed table.")
     parser.add_argument("keg", type=Path, help="the directory stigmer/VERSION of an unpacked bottle")
     parser.add_argument(
-        "--python", type=Path, help="the interpreter the launcher was frozen from (default: it is looked for)"
+        "--python", type=Path, help="the interpreter the launcher was frozen from (default: found automatically)"
     )
-    parser.add_argument("--work", type=Path, help="where to work (default: TMPDIR); with `--ground disk`, on the keg's")
+    parser.add_argument(
+        "--work", type=Path, help="working directory (default: TMPDIR); with `--ground disk`, on the keg's disk"
+    )
     kinds = ground.kinds()
     parser.add_argument(
         "--ground",
         choices=kinds,
         default=kinds[0],
-        help="measure on a file system made for the run, in memory or in a file, or on the keg's own disk",
+        help="measure on a fresh file system in memory or in a file, or on the keg's own disk",
     )
-    parser.add_argument(
-        "--entered", action="store_true", help=argparse.SUPPRESS
-    )  # said by the first process to the second
+    # passed by the outer process to the one on the fresh file system
+    parser.add_argument("--entered", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument(
         "--report", type=Path, default=REPORT, help="the file to write (default: benchmarks/RESULTS.md)"
     )
-    parser.add_argument("--commands", type=rounds, default=101, help="rounds of the small commands")
+    parser.add_argument("--commands", type=rounds, default=101, help="rounds of the short commands")
     parser.add_argument("--installs", type=rounds, default=51, help="rounds of installing the components")
     parser.add_argument("--starts", type=rounds, default=11, help="rounds of a cold and a warm start, each with a stop")
-    parser.add_argument("--rest", type=float, default=60.0, help="seconds to watch the supervisor")
+    parser.add_argument("--rest", type=float, default=60.0, help="seconds to observe the supervisor")
     return parser
 
 
 def rounds(text: str) -> int:
-    """Read a number of rounds: quartiles need at least two."""
+    """Parse a number of rounds: quartiles need at least two."""
     if (number := int(text)) < 2:
-        raise argparse.ArgumentTypeError("at least 2 rounds are needed")
+        raise argparse.ArgumentTypeError("expected at least 2 rounds")
     return number
 
 

@@ -1,4 +1,4 @@
-"""One keg's stack, as a user starts and stops it, in a home and on ports of its own."""
+"""One keg's stack, started and stopped as a user does, with its own home and ports."""
 
 import contextlib
 import os
@@ -15,12 +15,12 @@ from stigmer_launcher.supervise.state import Instance, supervisor_pid
 from stigmer_launcher.system.places import Places, find_places
 from stigmer_launcher.system.ports import is_free
 
-_LOWEST_PORT, _HIGHEST_PORT = 20000, 32768  # the latter is Linux's first for clients
-STOPPED = 3  # what `stigmer server status` ends with when nothing runs
+_LOWEST_PORT, _HIGHEST_PORT = 20000, 32768  # Linux's ephemeral ports begin at the latter
+STOPPED = 3  # exit code of `stigmer server status` when nothing runs
 
 
 class Stack(NamedTuple):
-    """A keg, a home that may be removed at any time, and the number of every port."""
+    """A keg, a home that may be removed at any time, and the number of each port by name."""
 
     keg: Path
     home: Path
@@ -28,31 +28,31 @@ class Stack(NamedTuple):
 
     @property
     def libexec(self) -> Path:
-        """Name the directory that holds the index and the components."""
+        """The directory of the index and the components."""
         return self.keg / "libexec"
 
     @property
     def environment(self) -> dict[str, str]:
-        """Give all that our processes see of an environment."""
+        """The complete environment of our processes."""
         path = {"PATH": os.defpath, "LANG": "C.UTF-8", "HOME": str(self.home.parent)}
         return {**path, "STIGMER_HOME": str(self.home), "STIGMER_PAYLOAD": str(self.libexec)}
 
     @property
     def places(self) -> Places:
-        """Give the paths in the home."""
+        """The paths in the home."""
         return find_places(self.environment)
 
     def command(self, *arguments: str, expect: int = 0) -> float:
-        """Run the frozen launcher and give the seconds it took."""
+        """Run the frozen launcher; return the seconds it took."""
         return run_program((str(self.keg / "bin" / "stigmer"), *arguments), self.environment, expect=expect)
 
     def start(self) -> float:
-        """Start everything; seconds until all is ready."""
+        """Start the stack; return the seconds until everything is ready."""
         chosen = [word for name, number in self.ports.items() for word in ("--port", f"{name}={number}")]
         return self.command("server", *chosen)
 
     def stop(self) -> float:
-        """Stop everything; seconds until it is gone."""
+        """Stop the stack; return the seconds until it has stopped."""
         return self.command("server", "stop")
 
     def ensure_stopped(self) -> None:
@@ -61,12 +61,12 @@ class Stack(NamedTuple):
             self.stop()
 
     def clear(self) -> None:
-        """Remove the home with all that is in it."""
+        """Remove the home with everything in it."""
         with contextlib.suppress(FileNotFoundError):
             shutil.rmtree(self.home)
 
     def programs(self) -> Launch:
-        """Give what the launcher would run here, each program straight from the keg; leaves an empty home."""
+        """Return what the launcher would run here, but with each program in the keg; the home is removed."""
         self.clear()
         launch, _ = prepare(self.environment, self.ports, {}, lambda _: None)
         self.clear()
@@ -79,7 +79,7 @@ class Stack(NamedTuple):
 
 
 def open_stack(keg: Path, home: Path) -> Stack:
-    """Give a stack on ports that nobody uses just now, below those that the system gives to clients: each start needs them."""
+    """Return a stack on currently free ports below the ephemeral range, as every start must find them free again."""
     payload = read_keg(str(keg / "libexec")).payload
     names = [name for component in payload.components for name, _ in component.ports]
     free = (port for port in range(_LOWEST_PORT, _HIGHEST_PORT) if is_free(port))

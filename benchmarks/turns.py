@@ -1,4 +1,4 @@
-"""Take measurements in turns, so that whatever else the machine does falls on both sides of a ratio alike."""
+"""Measurements in turns, so that other activity of the machine affects both sides of a ratio equally."""
 
 import os
 import statistics
@@ -12,32 +12,32 @@ Measure = Callable[[], float]
 
 
 class Samples(NamedTuple):
-    """What one side took, in seconds, in the order it was measured."""
+    """The seconds measured for one side, in order."""
 
     seconds: tuple[float, ...]
 
     @property
     def median(self) -> float:
-        """Give the middle one, in seconds."""
+        """The median in seconds."""
         return statistics.median(self.seconds)
 
     @property
     def spread(self) -> str:
-        """Give the middle one with its quartiles, in milliseconds."""
+        """The median with the quartiles, in milliseconds."""
         low, middle, high = (1000 * each for each in statistics.quantiles(self.seconds, n=4, method="inclusive"))
         return f"{middle:.4g} ({low:.4g} to {high:.4g}) ms"
 
 
 def take_turns(rounds: int, *measures: Measure) -> tuple[Samples, ...]:
-    """Measure each once, then each again, `rounds` times (at least 2); give the samples of each."""
+    """Run all measures once per round, for `rounds` rounds (at least 2); return the samples of each measure."""
     taken = [[measure() for measure in measures] for _ in range(rounds)]
     return tuple(Samples(each) for each in zip(*taken, strict=True))
 
 
 def run_program(command: tuple[str, ...], environment: Mapping[str, str], *, expect: int = 0) -> float:
-    """Run a program with its output thrown away, and give the seconds from its start to its end.
+    """Run a program with its output discarded; return the seconds from its start to its exit.
 
-    BenchmarkError when it ends with another status than `expect`: what failed early was not measured.
+    Raise BenchmarkError if the exit code is not `expect`: a program that failed early must not count as fast.
     """
     quiet = [(os.POSIX_SPAWN_OPEN, descriptor, os.devnull, os.O_RDWR, 0) for descriptor in (0, 1, 2)]
     began = time.perf_counter()
@@ -45,5 +45,5 @@ def run_program(command: tuple[str, ...], environment: Mapping[str, str], *, exp
     _, status = os.waitpid(pid, 0)
     spent = time.perf_counter() - began
     if os.waitstatus_to_exitcode(status) != expect:
-        raise BenchmarkError(f"{' '.join(command)} ended with status {os.waitstatus_to_exitcode(status)}")
+        raise BenchmarkError(f"{' '.join(command)} exited with {os.waitstatus_to_exitcode(status)}")
     return spent

@@ -1,6 +1,6 @@
-"""What every test may rely on, however the tests were started."""
+"""Conditions for every test, however the tests were started."""
 
 import signal
 
-# A background job of a shell ignores Ctrl-C, and so would every program the tests start and interrupt.
+# A shell's background job ignores SIGINT, and the programs that the tests start and interrupt would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)

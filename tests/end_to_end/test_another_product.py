@@ -1,6 +1,6 @@
-"""A product of two small services, from its manifest alone to a bottle that is poured, started, asked and stopped.
+"""A product of two small services: from its manifest alone to a bottle that is poured, started, called and stopped.
 
-About forty seconds: the launcher is frozen with this machine's Python.
+Takes about forty seconds. The launcher is frozen with this machine's Python.
 """
 
 import json
@@ -27,7 +27,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build the product up to formula and single file, with ports of our own, and give the workspace."""
+    """Build the product up to formula and single file, with our own ports; return the workspace."""
     folder = tmp_path_factory.mktemp("greetings")
     text = (SAMPLE / "manifest.yaml").read_text(encoding="utf-8")
     for port, free in zip(PORTS, free_ports(len(PORTS)), strict=True):
@@ -45,7 +45,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def poured(built: Path, tmp_path: Path) -> Iterator[tuple[Path, dict[str, str]]]:
-    """Unpack the bottle as brew does, and give the command with an environment of its own; it is stopped at the end."""
+    """Unpack the bottle as brew does; yield the command with its own environment, and stop the server at the end."""
     (bottle,) = (built / "dist").glob("greetings-0.3.0.*.bottle.tar.gz")
     with tarfile.open(bottle) as archive:
         archive.extractall(tmp_path)  # noqa: S202 - this test made the archive
@@ -55,7 +55,7 @@ def poured(built: Path, tmp_path: Path) -> Iterator[tuple[Path, dict[str, str]]]
     subprocess.run([command, "server", "stop"], env=env, capture_output=True, check=False)
 
 
-def test_it_starts_its_services_lets_one_ask_the_other_and_stops_them(poured: tuple[Path, dict[str, str]]) -> None:
+def test_it_starts_its_services_lets_one_call_the_other_and_stops_them(poured: tuple[Path, dict[str, str]]) -> None:
     command, env = poured
 
     def ask(*words: str) -> str:
@@ -77,7 +77,7 @@ def test_it_starts_its_services_lets_one_ask_the_other_and_stops_them(poured: tu
     assert subprocess.run([command, "server", "status"], env=env, capture_output=True, check=False).returncode == 3
 
 
-def test_what_a_user_reads_names_the_product_and_not_ours(built: Path, poured: tuple[Path, dict[str, str]]) -> None:
+def test_texts_for_users_name_the_product_and_not_ours(built: Path, poured: tuple[Path, dict[str, str]]) -> None:
     command, env = poured
     said = subprocess.run([command, "--help"], env=env, capture_output=True, text=True, check=True).stdout
     completions = [path.read_text() for path in (command.parents[1] / "etc" / "bash_completion.d").iterdir()]
@@ -94,7 +94,7 @@ def test_what_a_user_reads_names_the_product_and_not_ours(built: Path, poured: t
 
 
 def test_its_single_file_unpacks_itself_into_the_products_own_home(built: Path, tmp_path: Path) -> None:
-    """And hands over to a launcher that looks for it there; Stigmer's home is somebody else's."""
+    """Its launcher then finds the files there; Stigmer's home belongs to another product."""
     (program,) = (path for path in (built / "dist").glob("greetings-0.3.0-linux-*") if path.suffix != ".gz")
     environment = {"HOME": os.fspath(tmp_path), "PATH": os.defpath}
     done = subprocess.run(

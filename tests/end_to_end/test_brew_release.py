@@ -1,6 +1,6 @@
-"""A delivered release with the real Homebrew, as users meet it: `pytest -m brew`.
+"""A delivered release with the real Homebrew, as users install it: `pytest -m brew`.
 
-STIGMER_RELEASE is the folder it was delivered to (default: dist/), STIGMER_NEXT_RELEASE that of a later one to upgrade to.
+STIGMER_RELEASE is the release's directory (default: dist/), STIGMER_NEXT_RELEASE that of a later one to upgrade to.
 """
 
 import os
@@ -34,5 +34,5 @@ def test_every_step_passes_with_the_real_brew(tmp_path: Path) -> None:
     assert verified.guest.startswith("Homebrew ")
     assert len(verified.bottle_sha256) == 64
     if not later:
-        pytest.skip("no upgrade was tried: STIGMER_NEXT_RELEASE names no later release")
+        pytest.skip("no later release to upgrade to: set STIGMER_NEXT_RELEASE")
     assert any("upgrade" in check.name for check in verified.checks)

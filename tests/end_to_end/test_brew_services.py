@@ -1,7 +1,7 @@
 """`brew services` with a real Homebrew and the user's own systemd: `pytest -m brew`.
 
-STIGMER_RELEASE is the folder the release was delivered to (default: dist/). The service runs in a home of its own, on
-ports of its own, but in the unit that a user's server would have: it is skipped where there is one.
+STIGMER_RELEASE is the release's directory (default: dist/). The service runs with its own home and ports, but in the
+same unit as a user's server would; the tests are skipped if that unit exists.
 """
 
 import json
@@ -31,7 +31,7 @@ pytestmark = [pytest.mark.brew, pytest.mark.timeout(900)]
 
 
 class Installed(NamedTuple):
-    """The formula, poured, whose service runs in `home`."""
+    """The installed formula, whose service runs with `home`."""
 
     brew: Brew
     home: Path
@@ -39,11 +39,11 @@ class Installed(NamedTuple):
     keg: Path
 
     def stigmer(self, *words: str) -> Completed:
-        """Run the command as the user of that home does."""
+        """Run the command as the user with that home does."""
         return run([self.program, *words], env=self.brew.env, seconds=300, check=False)
 
     def status(self) -> str:
-        """Give the server's state."""
+        """Return the server's state."""
         return str(json.loads(self.stigmer("server", "status", "--json").stdout)["state"])
 
     def services(self, verb: str) -> Completed:
@@ -51,12 +51,12 @@ class Installed(NamedTuple):
         return self.brew.attempt("services", verb, "stigmer")
 
     def logs(self) -> dict[str, list[str]]:
-        """Give the lines of each service's log."""
+        """Return the lines of each service's log."""
         files = (self.home / ".stigmer" / "logs").glob("*.log")
         return {file.stem: file.read_text(errors="replace").splitlines() for file in files}
 
     def stop_orders(self) -> dict[str, int]:
-        """Give each service's place in the order of stops; the highest stops first."""
+        """Return each service's stop order; the highest stops first."""
         index = json.loads((self.keg / "libexec" / "payload.json").read_text(encoding="utf-8"))
         return {part["name"]: part["stop_order"] for part in index["components"]}
 
@@ -79,7 +79,7 @@ def require_user_systemd() -> None:
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installed]:
-    """Install the release, whose unit is then found in the folder of systemd that is emptied at the next boot."""
+    """Install the release with its unit in systemd's runtime directory, which is emptied at the next boot."""
     require_user_systemd()
     folder = tmp_path_factory.mktemp("services")
     brew = require_brew(folder / "home")
@@ -103,16 +103,16 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installed]:
             yield server
             server.stigmer("server", "stop")
     finally:
-        systemctl("disable", "--now", UNIT)  # brew leaves one enabled that was stopped in another way
+        systemctl("disable", "--now", UNIT)  # brew leaves a unit enabled that it did not stop itself
         (units / f"{UNIT}.service").unlink(missing_ok=True)
         systemctl("unset-environment", "STIGMER_HOME")
         systemctl("daemon-reload")
 
 
 def find_disorder(logs: Mapping[str, list[str]], orders: Mapping[str, int], since: Mapping[str, int]) -> list[str]:
-    """Say what in the logs after `since` lines shows that a service had lost one that stops after it.
+    """Return the log lines after the first `since` that show that a service lost one that must stop after it.
 
-    Nothing but the stop makes a service print then, so its first line is that of its own stop.
+    Services print only because of the stop, so the first new line of each is that of its own stop.
     """
     lowest = min(orders.values())
     said = {name: logs[name][since[name] :] for name in orders}
@@ -154,7 +154,7 @@ def test_the_services_stop_in_their_order_by_their_own_logs(running: Installed) 
     assert find_disorder(running.logs(), running.stop_orders(), since) == []
 
 
-def test_after_a_crash_it_comes_back_by_itself(running: Installed) -> None:
+def test_after_a_crash_it_is_restarted_automatically(running: Installed) -> None:
     killed = unit("MainPID")
     os.kill(int(killed), 9)
     await_running(running, killed)

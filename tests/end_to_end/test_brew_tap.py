@@ -1,4 +1,4 @@
-"""The repository, and the formula in all its forms, as the real Homebrew reads them: `pytest -m brew`."""
+"""The repository, and all variants of the formula, as read by the real Homebrew: `pytest -m brew`."""
 
 import itertools
 import json
@@ -39,7 +39,7 @@ def demand_no_word_against(brew: Brew, tap: LocalTap, formulae: int = 1) -> None
 
 
 def test_this_repository_is_a_tap_that_brew_reads_without_a_warning(brew: Brew, tmp_path: Path) -> None:
-    """Though it holds much besides formulae."""
+    """It contains much besides formulae."""
     with tapped(brew, tmp_path / "tap") as tap:
         copy_checkout(tap.folder)
         tap.publish("stigmer", (tap.folder / "Formula" / "stigmer.rb").read_text(encoding="utf-8"))
@@ -47,8 +47,8 @@ def test_this_repository_is_a_tap_that_brew_reads_without_a_warning(brew: Brew, 
         assert "stigmer" not in brew.run("commands", "--quiet")
 
 
-def test_a_tap_kept_apart_is_wholly_to_brews_taste(brew: Brew, tmp_path: Path) -> None:
-    """Readme and workflows too: what its own workflow asks, `brew test-bot --only-tap-syntax`, comes to this."""
+def test_a_separate_tap_passes_all_of_brews_checks(brew: Brew, tmp_path: Path) -> None:
+    """Including README and workflows: these are the checks of `brew test-bot --only-tap-syntax` in its own workflow."""
     with tapped(brew, tmp_path / "tap") as tap:
         for path, text in render_tap(standin_manifest(), formula(*FOUR), "licence\n", ROOT / "packaging").items():
             (tap.folder / path).parent.mkdir(parents=True, exist_ok=True)
@@ -60,8 +60,8 @@ def test_a_tap_kept_apart_is_wholly_to_brews_taste(brew: Brew, tmp_path: Path) -
 SUBSETS = [chosen for count in range(1, 5) for chosen in itertools.combinations(FOUR, count)]
 
 
-def test_the_formula_of_every_set_of_bottles_is_to_brews_taste_on_every_platform(brew: Brew, tmp_path: Path) -> None:
-    """All in one tap, each under a name of its own: `readall` loads them as each system and architecture would."""
+def test_the_formula_of_every_set_of_bottles_passes_brews_checks_on_every_platform(brew: Brew, tmp_path: Path) -> None:
+    """All are in one tap with different names; `readall` loads them as on each system and architecture."""
     with tapped(brew, tmp_path / "tap") as tap:
         for number, bottles in enumerate(SUBSETS, 1):
             name = f"stigmer-{chr(96 + number)}"
@@ -70,7 +70,7 @@ def test_the_formula_of_every_set_of_bottles_is_to_brews_taste_on_every_platform
         demand_no_word_against(brew, tap, len(SUBSETS))
 
 
-def test_a_licence_of_several_is_to_brews_taste_and_read_as_the_same_expression(brew: Brew, tmp_path: Path) -> None:
+def test_a_compound_licence_passes_brew_style_and_is_read_back_unchanged(brew: Brew, tmp_path: Path) -> None:
     expression = "MIT OR Apache-2.0 AND GPL-2.0-only WITH Classpath-exception-2.0"
     with tapped(brew, tmp_path / "tap") as tap:
         tap.publish("stigmer", render_formula(standin_manifest(license=expression), "e" * 64, FOUR))
@@ -83,7 +83,7 @@ def test_a_licence_of_several_is_to_brews_taste_and_read_as_the_same_expression(
 
 
 def test_a_platform_without_a_bottle_is_refused_before_anything_is_fetched(brew: Brew, tmp_path: Path) -> None:
-    """In one line that says which is required, without a compiler asked for or a source downloaded."""
+    """One line names the requirement; no compiler is required and no source is downloaded."""
     machine = brew.run("config")
     arm = "arm" in machine.lower().partition("cpu:")[2].partition("\n")[0]
     tag, said_of = ("x86_64_linux", "x86_64") if arm else ("arm64_linux", "arm64")
@@ -98,8 +98,8 @@ def test_a_platform_without_a_bottle_is_refused_before_anything_is_fetched(brew:
         assert "developer tools" not in said
 
 
-def test_a_minimum_of_macos_keeps_nobody_out_on_linux(brew: Brew, tmp_path: Path) -> None:
-    """Brew goes as far as to fetch the bottle, which is not there."""
+def test_a_minimum_macos_does_not_prevent_installation_on_linux(brew: Brew, tmp_path: Path) -> None:
+    """Brew gets as far as fetching the bottle, which does not exist."""
     (tmp_path / "files").mkdir()
     with tapped(brew, tmp_path / "tap") as tap, serving(tmp_path / "files") as url:
         tap.publish("stigmer", with_root_url(formula(*FOUR), url))

@@ -1,4 +1,4 @@
-"""The picture of a first start shows what the launcher prints today, run over the reference stack on a terminal."""
+"""The picture of a first start shows the current output of the launcher, run with the reference stack on a terminal."""
 
 from pathlib import Path
 
@@ -39,7 +39,7 @@ def test_progress_that_is_overwritten_is_not_in_a_recording(tmp_path: Path) -> N
     assert str(tmp_path / "you") not in shown
 
 
-def test_a_start_that_fails_is_no_picture(tmp_path: Path) -> None:
+def test_a_failed_start_is_not_recorded(tmp_path: Path) -> None:
     with pytest.raises(PictureError, match="names /nothing"):
         recorded(stigmer(tmp_path, STIGMER_TEMPORAL_BIN="/nothing"))
 

@@ -1,4 +1,4 @@
-"""Programs frozen for every platform on this machine, with the pinned Pythons that its cache holds."""
+"""Programs frozen for every platform on this machine, with the pinned Pythons in its cache."""
 
 import functools
 import json
@@ -42,18 +42,18 @@ pytestmark = pytest.mark.timeout(600)
 
 OF_ONE_SYSTEM: dict[str, dict[str, str]] = {
     "darwin": {
-        "_osx_support": "sysconfig asks it for the compiler's flags",
-        "_scproxy": "urllib.request asks it for the system's proxies",
-        "plistlib": "platform reads the version of macOS with it",
+        "_osx_support": "sysconfig gets the compiler's flags from it",
+        "_scproxy": "urllib.request gets the system's proxies from it",
+        "plistlib": "platform reads the macOS version with it",
     },
     "linux": {},
 }
-"""Modules that a program has on one system alone, and why."""
+"""Modules that a program has on only one system, and the reasons."""
 
 OLDEST = {name: each.macos_minimum or each.glibc_floor for name, each in load_manifest(PATH).targets.items()}
 
 UNCHECKED = (0b01).to_bytes(4, "little") + bytes(8)
-"""Of a bytecode file: nothing compares it with a source. Source: PEP 552."""
+"""Header flags of an unchecked hash-based .pyc file, which is never compared with a source. Source: PEP 552."""
 
 RUN_ON_IMPORT = ("__main__", "antigravity", "this")
 
@@ -83,9 +83,9 @@ def freeze_greeter(freezer: Freezer, folder: Path) -> Path:
 
 
 def modules_of(program: Path) -> set[str]:
-    """List the modules of a frozen program: those of its archive, and its extension modules.
+    """Return the modules of a frozen program: those in its archive, and its extension modules.
 
-    What a Python was built with is in a module that is named after its platform.
+    The module with Python's build settings is left out, as its name contains the platform.
     """
     archive = CArchiveReader(str(program))
     pure = set(archive.open_embedded_archive("PYZ.pyz").toc)
@@ -95,9 +95,9 @@ def modules_of(program: Path) -> set[str]:
 
 @functools.cache
 def greeter(target: Target, folder: Path) -> Path:
-    """Freeze the small service for a target, once for all tests."""
+    """Freeze the small service for a target, only once for all tests."""
     place = folder / str(target)
-    place.mkdir(exist_ok=True)  # a skipped test made it before
+    place.mkdir(exist_ok=True)  # a skipped test may have created it
     return freeze_greeter(make_freezer(place, target, python=PINNED), place)
 
 
@@ -106,10 +106,8 @@ def _folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("foreign")
 
 
-def test_for_this_platform_it_freezes_the_modules_that_pyinstaller_freezes_by_itself(
-    folder: Path, tmp_path: Path
-) -> None:
-    """The very same Python, once as `--python` has it and once looked at from outside; both were tried."""
+def test_for_this_platform_it_freezes_the_same_modules_as_pyinstaller(folder: Path, tmp_path: Path) -> None:
+    """The same Python is used once with `--python` and once by analysis from outside; both programs pass the gates."""
     freezer = make_freezer(tmp_path, python=PINNED)
     native = make_freezer(tmp_path / "native", python=str(pinned_python(freezer)))
     by_itself = freeze_greeter(native, tmp_path)
@@ -126,10 +124,10 @@ def environment_of(freezer: Freezer) -> Environment:
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=str)
-def test_what_is_linked_into_the_python_or_lies_beside_it_is_named_with_its_licence(
+def test_libraries_linked_into_python_or_beside_it_are_named_with_their_licences(
     target: Target, tmp_path: Path
 ) -> None:
-    """Most libraries are no files of their own."""
+    """Most libraries are linked statically."""
     packages = environment_of(make_freezer(tmp_path, target, python=PINNED)).packages
     assert packages is not None
     linked = packages.linked_into({"_ctypes", "_lzma", "_sqlite3", "_ssl", "pyexpat"})
@@ -149,9 +147,9 @@ def test_a_program_has_the_same_modules_on_every_platform_but_a_listed_few(targe
 
 
 def lay_out(program: Path, like: Path, folder: Path) -> list[str]:
-    """Write the modules of `program`'s archive below `folder`, with all other files of the program `like` beside them.
+    """Write the modules of `program`'s archive below `folder`, beside all other files of the program `like`.
 
-    Give their names.
+    Return the modules' names.
     """
     whole = CArchiveReader(str(program))
     archive, head = whole.open_embedded_archive("PYZ.pyz"), whole.extract("PYZ.pyz")[4:8] + UNCHECKED
@@ -172,7 +170,7 @@ def lay_out(program: Path, like: Path, folder: Path) -> list[str]:
 
 
 def find_unimportable(python: Path, folder: Path, names: list[str], home: Path) -> dict[str, str]:
-    """Import modules, those of each package in a process of their own, and give the errors of those that fail."""
+    """Import modules, in a separate process for each package; return the errors of those that fail."""
     failures: dict[str, str] = {}
     chosen = [name for name in names if not name.endswith(RUN_ON_IMPORT)]
     for top, group in groupby(chosen, lambda name: name.partition(".")[0]):
@@ -191,7 +189,7 @@ def find_unimportable(python: Path, folder: Path, names: list[str], home: Path) 
 def test_every_module_for_another_platform_is_read_and_imported_by_the_same_python_here(
     target: Target, folder: Path, tmp_path: Path
 ) -> None:
-    """What cannot be imported there cannot be here either: nothing but the platform is different."""
+    """Except for the platform nothing differs, so a module that fails there also fails here."""
     python, like, failing = pinned_python(make_freezer(tmp_path, python=PINNED)), greeter(HOST, folder) / "greeter", {}
     for each in (HOST, target):
         place = tmp_path / str(each)
@@ -202,7 +200,7 @@ def test_every_module_for_another_platform_is_read_and_imported_by_the_same_pyth
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=str)
-def test_every_native_file_is_for_the_platform_and_runs_on_what_is_promised(target: Target, folder: Path) -> None:
+def test_every_native_file_is_for_the_platform_and_its_promised_minimum(target: Target, folder: Path) -> None:
     made = greeter(target, folder)
     if target.system == "linux":
         elves = [read_elf(path.read_bytes()) for path in find_elves(made)]
@@ -218,15 +216,15 @@ def test_every_native_file_is_for_the_platform_and_runs_on_what_is_promised(targ
 def test_another_implementation_accepts_every_signature_of_a_frozen_program(
     target: Target, folder: Path, tmp_path: Path
 ) -> None:
-    """Each page, and what else is signed; a file is signed under its own name."""
+    """It checks each page and every other signed blob; the identifier is the file's own name."""
     machos = find_machos(greeter(target, folder))
     accepted, refused = check_signatures(build_checker(tmp_path), machos)
     assert refused == []
     assert {path: name for path, (_, name) in accepted.items()} == {path: path.name for path in machos}
 
 
-def test_the_launcher_for_this_platform_answers_and_is_the_same_from_anywhere(tmp_path: Path) -> None:
-    """Also with nothing on PATH but ldd, which PyInstaller asks whether this is a glibc."""
+def test_the_launcher_for_this_platform_works_and_is_reproducible(tmp_path: Path) -> None:
+    """Also with just ldd on PATH, by which PyInstaller detects glibc."""
     made = []
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "ldd").symlink_to(shutil.which("ldd") or "/usr/bin/ldd")

@@ -1,4 +1,4 @@
-"""The launcher, frozen for real with the Python these tests run on."""
+"""The launcher, really frozen, with the Python that runs the tests."""
 
 import os
 import shutil
@@ -86,8 +86,8 @@ def keg(frozen: tuple[Freezer, BuiltPart], tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.mark.parametrize("shell", SHELLS, ids=",".join)
-def test_what_the_users_shell_tells_python_does_not_reach_it(keg: Path, tmp_path: Path, shell: dict[str, str]) -> None:
-    """Two starts, and none of the trap's modules and libraries is loaded; the keg stays as it is, too."""
+def test_the_users_python_variables_do_not_affect_it(keg: Path, tmp_path: Path, shell: dict[str, str]) -> None:
+    """Two starts load none of the trap's modules and libraries, and leave the keg unchanged."""
     trap = tmp_path / "trap"
     trap.mkdir()
     for name in ("json.py", "os.py", "sitecustomize.py", "usercustomize.py", "encodings.py", "stigmer_launcher.py"):
@@ -105,27 +105,27 @@ def test_what_the_users_shell_tells_python_does_not_reach_it(keg: Path, tmp_path
 
 
 def test_its_output_is_utf_8_whatever_the_locale(folder: Path) -> None:
-    """A check mark must not end the program in the C locale."""
+    """A check mark must not crash the program in the C locale."""
     said = ask(folder, "--help", LC_ALL="C")
     assert said.returncode == 0, said.stderr
     said.stdout.decode("utf-8")
 
 
 def test_it_is_small(frozen: tuple[Freezer, BuiltPart]) -> None:
-    """No OpenSSL, no codecs of the East, no test suites."""
+    """It has no OpenSSL, no East Asian codecs and no test suites."""
     files = {file.path: file.size for file in frozen[1].files if "libpython" not in file.path}
     assert sum(files.values()) <= LIMIT, sorted(files, key=lambda path: -files[path])[:10]
     assert not [path for path in files if "libcrypto" in path or "_codecs_" in path]
 
 
-def test_nothing_that_runs_before_it_is_left_but_itself(folder: Path) -> None:
-    """A run-time hook of PyInstaller's would triple its start."""
+def test_it_contains_no_script_that_runs_before_it(folder: Path) -> None:
+    """A run-time hook of PyInstaller would triple its start time."""
     scripts = [name for name, entry in CArchiveReader(str(folder / "stigmer")).toc.items() if entry[-1] == "s"]
     assert scripts == ["pyiboot01_bootstrap", "__main__"]
 
 
 def test_every_module_of_it_is_frozen(folder: Path, frozen: tuple[Freezer, BuiltPart]) -> None:
-    """Commands are imported by name, and no analysis sees that."""
+    """Commands are imported by name, which the analysis does not detect."""
     archive = CArchiveReader(str(folder / "stigmer"))
     modules = set(archive.open_embedded_archive("PYZ.pyz").toc)
     foreign = {"linux": "darwin", "darwin": "linux"}[frozen[0].target.system]
@@ -137,7 +137,7 @@ def test_every_module_of_it_is_frozen(folder: Path, frozen: tuple[Freezer, Built
 
 
 def test_its_bytecode_names_no_folder_of_the_build_host(folder: Path) -> None:
-    """Each module knows itself by its name alone."""
+    """The file name in each code object is a relative path."""
     pyz = CArchiveReader(str(folder / "stigmer")).open_embedded_archive("PYZ.pyz")
     codes = {name: pyz.extract(name) for name in pyz.toc}
     named = {name: code.co_filename for name, code in codes.items() if code is not None}
@@ -147,7 +147,7 @@ def test_its_bytecode_names_no_folder_of_the_build_host(folder: Path) -> None:
 
 @pytest.mark.skipif(not (shutil.which("bwrap") and LOADER.exists()), reason="needs bubblewrap, on Linux x86_64")
 def test_it_starts_where_there_is_nothing_but_glibc(folder: Path) -> None:
-    """Its executable needs libz before it can say where its own libz is."""
+    """The dynamic loader must find the bundled libz before the program runs."""
     home = next(path.parent for path in Path("/lib").glob("*/libc.so.6"))
     binds = [
         word for path in (LOADER, *(home / name for name in GLIBC)) for word in ("--ro-bind", str(path), str(path))
@@ -159,18 +159,18 @@ def test_it_starts_where_there_is_nothing_but_glibc(folder: Path) -> None:
     assert (done.stdout, done.stderr) == ("stigmer 7.8.9\n", "")
 
 
-def test_it_is_the_same_from_anywhere(
+def test_its_bytes_do_not_depend_on_the_build_directory(
     frozen: tuple[Freezer, BuiltPart], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another folder, even one named relative to where we are, and another time: the same bytes."""
+    """A build in another directory, even a relative one, and at another time yields the same bytes."""
     monkeypatch.chdir(tmp_path)
     _, again = build(Path("here"), copy_launcher(tmp_path))
     assert set(again.files) ^ set(frozen[1].files) == set()
     assert again == frozen[1]
 
 
-def test_a_module_it_imports_that_is_nowhere_fails_the_build(tmp_path: Path) -> None:
-    """However late the import is."""
+def test_an_import_of_a_missing_module_fails_the_build(tmp_path: Path) -> None:
+    """Even if it is imported late."""
     source = copy_launcher(tmp_path)
     (source / PACKAGE / "broken.py").write_text("def late():\n    import not_in_the_standard_library\n")
     with pytest.raises(GateError, match=rf"not_in_the_standard_library, imported by {PACKAGE}\.broken"):
@@ -180,10 +180,10 @@ def test_a_module_it_imports_that_is_nowhere_fails_the_build(tmp_path: Path) -> 
 
 @pytest.mark.skipif(
     not Path("/usr/bin/python3").exists() or os.path.realpath("/usr/bin/python3") == os.path.realpath(sys.executable),
-    reason="needs a Python of the system beside the one that tests",
+    reason="needs a system Python other than the one that runs the tests",
 )
 def test_the_systems_python_freezes_it_or_says_what_to_install(tmp_path: Path) -> None:
-    """Debian keeps the shared library in a package of its own."""
+    """On Debian, the shared library is in a separate package."""
     try:
         freezer = make_freezer(tmp_path, python="/usr/bin/python3")
         bundle = freeze_launcher(ROOT / "launcher", manifest=VERSIONED, freezer=freezer)

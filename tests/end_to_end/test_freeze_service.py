@@ -1,4 +1,4 @@
-"""Services frozen for real: a small one that works, and ones that are broken in the ways that have broken users."""
+"""Really frozen services: a small one that works, and broken ones as users have met them."""
 
 import subprocess
 from functools import partial
@@ -34,7 +34,7 @@ def build(
 
 
 def test_a_service_passes_every_gate_and_is_the_same_from_anywhere(tmp_path: Path) -> None:
-    """Its own test, the failure without Temporal, ready and stopped with it; and the same bytes from another folder."""
+    """Selftest, failure without Temporal, readiness and stop with it; another directory yields the same bytes."""
     freezer, binary = build(SAMPLES / "freeze-service", tmp_path)
     assert binary.entry == "greeter"
     folder = freezer.workspace.path(binary.root)
@@ -48,7 +48,7 @@ def test_a_service_passes_every_gate_and_is_the_same_from_anywhere(tmp_path: Pat
 
 
 def test_a_module_that_is_imported_by_name_and_not_declared_fails_the_build(tmp_path: Path) -> None:
-    """It works unfrozen; nothing else than running the frozen service would show it."""
+    """It works unfrozen; only running the frozen service reveals the fault."""
     project = copy_sample("freeze-service", tmp_path)
     table = (project / "pyproject.toml").read_text().replace('hidden_imports = ["greeter.by_name"]', "")
     (project / "pyproject.toml").write_text(table.replace('selftest = ["--selftest"]', ""))
@@ -58,7 +58,7 @@ def test_a_module_that_is_imported_by_name_and_not_declared_fails_the_build(tmp_
 
 
 def test_a_worker_that_gets_ready_and_cannot_run_a_workflow_fails_the_build(tmp_path: Path) -> None:
-    """Temporal's sandbox imports by name, at the first workflow: every other gate is passed without it."""
+    """Temporal's sandbox imports a module by name for the first workflow; no other gate needs that module."""
     project = copy_sample("freeze-workflow", tmp_path)
     table = (project / "pyproject.toml").read_text()
     table = table.replace('["temporalio.worker.workflow_sandbox"]', "[]")
@@ -72,7 +72,7 @@ def test_a_worker_that_gets_ready_and_cannot_run_a_workflow_fails_the_build(tmp_
 
 
 def test_two_owners_of_one_module_work_unfrozen_break_frozen_and_are_refused(tmp_path: Path) -> None:
-    """`multipart` and `python-multipart`: what once ended an attempt to freeze the agent runner."""
+    """`multipart` and `python-multipart` once prevented freezing the agent runner."""
     project, freezer = SAMPLES / "freeze-trap", make_freezer(tmp_path)
     with pytest.raises(GateError, match=r"multipart: multipart 1\.3\.0 \(multipart\.py\) and python-multipart"):
         build(project, tmp_path)
@@ -99,9 +99,9 @@ def test_two_owners_of_one_module_work_unfrozen_break_frozen_and_are_refused(tmp
 
 
 def test_a_project_with_a_spec_and_two_owners_of_a_module_is_frozen_as_it_is(tmp_path: Path) -> None:
-    """Its spec says what to freeze, Poetry's lock with what, the manifest who owns `multipart`; both libraries work."""
+    """The spec lists the modules, Poetry's lock the versions, the manifest `multipart`'s owner; both libraries work."""
     project = copy_sample("freeze-spec", tmp_path) / "service"
-    (project / "greeter.spec.txt").rename(project / "greeter.spec")  # kept by a name that brew does not read as Ruby
+    (project / "greeter.spec.txt").rename(project / "greeter.spec")  # brew would take it for Ruby in our repository
     with pytest.raises(
         GateError, match=r"multipart: multipart 1\.3\.0 \(multipart\.py\) and python-multipart"
     ) as refused:
@@ -112,8 +112,8 @@ def test_a_project_with_a_spec_and_two_owners_of_a_module_is_frozen_as_it_is(tmp
     assert {path.name for path in freezer.workspace.path(binary.root).iterdir()} == {"greeter", "greeter.lib"}
 
 
-def test_what_is_locked_without_a_wheel_is_built_with_the_pinned_setuptools(tmp_path: Path) -> None:
-    """Docopt is such a one; a hash that is not its own is refused as for any other."""
+def test_a_locked_distribution_without_a_wheel_is_built_with_the_pinned_setuptools(tmp_path: Path) -> None:
+    """Docopt has no wheel; a wrong hash is rejected as for any other distribution."""
     python = make_freezer(tmp_path).python
 
     def build_docopt(checksum: str) -> Site:
@@ -127,8 +127,8 @@ def test_what_is_locked_without_a_wheel_is_built_with_the_pinned_setuptools(tmp_
         build_docopt("0" * 64)
 
 
-def test_a_distribution_that_came_into_the_environment_is_not_frozen(tmp_path: Path) -> None:
-    """Somebody ran pip in the cache: the environment is made anew, with what is locked."""
+def test_a_distribution_added_to_the_environment_is_not_frozen(tmp_path: Path) -> None:
+    """After pip was run in the cache, the environment is created again from the lock."""
     freezer = make_freezer(tmp_path, cache=tmp_path / "cache")
     pins = parse_lock((SAMPLES / "freeze-service" / "requirements.lock").read_text(encoding="utf-8"))
     site = provide(pins, freezer).site.folder

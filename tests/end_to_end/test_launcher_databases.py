@@ -25,13 +25,13 @@ def keg(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def launcher(tmp_path: Path, keg: Path) -> Iterator[Stigmer]:
-    """Return a launcher with a home whose name means something in a URI."""
+    """Return a launcher whose home's name has characters that are special in a URI."""
     with Stigmer(keg, tmp_path / "home #1") as made:
         yield made
 
 
 def killed_after(folder: Path, size: int) -> None:
-    """Kill Temporal when its new database has so many bytes."""
+    """Kill Temporal when its new database has reached this size in bytes."""
     made = folder / "temporal.db"
     with starting_temporal(free_ports(1)[0], folder, "--db-filename", "./temporal.db"):
         eventually(lambda: made.exists() and made.stat().st_size >= size, "the database")
@@ -39,7 +39,7 @@ def killed_after(folder: Path, size: int) -> None:
 
 @pytest.mark.parametrize("size", [0, 1, 20_000, 100_000, 300_000])
 def test_a_database_that_temporal_did_not_finish_is_set_aside(launcher: Stigmer, size: int) -> None:
-    """Once every later start failed with "no such table", and doctor found nothing."""
+    """Regression: every later start failed with "no such table", and doctor found nothing."""
     data = launcher.home / "temporal-data"
     killed_after(data, size)
     assert "temporal.db is unfinished" in launcher("doctor").out
@@ -56,7 +56,7 @@ def test_a_database_that_temporal_did_not_finish_is_set_aside(launcher: Stigmer,
 def test_a_damaged_database_is_never_touched_and_the_command_that_is_named_helps(
     launcher: Stigmer, keep: float
 ) -> None:
-    """The user decides about history; the command works as it is printed."""
+    """The user decides what happens to the history; the printed command works."""
     launcher.started()
     assert launcher("server", "stop").code == 0
     damaged = launcher.home / "temporal-data" / "temporal.db"
@@ -75,7 +75,7 @@ def test_a_damaged_database_is_never_touched_and_the_command_that_is_named_helps
 
 @pytest.mark.parametrize(("size", "code"), [(504, 0), (505, 1)])
 def test_a_home_whose_path_is_too_long_for_sqlite_is_refused(tmp_path: Path, keg: Path, size: int, code: int) -> None:
-    """Temporal would say that it is "unable to open database file"."""
+    """Temporal's own error would be "unable to open database file"."""
     left = size - len(f"{tmp_path}//temporal-data/temporal.db")
     home = tmp_path / (f"{'d' * 99}/" * (left // 100) + "h" * (left % 100 or 1))
     assert len(str(home / "temporal-data" / "temporal.db")) == size
@@ -86,7 +86,7 @@ def test_a_home_whose_path_is_too_long_for_sqlite_is_refused(tmp_path: Path, keg
 
 
 def killed_with(launcher: Stigmer, keep: float) -> Path:
-    """Kill the running Temporal, and leave a part of its database; the supervisor starts it again."""
+    """Truncate the database of the running Temporal and kill it; the supervisor restarts it. Return the database."""
     launcher.started()
     made = launcher.home / "temporal-data" / "temporal.db"
     pid = launcher.pid("temporal")
@@ -99,7 +99,7 @@ def killed_with(launcher: Stigmer, keep: float) -> Path:
 
 
 def test_a_restart_by_the_supervisor_sets_an_unfinished_database_aside(launcher: Stigmer) -> None:
-    """Temporal would fail for ever with it."""
+    """Otherwise Temporal would fail at every restart."""
     made = killed_with(launcher, 0)
     launcher.started()
     assert launcher.status()["state"] == "running"
@@ -108,7 +108,7 @@ def test_a_restart_by_the_supervisor_sets_an_unfinished_database_aside(launcher:
 
 
 def test_a_restart_by_the_supervisor_leaves_a_damaged_database_as_it_is(launcher: Stigmer) -> None:
-    """The status names the command; when that was run, Temporal comes back."""
+    """The status names a command; after that was run, Temporal starts again."""
     made = killed_with(launcher, 0.5)
     before = made.read_bytes()
     status = eventually(lambda: "is damaged" in (out := launcher("server", "status").out) and out, "the reason")
@@ -120,7 +120,7 @@ def test_a_restart_by_the_supervisor_leaves_a_damaged_database_as_it_is(launcher
 
 @needs_mounts
 def test_a_first_start_on_a_full_disk_says_so(tmp_path: Path) -> None:
-    """The components are there, and nothing fits beside them; once Temporal's internals were shown."""
+    """The components are installed, but the disk has no room for more. Regression: Temporal's internals were shown."""
     disk = tmp_path / "disk"
     disk.mkdir()
     made = Stigmer(build_libexec(tmp_path / "keg", fake_stack()), disk / "home")

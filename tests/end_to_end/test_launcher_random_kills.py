@@ -1,11 +1,11 @@
 """Whatever is killed at whatever instant, the next start succeeds, nothing is left behind and nothing is lost.
 
-Each round brings the stack into a situation, kills the command, the supervisor, the watchdog, both of these or a service at
-an instant that is uniform over the time the situation takes, and starts the server. That must succeed; afterwards exactly
-the stack runs, and what the server had written is still there.
+Each round brings the stack into a situation, kills the command, the supervisor, the watchdog, both of these or a
+service at an instant uniformly distributed over the duration of the situation, and starts the server. The start must
+succeed; afterwards exactly the processes of the stack run, and everything the server had written is still there.
 
-STIGMER_TEST_KILLS asks for another number of rounds than 60, STIGMER_TEST_SEED for other ones, and STIGMER_TEST_LOAD for
-so many processes beside them that keep the processors busy.
+STIGMER_TEST_KILLS sets the number of rounds (default: 60), STIGMER_TEST_SEED the seed, and STIGMER_TEST_LOAD a number
+of processes that keep the processors busy meanwhile.
 """
 
 import os
@@ -42,7 +42,7 @@ VICTIMS = ("command", "supervisor", "watchdog", "supervisor and watchdog", *NAME
 
 
 class Killing:
-    """Rounds of kills over one launcher; it learns how long each situation takes."""
+    """Rounds of kills with one launcher; it measures how long each situation takes."""
 
     def __init__(self, launcher: Stigmer) -> None:
         self._launcher, self._instance = launcher, Instance(str(launcher.home / "run"))
@@ -51,7 +51,7 @@ class Killing:
         """How many rounds found somebody to kill."""
 
     def measure(self) -> None:
-        """Measure how long each command takes when nothing is killed."""
+        """Measure how long each command takes without a kill."""
         for situation, command in COMMANDS.items():
             if command:
                 self._prepare(situation)
@@ -61,14 +61,14 @@ class Killing:
                 self._seconds[situation] = time.monotonic() - began
 
     def round(self, situation: str, victim: str, share: float) -> list[str]:
-        """Bring the stack into the situation, kill after a share of its time, start, and tell what is wrong then."""
+        """Create the situation, kill after a fraction of its duration, start again, and return the faults found."""
         self._prepare(situation)
         written = kept(self._launcher) if situation != "first start" else []
         command = COMMANDS[situation]
         process = self._launcher.popen(*command.split()) if command else None
         time.sleep(share * self._seconds[situation])
         self._kill(self._pids(victim, process))
-        if process and command != "server":  # it may still stop what the start finds running
+        if process and command != "server":  # it might still stop services that the next start finds running
             process.communicate(timeout=90)
         done = self._launcher("server", seconds=90)
         faults = [] if done.code == 0 else [f"the start failed with {done.code}: {done.out}{done.err}"]
@@ -77,7 +77,7 @@ class Killing:
         return [*faults, *self._find_faults(written)]
 
     def stop(self) -> None:
-        """Stop everything, which must leave nothing."""
+        """Stop everything; nothing may be left."""
         done = self._launcher("server", "stop")
         assert (done.code, self._processes()) == (0, []), done
 
@@ -90,7 +90,7 @@ class Killing:
             shutil.rmtree(self._launcher.home, ignore_errors=True)
 
     def _kill(self, candidates: list[int]) -> None:
-        """Kill those there are, and wait for their end."""
+        """Kill those that exist, and wait until they are gone."""
         pids = [pid for pid in candidates if is_running(pid)]
         for pid in pids:
             with suppress(ProcessLookupError):
@@ -107,7 +107,7 @@ class Killing:
         return [pid for name, pid in pids.items() if name in victim]
 
     def _find_faults(self, written: list[str]) -> Iterator[str]:
-        """Tell what is wrong while everything should run."""
+        """Return the faults found while everything should be running."""
         status = self._launcher.status()
         if status["state"] != "running":
             yield f"the server is {status['state']}: {status['services']}"
@@ -125,7 +125,7 @@ class Killing:
             yield f"lost: of {written} is left {database}"
 
     def _processes(self) -> list[int]:
-        """List every process of this home: those that carry it in their environment or their command line."""
+        """Return all processes of this home, which have it in their environment or command line."""
         return [pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if self._is_ours(pid)]  # noqa: PTH208 - names are wanted
 
     def _is_ours(self, pid: int) -> bool:

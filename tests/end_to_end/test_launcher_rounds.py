@@ -1,6 +1,6 @@
-"""Again and again: rounds of start, stop and crash leave no process, port, file or descriptor.
+"""Many rounds of start, stop and crash leave no process, port, file or descriptor.
 
-STIGMER_TEST_ROUNDS asks for another number of rounds than 200.
+STIGMER_TEST_ROUNDS sets the number of rounds (default: 200).
 """
 
 import os
@@ -15,8 +15,8 @@ ROUNDS = int(os.environ.get("STIGMER_TEST_ROUNDS", "200"))
 
 
 @pytest.mark.timeout(120 + 5 * ROUNDS)
-def test_rounds_of_start_and_stop_leave_nothing(tmp_path: Path) -> None:
-    """No process, no port, no file beyond those of the first round, and no descriptor that piles up."""
+def test_rounds_of_start_and_stop_leave_nothing_behind(tmp_path: Path) -> None:
+    """No process, no open port, no file beyond those of the first round, and no growing number of descriptors."""
     with stigmer(tmp_path) as launcher:
         works(launcher)
         files = sorted(path.name for path in launcher.home.rglob("*"))
@@ -29,7 +29,7 @@ def test_rounds_of_start_and_stop_leave_nothing(tmp_path: Path) -> None:
 
 
 def test_crashes_leave_no_descriptor_open_in_the_supervisor(tmp_path: Path) -> None:
-    """Each start of a service opens a pipe and a connection; each end closes them."""
+    """Each start of a service opens a pipe and a connection; each exit closes them."""
 
     def descriptors() -> int:
         return len(list(Path(f"/proc/{launcher.status()['supervisor_pid']}/fd").iterdir()))

@@ -31,7 +31,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def proved(address: str, check: Check, *, unless: str = "\0") -> bool:
-    """Turn a probe until it has its proof, or until this is the reason that it has none."""
+    """Advance a probe until it passes, or until this is the reason that it has not."""
     probe, deadline = Probe([(address, check)], time.monotonic()), time.monotonic() + 60
     try:
         while not probe.advance(time.monotonic()):
@@ -52,19 +52,19 @@ def poll_request(queue: str, identity: str) -> bytes:
     return grpc.encode({1: "default", 2: grpc.encode({1: queue}), 3: identity})
 
 
-def test_temporal_proves_itself_from_its_first_moment_on(server: str) -> None:
-    """Asked while it still starts, without a pause for it to settle."""
+def test_temporal_can_be_probed_from_its_start(server: str) -> None:
+    """It is probed from its start, without a pause."""
     assert proved(server, checks.temporal("default", "some-queue"))
 
 
-def test_a_namespace_that_does_not_exist_is_no_proof(server: str) -> None:
-    """Temporal serves, and still nothing could run there."""
+def test_a_missing_namespace_does_not_count_as_ready(server: str) -> None:
+    """Temporal serves, but no workflow could run in that namespace."""
     assert proved(server, checks.temporal("default", "some-queue"))
     assert not proved(server, checks.temporal("no-such-namespace", "some-queue"), unless="cannot be used")
 
 
 def test_a_poller_proves_itself_by_its_pid_and_nobody_elses(server: str) -> None:
-    """Seen through DescribeTaskQueue while its long poll is open."""
+    """DescribeTaskQueue lists it while its long poll is open."""
     assert proved(server, checks.temporal("default", "some-queue"))
     proof = checks.ResolvedProof("pollers", "", "default", ("polled",))
     ours, others = (checks.check_for(proof, group, time.time()) for group in (os.getpid(), 1))
@@ -90,7 +90,7 @@ def launcher(tmp_path: Path) -> Iterator[Stigmer]:
 
 @pytest.mark.timeout(300)
 def test_the_reference_stack_starts_works_recovers_and_stops(launcher: Stigmer) -> None:
-    """Real services, real protocols: the call goes through all of them, also after a crash and a restart."""
+    """With real services and protocols, the call passes through all of them, also after a crash and a restart."""
     done = launcher("server", seconds=180)
     assert done.code == 0, f"{done.out}{done.err}"
     answer = json.loads(launcher("smoke", "--json").out)
@@ -113,7 +113,7 @@ def test_the_reference_stack_starts_works_recovers_and_stops(launcher: Stigmer) 
 
 @pytest.mark.timeout(300)
 def test_a_refused_smoke_call_says_where_the_reason_is(launcher: Stigmer) -> None:
-    """The server logs it in its own words."""
+    """The server's log has the reason."""
     done = launcher("server", seconds=180)
     assert done.code == 0, f"{done.out}{done.err}"
     refused = launcher("smoke", "--message", "")

@@ -1,7 +1,7 @@
-"""Bottles for both kinds of Mac, made on this machine of frozen parts that are stand-ins.
+"""Bottles for both kinds of Mac, made on this machine from stand-ins for frozen parts.
 
-FakeFrozen parts have the shapes that an audit looks at (a program, a library beside it, a module that needs it) in real
-signed code from Go, and never run.
+FakeFrozen parts have the structure that an audit checks (a program, a library beside it, a module that needs it), are
+real signed code built with Go, and never run.
 """
 
 import os
@@ -57,7 +57,7 @@ def freeze(workspace: Workspace, step: Step) -> BuiltPart:
 
 
 def credit(step: Step) -> Credits:
-    """Credit what the lock of a part in the checkout names, as a real freeze does."""
+    """Credit the distributions in the lock of a part of the checkout, as a real freeze does."""
     part = FROZEN.get(step.subject)
     python = Ingredient("cpython", "3.13.0", "Python-2.0", "pkg:generic/cpython@3.13.0", ("mit",))
     pinned = [(pin.name, pin.version) for pin in parse_lock(lock_of(part))] if part else []
@@ -74,7 +74,7 @@ def lock_of(part: Component) -> str:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """Make both bottles of Go parts, Temporal's own programs and FakeFrozen ones; audit them and write the formula."""
+    """Make both bottles from Go parts, Temporal's programs and FakeFrozen parts; audit them and write the formula."""
     workspace = Workspace(tmp_path_factory.mktemp("macs"), CACHE)
     env, tree = environment.build_environment(os.environ), str(ROOT / MANIFEST.checkout)
     context = BuildContext(MANIFEST, workspace, ROOT, Target("linux", "amd64"), tree, env, 1, lambda _: None)
@@ -97,7 +97,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_the_audit_finds_no_error_in_a_bottle_for_a_mac(made: Workspace, target: str) -> None:
-    """Architecture, oldest macOS, signatures and their hashes, names and search paths of libraries, layout, index."""
+    """It checks architecture, minimum macOS, signatures, hashes, library names and search paths, layout and index."""
     report = made.read_record(f"audit/{target}", AuditReport)
     bottle = made.read_record(f"bottle/{target}", ReleaseFile)
     assert report.passed

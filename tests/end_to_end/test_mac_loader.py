@@ -1,4 +1,4 @@
-"""The loader simulation on Mach-O files that a real linker made, for both architectures."""
+"""The loader simulation on Mach-O files from a real linker, for both architectures."""
 
 import os
 import subprocess
@@ -15,7 +15,7 @@ ZIG = next(COMPILERS, None)
 pytestmark = pytest.mark.skipif(not ZIG, reason="no zig is cached: scripts/packaging python fetches it")
 
 PLAIN = ("-rtlib=none", "-g0", "-fno-sanitize=undefined")
-"""Without what zig adds of its own."""
+"""Options that suppress zig's additions."""
 
 LIBRARY = "int answer(void) { return 42; }\n"
 USER = "int answer(void);\nint CALL();\nint use(void) { return answer() + CALL(); }\n"
@@ -34,7 +34,7 @@ def link(folder: Path, architecture: str, name: str, source: str, *words: str) -
 
 
 def seen(folder: Path, architecture: str, *, call: str = "getpid", library: str = LIBRARY) -> list[tuple[str, str]]:
-    """Audit a bottle whose module was linked with one library and is shipped with another."""
+    """Audit a bottle whose module was linked with one library but is shipped with another."""
     link(folder, architecture, "libanswer.dylib", LIBRARY)
     module = link(folder, architecture, "module.so", USER, f"-DCALL={call}", "libanswer.dylib")
     craft = with_module(f"darwin-{architecture}", module)
@@ -43,8 +43,8 @@ def seen(folder: Path, architecture: str, *, call: str = "getpid", library: str 
 
 
 @pytest.mark.parametrize("architecture", ["arm64", "amd64"])
-def test_a_module_that_was_linked_for_macos_is_whole(architecture: str, tmp_path: Path) -> None:
-    """Stripped and signed after it was given a search path."""
+def test_a_module_linked_for_macos_has_no_findings(architecture: str, tmp_path: Path) -> None:
+    """It was stripped, and signed after a search path had been added."""
     assert seen(tmp_path, architecture) == []
 
 
@@ -53,7 +53,7 @@ def test_a_library_without_a_symbol_that_a_module_was_linked_to_is_found(tmp_pat
     assert found == [(MODULE, "_answer: not in @rpath/libanswer.dylib")]
 
 
-def test_a_call_that_the_newest_macos_alone_has_is_found(tmp_path: Path) -> None:
-    """The linker knows the newest macOS, whatever the target's version is."""
+def test_a_call_that_only_the_newest_macos_has_is_detected(tmp_path: Path) -> None:
+    """The linker accepts symbols of the newest macOS, whatever the target's version."""
     reason = "_pipe2: in /usr/lib/libSystem.B.dylib only since macOS 27.0, but the bottle promises 14.0"
     assert seen(tmp_path, "arm64", call="pipe2") == [(MODULE, reason)]

@@ -1,4 +1,4 @@
-"""Publishing, cut at every single request and run again: the same end, and nobody ever saw half a release."""
+"""Publishing, cut at every single request and run again: the result is the same, and no partial release was public."""
 
 import contextlib
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from support.publishing import Observer, PreparedRelease, prepare_release, state
 
 PARTS = 6
 AT_LEAST = 50
-"""Fewer requests than this and the test no longer cuts what it should."""
+"""With fewer requests than this, the test would no longer cut everything it should."""
 
 
 @contextlib.contextmanager
@@ -39,7 +39,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Undisturbed(NamedTuple):
-    """A run without any trouble: how the tap was changed, which requests are worth cutting, and the end state."""
+    """A run without faults: how the tap was changed, which requests are worth cutting, and the final state."""
 
     proposed: bool
     cuts: range
@@ -48,7 +48,7 @@ class Undisturbed(NamedTuple):
 
 @pytest.fixture(scope="module", params=[False, True], ids=["pushed", "proposed"])
 def undisturbed(request: pytest.FixtureRequest, folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
-    """Publish without trouble. A proposal is cut only after the release is public: before, nothing is different."""
+    """Publish without faults. A proposal is cut only once the release is public: until then, nothing differs."""
     with watched(tmp_path_factory.mktemp("undisturbed"), folder, proposed=request.param) as (prepared, observer):
         prepared.publish()
         assert observer.seen == []
@@ -63,7 +63,7 @@ def undisturbed(request: pytest.FixtureRequest, folder: Path, tmp_path_factory: 
 def test_a_run_cut_at_any_request_and_started_again_ends_as_an_undisturbed_one(
     kind: str, part: int, undisturbed: Undisturbed, folder: Path, tmp_path: Path
 ) -> None:
-    """From the cut on, the network is gone for the first run."""
+    """For the first run, the network is gone from the cut on."""
     for number in undisturbed.cuts[part::PARTS]:
         with watched(tmp_path / str(number), folder, proposed=undisturbed.proposed) as (prepared, observer):
             prepared.github.trouble, prepared.attempts = Trouble(number, kind), 2
@@ -75,10 +75,10 @@ def test_a_run_cut_at_any_request_and_started_again_ends_as_an_undisturbed_one(
 
 
 @pytest.mark.parametrize("part", range(PARTS))
-def test_a_passing_trouble_at_any_request_is_survived_by_the_run_itself(
+def test_a_transient_fault_at_any_request_is_retried(
     part: int, undisturbed: Undisturbed, folder: Path, tmp_path: Path
 ) -> None:
-    """Every other request is carried out and its answer lost; the others are answered by a failing server."""
+    """Half of the requests are processed but their answers are lost; the others get a server error."""
     for number in undisturbed.cuts[part::PARTS]:
         kind = ("unanswered", "502")[number // PARTS % 2]
         with watched(tmp_path / str(number), folder, proposed=undisturbed.proposed) as (prepared, observer):

@@ -1,4 +1,4 @@
-"""The frozen CPython as it was made: what this machine's cache holds is looked at; nothing is made but on request."""
+"""The pinned CPython builds in this machine's cache; none is built unless requested."""
 
 import os
 from dataclasses import replace
@@ -24,28 +24,28 @@ from stigmer_packaging.lib.target import Target, parse_target
 from support.freezing import CACHE, ENV, HOST, RECIPE, TARGETS, no_archives
 
 NOT_FOR_PROGRAMS = {
-    "_frozen_importlib": "importlib under the name by which the interpreter starts it",
+    "_frozen_importlib": "importlib under its name during the interpreter's start",
     "_frozen_importlib_external": "likewise",
     "idlelib": "an editor",
     "tkinter": "needs Tcl",
     "turtledemo": "needs tkinter",
 } | dict.fromkeys(("_overlapped", "_winapi", "_wmi", "msvcrt", "nt", "winreg", "winsound"), "of Windows")
-"""Modules of the standard library that no tree has, besides the extension modules that the recipe leaves out."""
+"""Modules of the standard library that no tree has, besides the extension modules omitted by the recipe."""
 
 TWICE = "STIGMER_PYTHON_TWICE"
-"""Names the target whose Python is made a second time; that takes minutes."""
+"""Names the target whose Python is built a second time, which takes minutes."""
 
 
 def cached(target: Target) -> PythonTree:
     recipe = read_recipe(RECIPE, target)
     tree = read_tree(recipe, place_of(recipe, CACHE), digest_of(recipe))
     if tree is None:
-        pytest.skip(f"no Python for {target} in {CACHE}: scripts/packaging python --target {target} makes it")
+        pytest.skip(f"no Python for {target} in {CACHE}: scripts/packaging python --target {target} builds it")
     return tree
 
 
 def maker_in(cache: Path) -> BuildSettings:
-    """Give a machine whose cache begins with the downloads, the compiler and the shared parts of this one's."""
+    """Return a builder whose cache starts with the downloads, the compiler and the shared parts of this machine's."""
     (cache / FOLDER).mkdir(parents=True)
     for kept in (CACHE / FOLDER).iterdir():
         if kept.name.startswith(("downloads", "ziglang", "host-")) and kept.is_dir():
@@ -70,7 +70,7 @@ def test_every_extension_module_can_be_imported(tree: PythonTree) -> None:
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=str)
-def test_a_tree_has_the_standard_library_but_for_a_listed_few(tree: PythonTree, target: Target) -> None:
+def test_a_tree_has_the_standard_library_except_for_a_listed_few(tree: PythonTree, target: Target) -> None:
     made = cached(target)
     names = set(ask(tree, "import sys; print(*sys.stdlib_module_names)").split())
     there = {
@@ -88,7 +88,7 @@ def test_the_interpreter_is_the_one_that_the_recipe_pins(tree: PythonTree) -> No
     assert Path(interpreter.library) == tree.library.resolve()
 
 
-def test_it_runs_from_wherever_it_lies_with_its_own_libraries(tree: PythonTree, tmp_path: Path) -> None:
+def test_it_runs_from_any_directory_with_its_own_libraries(tree: PythonTree, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").symlink_to(tree.prefix)
     moved = replace(tree, prefix=tmp_path / "elsewhere")
     code = "import ssl, sqlite3, zlib; print(ssl.OPENSSL_VERSION.split()[1], sqlite3.sqlite_version)"
@@ -127,7 +127,7 @@ def test_a_tree_names_its_licences_and_promises_its_floor(target: Target) -> Non
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("target", TARGETS, ids=str)
-def test_a_library_has_the_same_bytes_wherever_it_is_made(target: Target, tmp_path: Path) -> None:
+def test_a_library_has_the_same_bytes_wherever_it_is_built(target: Target, tmp_path: Path) -> None:
     cached(target)
     recipe, made = read_recipe(RECIPE, target), []
     for cache in (tmp_path / "a", tmp_path / "another" / "and" / "deeper"):
@@ -141,8 +141,8 @@ def test_a_library_has_the_same_bytes_wherever_it_is_made(target: Target, tmp_pa
 
 
 @pytest.mark.timeout(7200)
-def test_a_python_made_twice_has_the_same_bytes(tmp_path: Path) -> None:
+def test_a_python_built_twice_has_the_same_bytes(tmp_path: Path) -> None:
     if not (named := os.environ.get(TWICE)):
-        pytest.skip(f"{TWICE} names no target, such as linux-amd64: it would take minutes")
+        pytest.skip(f"it takes minutes: set {TWICE} to a target, such as linux-amd64")
     tree = cached(parse_target(named))
     assert provide_python(tree.recipe, maker_in(tmp_path / "another" / "cache")).sha256 == tree.sha256

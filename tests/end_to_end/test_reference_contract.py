@@ -1,4 +1,4 @@
-"""The manifest and the reference services agree on every variable: what is sent is read, what is required is asked for."""
+"""The manifest and the reference services agree on every variable: each one sent is read, each one required is sent."""
 
 import os
 from pathlib import Path
@@ -24,13 +24,13 @@ def words_of(name: str) -> frozenset[str]:
 
 @pytest.mark.parametrize("name", ["stigmer-server", "workflow-runner", "agent-runner"])
 def test_a_reference_service_reads_everything_it_is_sent(name: str) -> None:
-    """But for what the manifest says not every build reads."""
+    """Except for variables that, by the manifest, not every build reads."""
     part = COMPONENTS[name]
     assert set(find_unread(part.run.environment, words_of(name))) <= set(part.optional)
 
 
 @pytest.mark.parametrize("old", ["STIGMER_BACKEND_URL", "WORKSPACE_ROOT"])
-def test_names_that_were_once_sent_in_vain_are_read_by_none(old: str) -> None:
+def test_variables_that_were_once_sent_without_effect_are_read_by_no_service(old: str) -> None:
     for name in ("workflow-runner", "agent-runner"):
         assert find_unread([old], words_of(name)) == [old]
 

@@ -1,4 +1,4 @@
-"""The reference services keep the service contract, each as a real process and all together with a real Temporal."""
+"""The reference services meet the service contract, each as a real process and all together with a real Temporal."""
 
 import json
 import signal
@@ -41,17 +41,17 @@ WORKERS = {
 
 
 class Stack(NamedTuple):
-    """All services at work on the default queues: the server's port, and Temporal's."""
+    """All services running with the default queues: the ports of the server and of Temporal."""
 
     port: int
     temporal: int
 
     def server(self, port: int, **more: str) -> dict[str, str]:
-        """Give the environment of another server on the same Temporal."""
+        """Return the environment of another server with the same Temporal."""
         return {"GRPC_PORT": str(port), "TEMPORAL_HOST_PORT": f"127.0.0.1:{self.temporal}", **more}
 
     def worker(self, name: str, queue: str) -> dict[str, str]:
-        """Give the environment of another worker, which takes its tasks from a queue of its own."""
+        """Return the environment of another worker, which polls a queue of its own."""
         environment, variable = WORKERS[name]
         return {**environment, variable: queue, "TEMPORAL_SERVICE_ADDRESS": f"127.0.0.1:{self.temporal}"}
 
@@ -65,7 +65,7 @@ def ready(name: str, environment: Mapping[str, str], folder: Path) -> Iterator[P
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Start Temporal, then the server, which looks for it only once, then the workers."""
+    """Start Temporal, then the server, which connects to it only once, then the workers."""
     folder, stack = tmp_path_factory.mktemp("stack"), Stack(free_port(), free_port())
     with ExitStack() as processes:
         address = processes.enter_context(temporal(stack.temporal, folder / "temporal"))
@@ -83,7 +83,7 @@ def test_a_call_goes_through_all_three_services_and_comes_back(stack: Stack) -> 
     assert answer["path"] == ["stigmer-server", "workflow-runner", "agent-runner"]
 
 
-def test_people_get_coloured_lines_and_emoji_even_in_a_file(stack: Stack, tmp_path: Path) -> None:
+def test_local_logs_have_colours_and_emoji_even_in_a_file(stack: Stack, tmp_path: Path) -> None:
     port = free_port()
     with (
         ready("stigmer-server", stack.server(port), tmp_path) as server,
@@ -93,7 +93,7 @@ def test_people_get_coloured_lines_and_emoji_even_in_a_file(stack: Stack, tmp_pa
         assert "\N{ROBOT FACE} Stigmer Agent Runner" in worker.printed
 
 
-def test_an_execution_that_never_was_is_not_found(stack: Stack) -> None:
+def test_an_unknown_execution_is_not_found(stack: Stack) -> None:
     assert call(stack.port, "Get", "exec-unknown")[0] == "NOT_FOUND"
 
 
@@ -102,7 +102,7 @@ def test_a_request_without_a_message_is_refused(stack: Stack, request_text: str)
     assert call(stack.port, "Run", request_text)[0] == "INVALID_ARGUMENT"
 
 
-def test_a_caller_is_held_no_longer_than_it_said_and_may_ask_again(stack: Stack, tmp_path: Path) -> None:
+def test_a_call_ends_at_its_deadline_and_may_be_repeated(stack: Stack, tmp_path: Path) -> None:
     port, queue = free_port(), f"nobody-{uuid.uuid4()}"
     with ready("stigmer-server", stack.server(port, **{RUN_QUEUE: queue}), tmp_path) as server:
         code, text = call(port, "Run", '{"message": "slow"}', seconds=4)
@@ -117,7 +117,7 @@ def test_a_caller_is_held_no_longer_than_it_said_and_may_ask_again(stack: Stack,
         assert json.loads(text)["path"] == ["stigmer-server", "workflow-runner", "agent-runner"]
 
 
-def test_what_ran_is_still_there_after_a_stop_and_after_a_kill(stack: Stack, tmp_path: Path) -> None:
+def test_executions_survive_a_stop_and_a_kill(stack: Stack, tmp_path: Path) -> None:
     port = free_port()
     with running("stigmer-server", stack.server(port), tmp_path) as server:
         _, text = call(port, "Run", '{"message": "kept"}')
@@ -130,7 +130,7 @@ def test_what_ran_is_still_there_after_a_stop_and_after_a_kill(stack: Stack, tmp
         assert call(port, "Get", execution) == ("OK", text)
 
 
-def test_calls_that_are_open_when_the_server_is_stopped_get_their_answer(stack: Stack, tmp_path: Path) -> None:
+def test_calls_that_are_open_when_the_server_stops_get_their_answer(stack: Stack, tmp_path: Path) -> None:
     port, queue = free_port(), f"paused-{uuid.uuid4()}"
     with (
         ready("workflow-runner", stack.worker("workflow-runner", queue), tmp_path) as worker,
@@ -146,7 +146,7 @@ def test_calls_that_are_open_when_the_server_is_stopped_get_their_answer(stack: 
         assert server.ended() == 0
 
 
-def test_calls_that_nobody_answers_do_not_hold_a_stopping_server(stack: Stack, tmp_path: Path) -> None:
+def test_calls_without_an_answer_do_not_delay_a_stopping_server(stack: Stack, tmp_path: Path) -> None:
     port, queue = free_port(), f"nobody-{uuid.uuid4()}"
     with (
         running("stigmer-server", stack.server(port, **{RUN_QUEUE: queue}), tmp_path) as server,
@@ -160,14 +160,14 @@ def test_calls_that_nobody_answers_do_not_hold_a_stopping_server(stack: Stack, t
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("name", WORKERS)
-def test_a_worker_ends_well_when_it_is_told_to(stack: Stack, tmp_path: Path, name: str, number: int) -> None:
+def test_a_worker_stops_cleanly_on_a_signal(stack: Stack, tmp_path: Path, name: str, number: int) -> None:
     with ready(name, stack.worker(name, f"own-{uuid.uuid4()}"), tmp_path) as worker:
         assert worker.stop(number) == 0
         assert worker.stdout == ""
 
 
 @pytest.mark.parametrize("name", WORKERS)
-def test_a_worker_ends_well_even_if_its_temporal_has_gone_before(tmp_path: Path, name: str) -> None:
+def test_a_worker_stops_cleanly_even_if_its_temporal_is_gone(tmp_path: Path, name: str) -> None:
     stack = Stack(free_port(), free_port())
     with ExitStack() as temporal_life, ExitStack() as workers:
         temporal_life.enter_context(temporal(stack.temporal, tmp_path / "temporal"))
@@ -187,7 +187,7 @@ def test_a_server_without_temporal_serves_and_says_what_is_missing(tmp_path: Pat
         assert server.stop() == 0
 
 
-def test_a_server_that_was_there_before_its_temporal_executes_nothing_until_it_is_started_again(
+def test_a_server_started_before_its_temporal_executes_nothing_until_it_is_restarted(
     tmp_path: Path,
 ) -> None:
     stack = Stack(free_port(), free_port())
@@ -199,7 +199,7 @@ def test_a_server_that_was_there_before_its_temporal_executes_nothing_until_it_i
             assert set(OWN_QUEUES) == {queue for queue in OWN_QUEUES if is_polled(stack.temporal, queue)}
 
 
-def test_a_server_executes_again_when_its_temporal_has_come_back(tmp_path: Path) -> None:
+def test_a_server_executes_again_once_its_temporal_is_back(tmp_path: Path) -> None:
     stack = Stack(free_port(), free_port())
     with ExitStack() as temporal_life, ExitStack() as servers:
         temporal_life.enter_context(temporal(stack.temporal, tmp_path / "temporal"))
@@ -237,7 +237,7 @@ def test_a_server_whose_port_is_taken_gives_up(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["stigmer-server", "workflow-runner"])
 def test_logs_are_json_with_unix_time_unless_the_environment_is_local(tmp_path: Path, name: str) -> None:
     for kind in ("local", "cloud"):
-        environment = {"GRPC_PORT": "1", "DB_PATH": __file__, "ENV": kind}  # a file is no folder for a database
+        environment = {"GRPC_PORT": "1", "DB_PATH": __file__, "ENV": kind}  # a file, not a directory
         with running(name, environment, tmp_path / kind) as process:
             assert process.ended() == 1
             assert process.stdout == ""

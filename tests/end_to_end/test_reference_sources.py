@@ -1,4 +1,4 @@
-"""What the reference stack is made from is in order: its Go code, its lock, and the activities by themselves."""
+"""The sources of the reference stack: its Go code, its lock, and the activities on their own."""
 
 import os
 import subprocess
@@ -51,7 +51,7 @@ def test_the_go_code_is_formatted_vetted_and_tested(words: list[str]) -> None:
     assert words[0] != "gofmt" or not done.stdout
 
 
-def test_the_lock_pins_what_the_project_asks_for_with_hashes_and_no_address() -> None:
+def test_the_lock_pins_the_projects_dependencies_with_hashes_and_no_urls() -> None:
     project = tomllib.loads((AGENT_RUNNER / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     lock = (AGENT_RUNNER / "requirements.lock").read_text(encoding="utf-8")
     pins = parse_lock(lock)  # several of one name, for other platforms

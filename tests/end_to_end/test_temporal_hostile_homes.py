@@ -1,4 +1,4 @@
-"""The real Temporal in homes whose paths mean something to it, and beside the settings of a user of another Temporal."""
+"""The real Temporal in homes with paths that are special to it, and with the settings of a user of another Temporal."""
 
 from pathlib import Path
 
@@ -14,20 +14,20 @@ pytestmark = pytest.mark.timeout(120)
 
 @pytest.fixture(scope="module")
 def real(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a keg of the real Temporal alone, run as the manifest says."""
+    """Return a keg of just the real Temporal, run as the manifest says."""
     return reference_keg(tmp_path_factory.mktemp("real"), "temporal")
 
 
 @pytest.mark.parametrize("name", HOSTILE_NAMES)
 def test_temporal_keeps_its_database_in_a_home_of_any_name(tmp_path: Path, real: Path, name: str) -> None:
-    """Its option is a URI to SQLite: once `c#` had its database in `c`."""
+    """SQLite parses the option as a URI. Regression: the database of the home `c#` was in `c`."""
     with Stigmer(real, tmp_path / name / "home") as launcher:
         starts_twice(launcher, tmp_path)
 
 
 @pytest.mark.parametrize("text", ["{broken", "env:\n  default:\n    headless: true\n    log-level: bogus\n"])
 def test_temporals_own_settings_file_does_not_steer_the_managed_one(tmp_path: Path, real: Path, text: str) -> None:
-    """The user's `temporal env` is for the user's `temporal`; its UI would not be served."""
+    """`temporal env` configures the user's own `temporal`; with its settings, ours would serve no UI."""
     settings = tmp_path / ".config" / "temporalio" / "temporal.yaml"
     settings.parent.mkdir(parents=True)
     settings.write_text(text)
@@ -46,6 +46,6 @@ def test_temporals_own_settings_file_does_not_steer_the_managed_one(tmp_path: Pa
 def test_the_shell_of_a_user_of_another_temporal_does_not_steer_the_managed_one(
     tmp_path: Path, real: Path, environment: dict[str, str]
 ) -> None:
-    """Its namespace was once asked of ours, which has it not, until the start gave up."""
+    """Regression: the launcher queried ours for that namespace, which it does not have, until the start gave up."""
     with Stigmer(real, tmp_path / "home", environment=environment) as launcher:
         starts_twice(launcher, tmp_path)

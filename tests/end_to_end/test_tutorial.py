@@ -1,6 +1,6 @@
-"""The tutorial, typed as it stands there: files are written, commands run in order, in an empty folder.
+"""The tutorial, followed literally: its files are written and its commands run in order, in an empty directory.
 
-About two minutes: two services are built and a bottle is put through all trials.
+Takes about two minutes: two services are built, and a bottle is fully verified.
 """
 
 import os
@@ -21,7 +21,7 @@ pytestmark = [
 ]
 
 
-def test_who_types_what_the_tutorial_says_has_a_verified_bottle_and_a_running_product(tmp_path: Path) -> None:
+def test_the_tutorial_yields_a_verified_bottle_and_a_running_product(tmp_path: Path) -> None:
     for block in blocks_of((ROOT / "docs" / "packaging.md").read_text(encoding="utf-8")):
         if block.kind == "file":
             path = tmp_path / block.about

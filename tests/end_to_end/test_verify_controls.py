@@ -1,6 +1,6 @@
-"""Negative controls with the real launcher over fake services: each fault is found by the check that is there for it.
+"""Negative controls with the real launcher and fake services: each fault is detected by its own check.
 
-Those of the guest, of its report and of the bottle are in test_verify_sandbox.py and test_verify_install_faults.py.
+The faults of guest, report and bottle are in test_verify_sandbox.py and test_verify_install_faults.py.
 """
 
 import os
@@ -17,19 +17,19 @@ from support.launcher_services import LAUNCHER, fake_stack
 from support.native_code import place
 
 VERSION = "0.0.0+checkout"
-"""What a launcher that is not frozen answers."""
+"""The version that an unfrozen launcher prints."""
 
 NOT_FROZEN = {
-    "there is no Python on the machine but in the keg",
+    "there is no Python on the machine outside the keg",
     "there is no network",
-    "completions and manual page lie where shells and man look",
+    "completions and the manual page are where shells and man look",
     "no process touches a Python outside the keg",
     "after the upgrade no process touches a Python outside the keg",
 }
 
 
 def failures(folder: Path, stack: tuple[Part, ...], *options: str) -> dict[str, str]:
-    """Run the script on this machine over a keg whose launcher is ours, a Python program as long as it is not frozen."""
+    """Run the script on this machine, on a keg with our unfrozen launcher; return the failed checks' details."""
     keg = folder / "prefix/Cellar/stigmer/1.0.0"
     libexec = build_libexec(keg, stack)
     text = (
@@ -50,8 +50,8 @@ def failures(folder: Path, stack: tuple[Part, ...], *options: str) -> dict[str, 
     return {check.name: check.detail for check in report.checks if not check.passed and check.name not in NOT_FROZEN}
 
 
-def test_the_real_launcher_endures_kill_and_damage(tmp_path: Path) -> None:
-    """The control of the controls below: without a fault nothing is found."""
+def test_the_real_launcher_recovers_from_kill_and_damage(tmp_path: Path) -> None:
+    """A control for the tests below: without a fault, every check passes."""
     assert failures(tmp_path, fake_stack(seconds=20), "--trials") == {}
 
 

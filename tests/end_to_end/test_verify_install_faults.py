@@ -1,4 +1,4 @@
-"""Whatever is wrong with what was installed, scripts/verify-install finds it by the check that is there for it."""
+"""Each fault of an installation is detected by the check of scripts/verify-install that is meant for it."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ pytestmark = needs_proc
 
 
 def each_of(faults: dict[str, dict[str, str]]) -> pytest.MarkDecorator:
-    """Give a test each of the faults, which are listed by the check that finds them."""
+    """Return a mark that parametrizes a test with the faults, which are listed by the check that detects them."""
     cases = [pytest.param(twist, check, id=name) for check, twists in faults.items() for name, twist in twists.items()]
     return pytest.mark.parametrize(("twist", "check"), cases)
 
@@ -30,7 +30,7 @@ PRODUCT = {
         "touches the home": 'mkdir -p "${STIGMER_HOME:-$HOME/.stigmer}"',
         "completions are missing": 'case "$*" in "completion zsh") exit 0 ;; esac',
     },
-    "completions and manual page lie where shells and man look": {
+    "completions and the manual page are where shells and man look": {
         "completions are another version's": 'case "$*" in "completion zsh") echo other; exit 0 ;; esac',
     },
     "the server starts": {"does not start": '[ "$*" = "${*#server --port}" ] || { echo "Error: no"; exit 1; }'},
@@ -42,10 +42,10 @@ PRODUCT = {
     },
     "no Python was called": {"calls a Python": "python3 -c 1 || true"},
     "the end-to-end call returns": {"the call fails": '[ "$*" != smoke ] || exit 1'},
-    "the server stops and leaves no process and no port": {
+    "the server stops and leaves no process and no open port": {
         "runs on after stop": '[ "$*" != "server stop" ] || exit 0',
     },
-    "the server starts again, without unpacking anew": {
+    "the server starts again without reinstalling its components": {
         "unpacks again": r'[ "$*" = "${*#server --port}" ] || rm -rf "$home/versions"',
     },
     "the state survived, and the call returns again": {
@@ -80,15 +80,15 @@ PRODUCT = {
 
 
 @each_of(PRODUCT)
-def test_a_fault_of_the_product_is_found_by_its_own_check(tmp_path: Path, twist: str, check: str) -> None:
+def test_a_fault_of_the_product_is_detected_by_its_own_check(tmp_path: Path, twist: str, check: str) -> None:
     done, report = run_script(installed(tmp_path, twist))
     assert done.code == 1
     assert check in failed(report)
 
 
 TRIALS = {
-    "killed, the supervisor leaves no process and no port": {"outlives its supervisor": "watchdog() { :; }"},
-    "the server starts again, and makes a damaged component anew": {
+    "a killed supervisor leaves no process and no open port": {"outlives its supervisor": "watchdog() { :; }"},
+    "the server starts again and repairs a damaged component": {
         "trusts a file that is there": 'cmp() { [ -e "$3" ]; }',
     },
     "the keg is unchanged by the trials": {
@@ -114,7 +114,7 @@ TRIALS = {
 
 
 @each_of(TRIALS)
-def test_a_fault_that_only_a_trial_shows_is_found_by_that_trial(tmp_path: Path, twist: str, check: str) -> None:
+def test_a_fault_that_only_a_trial_reveals_is_detected_by_that_trial(tmp_path: Path, twist: str, check: str) -> None:
     (tmp_path / "place").mkdir()
     done, report = run_script(tmp_path / "place", "--bottle", bottle(tmp_path, twist), "--trials")
     assert failed(report)[0] == check, done.stdout
@@ -123,17 +123,17 @@ def test_a_fault_that_only_a_trial_shows_is_found_by_that_trial(tmp_path: Path, 
 @pytest.mark.parametrize(
     ("fault", "check"),
     [
-        ("rm share/man/man1/stigmer.1", "completions and manual page lie where shells and man look"),
-        ("echo '# one line more' >>libexec/components/temporal", "every file has its checksum"),
-        ("rm libexec/components/agent-runner", "the keg holds what its index names and nothing else"),
-        ("touch libexec/components/stowaway", "the keg holds what its index names and nothing else"),
+        ("rm share/man/man1/stigmer.1", "completions and the manual page are where shells and man look"),
+        ("echo '# one line more' >>libexec/components/temporal", "every file matches its checksum"),
+        ("rm libexec/components/agent-runner", "the keg contains the files of its index and no others"),
+        ("touch libexec/components/stowaway", "the keg contains the files of its index and no others"),
         ("chmod 777 libexec/components/temporal", "modes and links are safe"),
         ("chmod 644 libexec/components/temporal", "modes and links are safe"),
         ("ln -s /etc libexec/elsewhere", "modes and links are safe"),
         ("sed -i '$d' libexec/payload.json", "the index names the components"),
     ],
 )
-def test_a_fault_of_the_keg_is_found_by_its_own_check(tmp_path: Path, fault: str, check: str) -> None:
+def test_a_fault_of_the_keg_is_detected_by_its_own_check(tmp_path: Path, fault: str, check: str) -> None:
     assert check in failed(run_script(changed(installed(tmp_path), fault))[1])
 
 
@@ -143,24 +143,22 @@ def test_a_fault_of_the_keg_is_found_by_its_own_check(tmp_path: Path, fault: str
         (
             """sed -i 's/"name": "agent-runner"/"name": "agent"/' libexec/payload.json""",
             "the index names the components",
-            "the index names no agent-runner",
+            "agent-runner is missing from the index",
         ),
         (
             r"printf '\177ELF\2\1\1\0\0\0\0\0\0\0\0\0\2\0\267\0' >libexec/components/agent-runner",
-            "the programs are made for this machine",
-            "made for another machine: libexec/components/agent-runner",
+            "the programs are built for this machine",
+            "built for another machine: libexec/components/agent-runner",
         ),
         (
             "sed -i s/linux-amd64/linux-arm64/ libexec/payload.json",
-            "the programs are made for this machine",
-            "the index says linux-arm64, this machine is linux-amd64",
+            "the programs are built for this machine",
+            "the index is for linux-arm64, but this machine is linux-amd64",
         ),
     ],
     ids=["lacks a service", "a service for arm64", "said to be for arm64"],
 )
-def test_a_keg_that_is_whole_but_not_what_it_must_be_is_found(
-    tmp_path: Path, fault: str, check: str, said: str
-) -> None:
+def test_a_consistent_keg_with_wrong_content_is_detected(tmp_path: Path, fault: str, check: str, said: str) -> None:
     sums = "cut -c 67- libexec/SHA256SUMS | xargs sha256sum >../sums && mv ../sums libexec/SHA256SUMS"
     _, report = run_script(changed(installed(tmp_path), f"{fault} && {sums}"))
     assert check in failed(report)
@@ -172,11 +170,11 @@ def network_cards() -> list[str]:
     return [card for card in (line.partition(":")[0].strip() for line in lines) if card != "lo"]
 
 
-def test_a_network_is_found_where_none_is_allowed(tmp_path: Path) -> None:
-    """That of this machine: the sandbox and the virtual machine, which have none, pass the same check."""
+def test_a_network_is_detected_if_none_is_allowed(tmp_path: Path) -> None:
+    """The host has a network; the sandbox and the virtual machine, which have none, pass the same check."""
     cards = network_cards()
     if not cards:
-        pytest.skip("this machine has no network card")
+        pytest.skip("this machine has no network interface")
     done, report = run_script(installed(tmp_path), "--offline")
     found = next(check for check in report.checks if check.name == "there is no network")
     assert (done.code, found.passed, failed(report)) == (1, False, [])

@@ -1,6 +1,6 @@
-"""scripts/verify-install on this machine, as a user runs it after `brew install`: in every shell.
+"""scripts/verify-install on this machine, as a user runs it after `brew install`, in every shell.
 
-The product is FakeStigmer. Ports are free ones, the home is temporary; a Python on this machine is none of its business.
+The product is FakeStigmer, with free ports and a temporary home; this machine may have a Python.
 """
 
 import json
@@ -23,13 +23,13 @@ SHELLS = {"dash": ["dash"], "busybox": ["busybox", "sh"], "bash": ["bash", "--po
 pytestmark = needs_proc
 
 
-def test_a_good_installation_passes_stays_as_it_is_and_nothing_is_left_behind(tmp_path: Path) -> None:
+def test_a_good_installation_passes_and_stays_unchanged(tmp_path: Path) -> None:
     prefix = installed(tmp_path)
     done, report = run_script(prefix)
     assert (done.code, failed(report), done.stderr) == (0, [], ""), done.stdout
     assert len(report.checks) == 22
     detail = {check.name: check.detail for check in report.checks}
-    assert detail["there is no network"] == "not demanded (see --offline)"
+    assert detail["there is no network"] == "not requested (see --offline)"
     assert re.search(r"\b[5-9] processes", detail["no process touches a Python outside the keg"])
     assert (prefix / "bin/stigmer").exists()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["build", "pre fix", "user"]
@@ -37,7 +37,7 @@ def test_a_good_installation_passes_stays_as_it_is_and_nothing_is_left_behind(tm
 
 
 @pytest.mark.parametrize("shell", SHELLS)
-def test_a_good_bottle_installs_endures_the_trials_upgrades_and_goes_in_every_shell(tmp_path: Path, shell: str) -> None:
+def test_a_good_bottle_passes_all_trials_in_every_shell(tmp_path: Path, shell: str) -> None:
     if not shutil.which(SHELLS[shell][0]):
         pytest.skip(f"there is no {shell} on this machine")
     prefix = tmp_path / "place"
@@ -49,7 +49,7 @@ def test_a_good_bottle_installs_endures_the_trials_upgrades_and_goes_in_every_sh
     assert [path for path in prefix.rglob("*") if not path.is_dir()] == []
 
 
-def test_json_says_the_same(tmp_path: Path) -> None:
+def test_json_has_the_same_content(tmp_path: Path) -> None:
     done, _ = run_script(installed(tmp_path), "--json")
     report = json.loads(done.stdout)
     assert (report["begin"], report["end"], report["passed"], done.code) == (NONCE, NONCE, True, 0)
@@ -62,10 +62,10 @@ def test_json_says_the_same(tmp_path: Path) -> None:
     }
 
 
-def test_a_store_that_removes_files_when_it_closes_and_writes_its_tables_anew_has_kept_its_state(
+def test_a_store_that_rewrites_its_tables_when_it_closes_counts_as_kept(
     tmp_path: Path,
 ) -> None:
-    """As databases of LSM trees do: after a clean stop there is neither lock nor memory table, and no table as before."""
+    """As LSM tree databases do: a clean stop removes the lock and the memtable, and replaces all tables."""
     done, report = run_script(installed(tmp_path, LSM_STORE), "--home", str(tmp_path / "home"))
     assert (done.code, failed(report)) == (0, []), done.stdout
     assert "LOCK" not in {path.name for path in (tmp_path / "home/stigmer.db").iterdir()}
@@ -80,7 +80,7 @@ def without_smoke(prefix: Path) -> Path:
     return prefix
 
 
-def test_without_a_smoke_call_the_readiness_proofs_are_demanded_and_the_reason_is_told(tmp_path: Path) -> None:
+def test_without_a_smoke_call_readiness_is_required_and_the_reason_given(tmp_path: Path) -> None:
     prefix = without_smoke(installed(tmp_path, "[ \"$*\" != smoke ] || { echo 'smoke: none in this stack'; exit 0; }"))
     _, report = run_script(prefix)
     detail = {check.name: check.detail for check in report.checks}
@@ -93,7 +93,7 @@ def test_without_a_smoke_call_the_readiness_proofs_are_demanded_and_the_reason_i
 
 
 @pytest.mark.parametrize("answer", ["echo 'smoke: none'; exit 1", "echo 'agent-runner answered'; exit 0"])
-def test_a_command_that_does_not_say_that_there_is_no_call_is_a_fault(tmp_path: Path, answer: str) -> None:
+def test_a_smoke_command_that_does_not_report_a_missing_call_is_a_fault(tmp_path: Path, answer: str) -> None:
     prefix = without_smoke(installed(tmp_path, f'[ "$*" != smoke ] || {{ {answer}; }}'))
     assert "every service is ready" in failed(run_script(prefix)[1])
 
@@ -137,14 +137,14 @@ def test_files_that_brew_writes_beside_ours_are_no_fault(tmp_path: Path) -> None
     assert run_script(prefix)[0].code == 0
 
 
-def test_a_python_started_by_the_product_is_found(tmp_path: Path) -> None:
-    """A launcher that shells out to the system's Python: seen although the process has left the tree."""
+def test_a_python_started_by_the_product_is_detected(tmp_path: Path) -> None:
+    """A launcher runs the system's Python; it is detected although the process has left the process tree."""
     twist = """case "$*" in server\\ --port*) (setsid "$PYTHON_OF_TEST" -c 'import time; time.sleep(60)' >/dev/null 2>&1 &) ;; esac"""
     interpreter = shutil.which("python3", path="/usr/bin:/usr/local/bin") or shutil.which("python3") or "python3"
     _, report = run_script(installed(tmp_path, twist.replace("$PYTHON_OF_TEST", str(Path(interpreter).resolve()))))
     found = failed(report)
     assert "no process touches a Python outside the keg" in found
-    assert "the server stops and leaves no process and no port" in found
+    assert "the server stops and leaves no process and no open port" in found
 
 
 def test_a_server_the_user_runs_from_the_same_keg_is_left_alone(tmp_path: Path) -> None:
@@ -162,19 +162,19 @@ def test_a_server_the_user_runs_from_the_same_keg_is_left_alone(tmp_path: Path) 
 
 
 def test_an_interrupted_run_reports_no_end_and_leaves_nothing(tmp_path: Path) -> None:
-    """Ctrl-C while the server starts and never gets ready; every command of FakeStigmer writes down its process."""
+    """Ctrl-C while the server starts, which never becomes ready; every command of FakeStigmer records its pid."""
     twist = 'echo $$ >>"$TMPDIR/../../pids"; case "$*" in server\\ --port*) (start "$@"); sleep 600 ;; esac'
     done, report = run_script(installed(tmp_path, twist), interpreter=("timeout", "--signal=INT", "5", "sh"))
     assert "# BEGIN" in done.stdout
     assert not report.whole
     assert list(tmp_path.glob("verify-stigmer.*")) == []
     pids = (tmp_path / "pids").read_text(encoding="utf-8").split()
-    while any(Path("/proc", pid, "exe").exists() for pid in pids):  # killed, but perhaps not quite gone
+    while any(Path("/proc", pid, "exe").exists() for pid in pids):  # killed, but possibly not gone yet
         time.sleep(0.05)
 
 
 def test_the_script_needs_no_timeout_program(tmp_path: Path) -> None:
-    """As on macOS: the whole PATH but `timeout`."""
+    """As on macOS: PATH has everything except `timeout`."""
     folder = tmp_path / "path"
     folder.mkdir()
     for source in reversed(os.environ["PATH"].split(os.pathsep)):

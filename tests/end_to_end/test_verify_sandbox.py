@@ -1,4 +1,4 @@
-"""A bottle proves itself in a root without Python and network, and nothing less than a whole proof counts."""
+"""A bottle is verified in a root without Python and network, and only a complete report counts."""
 
 import os
 import secrets
@@ -22,11 +22,11 @@ from stigmer_packaging.verify.stage import current_report, verify_bottle
 from support.guest_machines import await_no_process, copy_of, replace_text, shared_root
 from support.install_script import SCRIPT
 from support.keg_standin import EPOCH, StandIn, build_standin
-from support.single_files import unpacker
+from support.single_files import fake_credit, unpacker
 
 TRIALS = SCRIPT.with_name("verify-trials")
 NAME = "verify/sandbox/linux-amd64"
-pytestmark = pytest.mark.timeout(900)  # the first run on a machine makes the root
+pytestmark = pytest.mark.timeout(900)  # the first run on a machine builds the root
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def log_of(standin: StandIn) -> str:
     return standin.workspace.path(f"{NAME}.log").read_text(encoding="utf-8")
 
 
-def test_a_good_bottle_proves_itself_and_nothing_is_left_unchecked(standin: StandIn, root: GuestRoot) -> None:
+def test_a_good_bottle_passes_and_no_check_is_skipped(standin: StandIn, root: GuestRoot) -> None:
     report = verify(standin, root)
     assert failed(report) == {}
     assert report.passed
@@ -100,9 +100,9 @@ def test_the_guest_is_an_unprivileged_user_without_network_python_or_a_writable_
 
 
 def test_an_ordinary_user_can_run_the_sandbox_too(root: GuestRoot) -> None:
-    """As CI does where it is not root: the same command line with a user namespace."""
+    """As in CI, where it is not root: the same command line with a user namespace."""
     if os.geteuid() != 0 or shutil.which("setpriv") is None:
-        pytest.skip("only root, with setpriv, can become an ordinary user here")
+        pytest.skip("needs root and setpriv to switch to an ordinary user")
     place = Path(tempfile.mkdtemp())
     try:
         place.chmod(0o755)
@@ -114,7 +114,7 @@ def test_an_ordinary_user_can_run_the_sandbox_too(root: GuestRoot) -> None:
         become = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
         done = command.run([*become, *words], seconds=60, check=False)
         if "ermission" in done.stderr or "not permitted" in done.stderr:
-            pytest.skip(f"users may not make namespaces on this machine: {done.stderr.strip()}")
+            pytest.skip(f"users may not create namespaces on this machine: {done.stderr.strip()}")
         demand_that_it_is_shut_in(done.stdout)
     finally:
         shutil.rmtree(place)
@@ -145,11 +145,11 @@ PYTHONS: dict[str, Callable[[Path], object]] = {
     "standard library: /opt/tool/lib": put_standard_library,
     "file: /usr/lib/libpython3.13.so.1.0": lambda root: replace_text(root / "usr/lib/libpython3.13.so.1.0", ""),
 }
-"""What is left of a Python, by what the script says of it."""
+"""Traces of a Python, by the script's message about them."""
 
 NO_PYTHON = (
     "before the installation there is no Python on the machine",
-    "there is no Python on the machine but in the keg",
+    "there is no Python on the machine outside the keg",
 )
 
 
@@ -167,7 +167,7 @@ def test_with_python_put_back_in_the_root_the_verification_fails_and_says_where(
         assert trace in failed(report)[check].splitlines()
 
 
-def test_gdbs_printers_and_other_files_that_only_sound_like_python_are_no_python(
+def test_gdbs_printers_and_other_files_named_like_python_are_ignored(
     standin: StandIn, root: GuestRoot, tmp_path: Path
 ) -> None:
     changed = copy_of(root, tmp_path / "root")
@@ -184,13 +184,13 @@ def flip_bit(path: Path) -> None:
     path.write_bytes(content)
 
 
-def test_a_bottle_with_a_flipped_bit_is_not_even_poured(standin: StandIn, root: GuestRoot) -> None:
+def test_a_bottle_with_a_flipped_bit_is_not_poured(standin: StandIn, root: GuestRoot) -> None:
     flip_bit(standin.workspace.path(standin.bottle.path))
     with pytest.raises(RecordError, match="is not what its record says"):
         verify(standin, root)
 
 
-def test_a_bottle_that_was_recorded_damaged_does_not_install(standin: StandIn, root: GuestRoot) -> None:
+def test_a_bottle_recorded_as_damaged_does_not_install(standin: StandIn, root: GuestRoot) -> None:
     path = standin.workspace.path(standin.bottle.path)
     flip_bit(path)
     report = verify(standin, root, bottle=replace(standin.bottle, sha256=digest.sha256_of(path)))
@@ -215,9 +215,9 @@ def test_a_launcher_that_needs_the_network_at_its_first_start_fails_to_start(tmp
 def test_a_service_left_running_after_the_stop_is_found(tmp_path: Path, root: GuestRoot) -> None:
     lax = """end_services() { kill $(awk 'NR > 1 { print $2 }' "$home/run/services"); }; wait() { :; }"""
     found = failed(verify(build_standin(tmp_path, twist=lax), root))
-    check = "the server stops and leaves no process and no port"
+    check = "the server stops and leaves no process and no open port"
     assert next(iter(found)) == check
-    assert "still runs: " in found[check]
+    assert "still running: " in found[check]
     assert "perl" in found[check]
 
 
@@ -227,7 +227,7 @@ def test_a_single_file_is_verified_like_a_bottle_in_a_home_of_its_own(
 ) -> None:
     standin = build_standin(tmp_path, twist=twist)
     tools, workspace = unpacker(tmp_path / "modules"), standin.workspace
-    made = make_program(standin.keg, tools, source_date_epoch=EPOCH, workspace=workspace)
+    made = make_program(standin.keg, tools, fake_credit, source_date_epoch=EPOCH, workspace=workspace)
     report = verify(standin, root, bottle=made)
     assert report.passed is passes, log_of(standin)
     assert report.bottle_sha256 == made.sha256
@@ -235,7 +235,7 @@ def test_a_single_file_is_verified_like_a_bottle_in_a_home_of_its_own(
 
 
 def script_with(folder: Path, old: str, new: str) -> Path:
-    """Write the script with one text replaced by another, beside its trials."""
+    """Write the script with one text replaced by another, beside verify-trials; return its path."""
     text = SCRIPT.read_text(encoding="utf-8")
     assert old in text
     shutil.copy(TRIALS, folder)
@@ -254,7 +254,7 @@ SPOILT = {
 
 
 @pytest.mark.parametrize("fault", SPOILT)
-def test_a_report_that_is_not_whole_is_no_proof_though_all_its_checks_passed(
+def test_an_incomplete_report_does_not_pass_even_if_all_its_checks_did(
     standin: StandIn, root: GuestRoot, tmp_path: Path, fault: str
 ) -> None:
     report = verify(standin, root, script=script_with(tmp_path, *SPOILT[fault]))
@@ -263,7 +263,9 @@ def test_a_report_that_is_not_whole_is_no_proof_though_all_its_checks_passed(
     assert not report.passed
 
 
-def test_a_guest_that_hangs_is_killed_whole_and_is_no_proof(standin: StandIn, root: GuestRoot, tmp_path: Path) -> None:
+def test_a_hanging_guest_is_killed_entirely_and_does_not_pass(
+    standin: StandIn, root: GuestRoot, tmp_path: Path
+) -> None:
     mark = f"hang-{secrets.token_hex(8)}"
     hanging = script_with(tmp_path, LAST_CHECK, f"\nsh -c 'sleep 600; : {mark}'\n")
     report = verify(standin, root, script=hanging, seconds=15)

@@ -1,4 +1,4 @@
-"""A bottle proves itself in a machine with a kernel of its own; a machine that hangs or falls silent is no proof."""
+"""A bottle is verified in a virtual machine; one that hangs or goes silent does not count as a verification."""
 
 import os
 import secrets
@@ -28,9 +28,9 @@ from support.native_code import place
 
 SCRIPT = Path(__file__).parents[2] / "scripts/verify-install"
 NAME = "verify/vm/linux-amd64"
-pytestmark = pytest.mark.timeout(900)  # the first run on a machine makes root and kernel
+pytestmark = pytest.mark.timeout(900)  # the first run on a machine builds root and kernel
 SECONDS = 300  # on a busy machine without KVM a boot takes a minute
-HANGS = "rdinit=/nowhere panic=0"  # a kernel that finds no first program and waits for ever
+HANGS = "rdinit=/nowhere panic=0"  # the kernel finds no init program and waits forever
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def verify(standin: StandIn, machine: Machine, script: Path, seconds: float) -> 
 
 
 def with_script(folder: Path, text: str) -> Path:
-    """Write a script, with the other one it needs beside it."""
+    """Write a script beside a copy of the other one that it needs."""
     for name in (SCRIPT.name, "verify-trials"):
         (folder / name).write_text(text, encoding="utf-8")
     return folder / SCRIPT.name
@@ -69,7 +69,7 @@ BEGINS = FINDS_NONCE + "printf 'TAP version 13\\n# BEGIN %s\\nok 1 - all is well
     ],
     ids=["whole", "the end is missing", "the nonce is another", "the exit code says otherwise"],
 )
-def test_only_a_whole_report_of_this_very_run_is_proof(
+def test_only_a_complete_report_of_this_run_passes(
     script: str,
     code: int,
     proof: bool,  # noqa: FBT001 - a parameter of the test
@@ -77,7 +77,7 @@ def test_only_a_whole_report_of_this_very_run_is_proof(
     machine: Machine,
     boot: Boot,
 ) -> None:
-    """The whole trial in such a machine is `scripts/verify --level vm`: here the guest says what a test wants."""
+    """`scripts/verify --level vm` runs the whole verification; here the guest prints what a test wants."""
     report = verify(build_standin(tmp_path), machine, with_script(tmp_path, script), SECONDS)
     log = (tmp_path / "workspace/verify/vm/linux-amd64.log").read_text(encoding="utf-8")
     assert [(check.name, check.passed) for check in report.checks] == [
@@ -97,10 +97,10 @@ exec qemu-system-x86_64 "$@"
 """
 
 
-def test_a_machine_that_does_not_come_up_is_started_once_more(
+def test_a_machine_that_does_not_boot_is_started_once_more(
     tmp_path: Path, machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It says nothing of the bottle; emulators fail at times."""
+    """Emulators sometimes fail, which does not concern the bottle."""
     emulator = place(tmp_path / "bin/qemu-system-x86_64", FAILS_ONCE.encode())
     monkeypatch.setenv("PATH", str(emulator.parent), prepend=os.pathsep)
     script = with_script(tmp_path, BEGINS + "printf '1..1\n# END %s\n' \"$nonce\"\n")
@@ -108,7 +108,7 @@ def test_a_machine_that_does_not_come_up_is_started_once_more(
     assert emulator.with_name("qemu-system-x86_64.failed").is_dir()
 
 
-def test_the_guests_user_has_no_privilege_no_network_card_and_cannot_write_the_bottle(
+def test_the_guests_user_has_no_privileges_no_network_and_cannot_write_the_bottle(
     tmp_path: Path, machine: Machine
 ) -> None:
     questions = "id -u; ls /sys/class/net; grep CapEff /proc/self/status; echo x >/dev/vdb; ls /dev/vdb; env | sort\n"
@@ -134,11 +134,9 @@ esac
 """
 
 
-@pytest.mark.skipif(
-    "STIGMER_SERVICE_TRIAL" not in os.environ, reason="two minutes: set STIGMER_SERVICE_TRIAL to run it"
-)
+@pytest.mark.skipif("STIGMER_SERVICE_TRIAL" not in os.environ, reason="takes two minutes: set STIGMER_SERVICE_TRIAL")
 def test_a_service_comes_back_after_a_crash_and_after_a_reboot(tmp_path: Path) -> None:
-    """With systemd, in a machine that boots twice; the stand-in's server is a process that sleeps."""
+    """With systemd, in a machine that boots twice; the stand-in's server is a sleeping process."""
     standin = build_standin(tmp_path, twist=FOREGROUND)
     task = Task(SCRIPT, secrets.token_hex(8), 600)
     machine = shared(partial(MachineFactory.virtual_machine, service=True))
@@ -147,9 +145,9 @@ def test_a_service_comes_back_after_a_crash_and_after_a_reboot(tmp_path: Path) -
     assert report.passed
     assert [check.name for check in report.checks][-4:] == [
         "the machine boots again",
-        "after the reboot the service is there without anybody",
-        "beside a server that runs already the start fails",
-        "disabled, it stops in order and leaves no process",
+        "after the reboot the service starts without a login",
+        "the start fails if a server already runs",
+        "once disabled, the service stops in order and leaves no process",
     ]
 
 
@@ -157,14 +155,14 @@ def hanging(boot: Boot, folder: Path) -> list[str]:
     return qemu_command(Hardware("amd64", "tcg", 1), boot, folder, HANGS)
 
 
-def test_a_machine_that_hangs_is_killed_and_gone_at_its_deadline(tmp_path: Path, boot: Boot) -> None:
+def test_a_hanging_machine_is_killed_at_its_deadline(tmp_path: Path, boot: Boot) -> None:
     ended = run_machine(hanging(boot, tmp_path), tmp_path, seconds=3)
     assert not ended.switched_off
     await_no_process(str(tmp_path))
 
 
 def test_no_machine_outlives_whoever_started_it(tmp_path: Path, boot: Boot) -> None:
-    """Killed with -9, the host process can clean up nothing."""
+    """Killed with SIGKILL, the host process cannot clean up."""
     program = (
         "import ast, sys\nfrom pathlib import Path\nfrom stigmer_packaging.verify.qemu import run_machine\n"
         "run_machine(ast.literal_eval(sys.argv[1]), Path(sys.argv[2]), seconds=600)\n"
@@ -182,8 +180,8 @@ def test_no_machine_outlives_whoever_started_it(tmp_path: Path, boot: Boot) -> N
     await_no_process(str(tmp_path))
 
 
-def test_an_accelerator_counts_only_if_a_machine_boots_under_it(tmp_path: Path, boot: Boot) -> None:
-    """Whatever /dev/kvm looks like here: what is chosen boots, and another architecture is always emulated."""
+def test_an_accelerator_is_used_only_if_a_machine_boots_with_it(tmp_path: Path, boot: Boot) -> None:
+    """Whatever the state of /dev/kvm, the chosen accelerator boots, and another architecture is always emulated."""
     own, foreign = Target("linux", "amd64"), Target("linux", "arm64")
     assert choose_accelerator(foreign, own, boot, tmp_path) == "tcg"
     chosen = choose_accelerator(own, own, boot, tmp_path)
@@ -201,5 +199,5 @@ def test_a_guest_of_another_architecture_is_refused_before_anything_runs(
         make_sandbox(root) if level == "sandbox" else make_virtual_machine(root, boot, Hardware("arm64", "tcg", 1))
     )
     task = Task(SCRIPT, secrets.token_hex(8))
-    with pytest.raises(ForeignTargetError, match="for linux-arm64: nothing for linux-amd64 runs there"):
+    with pytest.raises(ForeignTargetError, match="for linux-arm64 and cannot run programs for linux-amd64"):
         verify_bottle(standin.bottle, machine, task, workspace=standin.workspace, name=NAME)

@@ -1,4 +1,4 @@
-"""Fixtures that several files of integration tests share."""
+"""Fixtures shared by several files of integration tests."""
 
 import functools
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from support.publishing import APP_TOKEN, OTHER, REPOSITORY, TOKEN, PreparedRele
 
 @pytest.fixture
 def prepared(tmp_path: Path) -> Iterator[PreparedRelease]:
-    """Give a fresh GitHub with a release to publish there."""
+    """Yield a fresh fake GitHub with a release to publish there."""
     folder = tmp_path / "release"
     lay_release(folder, "2.0.0")
     with prepare_release(tmp_path, folder) as opened:
@@ -27,7 +27,7 @@ def prepared(tmp_path: Path) -> Iterator[PreparedRelease]:
 def commands(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[PublishingCommands]:
-    """Give a fresh GitHub, and the environment of a workflow's job for commands, where nobody waits."""
+    """Yield a fresh fake GitHub; commands run in the environment of a workflow job, without pauses between attempts."""
     (tmp_path / "CHANGELOG.md").write_text(changelog_of("2.0.0", "2.0.1", "2.0.2"), encoding="utf-8")
     with github_at(tmp_path / "github", [REPOSITORY, OTHER], {TOKEN: "write", APP_TOKEN: "write"}) as github:
         for name in ("GITHUB_REF_TYPE", "GITHUB_REF_NAME", "TAP_TOKEN", "TAP_DEPLOY_KEY"):
@@ -42,7 +42,7 @@ def commands(
 
 @pytest.fixture
 def launcher(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stigmer]:
-    """Give a launcher over a fake stack; the mark `stack` has what `fake_stack` is asked for."""
+    """Yield a launcher with a fake stack; the marker `stack` has the arguments of `fake_stack`."""
     mark = request.node.get_closest_marker("stack")
     with stigmer(tmp_path, fake_stack(**mark.kwargs) if mark else None) as launcher:
         yield launcher

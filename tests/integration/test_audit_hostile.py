@@ -1,4 +1,4 @@
-"""A bottle may hold anything: each is audited or refused, within little memory, and never ends in a traceback."""
+"""Hostile bottles: each is audited or rejected with little memory, and none causes a traceback."""
 
 import gzip
 import hashlib
@@ -31,7 +31,7 @@ from support.audit_bottles import COMPONENTS, INDEX, RECEIPT, Craft, audit, audi
 ROOT = Path(__file__).parents[2]
 KEG = "stigmer/2.0.0"
 DEEP = "[" * 100_000
-MEMORY = 1_000_000  # kB that a process may have had at its largest
+MEMORY = 1_000_000  # the limit of a process's peak memory, in kB
 ZEROS = bytes(1 << 20)
 GOOD = good_bottle()
 GOOD.seal()
@@ -56,7 +56,7 @@ def zeros(megabytes: int) -> bytes:
 
 
 def pax_size() -> bytes:
-    """Make a member whose header says 0 bytes and whose pax header says 6 GB."""
+    """Return a member whose header says 0 bytes and whose pax header says 6 GB."""
     record = b"19 size=6000000000\n"
     return header("x", len(record), tarfile.XHDTYPE) + record.ljust(512, b"\0") + header("x", 0)
 
@@ -94,7 +94,7 @@ def bomb() -> bytes:
 
 
 def frozen(entry: bytes, kind: bytes = b"x") -> bytes:
-    """Make what looks like a program frozen by PyInstaller with one compressed entry."""
+    """Return an imitation of a program frozen by PyInstaller, with one compressed entry."""
     row = struct.pack("!IIIIBc", 18 + 4, 0, len(entry), 0, 1, kind) + b"bad\0"
     cookie = struct.pack(
         "!8sIIII64s", b"MEI\014\013\012\013\016", len(entry) + len(row) + 88, len(entry), len(row), 313, b"x"
@@ -138,7 +138,7 @@ def test_a_sparse_member_is_not_unpacked() -> None:
 
 
 def bottle_with(path: str, text: str) -> Craft:
-    """Make a bottle in which one file is another than its index says."""
+    """Return a bottle in which one file differs from the index."""
     craft = good_bottle()
     craft.seal()
     craft.put(path, text)
@@ -149,7 +149,7 @@ def bottle_with(path: str, text: str) -> Craft:
 @pytest.mark.parametrize(
     "text", [DEEP, '{"a":' * 50_000, '{"name": "\\ud800", "source": {"tap": "\\udfff"}, "format": 2}']
 )
-def test_json_that_is_too_deep_or_holds_no_characters_is_a_finding(path: str, text: str) -> None:
+def test_json_that_is_too_deep_or_has_invalid_characters_is_a_finding(path: str, text: str) -> None:
     assert path in {where for _, where in found_in(audit(bottle_with(path, text)))}
 
 
@@ -183,8 +183,8 @@ LARGE: dict[str, Callable[[], bytes]] = {
 
 
 @pytest.mark.timeout(320)
-def test_an_audit_of_any_of_them_needs_less_than_a_gigabyte() -> None:
-    """In a process of its own, whose largest size is asked of the system."""
+def test_the_audit_of_any_of_them_needs_less_than_a_gigabyte() -> None:
+    """It runs in a separate process, whose peak memory is read from the system."""
     path = os.pathsep.join(str(ROOT / name) for name in ("packaging", "launcher", "tests"))
     words = [sys.executable, "-c", "from integration.test_audit_hostile import audit_all; audit_all()"]
     done = subprocess.run(words, env={"PYTHONPATH": path}, capture_output=True, text=True, timeout=300, check=False)
@@ -193,7 +193,7 @@ def test_an_audit_of_any_of_them_needs_less_than_a_gigabyte() -> None:
 
 
 def audit_all() -> None:
-    """Refuse bottles that ask for much memory, or find what does; print the most that this process had, in kB."""
+    """Audit bottles that require much memory: each is rejected or yields a finding. Print this process's peak in kB."""
     for make in LARGE.values():
         with pytest.raises(ArchiveError, match="refused"):
             audit_bytes(make())

@@ -1,4 +1,4 @@
-"""The benchmark's own file system: the keg is on it, links work on it, and nothing of it is left."""
+"""The benchmark's own file system: the keg is on it, hard links work, and nothing of it is left."""
 
 import os
 import subprocess

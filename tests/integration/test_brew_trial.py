@@ -1,4 +1,4 @@
-"""The trial with brew, against a FakeBrew that behaves and one that does not: each fault fails its own step."""
+"""The verification with brew, with a FakeBrew that behaves and one that does not: each fault fails its own step."""
 
 import itertools
 import os
@@ -27,7 +27,7 @@ def deliver(folder: Path, version: str) -> Path:
 
 
 def make_brew(folder: Path, *faults: str) -> Path:
-    """Put a FakeBrew there, which is started as a program of its own, beside what it has installed already."""
+    """Write FakeBrew as a separate program with these faults; what it has installed before is kept."""
     folder.mkdir(exist_ok=True)
     shutil.copy(fake_brew.__file__, folder / "fake_brew.py")
     (folder / "faults").write_text("\n".join(faults))
@@ -52,8 +52,8 @@ def failed(report: VerificationReport) -> list[str]:
     return [check.name for check in report.checks if not check.passed]
 
 
-def test_a_release_that_brew_takes_passes_every_step_and_is_recorded(tmp_path: Path) -> None:
-    """And brew is left without tap and formula."""
+def test_a_release_that_brew_accepts_passes_every_step_and_is_recorded(tmp_path: Path) -> None:
+    """Afterwards brew has neither tap nor formula."""
     report = verify(tmp_path)
     assert [(check.name, check.detail) for check in report.checks if not check.passed] == []
     assert (report.level, report.guest, len(report.checks)) == ("brew", "Homebrew 6.0.18", 15)
@@ -69,18 +69,18 @@ FAULTS = {
     "warns": "brew reads the tap without a warning",
     "style": "brew style finds nothing in the formula",
     "audit": "brew audit --strict finds nothing in the formula",
-    "rewrites": "what was poured is what was released",
+    "rewrites": "the poured files are those of the release",
     "linkage": "brew linkage --test finds nothing",
     "no service": "brew has a unit for the service",
     "keeps the old keg": "brew upgrade pours the next release while a server runs",
     "leaves a link": "brew uninstall leaves the user's data and nothing else",
     "takes any bytes": "a bottle with another checksum is refused",
-    "builds when missing": "a bottle that is not there is refused",
+    "builds when missing": "a missing bottle is refused",
 }
 
 
 def test_every_fault_fails_its_own_step_and_no_other(tmp_path: Path) -> None:
-    """All in one run: whatever became of the steps before, each is tried."""
+    """All faults are in one run: every step is executed, whatever the results of the steps before."""
     report = verify(tmp_path, *FAULTS)
     assert not report.passed
     assert set(FAULTS.values()) == set(failed(report)) - {"brew reinstall pours again"}
@@ -97,7 +97,7 @@ UPGRADE = "brew upgrade pours the next release while a server runs"
             {
                 "brew test passes",
                 UPGRADE,
-                "the next start is the next release's, and works",
+                "after a restart the next release runs and works",
                 "brew test passes after the upgrade",
                 "brew uninstall leaves the user's data and nothing else",
             },
@@ -122,7 +122,7 @@ def test_two_releases_of_one_version_are_refused(tmp_path: Path) -> None:
 
 
 def test_somebodys_own_installation_is_left_alone(tmp_path: Path) -> None:
-    """A trial ends with an uninstall."""
+    """A verification would end with an uninstall."""
     own = tmp_path / "brew" / "prefix" / "Cellar" / "stigmer" / "1.0.0"
     own.mkdir(parents=True)
     with pytest.raises(VerificationError, match="has stigmer/tap/stigmer or its tap already"):
@@ -139,7 +139,7 @@ def test_the_level_brew_is_reached_by_the_command_verify(tmp_path: Path, monkeyp
     assert cli.run(["verify", *words]) == VerificationError.exit_code
 
 
-def test_without_a_brew_or_a_folder_the_level_says_what_it_needs(
+def test_without_brew_or_a_folder_the_level_names_what_it_needs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workspace = Workspace(tmp_path / "workspace", tmp_path / "cache")

@@ -1,4 +1,4 @@
-"""scripts/check-on-mac in the shells of macOS and their kin, with FakeMac in the place of what only macOS has."""
+"""scripts/check-on-mac in the shells of macOS and similar ones, with FakeMac in place of the programs of macOS."""
 
 import os
 import shutil
@@ -26,7 +26,7 @@ def failed(report: VerificationReport) -> list[str]:
 
 
 @pytest.mark.parametrize("shell", THERE)
-def test_a_good_bottle_passes_every_check_in_every_shell_and_nothing_is_left(tmp_path: Path, shell: str) -> None:
+def test_a_good_bottle_passes_every_check_in_every_shell_and_leaves_nothing(tmp_path: Path, shell: str) -> None:
     mac = make_fake_mac(tmp_path)
     code, report = mac.check(*THERE[shell], environment=BOTH)
     assert (code, failed(report)) == (0, [])
@@ -42,17 +42,17 @@ def test_a_good_bottle_passes_every_check_in_every_shell_and_nothing_is_left(tmp
 BROKEN_SHASUM = f'[ "$3" != -c ] || {{ echo "a file: FAILED"; exit 1; }}; exec {shutil.which("shasum")} "$@"'
 FAULTS = [
     ("codesign", "exit 1", {"codesign accepts every Mach-O file", "the single file is signed and answers"}),
-    ("otool", "printf '   minos 15.2\\n'", {"every Mach-O file is made for this machine"}),
-    ("shasum", BROKEN_SHASUM, {"every file has its checksum", BREWED}),
+    ("otool", "printf '   minos 15.2\\n'", {"every Mach-O file is built for this machine"}),
+    ("shasum", BROKEN_SHASUM, {"every file matches its checksum", BREWED}),
     ("launchctl", '[ "$1" != bootstrap ]', {LAUNCHED}),
-    ("launchctl", f'[ "$1" != bootout ] || exit 1\n{FAKES["launchctl"]}', {"launchd ends the server"}),
+    ("launchctl", f'[ "$1" != bootout ] || exit 1\n{FAKES["launchctl"]}', {"launchd stops the server"}),
     ("brew", '[ "$1" != list ] && [ "$1" != install ]', {BREWED}),
     ("brew", f'[ "$1" != uninstall ] || exit 1\n{FAKES["brew"]}', {"brew uninstalls it"}),
 ]
 
 
 @pytest.mark.parametrize(("name", "text", "failing"), FAULTS)
-def test_what_a_program_of_macos_refuses_fails_its_check_and_no_other(
+def test_a_rejection_by_a_program_of_macos_fails_just_its_check(
     tmp_path: Path, name: str, text: str, failing: set[str]
 ) -> None:
     mac = make_fake_mac(tmp_path)
@@ -61,8 +61,8 @@ def test_what_a_program_of_macos_refuses_fails_its_check_and_no_other(
     assert (code, set(failed(report))) == (1, failing)
 
 
-def test_launchctl_need_not_wait_until_launchd_has_ended_the_server(tmp_path: Path) -> None:
-    """Source: `launchctl error 36`, and Homebrew's `Services::Cli.stop`, which asks again after it."""
+def test_launchctl_need_not_wait_until_launchd_has_stopped_the_server(tmp_path: Path) -> None:
+    """Source: `launchctl error 36`, and Homebrew's `Services::Cli.stop`, which polls after this error."""
     mac = make_fake_mac(tmp_path)
     mac.replace("launchctl", f'{FAKES["launchctl"]}\n[ "$1" != bootout ] || exit 36')
     code, report = mac.check()
@@ -73,7 +73,10 @@ def test_launchctl_need_not_wait_until_launchd_has_ended_the_server(tmp_path: Pa
     ("twist", "failing"),
     [
         ('[ "$1" != --version ] || { echo stigmer 1.9.9; exit; }', "the version is the expected one"),
-        ("echo 'dyld[1]: <0A> /opt/homebrew/lib/libintl.8.dylib' >&2", "the libraries of the launcher are of the keg"),
+        (
+            "echo 'dyld[1]: <0A> /opt/homebrew/lib/libintl.8.dylib' >&2",
+            "the libraries of the launcher come from the keg",
+        ),
         ('[ "$1" != doctor ] || { echo damaged; exit 1; }', "the launcher finds no problem"),
         ('[ "$*" != "server status --json" ] || exit 4', "every service runs"),
         ('[ "$1" != smoke ] || exit 1', "the smoke call returns"),
@@ -81,7 +84,7 @@ def test_launchctl_need_not_wait_until_launchd_has_ended_the_server(tmp_path: Pa
         ('[ "$1 $2" != "server --port" ] || exit 1', "the server starts"),
     ],
 )
-def test_what_the_product_does_wrong_is_found(tmp_path: Path, twist: str, failing: str) -> None:
+def test_faults_of_the_product_are_detected(tmp_path: Path, twist: str, failing: str) -> None:
     mac = make_fake_mac(tmp_path, twist=twist)
     mac.replace("launchctl", "exit 1")  # its waiting is another test's
     code, report = mac.check()
@@ -94,18 +97,18 @@ INTELS = bytes.fromhex("cffaedfe07000001") + bytes(24)
 
 @pytest.mark.parametrize(
     ("content", "failing"),
-    [(INTELS, "every Mach-O file is made for this machine"), (b"text", "there are Mach-O files")],
+    [(INTELS, "every Mach-O file is built for this machine"), (b"text", "there are Mach-O files")],
     ids=["another processor's", "none"],
 )
-def test_a_bottle_without_code_for_this_processor_alone_is_found(tmp_path: Path, content: bytes, failing: str) -> None:
+def test_a_bottle_without_code_for_just_this_processor_is_detected(
+    tmp_path: Path, content: bytes, failing: str
+) -> None:
     _, report = make_fake_mac(tmp_path, content=content).check()
     assert failed(report) == [failing]
 
 
 @pytest.mark.parametrize(("machine", "tag"), [("arm64", "arm64_sonoma"), ("x86_64", "sonoma")])
-def test_code_without_a_signature_is_a_fault_for_apples_processors_alone(
-    tmp_path: Path, machine: str, tag: str
-) -> None:
+def test_unsigned_code_is_a_fault_only_for_apples_processors(tmp_path: Path, machine: str, tag: str) -> None:
     mac = make_fake_mac(tmp_path)
     mac.replace("codesign", 'echo "$3: code object is not signed at all" >&2; exit 1')
     mac.replace("uname", f"case $1 in -s) echo Darwin ;; *) echo {machine} ;; esac")
@@ -116,30 +119,30 @@ def test_code_without_a_signature_is_a_fault_for_apples_processors_alone(
     assert found.passed == (machine == "x86_64")
 
 
-def test_other_bytes_than_the_release_names_are_found(tmp_path: Path) -> None:
+def test_bytes_that_differ_from_the_release_are_detected(tmp_path: Path) -> None:
     mac = make_fake_mac(tmp_path)
     (mac.release / "SHA256SUMS").write_text(f"{'0' * 64}  {BOTTLE}\n", encoding="ascii")
     _, report = mac.check()
-    assert failed(report) == ["the checksum is the one of the release"]
+    assert failed(report) == ["the checksum is that of the release"]
 
 
-def test_a_damaged_bottle_makes_a_whole_report_that_is_no_proof(tmp_path: Path) -> None:
+def test_a_damaged_bottle_yields_a_complete_report_with_failures(tmp_path: Path) -> None:
     mac = make_fake_mac(tmp_path)
     (mac.release / BOTTLE).write_bytes(b"no archive")
     code, report = mac.check(what=str(mac.release / BOTTLE))
     assert (code, len(failed(report)), len(report.checks)) == (1, 2, 2)
 
 
-def test_a_product_without_a_test_of_its_own_is_not_asked_for_one_nor_a_mac_without_homebrew(tmp_path: Path) -> None:
-    """Or one where the product is installed, which is left alone."""
+def test_checks_are_left_out_without_a_selftest_and_without_homebrew(tmp_path: Path) -> None:
+    """An installed product is left alone, too."""
     mac = make_fake_mac(tmp_path)
     mac.replace("brew", "exit 0")
     code, report = mac.check()
     assert (code, BREWED in {check.name for check in report.checks}) == (0, False)
     assert "brew install" not in mac.calls()
     assert [check.name for check in report.checks if "agent-runner" in check.name] == [
-        "agent-runner loads, and ends without Temporal",
-        "the libraries of agent-runner are of the keg and the system",
+        "agent-runner loads, and exits without Temporal",
+        "the libraries of agent-runner come from the keg and the system",
     ]
 
 
@@ -152,11 +155,11 @@ LOADS_HOMEBREWS = "echo 'dyld[1]: <0A> /opt/homebrew/lib/libz.dylib' >&2"
     [
         (LACKS_SSL, {}, "agent-runner loads", "No module named 'ssl'"),
         (LACKS_SSL, SELFTEST, "the selftest of agent-runner", "No module named 'ssl'"),
-        (LOADS_HOMEBREWS, BOTH, "the libraries of agent-runner are of the keg", "/opt/homebrew/lib/libz.dylib"),
-        ('[ "$1" != --selftest-workflow ] || exit 1', BOTH, "the workflow of agent-runner ends well", ""),
+        (LOADS_HOMEBREWS, BOTH, "the libraries of agent-runner come from the keg", "/opt/homebrew/lib/libz.dylib"),
+        ('[ "$1" != --selftest-workflow ] || exit 1', BOTH, "the workflow of agent-runner succeeds", ""),
     ],
 )
-def test_what_a_frozen_service_lacks_or_does_wrong_is_found(
+def test_faults_of_a_frozen_service_are_detected(
     tmp_path: Path, runner: str, tests: dict[str, str], failing: str, said: str
 ) -> None:
     code, report = make_fake_mac(tmp_path, runner=runner).check(environment=tests)
@@ -165,7 +168,7 @@ def test_what_a_frozen_service_lacks_or_does_wrong_is_found(
     assert said in found.detail
 
 
-def test_what_hangs_is_ended_with_all_it_started_and_fails(tmp_path: Path) -> None:
+def test_a_hanging_check_is_killed_with_all_its_processes_and_fails(tmp_path: Path) -> None:
     endless = f"sleep 4321.{os.getpid()}"
     mac = make_fake_mac(tmp_path, twist=f'[ "$1" != smoke ] || {{ {endless} & {endless}; }}')
     impatient = tmp_path / "check-on-mac"
@@ -173,7 +176,11 @@ def test_what_hangs_is_ended_with_all_it_started_and_fails(tmp_path: Path) -> No
     impatient.write_text(text.replace("check 200 'the smoke", "check 2 'the smoke"), encoding="utf-8")
     code, report = mac.check(script=impatient)
     (hung,) = (check for check in report.checks if not check.passed)
-    assert (code, hung.name, hung.detail.splitlines()[-1]) == (1, "the smoke call returns", "killed after its time")
+    assert (code, hung.name, hung.detail.splitlines()[-1]) == (
+        1,
+        "the smoke call returns",
+        "killed: it exceeded its time limit",
+    )
     assert endless not in subprocess.run(["ps", "-axo", "args="], capture_output=True, text=True, check=True).stdout
 
 
@@ -186,8 +193,8 @@ def test_an_interrupted_run_leaves_nothing_running_and_no_whole_report(tmp_path:
     assert list((tmp_path / "tmp").iterdir()) == []
 
 
-def test_elsewhere_than_on_a_mac_it_refuses(tmp_path: Path) -> None:
+def test_it_refuses_to_run_on_other_systems(tmp_path: Path) -> None:
     done = subprocess.run(["sh", SCRIPT, tmp_path], capture_output=True, text=True, check=False)
     if Path("/System/Library").exists():
         pytest.skip("this is a Mac")
-    assert (done.returncode, done.stderr) == (2, "Error: this is for a Mac, and here is Linux\n")
+    assert (done.returncode, done.stderr) == (2, "Error: this script needs macOS; this is Linux\n")

@@ -1,4 +1,4 @@
-"""scripts/docs: a site out of the pages, unless a link leads nowhere or a page is stale."""
+"""scripts/docs builds a site from the pages, unless a link is broken or a page is stale."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""The commands in the documents for users, run as they stand there, over a fake stack."""
+"""The commands in the user documentation, run as written, with a fake stack."""
 
 import os
 import re
@@ -16,17 +16,17 @@ ROOT = Path(__file__).parents[2]
 PAGES = ("README.md", "launcher/README.md", "docs/using.md", "docs/troubleshooting.md")
 BLOCK = re.compile(r"<!-- run: tests/integration/test_documented_commands\.py -->\n+```sh\n(.*?)```", re.DOTALL)
 PORT = "7300"
-"""The port that the documents choose; a free one is taken in its place."""
+"""The port in the documents, which is replaced by a free one."""
 DOWNLOAD = "stigmer-1.0.0-linux-amd64"
 
 
 def put_program(path: Path) -> None:
-    """Put a program at a path that is the launcher, as Homebrew, the single file and the archive bring it."""
+    """Put the launcher at a path, as Homebrew, the single file and the archive do."""
     place(path, f'#!/bin/sh\nexec "{sys.executable}" -S -m stigmer_launcher "$@"\n'.encode())
 
 
 def prepare(folder: Path) -> None:
-    """Put the launcher wherever a document expects one: on PATH, built, and downloaded."""
+    """Put the launcher at every path where a document expects it: on PATH, built, and downloaded."""
     put_program(folder / "path" / "stigmer")
     put_program(folder / "dist" / DOWNLOAD)
     put_program(folder / "archive" / DOWNLOAD / "bin" / "stigmer")

@@ -1,4 +1,4 @@
-"""Programs of another architecture run here, by QEMU and the kernel, without privilege and without a trace."""
+"""Programs of another architecture, run by QEMU and the kernel without privileges and without leaving a trace."""
 
 import os
 import platform
@@ -21,7 +21,7 @@ PANIC = 2  # the exit code of a Go program that panics
 
 @pytest.fixture
 def emulator() -> tuple[str, ...]:
-    """Give the words that emulate, on a machine that can."""
+    """Return the command prefix for emulation; skip the test on a machine that cannot emulate."""
     if platform.system() != "Linux" or platform.machine() != "x86_64":
         pytest.skip("emulation is for Linux on x86_64")
     if not shutil.which("qemu-aarch64-static"):
@@ -44,7 +44,7 @@ def test_a_program_of_another_architecture_runs_to_its_own_exit_code(emulator: t
 
 
 def test_what_an_emulated_command_starts_is_emulated_too(emulator: tuple[str, ...], tmp_path: Path) -> None:
-    """So a frozen program, which starts itself anew, and a shell's children run."""
+    """A frozen program, which executes itself again, and a shell's children depend on this."""
     program = panicking(tmp_path)
     script = f"{program}; echo $?; sh -c '{program}'; echo $?"
     assert command.run([*emulator, "sh", "-c", script], env=ENVIRONMENT, seconds=30).stdout.split() == [str(PANIC)] * 2
@@ -59,15 +59,15 @@ def test_nothing_of_it_is_left_on_the_machine(emulator: tuple[str, ...], tmp_pat
     assert seen() == before
 
 
-def test_an_emulated_program_is_killed_when_its_time_is_over(emulator: tuple[str, ...], tmp_path: Path) -> None:
+def test_an_emulated_program_is_killed_at_its_deadline(emulator: tuple[str, ...], tmp_path: Path) -> None:
     program = place(tmp_path / "endless", go_program("linux", "arm64", body="for {}"))
     with pytest.raises(CommandError, match="did not end within"):
         command.run([*emulator, program], env=ENVIRONMENT, seconds=1)
     assert str(program) not in command.run(["ps", "-axo", "args="]).stdout
 
 
-def test_what_bubblewrap_runs_is_told_to_stop_in_its_place(tmp_path: Path) -> None:
-    """Of SIGTERM bwrap would die, and what it runs with it: a clean stop would never be seen."""
+def test_a_stop_signal_goes_to_the_command_that_bubblewrap_runs(tmp_path: Path) -> None:
+    """SIGTERM would kill bwrap, and its command with it, so the command could not stop cleanly."""
     if not shutil.which("bwrap"):
         pytest.skip("needs bubblewrap")
     script = "trap 'exit 7' TERM; echo up; while :; do sleep 0.1; done"
@@ -81,13 +81,13 @@ def test_a_machines_own_programs_are_run_as_they_are() -> None:
     assert runner_for(HOST, HOST, {}) == NATIVE
 
 
-def test_without_the_emulator_it_is_said_what_to_install(tmp_path: Path) -> None:
+def test_without_the_emulator_the_error_says_what_to_install(tmp_path: Path) -> None:
     with pytest.raises(MissingToolError) as caught:
         runner_for(ARM, HOST, {"PATH": str(tmp_path)})
     assert "install qemu-user-static" in caught.value.remedy
 
 
-def test_where_the_kernel_does_not_let_us_it_is_said_what_an_administrator_can_do() -> None:
+def test_if_the_kernel_forbids_it_the_error_says_what_an_administrator_can_do() -> None:
     refusing = ("sh", "-c", "echo 'mount: permission denied' >&2; exit 1")
     with pytest.raises(MissingToolError, match="permission denied") as caught:
         require_emulation(refusing, ENVIRONMENT)

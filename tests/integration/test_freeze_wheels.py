@@ -1,4 +1,4 @@
-"""A lock's distributions for any platform: the right wheels, by hash, unpacked; and what has none is refused by name."""
+"""A lock's distributions for any platform: the right wheels, by hash, are unpacked; one without a wheel is an error."""
 
 import hashlib
 import os
@@ -41,7 +41,7 @@ def test_each_platform_gets_its_own_wheel_whatever_this_machine_is(tmp_path: Pat
 
 
 def test_a_distribution_without_a_wheel_is_refused_with_the_newest_version_that_has_one(tmp_path: Path) -> None:
-    """Once the lock of all platforms named a version that one of them has no wheel of."""
+    """Regression: the lock for all platforms named a version without a wheel for one of them."""
     make_wheel(tmp_path, "darwin-arm64", {"tool.py": b""}, version="1.0")
     make_wheel(tmp_path, "darwin-arm64", {"tool.py": b""}, version="1.2")
     linux = make_wheel(tmp_path, "linux-arm64", {"tool.py": b""}, version="2.0")
@@ -58,7 +58,7 @@ def test_a_wheel_with_another_hash_is_refused(tmp_path: Path) -> None:
         provide([Pin("tool", "1.0", None, (f"sha256:{'0' * 64}",))], LINUX, tmp_path)
 
 
-def test_made_once_it_is_taken_without_pip(tmp_path: Path) -> None:
+def test_once_built_it_is_reused_without_pip(tmp_path: Path) -> None:
     wheel = make_wheel(tmp_path, "linux-arm64", {"tool.py": b""})
     known = pin(wheel)
     first = provide([known], LINUX, tmp_path)
@@ -66,15 +66,15 @@ def test_made_once_it_is_taken_without_pip(tmp_path: Path) -> None:
     assert provide([known], LINUX, tmp_path) == first
 
 
-def test_one_that_was_damaged_in_the_cache_is_made_anew(tmp_path: Path) -> None:
-    """What lies there is frozen into bottles as it is."""
+def test_a_distribution_damaged_in_the_cache_is_unpacked_again(tmp_path: Path) -> None:
+    """The cached files are frozen into bottles unchanged."""
     known = pin(make_wheel(tmp_path, "linux-arm64", {"tool.py": b"whole"}))
     (provide([known], LINUX, tmp_path).folder / "tool.py").write_bytes(b"")
     assert (provide([known], LINUX, tmp_path).folder / "tool.py").read_bytes() == b"whole"
 
 
-def test_modules_beside_the_metadata_come_to_the_top_and_scripts_do_not(tmp_path: Path) -> None:
-    """RECORD then names the files as they lie."""
+def test_modules_beside_the_metadata_are_moved_to_the_top_but_scripts_are_not(tmp_path: Path) -> None:
+    """RECORD then names the files' actual paths."""
     wheel = tmp_path / "tool-1.0-py3-none-any.whl"
     with zipfile.ZipFile(wheel, "w") as archive:
         archive.writestr("tool-1.0.data/platlib/tool/deep.py", "")
@@ -103,7 +103,7 @@ def test_a_lock_is_read_with_the_markers_of_the_platform() -> None:
     assert chosen == [{"a"}, {"b"}]
 
 
-def test_wheels_may_ask_for_no_newer_system_than_is_promised() -> None:
+def test_wheels_may_not_require_a_newer_system_than_is_promised() -> None:
     assert LINUX.tags[0] == "manylinux_2_31_aarch64"
     assert {"manylinux_2_17_aarch64", "manylinux2014_aarch64"} < set(LINUX.tags)
     assert MAC.tags == ("macosx_14_0_arm64",)

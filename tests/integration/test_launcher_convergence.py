@@ -1,4 +1,4 @@
-"""`stigmer server` and `stigmer server stop` wait for whatever they meet; then everything runs, or nothing does."""
+"""`stigmer server` and `stigmer server stop` wait for any concurrent command; then everything runs, or nothing does."""
 
 import os
 import resource
@@ -22,7 +22,7 @@ def test_a_start_right_after_a_service_was_killed_waits_until_it_is_back(running
 
 @pytest.mark.stack(stigmer_server="slow=0.3 dials=once", seconds=8)
 def test_a_start_survives_a_kill_of_temporal_while_a_service_that_dials_once_dials(launcher: Stigmer) -> None:
-    """It served without workflows then, and the start failed."""
+    """Regression: the service served without workflows, and the start failed."""
     starting = launcher.popen("server")
     eventually(lambda: "stigmer-server: starting" in launcher.log("supervisor"), "the service's start")
     launcher.kill("temporal")
@@ -33,7 +33,7 @@ def test_a_start_survives_a_kill_of_temporal_while_a_service_that_dials_once_dia
 
 @pytest.mark.stack(agent_runner="broken={home}/broken", stigmer_server="term=ignore", grace=1)
 def test_a_start_that_finds_another_one_failing_tries_itself(launcher: Stigmer) -> None:
-    """What made the other fail may be over."""
+    """The cause of the other one's failure may be gone."""
     launcher.home.mkdir()
     (launcher.home / "broken").touch()
     first = launcher.popen("server")
@@ -88,9 +88,9 @@ def test_a_restart_that_cannot_be_spawned_is_tried_again(running: Stigmer) -> No
 
 
 def test_a_watchdog_that_cannot_be_replaced_at_once_is_replaced_later(running: Stigmer) -> None:
-    """The supervisor has no descriptor left for a moment; it goes on, and so do the services.
+    """The supervisor has no free descriptor for a moment; it and the services keep running.
 
-    One of them is stopped before: poll(2) refuses to wait on more descriptors than the limit.
+    One service is stopped first: poll(2) fails with more descriptors than the limit.
     """
     assert running("server", "stop", "agent-runner").code == 0
     first, supervisor, services = watchdog(running), running.status()["supervisor_pid"], running.processes()
@@ -117,7 +117,7 @@ def test_a_service_killed_during_the_start_is_started_again(launcher: Stigmer) -
 
 
 def test_a_restart_keeps_the_ports_that_the_start_was_asked_for(launcher: Stigmer) -> None:
-    """Those of its own command line override them; a start after a stop uses the settings again."""
+    """Ports on the restart's command line override them; a start after a stop uses the settings again."""
     server, temporal = free_ports(2)
     assert launcher("server", "--port", f"server={server}").code == 0
     assert launcher("server", "restart").code == 0

@@ -1,4 +1,4 @@
-"""Doctor beside a real server: what runs is ours, and Temporal serves."""
+"""Doctor with a running server: the processes are ours, and Temporal serves."""
 
 import json
 from pathlib import Path

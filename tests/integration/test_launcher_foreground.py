@@ -1,4 +1,4 @@
-"""`stigmer server --foreground`: it stops cleanly when it should, and goes on when it should not stop."""
+"""`stigmer server --foreground` stops cleanly when it should, and keeps running when it should not stop."""
 
 import contextlib
 import fcntl
@@ -19,7 +19,7 @@ HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_in_the_foreground_every_signal_to_stop_is_a_clean_stop(launcher: Stigmer, number: int) -> None:
-    """As service managers, Ctrl-C and a closed terminal send them."""
+    """Service managers, Ctrl-C and a closed terminal send them."""
     process = in_foreground(launcher)
     assert launcher.status()["supervisor_pid"] == process.pid
     stop_by(process, number)
@@ -44,12 +44,12 @@ def test_in_the_foreground_the_service_that_is_killed_is_named_too(launcher: Sti
 
 
 def block() -> None:
-    """Block what a server handles, as some service managers and threads do."""
+    """Block the signals that a server handles, as some service managers and threads do."""
     signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
 
 
 def ignore() -> None:
-    """Ignore the end of children and requests to stop, as `trap '' TERM` does."""
+    """Ignore SIGCHLD and requests to stop, as `trap '' TERM` does."""
     for number in (signal.SIGTERM, signal.SIGCHLD):
         signal.signal(number, signal.SIG_IGN)
 
@@ -61,7 +61,7 @@ def test_signals_blocked_or_ignored_by_the_parent_are_handled(launcher: Stigmer,
 
 
 def test_a_foreground_server_whose_reader_goes_keeps_serving(launcher: Stigmer) -> None:
-    """It writes to its log only, restarts what crashes, and stops cleanly."""
+    """It writes only to its log, restarts crashed services, and stops cleanly."""
     foreground = launcher.popen("server", "--foreground", stderr=subprocess.DEVNULL)
     assert foreground.stdout is not None
     with foreground.stdout:
@@ -73,7 +73,7 @@ def test_a_foreground_server_whose_reader_goes_keeps_serving(launcher: Stigmer) 
 
 
 def on_closed_terminal(launcher: Stigmer, **more: Any) -> subprocess.Popen[str]:
-    """Return a server that was started in the foreground of a terminal, which is closed when everything runs."""
+    """Return a server started in the foreground of a terminal that is closed once everything runs."""
     controller, terminal = os.openpty()
     foreground = in_foreground(launcher, stdin=terminal, stdout=terminal, stderr=terminal, **more)
     os.close(terminal)
@@ -82,7 +82,7 @@ def on_closed_terminal(launcher: Stigmer, **more: Any) -> subprocess.Popen[str]:
 
 
 def test_a_closed_terminal_stops_a_foreground_server_cleanly(launcher: Stigmer) -> None:
-    """The hang-up asks it to stop; that its last lines cannot be printed must not keep it from it."""
+    """The hang-up requests a stop, which must succeed although the last lines cannot be printed."""
     foreground = on_closed_terminal(launcher, start_new_session=True)
     os.kill(foreground.pid, signal.SIGHUP)
     assert foreground.wait(timeout=30) == 0
@@ -92,7 +92,7 @@ def test_a_closed_terminal_stops_a_foreground_server_cleanly(launcher: Stigmer) 
 
 
 def test_a_foreground_server_whose_terminal_goes_without_a_hang_up_keeps_serving(launcher: Stigmer) -> None:
-    """As after `disown -h`, or when a program that made the terminal crashes: every line that it prints is refused."""
+    """As after `disown -h`, or when the program that owns the terminal crashes: every line it prints is an error."""
     launcher.environment["TERM"] = "xterm"
     serves_and_stops(launcher, on_closed_terminal(launcher))
 
@@ -106,7 +106,7 @@ def test_a_hang_up_that_is_ignored_does_not_stop_a_foreground_server(launcher: S
 
 
 def test_a_foreground_server_that_is_suspended_can_be_stopped(launcher: Stigmer) -> None:
-    """Ctrl-Z suspends it; the services, in sessions of their own, go on."""
+    """Ctrl-Z suspends it; the services, in sessions of their own, keep running."""
     foreground = in_foreground(launcher)
     foreground.send_signal(signal.SIGSTOP)
     stopped = launcher("server", "stop")
@@ -115,7 +115,7 @@ def test_a_foreground_server_that_is_suspended_can_be_stopped(launcher: Stigmer)
 
 
 def test_a_foreground_server_on_a_paused_terminal_keeps_serving(launcher: Stigmer) -> None:
-    """Ctrl-S pauses it: a write would wait until Ctrl-Q."""
+    """Ctrl-S pauses it: a write would block until Ctrl-Q."""
     controller, terminal = os.openpty()
     foreground = in_foreground(launcher, stdout=terminal, stderr=subprocess.DEVNULL)
     termios.tcflow(terminal, termios.TCOOFF)
@@ -125,7 +125,7 @@ def test_a_foreground_server_on_a_paused_terminal_keeps_serving(launcher: Stigme
 
 
 def test_a_server_in_the_background_of_a_terminal_with_tostop_keeps_serving(launcher: Stigmer) -> None:
-    """After `stty tostop`, a write suspends a program that ignores no SIGTTOU."""
+    """After `stty tostop`, a write suspends a program unless it ignores SIGTTOU."""
     controller, terminal = os.openpty()
     job = ("sh", "-mc", '"$@" & wait', "sh", *launcher.program, "server", "--foreground")
     own = partial(fcntl.ioctl, terminal, termios.TIOCSCTTY, 0)
@@ -141,7 +141,7 @@ def test_a_server_in_the_background_of_a_terminal_with_tostop_keeps_serving(laun
 
 
 def test_a_foreground_server_whose_reader_pauses_keeps_serving(launcher: Stigmer) -> None:
-    """Such as `less`, or a service manager that hangs: the pipe is full."""
+    """The reader, such as `less` or a hanging service manager, lets the pipe fill up."""
     reader, writer = os.pipe()
     foreground = in_foreground(launcher, stdout=writer, stderr=subprocess.DEVNULL)
     fill(writer)

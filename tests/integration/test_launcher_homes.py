@@ -1,4 +1,4 @@
-"""Any home works, and a version replaced under a running server changes nothing until a restart."""
+"""Any home works, and replacing the version under a running server changes nothing until a restart."""
 
 import os
 import shutil
@@ -29,7 +29,7 @@ from support.launcher_services import (
 def test_a_keg_replaced_under_the_running_server_changes_nothing_until_a_restart(
     tmp_path: Path, old: str, new: str
 ) -> None:
-    """The old one is deleted, launcher and all; services still come back, the new command stops and starts them."""
+    """The old keg is deleted with its launcher; services are still restarted, and the new command stops and starts."""
     parts, cellar = fake_stack(), tmp_path / "cellar"
     own = shutil.copytree(LAUNCHER, cellar / old / "launcher", ignore=shutil.ignore_patterns("__pycache__"))
     first = Stigmer(build_libexec(cellar / old, parts, version=old), tmp_path / "home", launcher=own)
@@ -96,7 +96,7 @@ sys.exit(run(["server", *sys.argv[1:]]))
 
 
 def starting(launcher: Stigmer, *arguments: str) -> subprocess.Popen[str]:
-    """Begin such a start, and give its process when it has its components."""
+    """Begin such a start; return its process once its components are installed."""
     process = launcher.spawn(sys.executable, "-S", "-c", PREPARED, *arguments, stdin=subprocess.PIPE)
     wait_for_line(process, "prepared")
     return process
@@ -116,7 +116,7 @@ def go_on(process: subprocess.Popen[str]) -> None:
 def test_a_start_whose_version_another_start_has_removed_installs_it_again(
     tmp_path: Path, arguments: tuple[str, ...]
 ) -> None:
-    """The other start is of another version, and no server used the first one's yet."""
+    """The other start has another version, and no server was using the first one's yet."""
     parts = fake_stack()
     with stigmer(tmp_path, parts) as launcher, starting(launcher, *arguments) as first:
         newer = Stigmer(build_libexec(tmp_path / "newer", parts, version="1.1.0"), launcher.home)
@@ -133,7 +133,7 @@ def test_a_start_whose_version_another_start_has_removed_installs_it_again(
 
 
 def test_a_start_that_waits_for_another_installation_can_be_stopped(launcher: Stigmer) -> None:
-    """No service runs yet that would have to be stopped first."""
+    """No service is running yet, so none has to be stopped first."""
     with starting(launcher) as first:
         with hold(launcher.home / "run" / LOCK) as other:
             assert read_line(other) == "held\n"
@@ -157,8 +157,8 @@ def test_a_home_behind_a_link_is_one_home(tmp_path: Path) -> None:
         assert link.processes() == real.processes() == []
 
 
-def test_without_home_the_password_database_is_asked(launcher: Stigmer) -> None:
-    """With STIGMER_HOME nothing else is needed; `config path` shows what is found without both."""
+def test_without_home_the_password_database_is_used(launcher: Stigmer) -> None:
+    """With STIGMER_HOME nothing else is needed; `config path` shows the home found without either variable."""
     del launcher.environment["HOME"]
     works(launcher)
     del launcher.environment["STIGMER_HOME"]

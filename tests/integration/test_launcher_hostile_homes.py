@@ -1,4 +1,4 @@
-"""Homes and shells whose paths and variables have a meaning to other programs: two starts in each, no file outside."""
+"""Homes and shells whose paths and variables are special to other programs: two starts in each, no file outside."""
 
 import contextlib
 import os
@@ -127,7 +127,7 @@ PROCESSES: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(scope="module")
 def fake(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a keg of a fake Temporal that opens its database as the real one does."""
+    """Return a keg of a fake Temporal that opens its database as the real one does."""
     return build_libexec(tmp_path_factory.mktemp("fake"), lone_temporal())
 
 
@@ -155,13 +155,13 @@ def test_a_process_created_in_any_way_starts_twice(tmp_path: Path, fake: Path, k
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS, ids=",".join)
 def test_a_shell_of_any_kind_starts_twice(tmp_path: Path, fake: Path, environment: dict[str, str]) -> None:
-    """Settings of other programs do not reach the managed stack."""
+    """Settings of other programs do not affect the managed stack."""
     with Stigmer(fake, tmp_path / "home", environment=environment) as launcher:
         starts_twice(launcher, tmp_path)
 
 
 def test_a_home_that_is_not_utf_8_is_refused_before_anything_is_created(tmp_path: Path, fake: Path) -> None:
-    """Neither logs nor JSON could name it."""
+    """Neither logs nor JSON could contain its name."""
     refused = Stigmer(fake, tmp_path / os.fsdecode(b"caf\xe9"))("server")
     assert refused.code == 1
     assert "the path of the home is not UTF-8 text: " in refused.err

@@ -1,4 +1,4 @@
-"""Starts at the same time, and other programs on our ports: they end in one server, or in an error that names them."""
+"""Concurrent starts, and other programs on our ports: the result is one server, or an error that names the program."""
 
 import os
 import socket
@@ -33,7 +33,7 @@ def test_simultaneous_starts_of_a_broken_stack_all_fail(launcher: Stigmer) -> No
 
 
 def test_a_port_of_another_stigmer_is_named(tmp_path: Path) -> None:
-    """Two homes on one machine: the second start fails, the first server goes on."""
+    """With two homes on one machine, the second start fails, and the first server keeps running."""
     parts = fake_stack()
     with stigmer(tmp_path / "one", parts) as one, stigmer(tmp_path / "two", parts) as two:
         one.started()
@@ -43,7 +43,7 @@ def test_a_port_of_another_stigmer_is_named(tmp_path: Path) -> None:
 
 
 def test_a_restart_with_a_port_of_another_program_leaves_the_running_server_alone(running: Stigmer) -> None:
-    """It stopped the server first, and then failed; its own ports are free only after that."""
+    """Regression: it stopped the server before it failed. The server's own ports become free only by the stop."""
     before = running.pids()
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
@@ -69,7 +69,7 @@ def test_a_start_after_a_kill_names_the_port_of_another_program(launcher: Stigme
 
 @pytest.mark.stack(stigmer_server="slow=1")
 def test_a_port_taken_at_the_last_moment_fails_the_start_and_is_named(launcher: Stigmer) -> None:
-    """Once the error was whatever the service printed that came too late."""
+    """Regression: the error was whatever the service that came too late had printed."""
     process = launcher.popen("server")
     eventually(lambda: "stigmer-server: starting" in launcher.log("supervisor"), "the start")
     port = launcher.status()["ports"]["server"]

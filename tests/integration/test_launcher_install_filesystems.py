@@ -33,12 +33,12 @@ def _disk(tmp_path: Path) -> Path:
 
 
 def start_on(keg: Path, disk: Path, options: str, *, then: str = "") -> dict[str, Any]:
-    """Start once with the home on a disk of that kind; `then` is done to it first, in sh, as "$0"."""
+    """Start once with the home on a file system of that kind; `then` is run first, in sh, with its path as "$0"."""
     return outcome(start(keg, disk / "home", prefix=mount_command(options, disk, then=then)))
 
 
 def once(keg: Path, disk: Path) -> str:
-    """Return the line of sh that starts once, without output."""
+    """Return a shell command that starts once, without output."""
     return f"{shlex.join(command(keg, disk / 'home', 'copy'))} < /dev/null > /dev/null 2>&1"
 
 
@@ -53,7 +53,7 @@ def test_a_home_on_another_disk_has_copies(keg: Path, disk: Path) -> None:
 def test_an_installation_that_fills_the_disk_is_reported_and_works_when_there_is_space_again(
     keg: Path, disk: Path
 ) -> None:
-    """There was space for the bytes, but not for so many files."""
+    """There is space for the bytes, but not for so many files."""
     came = start_on(keg, disk, "size=32m,nr_inodes=12")
     assert came["error"] == f"there is no space left in {disk}/home/versions"
     assert came["remedy"].startswith("free some space there")
@@ -62,7 +62,7 @@ def test_an_installation_that_fills_the_disk_is_reported_and_works_when_there_is
 
 
 @needs_mounts
-def test_a_home_that_lost_its_exec_is_refused_though_nothing_is_to_be_made(keg: Path, disk: Path) -> None:
+def test_a_complete_home_on_a_noexec_mount_is_refused(keg: Path, disk: Path) -> None:
     came = start_on(keg, disk, "size=32m", then=f'{once(keg, disk)} && mount -o remount,noexec "$0"')
     assert came["error"].startswith(f"{disk}/home/versions is on a file system mounted noexec")
     assert "mount it without noexec" in came["remedy"]
@@ -77,7 +77,7 @@ def test_a_read_only_home_is_refused_with_the_directory(keg: Path, disk: Path) -
 
 
 @needs_mounts
-def test_a_read_only_home_that_is_whole_can_be_used(keg: Path, disk: Path) -> None:
+def test_a_complete_read_only_home_can_be_used(keg: Path, disk: Path) -> None:
     came = start_on(keg, disk, "size=32m", then=f'{once(keg, disk)} && mount -o remount,ro "$0"')
     assert not came["made"]
 
@@ -91,9 +91,9 @@ def can_clone() -> bool:
     )
 
 
-@pytest.mark.skipif(not can_clone(), reason="needs root, loop devices and mkfs.xfs to have a file system with clones")
-def test_where_the_file_system_can_clone_a_component_is_a_file_of_its_own_without_a_copy(tmp_path: Path) -> None:
-    """Damage in the home cannot reach the keg then, and no space is used."""
+@pytest.mark.skipif(not can_clone(), reason="needs root, loop devices and mkfs.xfs for a file system with clones")
+def test_on_a_file_system_that_can_clone_components_are_separate_files_without_a_copy(tmp_path: Path) -> None:
+    """Then damage in the home does not affect the keg, and no space is used."""
     image, disk = tmp_path / "image", tmp_path / "disk"
     with image.open("wb") as stream:
         stream.truncate(320 << 20)
@@ -110,7 +110,7 @@ def test_where_the_file_system_can_clone_a_component_is_a_file_of_its_own_withou
 
 @pytest.fixture(name="public")
 def _public() -> Iterator[Path]:
-    """Return a directory that every user can reach, unlike pytest's, with a folder of the user nobody."""
+    """Return a directory that every user can enter, unlike pytest's, with a subdirectory of the user nobody."""
     with tempfile.TemporaryDirectory() as place:
         Path(place).chmod(0o755)
         Path(place, "user").mkdir()
@@ -123,7 +123,7 @@ def as_nobody(libexec: Path, home: Path) -> dict[str, Any]:
 
 
 def links_are_protected() -> bool:
-    """Tell whether only a file's owner may link it."""
+    """Return whether only the owner of a file may hard-link it (fs.protected_hardlinks)."""
     setting = Path("/proc/sys/fs/protected_hardlinks")
     return setting.exists() and setting.read_text().strip() == "1"
 
@@ -134,7 +134,7 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a
 @needs_root
 @pytest.mark.skipif(not links_are_protected(), reason="fs.protected_hardlinks is off, or this is not Linux")
 def test_a_keg_of_another_user_is_copied(public: Path) -> None:
-    """A second user of the machine does not own Homebrew's prefix, and may not link what is in it."""
+    """A second user of the machine does not own Homebrew's prefix, and may not hard-link files in it."""
     libexec = build_libexec(public / "keg", PARTS)
     came = as_nobody(libexec, public / "user/home")
     assert (came["method"], came["made"]) == ("copy", True)

@@ -1,4 +1,4 @@
-"""The next start repairs what a start killed with -9 at any point has left."""
+"""After a start is killed with SIGKILL at any point, the next start repairs the installation."""
 
 import re
 import subprocess
@@ -18,7 +18,7 @@ def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
 
 
 def kill_everywhere(scenario: str, method: str, grain: str, directory: Path) -> int:
-    """Return the number of points at which a start was killed; fail when the next one did not repair it."""
+    """Return the number of points at which a start was killed; fail if the next one did not repair everything."""
     ended = run(scenario, method, grain, str(directory))
     assert ended.returncode == 0, ended.stderr
     return int(ended.stdout)
@@ -31,8 +31,8 @@ def test_a_start_killed_at_any_system_call_is_put_right_by_the_next(scenario: st
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
-def test_a_start_killed_at_any_line_is_put_right_by_the_next(scenario: str, tmp_path: Path) -> None:
-    """Also where nothing is changed: what a program has in mind is gone as well."""
+def test_a_start_killed_at_any_line_is_repaired_by_the_next(scenario: str, tmp_path: Path) -> None:
+    """Also at lines that change no file: the state in memory is lost, too."""
     assert kill_everywhere(scenario, "link", "line", tmp_path) > 200
 
 

@@ -1,4 +1,4 @@
-"""Many first starts at once install once, whatever happens to the one that installs."""
+"""Many concurrent first starts install once, whatever happens to the one that installs."""
 
 import os
 import signal
@@ -47,7 +47,7 @@ def assert_only(keg: Path, home: Path) -> None:
 
 @contextmanager
 def held_start(keg: Path, home: Path) -> Iterator[subprocess.Popen[str]]:
-    """Start an installation that stops in the midst of its work, until its input is closed."""
+    """Start an installation that pauses in the middle until its standard input is closed."""
     words = [sys.executable, "-c", HOLD, str(LAUNCHER), str(keg), str(home)]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert read_line(process) == "working\n"

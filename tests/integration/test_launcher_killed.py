@@ -1,4 +1,4 @@
-"""After a kill -9 of any process, nothing is left behind or lost, and the next `stigmer server` works."""
+"""After SIGKILL of any process, nothing is left behind or lost, and the next `stigmer server` works."""
 
 import json
 import os
@@ -22,7 +22,7 @@ def test_a_killed_supervisor_leaves_no_service_behind(running: Stigmer) -> None:
 
 @pytest.mark.stack(agent_runner="term=ignore", grace=2)
 def test_the_next_start_waits_for_a_watchdog_at_work(running: Stigmer) -> None:
-    """Two sets of services must never run at once, nor fight for the ports."""
+    """Two sets of services must never run at the same time or compete for the ports."""
     old = running.children()
     running.kill_supervisor()
     done = running("server")
@@ -34,7 +34,7 @@ def test_the_next_start_waits_for_a_watchdog_at_work(running: Stigmer) -> None:
 @pytest.mark.stack(agent_runner="term=ignore", grace=2)
 def test_the_status_names_the_watchdog_at_work(running: Stigmer) -> None:
     guard = watchdog(running)
-    os.kill(guard, signal.SIGSTOP)  # it is as slow as the test is
+    os.kill(guard, signal.SIGSTOP)  # makes it as slow as the test
     running.kill_supervisor()
     shown, plain = running("server", "status"), running.status()
     os.kill(guard, signal.SIGCONT)
@@ -93,7 +93,7 @@ WRONG_SHAPES = (
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"format": 99}', "\0" * 100, *WRONG_SHAPES])
 def test_a_broken_state_file_does_not_break_a_start(launcher: Stigmer, content: str) -> None:
-    """A power failure may leave anything."""
+    """A power failure may leave any content."""
     (launcher.home / "run").mkdir(parents=True)
     (launcher.home / "run" / "state.json").write_text(content, encoding="utf-8")
     assert launcher("server", "status").code == 3
@@ -130,9 +130,9 @@ def test_a_killed_command_does_not_take_the_services_with_it(launcher: Stigmer) 
 
 
 @pytest.mark.stack(agent_runner="slow=1")
-@pytest.mark.skipif(sys.platform != "linux", reason="open files are listed in /proc")
+@pytest.mark.skipif(sys.platform != "linux", reason="open files are read from /proc")
 def test_the_supervisor_of_a_killed_command_keeps_no_pipe_to_it(launcher: Stigmer) -> None:
-    """It would write every later event to it in vain."""
+    """Otherwise it would try to write every later event to it."""
     process = launcher.popen("server")
     eventually(lambda: "agent-runner: starting" in launcher.log("supervisor"), "the runner's start")
     process.kill()
@@ -145,13 +145,13 @@ def test_the_supervisor_of_a_killed_command_keeps_no_pipe_to_it(launcher: Stigme
 
 
 def open_pipes(launcher: Stigmer) -> int:
-    """Count the supervisor's ends of pipes."""
+    """Return the number of pipe ends that the supervisor has open."""
     folder = Path(f"/proc/{launcher.status()['supervisor_pid']}/fd")
     return sum(str(path.readlink()).startswith("pipe:") for path in folder.iterdir())
 
 
 def test_a_state_that_could_not_be_written_is_written_later(running: Stigmer) -> None:
-    """As on a disk that was full when a service was restarted: the status went on naming the process that had ended."""
+    """Regression: if the disk was full when a service was restarted, the status kept naming the old process."""
     obstacle = running.home / "run" / "state.json.new"
     obstacle.mkdir()
     old = running.kill("agent-runner")

@@ -1,4 +1,4 @@
-"""A long-running supervisor: what it no longer needs once everything runs, and what it costs."""
+"""A long-running supervisor: what it must not need once everything runs, and the resources it uses."""
 
 import json
 import os
@@ -13,7 +13,7 @@ import pytest
 from support.launcher_checks import all_run, crash, stop_by, wakeups, watchdog
 from support.launcher_services import Stigmer, eventually
 
-# `stigmer server --foreground`, which notes every module imported after everything ran, and whose wall clock jumps then.
+# `stigmer server --foreground` that records each module imported after everything runs; its wall clock then jumps.
 WATCHED = """
 import json, sys, time
 late, jump, real = [], [0.0], time.time
@@ -42,7 +42,7 @@ sys.exit(run(["server", "--foreground"]))
 
 
 def watched(launcher: Stigmer, note: Path, jump: float = 0.0) -> subprocess.Popen[str]:
-    """Start the watched server, and return when everything runs."""
+    """Start the instrumented server, and return once everything runs."""
     process = launcher.spawn(sys.executable, "-S", "-c", WATCHED, str(note), str(jump))
     all_run(launcher)
     return process
@@ -50,7 +50,7 @@ def watched(launcher: Stigmer, note: Path, jump: float = 0.0) -> subprocess.Pope
 
 @pytest.mark.stack(workflow_runner="exit=1 after=2", stigmer_server="forks=1")
 def test_nothing_is_imported_once_everything_runs(launcher: Stigmer, tmp_path: Path) -> None:
-    """An upgrade deletes the keg under the running server: a restart, a new watchdog and the stop must not need it."""
+    """An upgrade deletes the keg of the running server: restarts, a new watchdog and the stop must not need it."""
     note = tmp_path / "late.json"
     process = watched(launcher, note)
     crash(launcher, "temporal")
@@ -62,7 +62,7 @@ def test_nothing_is_imported_once_everything_runs(launcher: Stigmer, tmp_path: P
 
 @pytest.mark.parametrize("jump", [-1e9, 1e9], ids=["back", "ahead"])
 def test_a_clock_that_jumps_changes_nothing(launcher: Stigmer, tmp_path: Path, jump: float) -> None:
-    """Decades back or ahead: pauses, deadlines and uptimes are measured with a clock that only runs."""
+    """Even by decades, back or ahead: pauses, deadlines and uptimes are measured with a monotonic clock."""
     process = watched(launcher, tmp_path / "late.json", jump)
     began = time.monotonic()
     crash(launcher, "agent-runner")
@@ -79,7 +79,7 @@ def memory(pid: int) -> int:
 
 
 def test_at_rest_the_supervisor_sleeps_and_is_small(running: Stigmer) -> None:
-    """Only a look at its home every two seconds wakes it. With its watchdog it stays below 15 MB."""
+    """It wakes only to check its home every two seconds. With its watchdog it stays below 15 MB."""
     pids = running.status()["supervisor_pid"], watchdog(running)
     before = sum(map(wakeups, pids))
     running("server", "status")
@@ -90,6 +90,6 @@ def test_at_rest_the_supervisor_sleeps_and_is_small(running: Stigmer) -> None:
 @pytest.mark.parametrize(
     "words", ["version", "--help", "server status", "server logs", "server stop", "config list", "doctor"]
 )
-def test_brew_may_run_it_before_there_is_a_home(launcher: Stigmer, words: str) -> None:
+def test_brew_can_run_it_before_a_home_exists(launcher: Stigmer, words: str) -> None:
     launcher(*words.split())
     assert not launcher.home.exists()

@@ -13,12 +13,12 @@ def limited(launcher: Stigmer, soft: int, hard: int, *arguments: str) -> Done:
     return launcher(*arguments, preexec_fn=limit)
 
 
-@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="other processes' limits can be read on Linux only")
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="only Linux can read the limits of other processes")
 @pytest.mark.parametrize(
     ("soft", "hard", "raised"), [(32, 4096, 4096), (32, 1024, 1024), (256, 20000, 10240), (15000, 20000, 15000)]
 )
 def test_a_low_soft_limit_is_raised_for_the_services(launcher: Stigmer, soft: int, hard: int, raised: int) -> None:
-    """No higher than useful: some programs close every number up to the limit. One that suffices is left alone."""
+    """Only as far as useful, as some programs close every number up to the limit. A sufficient limit is unchanged."""
     done = limited(launcher, soft, hard, "server")
     assert done.code == 0, done.err
     assert {resource.prlimit(pid, resource.RLIMIT_NOFILE)[0] for pid in launcher.pids().values()} == {raised}

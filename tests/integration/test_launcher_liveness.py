@@ -1,4 +1,4 @@
-"""A service that hangs is noticed and restarted; services that need it are probed again, and left alone if they work."""
+"""A hanging service is detected and restarted; services that need it are probed again, and restarted only if needed."""
 
 import os
 import signal
@@ -25,7 +25,7 @@ def degraded(launcher: Stigmer, name: str) -> None:
 
 @pytest.mark.stack(grace=0.5, liveness=SOON)
 def test_a_service_that_hangs_is_degraded_and_then_restarted(running: Stigmer) -> None:
-    """It ignores SIGTERM, because it is suspended; so it is killed after its grace."""
+    """As it is suspended, it does not react to SIGTERM, and is killed after its grace period."""
     before = all_run(running)
     os.kill(before["stigmer-server"], signal.SIGSTOP)
     degraded(running, "stigmer-server")
@@ -38,7 +38,7 @@ def test_a_service_that_hangs_is_degraded_and_then_restarted(running: Stigmer) -
 
 
 @pytest.mark.stack(liveness=PATIENT)
-def test_a_service_that_hangs_for_a_while_is_shown_everywhere_and_goes_on_by_itself(running: Stigmer) -> None:
+def test_a_service_that_hangs_for_a_while_is_shown_everywhere_and_recovers(running: Stigmer) -> None:
     before = all_run(running)
     os.kill(before["stigmer-server"], signal.SIGSTOP)
     degraded(running, "stigmer-server")
@@ -66,7 +66,7 @@ def test_a_hung_service_is_stopped_by_a_stop(running: Stigmer) -> None:
 @pytest.mark.stack(grace=0.5, liveness=SOON)
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
 def test_a_temporal_that_ends_or_hangs_is_restarted_and_no_other_service(running: Stigmer, number: int) -> None:
-    """Those that need it prove that they work with its next process; a restart would lose what they are at."""
+    """Those that need it prove that they work with its new process; a restart would lose their current work."""
     before = all_run(running)
     os.kill(before["temporal"], number)
     eventually(lambda: running.pid("temporal") not in (0, before["temporal"]), "another process")
@@ -85,7 +85,7 @@ def assert_proving(launcher: Stigmer, pids: dict[str, int]) -> None:
 def test_a_server_that_dials_once_is_restarted_with_the_reason_after_temporals_restart(
     launcher: Stigmer,
 ) -> None:
-    """Otherwise it would answer for ever and execute nothing."""
+    """Otherwise it would keep answering without executing anything."""
     process = in_foreground(launcher)
     before = launcher.pid("stigmer-server")
     launcher.kill("temporal")
@@ -98,7 +98,7 @@ def test_a_server_that_dials_once_is_restarted_with_the_reason_after_temporals_r
 
 @pytest.mark.stack(liveness=SOON)
 def test_the_end_and_the_return_of_an_external_temporal_are_noticed(launcher: Stigmer) -> None:
-    """A start meanwhile does not wait for what only its owner can bring back."""
+    """A start meanwhile does not wait for Temporal, which only its owner can restart."""
     with temporal_of_somebody_else(launcher):
         launcher.started()
         before = all_run(launcher)

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.stack(agent_runner=f"prints={PRINTED.hex()}")
 
 @pytest.fixture(name="printed")
 def _printed(launcher: Stigmer) -> Stigmer:
-    """Run the stack in the C locale until its agent-runner has printed all that."""
+    """Run the stack in the C locale until its agent-runner has printed all of these."""
     launcher.environment |= {"LC_ALL": "C", "LANG": "C"}
     launcher.started()
     eventually(lambda: "half" in launcher(*LOGS).out, "its last line")
@@ -30,7 +30,7 @@ def in_pipe(launcher: Stigmer, *options: str) -> str:
 
 
 def test_a_log_is_readable_in_any_locale(printed: Stigmer) -> None:
-    """In the file as printed; in a pipe as text; on a terminal with the service's colours and nothing else of it."""
+    """A file has the raw output, a pipe plain text, and a terminal the service's colours but no other escapes."""
     text = "INF \N{ROBOT FACE} ready\n100%\nhalf \\xf0\\x9f and \\xff\n"
     assert all(line in (printed.home / "logs" / "agent-runner.log").read_bytes() for line in PRINTED.splitlines())
     assert in_pipe(printed) == f"11:00PM {text}"
@@ -52,6 +52,6 @@ def test_a_service_that_has_printed_nothing_has_an_empty_log(printed: Stigmer) -
 
 
 def test_output_that_can_hold_nothing_but_ascii_gets_escapes(printed: Stigmer) -> None:
-    """Also where neither Python nor the freezer has chosen UTF-8."""
+    """Even if neither Python nor the freezer has selected UTF-8."""
     printed.environment |= {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     assert "INF \\U0001f916 ready\n" in in_pipe(printed)

@@ -10,7 +10,7 @@ from support.launcher_services import Stigmer, eventually, fake_stack, free_port
 
 @pytest.mark.stack(agent_runner="forks=1")
 def test_forked_processes_do_not_outlive_their_service(running: Stigmer) -> None:
-    """Neither in its group, nor escaped into a session of its own."""
+    """Neither those in its process group nor those that escaped into a session of their own."""
     assert len(running.children()) == 6
     assert running("server", "stop").code == 0
     assert running.processes() == []
@@ -31,7 +31,7 @@ def test_a_service_may_print_a_hundred_megabytes(running: Stigmer) -> None:
 
 @pytest.mark.parametrize("code", [0, 1, 3])
 def test_a_service_that_exits_at_once_fails_the_start(tmp_path: Path, code: int) -> None:
-    """Also with status 0: it is named, with its last lines, and everything else is stopped."""
+    """Also with status 0: the error has its name and last lines, and everything else is stopped."""
     with stigmer(tmp_path, fake_stack(workflow_runner=f"says=no-such-endpoint exit={code}")) as launcher:
         said = fails_to_start(launcher)
         assert f"Error: workflow-runner exited with status {code}\n" in said
@@ -61,7 +61,7 @@ def test_an_external_temporal_that_does_not_answer_fails_the_start(launcher: Sti
 
 @pytest.mark.stack(agent_runner="broken={home}/broken")
 def test_a_service_that_crashes_again_and_again_is_reported_and_does_not_disturb_the_others(running: Stigmer) -> None:
-    """The rest works, the status is degraded and says why, and so does the next start, which does not wait for ever."""
+    """The others work; the degraded status gives the reason, as does the next start, which does not wait forever."""
     (running.home / "broken").touch()
     running.kill("agent-runner")
     again = running("server")
@@ -74,7 +74,7 @@ def test_a_service_that_crashes_again_and_again_is_reported_and_does_not_disturb
 
 
 def test_a_component_that_cannot_be_run_is_named(launcher: Stigmer, tmp_path: Path) -> None:
-    """As a script whose interpreter this machine does not have, which is what is missing: the script is there."""
+    """The script exists, but its interpreter does not exist on this machine."""
     program = tmp_path / "nonsense"
     program.write_text("#!/nonexistent/interpreter\n", encoding="utf-8")
     program.chmod(0o755)

@@ -1,4 +1,4 @@
-"""`stigmer server stop SERVICE` and `restart SERVICE`: the supervisor does it, and the other services go on."""
+"""`stigmer server stop SERVICE` and `restart SERVICE`: the supervisor executes them; other services keep running."""
 
 import os
 import signal
@@ -31,7 +31,7 @@ def test_a_stopped_service_stays_stopped_until_the_next_start(running: Stigmer) 
 
 @pytest.mark.stack(grace=0.5)
 def test_a_restart_of_one_service_returns_when_all_work_again(running: Stigmer) -> None:
-    """Those that need it prove themselves before; a service that stands still is killed after its grace."""
+    """Services that need it must be ready again first; a suspended service is killed after its grace period."""
     pids = running.pids()
     os.kill(pids["temporal"], signal.SIGSTOP)
     restarted = running("server", "restart", "temporal", "agent-runner")
@@ -59,7 +59,7 @@ def test_a_service_that_does_not_come_back_is_named(running: Stigmer) -> None:
 
 
 def test_a_new_supervisor_begins_with_everything(running: Stigmer) -> None:
-    """Neither what was stopped nor what was requested of a killed supervisor concerns the next one."""
+    """Stopped services and pending requests of a killed supervisor do not affect the next one."""
     assert running("server", "stop", "agent-runner").code == 0
     os.kill(running.status()["supervisor_pid"], signal.SIGSTOP)
     control = os.open(Instance(str(running.home / "run")).control, os.O_WRONLY | os.O_NONBLOCK)
@@ -79,7 +79,7 @@ def test_garbage_in_the_control_fifo_is_ignored(running: Stigmer) -> None:
 
 
 def test_the_control_fifo_is_private_and_removed_with_its_supervisor(launcher: Stigmer) -> None:
-    """Opening one without a reader would block for ever; whatever was there before is replaced."""
+    """Opening one without a reader would block forever; an existing file is replaced."""
     (launcher.home / "run").mkdir(parents=True)
     control = launcher.home / "run" / "control"
     control.write_text("stop temporal\n", encoding="utf-8")
@@ -91,7 +91,7 @@ def test_the_control_fifo_is_private_and_removed_with_its_supervisor(launcher: S
 
 
 def test_a_server_without_a_control_fifo_names_the_restart_of_everything(running: Stigmer) -> None:
-    """So it is with the supervisor of an earlier version, and on a file system without FIFOs."""
+    """A supervisor of an earlier version has none, nor does one on a file system without FIFOs."""
     (running.home / "run" / "control").unlink()
     refused = running("server", "restart", "temporal")
     assert refused.code == 1
@@ -106,7 +106,7 @@ def test_a_server_whose_control_fifo_cannot_be_created_runs_nevertheless(launche
 
 
 @pytest.mark.parametrize("verb", ["stop", "restart"])
-def test_an_unknown_service_is_a_usage_error_that_names_those_there_are(launcher: Stigmer, verb: str) -> None:
+def test_an_unknown_service_is_a_usage_error_that_lists_the_services(launcher: Stigmer, verb: str) -> None:
     listed = f"Error: there is no service workflow; there are {', '.join(NAMES)}"
     stopped = launcher("server", verb, "temporal", "workflow")
     assert (stopped.code, stopped.err.splitlines()[0]) == (2, listed)
@@ -123,7 +123,7 @@ def test_a_stopped_server_has_nothing_to_stop_and_nothing_to_restart(launcher: S
 
 @pytest.mark.stack(grace=2.0, temporal="term=ignore")
 def test_a_stop_of_one_service_succeeds_when_the_whole_server_is_stopped_meanwhile(running: Stigmer) -> None:
-    """What was asked for holds then, too, and the last service to stop takes the supervisor with it."""
+    """The service is stopped then, too; when the last service has stopped, the supervisor exits."""
     one = running.popen("server", "stop", "temporal")
     eventually(lambda: running.states()["temporal"] == "ending", "the service is told to stop")
     assert running("server", "stop").code == 0

@@ -30,7 +30,7 @@ sys.exit(run(["server", "--foreground"]))
 def test_the_rest_of_a_group_is_killed_before_its_leader_is_reaped_and_never_after(
     launcher: Stigmer, tmp_path: Path
 ) -> None:
-    """After a crash, and at the stop; a pid that was reaped may be reused a moment later."""
+    """After a crash, and during the stop; a reaped pid may be reused immediately."""
     record = tmp_path / "record"
     server = launcher.spawn(sys.executable, "-S", "-c", RECORDED, str(record))
     all_run(launcher)

@@ -1,4 +1,4 @@
-"""A home that is removed, moved or replaced under a running server: the server ends by itself, cleanly."""
+"""A home that is removed, moved or replaced under a running server: the server stops by itself, cleanly."""
 
 import json
 import shutil
@@ -24,7 +24,7 @@ def move(home: Path) -> None:
 
 
 @pytest.mark.parametrize("take_away", [remove, remove_run, move])
-def test_a_server_whose_home_was_taken_away_ends_with_its_services(
+def test_a_server_whose_home_was_removed_stops_with_its_services(
     running: Stigmer, take_away: Callable[[Path], None]
 ) -> None:
     pids = [running.status()["supervisor_pid"], *running.pids().values()]
@@ -36,8 +36,8 @@ def test_a_server_whose_home_was_taken_away_ends_with_its_services(
     assert running("server", "stop").code == 0
 
 
-def test_a_server_whose_home_cannot_be_looked_at_for_a_while_goes_on(running: Stigmer) -> None:
-    """As one on a network whose ticket has expired; here a link to itself is in the way."""
+def test_a_server_whose_home_is_inaccessible_for_a_while_keeps_running(running: Stigmer) -> None:
+    """Like a home on a network file system with an expired ticket; here the obstacle is a link to itself."""
     pid, run = running.status()["supervisor_pid"], running.home / "run"
     aside = run.rename(running.home / "aside")
     run.symlink_to("run")
@@ -50,7 +50,7 @@ def test_a_server_whose_home_cannot_be_looked_at_for_a_while_goes_on(running: St
 
 
 def test_a_state_file_that_was_removed_or_restored_from_a_backup_is_written_again(running: Stigmer) -> None:
-    """Without it, commands took the server for one that is starting, until a service changed."""
+    """Regression: without it, commands took the server for one that is starting, until a service changed."""
     file = running.home / "run/state.json"
     backup = json.loads(file.read_text(encoding="utf-8"))
     file.unlink()

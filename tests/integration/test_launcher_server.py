@@ -1,4 +1,4 @@
-"""`stigmer server` as a user runs it, over a keg of fake services: start, look, restart, stop."""
+"""`stigmer server` as a user runs it, with a keg of fake services: start, status, restart, stop."""
 
 import json
 import os
@@ -57,7 +57,7 @@ def test_a_running_server_is_reported_and_left_alone(running: Stigmer) -> None:
 
 
 def test_status_prints_everything_for_programs(launcher: Stigmer) -> None:
-    """Exit 0 while it runs, 3 when it is stopped; the same keys in both."""
+    """The exit code is 0 while it runs and 3 when it is stopped; the keys are the same."""
     stopped = launcher("server", "status", "--json")
     assert stopped.code == 3
     launcher.started()
@@ -88,7 +88,7 @@ def test_a_restart_stops_and_starts_everything(launcher: Stigmer) -> None:
 
 
 def test_the_supervisor_outlives_its_terminal(launcher: Stigmer) -> None:
-    """Started on a terminal that is closed then: no hang-up reaches it, and it holds nothing of the terminal."""
+    """After its terminal is closed, it gets no SIGHUP and has nothing of the terminal open."""
     controller, terminal = pty.openpty()
     process = launcher.popen(
         "server", stdin=terminal, stdout=terminal, stderr=terminal, start_new_session=True, text=False
@@ -111,7 +111,7 @@ def test_on_a_terminal_the_start_has_marks_and_colour(launcher: Stigmer) -> None
 def test_another_port_than_that_of_the_running_server_is_refused_and_a_restart_named(
     running: Stigmer, words: str
 ) -> None:
-    """Once it was ignored, with exit code 0; a port that the server has already is no other one."""
+    """Regression: it was ignored, with exit code 0. A port that the server has already is accepted."""
     ports = running.status()["ports"]
     (other,) = free_ports(1)
     refused = running(*words.split(), "--port", f"temporal={ports['temporal']}", "--port", f"server={other}")
@@ -123,7 +123,7 @@ def test_another_port_than_that_of_the_running_server_is_refused_and_a_restart_n
 
 
 def test_a_port_that_the_running_server_does_not_have_is_refused_by_its_name(running: Stigmer) -> None:
-    """Once the error named a restart with that port, which is refused."""
+    """Regression: the error suggested a restart with that port, which is refused."""
     refused = running("server", "--port", "web=80")
     assert refused.code == 2
     assert "there is no port web; there are temporal, server" in refused.err
@@ -162,7 +162,7 @@ def test_the_smoke_call_goes_through(launcher: Stigmer) -> None:
 
 
 def test_an_answer_cannot_control_the_terminal(running: Stigmer) -> None:
-    """It may be a model's text: titles, cursor movements and the like are removed, and its lines stay."""
+    """It may be text from a model: window titles, cursor movements and the like are removed, line breaks are kept."""
     message = "one\x1b]0;title\x07\x1b[2J\x1b[31m two\nthree"
     assert "  answer: one two\nthree\n" in running("smoke", "--message", message).out
     assert json.loads(running("smoke", "--json", "--message", message).out)["message"] == message
@@ -179,12 +179,12 @@ def test_an_api_key_is_only_in_the_service(launcher: Stigmer) -> None:
     assert written
     assert not [path for path in written if KEY.encode() in path.read_bytes()]
     for each in launcher.processes():
-        if each != pid:  # the fake is told on its command line what to say
+        if each != pid:  # the command line of the fake contains the text to print
             assert KEY.encode() not in Path(f"/proc/{each}/cmdline").read_bytes()
 
 
 def test_without_a_key_and_a_terminal_nothing_is_started(launcher: Stigmer) -> None:
-    """As in CI: it fails at once, and names the variable to set."""
+    """As in CI: it fails immediately and names the variable to set."""
     launcher.environment["STIGMER_LLM_PROVIDER"] = "openai"
     done = launcher("server", start_new_session=True)
     assert done.code == 1
@@ -228,7 +228,7 @@ def test_a_stop_during_the_start_ends_the_start(launcher: Stigmer) -> None:
 
 @pytest.mark.parametrize(("options", "code"), [((), 130), (("--foreground",), 0)])
 def test_a_stop_ends_a_start_that_waits_for_another_process(running: Stigmer, options: tuple[str], code: int) -> None:
-    """The start failed without a reason, and one in the foreground was killed by the signal."""
+    """Regression: the start failed without a reason, and one in the foreground was killed by the signal."""
     assert running("server", "stop").code == 0
     with hold(running.home / "run" / "install.lock") as other:
         assert read_line(other) == "held\n"

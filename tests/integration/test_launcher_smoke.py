@@ -1,4 +1,4 @@
-"""`stigmer smoke` on stacks that are tested by a command, or by their readiness alone."""
+"""`stigmer smoke` on stacks that are tested by a command, or only by their readiness."""
 
 import json
 import os
@@ -9,7 +9,7 @@ from stigmer_launcher.install.payload import Proof, Readiness, Smoke
 from support.launcher_payloads import Part, build_libexec, part
 from support.launcher_services import SERVER_QUEUES, Stigmer, eventually, fake_stack, free_ports
 
-# A service that accepts connections, and with arguments prints what it was run with and ends.
+# A service that accepts connections, or, with arguments, prints how it was run and exits.
 TOOL = """
 import os, socket, sys
 if len(sys.argv) > 1:
@@ -36,7 +36,7 @@ def tool() -> Part:
 
 
 def test_without_a_smoke_call_the_proofs_of_readiness_are_shown(tmp_path: Path) -> None:
-    """In one line, or for programs; a stopped server has proved nothing."""
+    """As one line, or as JSON; it fails if the server is stopped."""
     with tried_by(tmp_path, Smoke("none"), *fake_stack()) as launcher:
         assert launcher("smoke").code == 3
         launcher.started()
@@ -63,8 +63,8 @@ def test_without_a_smoke_call_a_service_that_does_not_work_again_is_named(tmp_pa
         eventually(lambda: launcher("smoke").code == 0, "the runner to work again")
 
 
-def test_a_smoke_command_is_run_as_the_service_is_and_judged(tmp_path: Path) -> None:
-    """In the home, with the component's variables; the last line of what it prints is shown."""
+def test_a_smoke_command_runs_like_its_service_and_is_judged(tmp_path: Path) -> None:
+    """It runs in the home with the component's variables; the last line of its output is shown."""
     smoke = Smoke("command", 30.0, component="tool", arguments=("{port.tool}",), exit_code=3, output="^first\n")
     with tried_by(tmp_path, smoke, tool()) as launcher:
         assert launcher("smoke").code == 3

@@ -1,4 +1,4 @@
-"""`stigmer server stop` returns when the supervisor's process is gone, not only its lock."""
+"""`stigmer server stop` returns once the supervisor's process is gone, not just its lock."""
 
 import sys
 
@@ -7,7 +7,7 @@ import pytest
 from support.launcher_checks import shown_on_terminal
 from support.launcher_services import Stigmer, is_running, read_line
 
-# Told to stop, it gives its lock back and is some time in ending, as on a machine that is short of processors.
+# When stopping, it releases its lock some time before it exits, as on an overloaded machine.
 LINGERING_SUPERVISOR = """
 import signal, sys, time
 from stigmer_launcher.system import locks
@@ -23,7 +23,7 @@ signal.pause()
 
 
 def test_a_stop_returns_when_the_process_has_ended_and_not_only_released_its_lock(launcher: Stigmer) -> None:
-    """Whoever then deletes the home, or counts processes, must find none."""
+    """A caller that then deletes the home or counts processes must find none."""
     lock = launcher.home / "run" / "supervisor.lock"
     lock.parent.mkdir(parents=True)
     with launcher.spawn(sys.executable, "-S", "-c", LINGERING_SUPERVISOR, str(lock), "0.5") as supervisor:

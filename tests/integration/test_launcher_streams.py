@@ -1,4 +1,4 @@
-"""Closed, full and abandoned output streams: the command still does its work, and says what it could not print."""
+"""Closed, full and abandoned output streams: the command still does its work, and reports that it could not print."""
 
 import os
 import select
@@ -10,16 +10,16 @@ from support.launcher_services import Done, Stigmer, eventually, finished
 
 
 def shell(launcher: Stigmer, script: str) -> Done:
-    """Run a shell's line in which `stigmer` is the launcher."""
+    """Run a shell command line in which `stigmer` is the launcher."""
     return finished(launcher.spawn("/bin/bash", "-c", f'stigmer() {{ {" ".join(launcher.program)} "$@"; }}\n{script}'))
 
 
-needs_full = pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+needs_full = pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
 
 
 @pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", "<&- >&- 2>&-"])
 def test_a_closed_stream_changes_nothing_of_start_and_stop(launcher: Stigmer, closed: str) -> None:
-    """Of the services neither: a lock or log that got the number of a closed stream would be lost."""
+    """Nor of the services: a lock or log that got the number of a closed stream would be lost."""
     started = shell(launcher, f"stigmer server {closed}")
     assert (started.code, started.err) == (0, "")
     assert launcher("server", "status").code == 0
@@ -64,7 +64,7 @@ def test_output_that_cannot_be_written_is_an_error_with_its_reason(
 
 
 def test_a_pipe_that_another_program_made_non_blocking_loses_nothing(launcher: Stigmer) -> None:
-    """Its reader is slower than a command that has much to print."""
+    """Its reader is slower than a command with much output."""
     lines = "".join(f"2026-11-22T18:01:02.345Z line {number:060}\n" for number in range(5000))
     (launcher.home / "logs").mkdir(parents=True)
     (launcher.home / "logs" / "a.log").write_text(lines)
@@ -85,7 +85,7 @@ def test_a_failed_command_keeps_its_exit_code_when_stderr_is_full(launcher: Stig
 
 
 def test_a_restart_without_a_reader_stops_and_starts(running: Stigmer) -> None:
-    """The first line, of the stop, already failed to be written: the start never came."""
+    """Regression: writing the first line, about the stop, failed, and the start never happened."""
     old = running.status()["supervisor_pid"]
     assert shell(running, "set -o pipefail; stigmer server restart | true").code == 0
     assert running.status()["state"] == "running"
@@ -95,7 +95,7 @@ def test_a_restart_without_a_reader_stops_and_starts(running: Stigmer) -> None:
 @pytest.mark.parametrize("term", ["dumb", "xterm"])
 @pytest.mark.parametrize("words", ["--version", "--help", "config list", "server logs", "server stop"])
 def test_a_terminal_that_has_gone_is_not_a_failure(launcher: Stigmer, words: str, term: str) -> None:
-    """As a reader that has gone is none; a terminal without live lines once made it one."""
+    """Neither is a pipe without a reader. Regression: on a terminal without live lines it was a failure."""
     launcher.environment["TERM"] = term
     (launcher.home / "logs").mkdir(parents=True)
     (launcher.home / "logs" / "a.log").write_text("line\n")

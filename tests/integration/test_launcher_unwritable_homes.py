@@ -1,4 +1,4 @@
-"""Homes with missing, unwritable or foreign files: the file and the command that helps are named, and a start works again."""
+"""Homes with missing, unwritable or foreign files: the error names the file and a command that makes a start work."""
 
 import itertools
 import os
@@ -14,15 +14,15 @@ from support.launcher_services import Stigmer, stigmer
 from support.mounts import mount_command, needs_mounts
 
 NOBODY = 65534
-# Root without its privilege to write everything is a user like any other.
+# Root without CAP_DAC_OVERRIDE has the permissions of an ordinary user.
 PLAIN = ("setpriv", "--bounding-set=-dac_override,-dac_read_search") if os.geteuid() == 0 else ()
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to another user")
-pytestmark = pytest.mark.skipif(bool(PLAIN) and not shutil.which("setpriv"), reason="root can write everything here")
+pytestmark = pytest.mark.skipif(bool(PLAIN) and not shutil.which("setpriv"), reason="as root, this needs setpriv")
 
 
 @pytest.fixture(name="used")
 def _used(running: Stigmer) -> Stigmer:
-    """Return a launcher of a user who may not write everything; its server has run, so everything is in the home."""
+    """Return the launcher of a user without root's override; its server has run, so the home is complete."""
     assert running("server", "stop").code == 0
     running.program[:0] = PLAIN
     return running
@@ -41,7 +41,7 @@ COMMANDS = ("server", "server --foreground", "doctor")
 
 @pytest.mark.parametrize(("name", "words"), [*itertools.product(NEEDED, COMMANDS), (".", "doctor")])
 def test_an_unwritable_file_is_named_with_the_command_that_helps(used: Stigmer, name: str, words: str) -> None:
-    """Doctor found nothing, while no start could succeed."""
+    """Regression: doctor found nothing, although no start could succeed."""
     path = used.home / name
     path.chmod(0o500 if path.is_dir() else 0o400)
     done = used(*words.split())
@@ -54,7 +54,7 @@ def test_an_unwritable_file_is_named_with_the_command_that_helps(used: Stigmer, 
 
 @pytest.mark.parametrize("words", ["server", "server stop", "server status", "doctor"])
 def test_a_home_that_cannot_be_entered_is_still_the_users_own(used: Stigmer, words: str) -> None:
-    """Who owns its files cannot be seen then; the hint was to run chown as root."""
+    """Regression: as the owners of its files could not be read, the hint was to run chown as root."""
     used.home.chmod(0)
     done = used(*words.split())
     used.home.chmod(0o700)
@@ -76,7 +76,7 @@ def test_a_configuration_that_cannot_be_read_is_named_with_the_command_that_help
 @pytest.mark.parametrize("mode", [0o500, 0o400, 0])
 @pytest.mark.parametrize("words", ["server", "doctor"])
 def test_an_unwritable_directory_of_a_service_is_named(tmp_path: Path, words: str, mode: int) -> None:
-    """Doctor found nothing, and in place of a database that it could not see, it advised to make a directory."""
+    """Regression: doctor found nothing, or advised creating a directory in place of a database it could not see."""
     only = part("temporal", arguments=("--db-filename", "{home}/data/temporal.db"), readiness=Readiness(9.0, ()))
     with stigmer(tmp_path, (only,)) as launcher:
         launcher.program[:0] = PLAIN
@@ -93,7 +93,7 @@ def test_an_unwritable_directory_of_a_service_is_named(tmp_path: Path, words: st
 
 @needs_mounts
 def test_a_read_only_file_system_is_named_once(used: Stigmer, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Doctor named it for each file of the home."""
+    """Regression: doctor named it for each file of the home."""
     home = str(used.home)
     bind = f"mount --bind {home} {home} && mount -o remount,bind,ro {home}"
     used.program[:0] = mount_command("size=1m", tmp_path_factory.mktemp("other"), then=bind)
@@ -104,7 +104,7 @@ def test_a_read_only_file_system_is_named_once(used: Stigmer, tmp_path_factory: 
 
 
 def test_a_home_that_is_a_file_is_named(launcher: Stigmer) -> None:
-    """Its configuration was once said to be unreadable."""
+    """Regression: the error was that its configuration is unreadable."""
     launcher.home.touch()
     done = launcher("server")
     assert (done.code, done.err.splitlines()[0]) == (1, f"Error: {launcher.home} is in the way: it is not a directory")
@@ -113,7 +113,7 @@ def test_a_home_that_is_a_file_is_named(launcher: Stigmer) -> None:
 @pytest.mark.parametrize("mode", [0, 0o400], ids=["nothing", "reading"])
 @pytest.mark.parametrize("words", ["server", "doctor"])
 def test_a_database_that_cannot_be_opened_is_not_called_damaged(tmp_path: Path, words: str, mode: int) -> None:
-    """The remedy was to start with an empty history."""
+    """Regression: the remedy was to start with an empty history."""
     only = part("temporal", arguments=("--db-filename", "temporal.db"), readiness=Readiness(9.0, ()))
     with stigmer(tmp_path, (only,)) as launcher:
         launcher.program[:0] = PLAIN
@@ -130,7 +130,7 @@ def test_a_database_that_cannot_be_opened_is_not_called_damaged(tmp_path: Path, 
 @as_root
 @pytest.mark.parametrize("name", ["run/supervisor.lock", "logs/supervisor.log"])
 def test_files_of_another_user_are_named_with_the_chown_that_helps(used: Stigmer, name: str) -> None:
-    """As a start with sudo leaves them."""
+    """A start with sudo leaves such files."""
     os.chown(used.home / name, NOBODY, NOBODY)
     done = used("server")
     assert done.code == 1
@@ -162,7 +162,7 @@ def give_parent(home: Path) -> None:
 def test_root_creates_nothing_in_the_home_of_another_user(
     launcher: Stigmer, tmp_path: Path, words: str, prepare: Callable[[Path], None]
 ) -> None:
-    """`sudo --preserve-env=HOME stigmer server`: the user could not write the files of root."""
+    """Regression: after `sudo --preserve-env=HOME stigmer server`, the user could not write root's files."""
     home = tmp_path / "user" / "home"
     launcher.environment["STIGMER_HOME"] = str(home)
     home.parent.mkdir()

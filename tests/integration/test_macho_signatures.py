@@ -1,4 +1,4 @@
-"""Signatures made here hold for an implementation of another author."""
+"""Our signatures are valid for an independent implementation."""
 
 import hashlib
 from pathlib import Path
@@ -19,7 +19,7 @@ def checker(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("architecture", ["arm64", "amd64"])
 def test_another_implementation_accepts_what_is_signed_here(checker: Path, architecture: str, tmp_path: Path) -> None:
-    """And refuses it with one bit changed, so that it did look."""
+    """It rejects the file with one bit changed, which shows that it checks the signature."""
     stripped = macho_edit.strip(go_program("darwin", architecture, "-linkmode=internal -buildid="))
     named = macho_edit.set_names(stripped, identity="", libraries={}, rpaths=["@loader_path/lib"])
     signed = codesign.sign(named, "program")

@@ -1,4 +1,4 @@
-"""A release takes what is current, makes the rest, and survives being killed anywhere."""
+"""A release reuses current artefacts, builds the rest, and can be killed at any point and resumed."""
 
 import dataclasses
 import errno
@@ -37,30 +37,30 @@ def made(release: FakeRelease) -> FakeRelease:
     return release
 
 
-def test_the_second_run_makes_nothing(made: FakeRelease) -> None:
+def test_the_second_run_executes_no_step(made: FakeRelease) -> None:
     assert made.run(STEPS) == []
-    assert made.progress.began == ALL, "what is reused does not begin"
+    assert made.progress.began == ALL, "a reused step does not begin"
     assert made.progress.ended == ALL * 2
 
 
-def test_a_changed_fact_makes_its_step_and_what_needs_it(made: FakeRelease) -> None:
+def test_a_changed_fact_rebuilds_its_step_and_the_dependents(made: FakeRelease) -> None:
     changed = (dataclasses.replace(STEPS[0], facts={"says": "newer"}), *STEPS[1:])
     assert made.run(changed) == ["obtain/one", "bottle"]
     assert made.workspace.path("packed/file").read_text(encoding="ascii") == "newer one\nnew two"
 
 
-def test_a_change_that_changes_no_byte_stops_there(made: FakeRelease) -> None:
+def test_a_rebuild_with_identical_bytes_does_not_rebuild_its_dependents(made: FakeRelease) -> None:
     changed = (dataclasses.replace(STEPS[0], facts={"says": "new", "comment": "other"}), *STEPS[1:])
     assert made.run(changed) == ["obtain/one"]
 
 
-def test_changed_code_makes_the_stage_anew(made: FakeRelease) -> None:
+def test_changed_code_rebuilds_the_stage(made: FakeRelease) -> None:
     made.bottle.code = "second"
     assert made.run(STEPS) == ["bottle"]
 
 
 def change_a_byte(root: Path) -> None:
-    """Damage an artefact; tests/unit/test_workspace.py tries every other way to."""
+    """Damage an artefact; tests/unit/test_workspace.py has the other kinds of damage."""
     (root / "obtain/two/program").write_text("NEW two", encoding="ascii")
 
 
@@ -78,13 +78,13 @@ def bring_another_record(root: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [change_a_byte, damage_the_record, remove_the_ledgers_line, bring_another_record])
-def test_a_damaged_artefact_or_record_is_made_anew(damage: Callable[[Path], None], made: FakeRelease) -> None:
+def test_a_damaged_artefact_or_record_is_rebuilt(damage: Callable[[Path], None], made: FakeRelease) -> None:
     damage(made.workspace.root)
     assert made.run(STEPS) == ["obtain/two"]
     assert made.run(STEPS) == []
 
 
-def test_a_preview_says_what_a_run_would_make_and_makes_nothing(release: FakeRelease) -> None:
+def test_a_preview_lists_the_steps_of_a_run_and_executes_none(release: FakeRelease) -> None:
     assert [current for _, current in release.pipeline().preview(STEPS)] == [False] * 3
     assert not release.workspace.root.exists()
     release.run(STEPS)
@@ -94,7 +94,7 @@ def test_a_preview_says_what_a_run_would_make_and_makes_nothing(release: FakeRel
     assert release.obtain.made == ALL[:2]
 
 
-def test_a_failure_ends_the_run_and_the_next_run_goes_on_from_there(release: FakeRelease) -> None:
+def test_a_failure_ends_the_run_and_the_next_run_continues_from_there(release: FakeRelease) -> None:
     def fail(_: Path) -> None:
         raise PackagingError("the compiler has gone fishing")
 
@@ -107,8 +107,8 @@ def test_a_failure_ends_the_run_and_the_next_run_goes_on_from_there(release: Fak
     assert release.run(STEPS) == ["bottle"]
 
 
-def test_a_full_disk_is_told_with_the_step_and_the_folders_it_writes_to(release: FakeRelease) -> None:
-    """What the system says of it names no file, and it may be any of three disks."""
+def test_a_full_disk_is_reported_with_the_step_and_its_directories(release: FakeRelease) -> None:
+    """The system's error does not name a file, and any of three disks may be full."""
 
     def fill_up(_: Path) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -120,7 +120,7 @@ def test_a_full_disk_is_told_with_the_step_and_the_folders_it_writes_to(release:
 
 
 def test_a_log_has_what_a_program_printed_before_the_next_one_runs(release: FakeRelease) -> None:
-    """A step that is killed leaves a log, so the log cannot wait for the end of the step."""
+    """A killed step must leave a log, so the log cannot be written at the end of the step."""
     log = release.workspace.path("logs/obtain/one.log")
 
     def read_the_log(_: Path) -> None:
@@ -133,7 +133,7 @@ def test_a_log_has_what_a_program_printed_before_the_next_one_runs(release: Fake
 
 
 def test_killed_before_any_change_of_the_file_system_the_next_run_is_right(tmp_path: Path) -> None:
-    """SIGKILL before every single write, rename and removal, over an empty workspace and over an older release."""
+    """SIGKILL before every single write, rename and removal, in an empty workspace and in that of an older release."""
     words = [sys.executable, "-m", "support.killed_runs", str(tmp_path)]
     done = subprocess.run(
         words, env={"PYTHONPATH": PYTHONPATH}, capture_output=True, text=True, check=False, timeout=100
@@ -159,7 +159,7 @@ release.run([step("obtain/one", says="new")])
 
 @pytest.fixture
 def slow_release(tmp_path: Path) -> subprocess.Popen[bytes]:
-    """Start a release whose first stage has written half of its artefact with a program that goes on for minutes."""
+    """Start a release whose first stage is in the middle of its artefact, running a program that takes minutes."""
     root = tmp_path / "build"
     release = subprocess.Popen(
         [sys.executable, "-c", SLOW_RELEASE, str(root)], env={"PYTHONPATH": PYTHONPATH, "PATH": os.environ["PATH"]}
@@ -180,7 +180,7 @@ def test_two_releases_never_share_a_workspace_and_the_second_says_who_has_it(
     root = tmp_path / "build"
     with pytest.raises(BusyError, match=f"in use by process {slow_release.pid}: obtain"):
         fake_release(root).run(STEPS[:1])
-    assert list((root / "staging").iterdir()), "the second one must not clear away what the first works on"
+    assert list((root / "staging").iterdir()), "the second release must not remove the first one's work"
     slow_release.kill()
     slow_release.wait()
     try:
@@ -191,8 +191,8 @@ def test_two_releases_never_share_a_workspace_and_the_second_says_who_has_it(
         kill_sleeper(root)
 
 
-def test_nobody_changes_what_was_made_before_it_is_delivered(release: FakeRelease) -> None:
-    """The second release would replace the files that the first one is copying."""
+def test_artefacts_do_not_change_before_they_are_delivered(release: FakeRelease) -> None:
+    """A second release would replace the files that the first one is copying."""
     with release.pipeline().carried_out(STEPS), pytest.raises(BusyError, match="in use by process"):
         fake_release(release.workspace.root).run(STEPS)
 
@@ -217,7 +217,7 @@ sys.exit(main.run(["sleep"]))
 
 
 def interrupt_sleeping_command(fifo: Path, number: int, *, nohup: bool = False) -> tuple[int, int]:
-    """Send a signal to a command that waits for a program; give its exit code, and a pidfd of the program."""
+    """Send a signal to a command that waits for a program; return its exit code, and a pidfd of the program."""
     os.mkfifo(fifo)
     words = [
         *(["nohup"] if nohup else ["env", "--default-signal"]),
@@ -238,8 +238,8 @@ def interrupt_sleeping_command(fifo: Path, number: int, *, nohup: bool = False) 
 
 @pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="a process is waited for by its pidfd")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_command_that_is_ended_ends_its_programs(number: signal.Signals, tmp_path: Path) -> None:
-    """SIGHUP is what a closed terminal sends; the programs are in sessions of their own and get none."""
+def test_a_terminated_command_terminates_its_programs(number: signal.Signals, tmp_path: Path) -> None:
+    """A closed terminal sends SIGHUP, which the programs, in sessions of their own, do not get."""
     code, program = interrupt_sleeping_command(tmp_path / "fifo", number)
     assert code == 130
     assert select.select([program], [], [], 30)[0]
@@ -249,7 +249,7 @@ def test_a_command_that_is_ended_ends_its_programs(number: signal.Signals, tmp_p
 @pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="a process is waited for by its pidfd")
 def test_under_nohup_a_command_outlives_its_terminal(tmp_path: Path) -> None:
     code, program = interrupt_sleeping_command(tmp_path / "fifo", signal.SIGHUP, nohup=True)
-    assert code == CommandError.exit_code, "it is its program that was ended"
+    assert code == CommandError.exit_code, "only its program was killed"
     os.close(program)
 
 
@@ -261,5 +261,5 @@ def test_the_lock_names_its_last_holder_only_while_it_is_held(tmp_path: Path) ->
         pass
 
 
-def test_a_plan_of_no_steps_is_carried_out(release: FakeRelease) -> None:
+def test_an_empty_plan_succeeds(release: FakeRelease) -> None:
     assert release.run([]) == []

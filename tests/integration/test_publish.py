@@ -1,4 +1,4 @@
-"""Publishing against a GitHub on this machine: what is done, what is refused, and what nobody ever gets to see."""
+"""Publishing to a fake GitHub: what is done, what is refused, and what never becomes public."""
 
 import contextlib
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from support.publishable import PATH, manifest_of
 from support.publishing import Observer, PreparedRelease, change_tap, expected_assets, state_of
 
 
-def test_what_is_published_is_public_whole_and_named_by_the_tap(prepared: PreparedRelease) -> None:
+def test_a_published_release_is_complete_and_named_by_the_tap(prepared: PreparedRelease) -> None:
     done = prepared.publish()
     [release] = prepared.repository.releases
     assert (release.draft, release.prerelease, release.immutable) == (False, False, True)
@@ -40,12 +40,12 @@ def test_publishing_what_is_published_changes_nothing(prepared: PreparedRelease)
 def test_a_tag_of_another_commit_is_refused_before_anything_is_made(prepared: PreparedRelease) -> None:
     other = prepared.repository.run_git("commit-tree", "main^{tree}", "-m", "Other", "-p", "main")
     prepared.repository.run_git("update-ref", "refs/tags/v2.0.0", other)
-    with pytest.raises(PublicationError, match=f"the tag v2.0.0 names {other}"):
+    with pytest.raises(PublicationError, match=f"the tag v2.0.0 points to {other}"):
         prepared.publish()
     assert prepared.repository.releases == []
 
 
-def test_an_annotated_tag_of_the_commit_is_taken(prepared: PreparedRelease) -> None:
+def test_an_annotated_tag_of_the_commit_is_accepted(prepared: PreparedRelease) -> None:
     prepared.repository.run_git("-c", "user.name=a", "-c", "user.email=a@a", "tag", "-a", "-m", "x", "v2.0.0", "main")
     prepared.publish()
     assert not prepared.repository.releases[0].draft
@@ -60,7 +60,7 @@ def test_other_contents_under_a_published_tag_are_refused_and_nothing_is_overwri
     prepared.publish()
     before = state_of(prepared)
     plan, folder = prepared.next_release("2.0.0", content="two")
-    with pytest.raises(PublicationError, match=r"the release v2\.0\.0 on GitHub holds something else: .*bottle"):
+    with pytest.raises(PublicationError, match=r"the release v2\.0\.0 on GitHub has different files: .*bottle"):
         prepared.publish(plan, folder)
     assert state_of(prepared) == before
 
@@ -71,7 +71,7 @@ def _persons_draft(prepared: PreparedRelease) -> FakeRelease:
 
 def test_a_draft_of_somebody_else_is_left_alone(prepared: PreparedRelease) -> None:
     draft = _persons_draft(prepared)
-    with pytest.raises(PublicationError, match=r"there is a draft of v2\.0\.0 with other contents"):
+    with pytest.raises(PublicationError, match=r"there is a draft of v2\.0\.0 with different contents"):
         prepared.publish()
     assert prepared.repository.releases == [draft]
     assert draft.assets == []
@@ -93,15 +93,15 @@ def test_abandoning_removes_our_own_drafts_and_nothing_else(prepared: PreparedRe
     assert prepared.repository.releases == [other_version, theirs]
 
 
-def test_what_is_published_cannot_be_abandoned(prepared: PreparedRelease) -> None:
+def test_a_published_release_cannot_be_abandoned(prepared: PreparedRelease) -> None:
     prepared.publish()
-    with pytest.raises(PublicationError, match=r"v2\.0\.0 is published and stays"):
+    with pytest.raises(PublicationError, match=r"v2\.0\.0 is already published"):
         abandon_draft("v2.0.0", MARK, prepared.host())
     assert len(prepared.repository.releases) == 1
 
 
-def test_an_upload_that_github_kept_wrongly_is_found_and_done_again(prepared: PreparedRelease) -> None:
-    """GitHub describes the bytes it was sent, and holds others: only reading them back shows it."""
+def test_an_upload_that_github_stored_wrongly_is_detected_and_repeated(prepared: PreparedRelease) -> None:
+    """GitHub reports the digest of the uploaded bytes, but stores others; only downloading them reveals it."""
     spoiled: list[FakeAsset] = []
 
     def spoil(request: Request) -> None:
@@ -119,7 +119,7 @@ def test_an_upload_that_github_kept_wrongly_is_found_and_done_again(prepared: Pr
 
 @pytest.mark.parametrize(
     ("spoilt_at", "said"),
-    [("PATCH /api", "holds something else"), ("GET /stigmer/homebrew-tap/releases/download", "has the sha256")],
+    [("PATCH /api", "has different files"), ("GET /stigmer/homebrew-tap/releases/download", "has sha256")],
     ids=["the API says so", "only users would see it"],
 )
 def test_public_bytes_that_are_not_the_formulas_keep_the_tap_where_it_was(
@@ -161,10 +161,10 @@ def _move_formula(_request: Request, prepared: PreparedRelease) -> None:
 
 
 @pytest.mark.parametrize(("spoil", "seen"), [(_remove_asset, "is public with"), (_move_formula, "the formula names")])
-def test_the_observer_sees_a_half_release(
+def test_the_observer_detects_a_partial_release(
     spoil: Callable[[Request, PreparedRelease], None], seen: str, prepared: PreparedRelease
 ) -> None:
-    """The guard of the cut-point test fails for the right reason."""
+    """A control for the test with cut requests: its observer detects a partial release."""
     observer = Observer(prepared)
 
     def after(request: Request) -> None:

@@ -1,4 +1,4 @@
-"""Who may publish: tokens, limits and keys, seen before anything is made, and never in what is said."""
+"""Access for publishing: tokens, limits and keys are checked before any change, and never appear in output."""
 
 import json
 import os
@@ -33,7 +33,7 @@ from support.publishing import ENVIRON, READER, REPOSITORY, TOKEN, PreparedRelea
 def test_an_expired_token_of_the_tap_is_told_before_the_release_is_made(
     token: str, tap_token: str, said: str, prepared: PreparedRelease
 ) -> None:
-    """Otherwise the release is out, and users stay on the old version. A token for the release is told as early."""
+    """Otherwise the release would be public but not in the tap. A token for the release is checked as early."""
     before = state_of(prepared)
     with pytest.raises(TokenError, match=re.escape(said)) as caught:
         prepared.publish(host=prepared.host(token), tap=prepared.tap(tap_token))
@@ -43,7 +43,7 @@ def test_an_expired_token_of_the_tap_is_told_before_the_release_is_made(
 
 
 def test_two_publishers_at_once_leave_one_release_and_no_draft(prepared: PreparedRelease) -> None:
-    """A whole second run happens between the first one's last look and its publishing."""
+    """A complete second run happens between the first one's last check and its publication."""
     begun: list[Request] = []
 
     def overtake(request: Request) -> None:
@@ -60,7 +60,7 @@ def test_two_publishers_at_once_leave_one_release_and_no_draft(prepared: Prepare
     assert [release.draft for release in prepared.repository.releases] == [False]
 
 
-def test_a_tap_or_branch_that_is_not_there_is_told_before_anything_is_made(prepared: PreparedRelease) -> None:
+def test_a_missing_tap_or_branch_is_reported_before_anything_is_created(prepared: PreparedRelease) -> None:
     tap = prepared.tap()
     with pytest.raises(TapError, match="not found"):
         prepared.publish(tap=replace(tap, remote=tap.remote.replace(REPOSITORY, "stigmer/gone")))
@@ -69,12 +69,12 @@ def test_a_tap_or_branch_that_is_not_there_is_told_before_anything_is_made(prepa
     assert prepared.repository.releases == []
 
 
-def test_an_unknown_repository_is_told_apart_from_what_a_token_may_not_write(prepared: PreparedRelease) -> None:
-    """GitHub answers both alike."""
+def test_an_unknown_repository_differs_from_one_that_a_token_may_not_write(prepared: PreparedRelease) -> None:
+    """GitHub's answer is the same for both."""
     host = replace(prepared.host(), repository="stigmer/gone")
     with pytest.raises(GitHubError, match="404: Not Found"):
         host.open()
-    with pytest.raises(TokenError, match="may read and not write"):
+    with pytest.raises(TokenError, match="can read but not write"):
         host.create_draft("v1.0.0", "c" * 40, title="", notes="", prerelease=False)
 
 
@@ -82,7 +82,7 @@ def test_an_unknown_repository_is_told_apart_from_what_a_token_may_not_write(pre
 def test_a_limit_is_waited_for_by_githubs_clock_and_not_ours(
     status: str, seconds: float, prepared: PreparedRelease
 ) -> None:
-    """The fake's clock is far from this machine's."""
+    """The fake's clock differs widely from this machine's."""
     assert abs(time.time() - 1_795_000_000) > 3600
     prepared.github.trouble = Trouble(12, status, lasting=False)
     prepared.publish()
@@ -114,8 +114,8 @@ def test_a_release_among_hundreds_is_found_on_a_later_page(prepared: PreparedRel
     assert len(prepared.repository.releases) == before
 
 
-def test_the_token_is_nowhere_but_in_the_requests(prepared: PreparedRelease, capfd: pytest.CaptureFixture[str]) -> None:
-    """Not in what is told, in errors, in arguments of programs, in the result, in files."""
+def test_the_token_is_only_in_the_requests(prepared: PreparedRelease, capfd: pytest.CaptureFixture[str]) -> None:
+    """It is not in reports, errors, program arguments, the result, or files."""
     told: list[str] = []
     plan = prepared.proposal()
     with command.observed(told.append):
@@ -129,7 +129,7 @@ def test_the_token_is_nowhere_but_in_the_requests(prepared: PreparedRelease, cap
         told.append(str(prepared.publish(plan)))
     told += [*prepared.said, *capfd.readouterr()]
     assert any(line.startswith("+ git") for line in told)
-    needles = [TOKEN, "eC1hY2Nlc3MtdG9rZW46"]  # and as git's header has it
+    needles = [TOKEN, "eC1hY2Nlc3MtdG9rZW46"]  # the latter: encoded for git's header
     assert [line for line in told for needle in needles if needle in line] == []
     files = [path for path in prepared.root.rglob("*") if path.is_file()]
     assert [path for path in files for needle in needles if needle.encode() in path.read_bytes()] == []
@@ -146,7 +146,7 @@ def test_a_download_by_users_carries_no_token(prepared: PreparedRelease) -> None
 
 
 def test_a_deploy_key_reaches_ssh_as_a_file_for_its_owner_alone(tmp_path: Path) -> None:
-    """A program named ssh stands in for it, and serves the repository from disk."""
+    """A stand-in for ssh serves the repository from disk."""
     tools, root = tmp_path / "bin", tmp_path / "github"
     with github_at(root, [REPOSITORY], {TOKEN: "write"}) as github:
         repository = github.world.repositories[REPOSITORY]

@@ -1,4 +1,4 @@
-"""scripts/publish and scripts/rollback as people and workflows call them, against a GitHub on this machine."""
+"""scripts/publish and scripts/rollback as people and workflows call them, with a fake GitHub."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from support.publishable import PATH
 from support.publishing import APP_TOKEN, BOTH, OTHER, REPOSITORY, TOKEN, PublishingCommands
 
 
-def test_a_dry_run_tells_the_plan_without_a_token_or_a_request(commands: PublishingCommands) -> None:
+def test_a_dry_run_prints_the_plan_without_a_token_or_a_request(commands: PublishingCommands) -> None:
     commands.monkeypatch.delenv("GITHUB_TOKEN")
     folder = commands.write_release("2.0.0")
     assert commands.run("publish", str(folder), "--dry-run", "--json") == 0
@@ -32,17 +32,17 @@ def test_a_dry_run_tells_the_plan_without_a_token_or_a_request(commands: Publish
     assert commands.github.log == []
 
 
-def test_publishing_writes_down_beside_the_release_what_was_published(commands: PublishingCommands) -> None:
+def test_publishing_writes_a_record_beside_the_release(commands: PublishingCommands) -> None:
     folder = commands.write_release("2.0.0")
     assert commands.run("publish", str(folder), "--json") == 0
     printed = json.loads(commands.capsys.readouterr().out)
     assert printed == json.loads((folder / "publication.json").read_text(encoding="utf-8"))
     assert (printed["tag"], printed["tap_commit"]) == ("v2.0.0", commands.repository.commit_of("main"))
     assert "2.0.0" in commands.formula()
-    assert commands.run("publish", str(folder)) == 0, "it may be run again"
+    assert commands.run("publish", str(folder)) == 0, "it can be run again"
 
 
-def test_a_missing_token_is_told_before_anything_is_read(commands: PublishingCommands) -> None:
+def test_a_missing_token_is_reported_before_anything_is_read(commands: PublishingCommands) -> None:
     folder = commands.write_release("2.0.0")
     (folder / "release.json").unlink()
     for token, said in (
@@ -57,11 +57,11 @@ def test_a_missing_token_is_told_before_anything_is_read(commands: PublishingCom
 
 
 def test_a_bottle_whose_program_says_another_version_is_refused(commands: PublishingCommands) -> None:
-    """The program of this machine's bottle is run, the index of the other is read; formula and file names say 2.0.0."""
+    """The host's program is run, the index of the other bottle is read; only formula and file names say 2.0.0."""
     folder = commands.write_release("2.0.0", says="1.9.9")
     assert commands.run("publish", str(folder)) == 20
     told = commands.capsys.readouterr().err
-    assert told.count("says it is version 1.9.9, and the release is 2.0.0") == len(BOTH), "program and index alike"
+    assert told.count("reports version 1.9.9, but the release is 2.0.0") == len(BOTH), "program and index alike"
     assert commands.github.log == []
 
 
@@ -69,17 +69,19 @@ def test_a_tag_of_another_version_is_refused(commands: PublishingCommands) -> No
     commands.monkeypatch.setenv("GITHUB_REF_TYPE", "tag")
     commands.monkeypatch.setenv("GITHUB_REF_NAME", "v2.0.1")
     assert commands.run("publish", str(commands.write_release("2.0.0"))) == 20
-    assert "this runs for the tag v2.0.1" in commands.capsys.readouterr().err
+    assert "this run is for the tag v2.0.1" in commands.capsys.readouterr().err
 
 
 def test_a_release_that_lacks_a_target_is_refused_unless_it_is_meant_so(commands: PublishingCommands) -> None:
     folder = commands.write_release("2.0.0")
     changelog = f"--changelog={commands.root}/CHANGELOG.md"
     assert cli.run(["publish", str(folder), f"--manifest={commands.root}/manifest.yaml", changelog]) == 20
-    assert "there are 0 bottles for darwin-amd64, and one is needed" in commands.capsys.readouterr().err
+    assert "found 0 bottles for darwin-amd64; expected 1" in commands.capsys.readouterr().err
 
 
-def test_what_no_machine_of_its_kind_has_run_is_refused_unless_it_is_named(commands: PublishingCommands) -> None:
+def test_a_bottle_that_no_machine_of_its_kind_has_run_is_refused_unless_it_is_named(
+    commands: PublishingCommands,
+) -> None:
     folder = commands.write_release("2.0.0")
     release = read_release(folder)
     reports = tuple(replace(report, emulated=True) for report in release.verifications)
@@ -103,10 +105,10 @@ def test_a_failed_run_is_abandoned(commands: PublishingCommands) -> None:
     assert "there is no draft of ours for v2.0.0" in commands.capsys.readouterr().out
 
 
-def test_a_drafts_very_bytes_are_fetched_before_anybody_else_sees_them(commands: PublishingCommands) -> None:
+def test_a_drafts_bytes_are_downloaded_before_it_is_public(commands: PublishingCommands) -> None:
     folder, fetched = commands.write_release("2.0.0"), commands.root / "fetched"
     assert commands.run("fetch-draft", str(fetched)) == 20
-    assert "there are 0 releases of ours for v2.0.0" in commands.capsys.readouterr().err
+    assert "found 0 releases of ours for v2.0.0" in commands.capsys.readouterr().err
     assert commands.run("publish", str(folder), "--draft") == 0
     assert [release.draft for release in commands.repository.releases] == [True]
     assert commands.formula() == ""
@@ -115,7 +117,7 @@ def test_a_drafts_very_bytes_are_fetched_before_anybody_else_sees_them(commands:
     assert {name: (fetched / name).read_bytes() for name in files} == {
         name: (folder / name).read_bytes() for name in files
     }
-    assert commands.run("publish", str(fetched)) == 0, "what was fetched is what is published"
+    assert commands.run("publish", str(fetched)) == 0, "the downloaded files can be published"
     assert "2.0.0" in commands.formula()
 
 
@@ -123,11 +125,11 @@ def test_a_draft_that_somebody_changed_is_not_taken(commands: PublishingCommands
     commands.run("publish", str(commands.write_release("2.0.0")), "--draft")
     commands.repository.releases[0].assets[2].content = b"other"
     assert commands.run("fetch-draft", str(commands.root / "fetched")) == 20
-    assert "are not those it was made of" in commands.capsys.readouterr().err
+    assert "differ from those it was created with" in commands.capsys.readouterr().err
 
 
-def test_a_run_that_is_killed_is_gone_on_with(commands: PublishingCommands) -> None:
-    """The process itself dies, at an upload, while publishing, and while pushing."""
+def test_a_killed_run_can_be_continued(commands: PublishingCommands) -> None:
+    """The process is killed during an upload, while publishing, and while pushing."""
     folder = commands.write_release("2.0.0")
     words = [sys.executable, "-P", "-m", "stigmer_packaging.cli", "publish", str(folder)]
     words += [f"--manifest={commands.root}/manifest.yaml", f"--changelog={commands.root}/CHANGELOG.md"]
@@ -165,7 +167,7 @@ def test_a_tap_elsewhere_is_changed_with_its_own_token_alone(commands: Publishin
     assert f"Bearer {TOKEN}" not in {sent for line, sent in pairs if OTHER in line}
 
 
-def test_a_version_is_taken_back_to_the_one_before(commands: PublishingCommands) -> None:
+def test_a_version_is_rolled_back_to_the_previous_one(commands: PublishingCommands) -> None:
     assert commands.run("publish", str(commands.write_release("2.0.0"))) == 0
     before = commands.formula()
     assert commands.run("publish", str(commands.write_release("2.0.1"))) == 0
@@ -197,8 +199,8 @@ def test_a_rollback_without_a_way_back_is_refused(commands: PublishingCommands) 
         assert commands.run("publish", str(commands.write_release(version))) == 0
     for version, said in (
         ("1.0.0", "never served stigmer 1.0.0"),
-        ("2.0.0", "served no formula to go back to"),
-        ("2.0.1", "serves 2.0.2, and not 2.0.1"),
+        ("2.0.0", "had no earlier formula to roll back to"),
+        ("2.0.1", "serves 2.0.2, not 2.0.1"),
     ):
         assert commands.run("rollback", version) == 24
         assert said in commands.capsys.readouterr().err

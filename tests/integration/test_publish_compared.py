@@ -1,4 +1,4 @@
-"""`scripts/packaging published`: one table of what every place says of the files that were published."""
+"""`scripts/packaging published`: a table of what every source says about the published files."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -17,7 +17,7 @@ PROVENANCE, SBOM = "https://slsa.dev/provenance/v1", "https://spdx.dev/Document/
 
 
 class PublishedRelease(NamedTuple):
-    """A release that was published and attested, and its files as they were before."""
+    """A published and attested release, and its original files."""
 
     commands: PublishingCommands
     folder: Path
@@ -25,16 +25,16 @@ class PublishedRelease(NamedTuple):
 
     @property
     def attestations(self) -> list[dict[str, Any]]:
-        """What GitHub holds of them."""
+        """The attestations stored at GitHub."""
         return self.commands.repository.attestations
 
     def compare(self, *words: str) -> tuple[int, str]:
-        """Compare all of it; give the exit code, and what is printed."""
+        """Compare everything; return the exit code and the output."""
         code = self.commands.run("published", str(self.commands.root / "fetched"), *words)
         return code, self.commands.capsys.readouterr().out
 
     def disagreeing(self, *words: str) -> list[str]:
-        """List the places that say something else than the files, which fails the command."""
+        """Return the sources that disagree with the files; the command must fail."""
         code, printed = self.compare("--json", *words)
         assert code == 8
         return [said["place"] for said in json.loads(printed) if not said["agrees"]]
@@ -58,7 +58,7 @@ def attestations_of(release: Release, folder: Path) -> Iterator[dict[str, Any]]:
                 yield attestation(artefact.sha256, SBOM, json.loads((folder / sbom.name).read_text()))
 
 
-def test_whatever_is_said_of_a_published_release_agrees(published_release: PublishedRelease) -> None:
+def test_all_sources_agree_about_a_published_release(published_release: PublishedRelease) -> None:
     code, table = published_release.compare()
     assert code == 0
     assert {line.split()[0] for line in table.splitlines()} == {"ok"}
@@ -93,7 +93,7 @@ def _attest_another_sbom(published: PublishedRelease) -> None:
         (_attest_another_sbom, "attested SBOM"),
     ],
 )
-def test_a_place_that_says_something_else_is_seen(
+def test_a_source_that_disagrees_is_detected(
     spoil: Callable[[PublishedRelease], None], place: str, published_release: PublishedRelease
 ) -> None:
     spoil(published_release)

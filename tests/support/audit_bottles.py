@@ -1,6 +1,6 @@
-"""Bottles to be audited: a good one for any platform, made small, that a test then spoils in one way.
+"""Small bottles to audit: a valid one for any platform, in which a test then breaks one thing.
 
-The keg is what `bottle.assemble` makes of a frozen launcher and two components, with native code made by hand.
+The keg is laid out as by `bottle.assemble`: a frozen launcher and two components, with handmade native code.
 """
 
 import gzip
@@ -45,7 +45,7 @@ NOTICES, SBOM = notices_path(PRODUCT.name), sbom_path(PRODUCT.name)
 
 @dataclass
 class Piece:
-    """One member: a file, or a link when it has a `link`, or what `kind` says."""
+    """One member of the archive: a regular file, unless `kind` is another type; `link` is the target of a link."""
 
     content: bytes = b""
     mode: int = 0o644
@@ -57,9 +57,9 @@ class Piece:
 
 @dataclass
 class Craft:
-    """A bottle in the making. `keg` maps paths below the keg; `first` and `last` are members of any name around it.
+    """A bottle under construction. `keg` maps paths in the keg to members; `first` and `last` are archived around them.
 
-    `revision` is the formula's, such as `_1`; `sent` are the variables that the index says are sent, by component.
+    `revision` is the formula's, such as `_1`; `sent` maps components to the variables that the index passes to them.
     """
 
     target: Target
@@ -72,25 +72,25 @@ class Craft:
     gzip_time: int = 0
 
     def put(self, path: str, content: bytes | str, mode: int = 0o644) -> None:
-        """Put a file into the keg."""
+        """Add a file to the keg."""
         self.keg[path] = Piece(content.encode() if isinstance(content, str) else content, mode)
 
     def link(self, path: str, goal: str) -> None:
-        """Put a symbolic link into the keg."""
+        """Add a symbolic link to the keg."""
         self.keg[path] = Piece(link=goal, mode=0o777, kind=tarfile.SYMTYPE)
 
     def text(self, path: str) -> str:
-        """Give a file's text."""
+        """Return a file's text."""
         return self.keg[path].content.decode()
 
     def edit(self, path: str, **values: object) -> None:
-        """Change the top of a JSON file; the index is written before if it is not there."""
+        """Set top-level values of a JSON file; a missing index is written first."""
         if INDEX not in self.keg and path == INDEX:
             self.seal()
         self.put(path, json.dumps(json.loads(self.text(path)) | values))
 
     def seal(self) -> None:
-        """Write index and checksums for what is in the keg now; what is changed later is not what they say."""
+        """Write index and checksums for the current content of the keg; later changes no longer match them."""
         self.put(INDEX, _index(self))
         self.keg.pop(CHECKSUMS, None)
         unlisted = {RECEIPT, FORMULA, service_path(PRODUCT.name, self.target)}
@@ -99,7 +99,7 @@ class Craft:
         self.put(CHECKSUMS, "".join(lines))
 
     def pack(self, workspace: Workspace) -> ReleaseFile:
-        """Write the bottle into a workspace; index and checksums are written before if they are not there."""
+        """Write the bottle into a workspace; a missing index and checksums are written first."""
         if INDEX not in self.keg:
             self.seal()
         tag, version = TAGS[str(self.target)], PRODUCT.version + self.revision
@@ -108,8 +108,8 @@ class Craft:
         path.parent.mkdir(parents=True, exist_ok=True)
         with (
             path.open("wb") as raw,
-            gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=self.gzip_time) as packed,
-            tarfile.open(fileobj=packed, mode="w|", format=tarfile.PAX_FORMAT) as tar,
+            gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=self.gzip_time) as compressed,
+            tarfile.open(fileobj=compressed, mode="w|", format=tarfile.PAX_FORMAT) as tar,
         ):
             for member, piece in [*self.first, *self._members(f"{PRODUCT.name}/{version}"), *self.last]:
                 _add(tar, member, piece)
@@ -119,12 +119,12 @@ class Craft:
     def _members(self, prefix: str) -> list[tuple[str, Piece]]:
         pieces = {f"{prefix}/{path}": piece for path, piece in self.keg.items()}
         folders = {str(folder) for name in pieces for folder in PurePosixPath(name).parents[:-2]} | {prefix}
-        known = dict.fromkeys(folders, Piece(mode=0o755, kind=tarfile.DIRTYPE)) | pieces
-        return sorted(known.items(), key=lambda member: member[0].split("/"))
+        members = dict.fromkeys(folders, Piece(mode=0o755, kind=tarfile.DIRTYPE)) | pieces
+        return sorted(members.items(), key=lambda member: member[0].split("/"))
 
 
-def good_bottle(target: str = "linux-amd64", *made_of: Ingredient) -> Craft:
-    """Make a bottle in which nothing is to be found; its notices name `made_of` besides what is in it."""
+def good_bottle(target: str = "linux-amd64", *extra: Ingredient) -> Craft:
+    """Return a bottle without findings; its notices also name the `extra` ingredients, which it does not contain."""
     craft = Craft(parse_target(target))
     launcher = frozen_files(craft.target, PRODUCT.name, "lib")
     for path, content in launcher.items():
@@ -136,15 +136,15 @@ def good_bottle(target: str = "linux-amd64", *made_of: Ingredient) -> Craft:
         craft.put(f"{COMPONENTS}/{name}", program, 0o755)
     craft.put(f"{COMPONENTS}/agent-runner.lib/data.txt", "data\n")
     craft.put("LICENSE", "Apache License\n")
-    ingredients = (Ingredient("zlib", "1.3.1", "Zlib", "pkg:generic/zlib@1.3.1", ("zlib",)), *made_of)
+    ingredients = (Ingredient("zlib", "1.3.1", "Zlib", "pkg:generic/zlib@1.3.1", ("zlib",)), *extra)
     texts = {"zlib": "zlib, as it is\n"}
     credited = [Credits(name, PRODUCT.version, "Apache-2.0", target, ingredients, texts) for name in names]
-    craft.put(NOTICES, render_notices(PRODUCT, target, credited))
+    craft.put(NOTICES, render_notices(PRODUCT.name, PRODUCT.version, target, credited))
     craft.put(SBOM, render_sbom(PRODUCT, target, credited, source_date_epoch=EPOCH))
     craft.put(FORMULA, "class Stigmer < Formula\nend\n")
-    promised = TargetSpec("", "2.31", "14.0", 0)
+    spec = TargetSpec("", "2.31", "14.0", 0)
     craft.put(service_path(PRODUCT.name, craft.target), "@@HOMEBREW_PREFIX@@/opt/stigmer/bin/stigmer\n")
-    craft.put(RECEIPT, render_receipt(PRODUCT, craft.target, promised, source_date_epoch=EPOCH))
+    craft.put(RECEIPT, render_receipt(PRODUCT, craft.target, spec, source_date_epoch=EPOCH))
     return craft
 
 
@@ -155,9 +155,9 @@ def with_module(target: str, content: bytes) -> Craft:
 
 
 def frozen_files(target: Target, program: str, contents: str) -> dict[str, bytes]:
-    """Make a folder such as PyInstaller fills: a program, libz in `contents`, and a module there that needs it.
+    """Return files as PyInstaller lays them out: a program, and in `contents` libz and a module that needs it.
 
-    On Linux the program itself finds libz there.
+    On Linux the program itself loads libz from there, too.
     """
     cpu = target.architecture
     if target.system == "linux":
@@ -183,7 +183,7 @@ def zipped(files: dict[str, bytes]) -> bytes:
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in files.items():
-            archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)  # the same bytes at any time
+            archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)  # a fixed date: reproducible bytes
     return stream.getvalue()
 
 
@@ -198,7 +198,7 @@ def audit_in(workspace: Workspace, bottle: ReleaseFile, policy: Policy | None = 
 
 
 def seen_by(check: str, craft: Craft, policy: Policy | None = None) -> list[tuple[str, str]]:
-    """Audit a bottle, and give where one check finds something, and what it sees there."""
+    """Audit a bottle; return the path of each finding of one check, and what was seen there."""
     return [(found.path, found.seen) for found in audit(craft, policy).findings if found.check == check]
 
 

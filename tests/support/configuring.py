@@ -1,4 +1,4 @@
-"""config.yaml as tests write it, and `stigmer config` as they run it."""
+"""Helpers that write config.yaml and run `stigmer config`."""
 
 import io
 import os
@@ -38,13 +38,13 @@ def write(places: Places, text: str) -> config_file.Config:
 
 
 def put(places: Places, content: bytes) -> None:
-    """Write a file that need not be right."""
+    """Write config.yaml without checking its content."""
     Path(places.home).mkdir(exist_ok=True)
     Path(places.config).write_bytes(content)
 
 
 def config(places: Places, *arguments: str, **environ: str) -> tuple[int, str, str]:
-    """Run `stigmer config`: exit code, stdout, stderr."""
+    """Run `stigmer config`; return exit code, stdout and stderr."""
     out, err = io.StringIO(), io.StringIO()
     code = main(("config", *arguments), {"STIGMER_HOME": places.home, "PATH": os.environ["PATH"], **environ}, out, err)
     return code, out.getvalue(), err.getvalue()

@@ -1,4 +1,4 @@
-"""Doctor as tests ask it, and what it found."""
+"""Helpers that run the doctor and look up its findings."""
 
 import json
 from collections.abc import Mapping, Sequence

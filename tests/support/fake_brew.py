@@ -1,8 +1,8 @@
-# ruff: noqa: T201, S310 - a program that prints, and fetches from where its formula says
-"""FakeBrew: as much of Homebrew as a trial asks for, in its words.
+# ruff: noqa: T201, S310 - a program that prints, and fetches the URLs of its formula
+"""FakeBrew: the Homebrew commands that a verification uses, with their output.
 
-Run as a program it is the brew of the folder it lies in: `prefix/` is its prefix, and each line of `faults` names one
-thing that it does wrong.
+Run as a program, it is the brew of its own directory: `prefix/` there is the prefix, and each line of `faults` names
+one thing it does wrong.
 """
 
 import json
@@ -109,12 +109,12 @@ def main(words: list[str]) -> None:
         tap(words[2])
     elif words[0] == "outdated":
         print(f"stigmer/tap/stigmer ({next(KEGS.iterdir()).name}) < {formula()[0]}")
-    acts = {"install": pour, "reinstall": pour, "upgrade": upgrade, "uninstall": uninstall, "info": info}
-    if words[0] in acts:
-        acts[words[0]]()
+    commands = {"install": pour, "reinstall": pour, "upgrade": upgrade, "uninstall": uninstall, "info": info}
+    if words[0] in commands:
+        commands[words[0]]()
     if words[0] == "untap":
         shutil.rmtree(TAP, ignore_errors=True)
-    answers = {
+    outputs = {
         "--prefix": str(PREFIX),
         "--cellar": str(PREFIX / "Cellar"),
         "--repository": str(TAP),
@@ -124,7 +124,7 @@ def main(words: list[str]) -> None:
         "test": "==> Testing stigmer/tap/stigmer\n==> stigmer --version",
         "audit": "1 problem in 1 formula detected" if fault("audit") else "",
     }
-    print(answers.get(words[0], ""))
+    print(outputs.get(words[0], ""))
     sys.exit(1 if fault("test") and words[0] == "test" else 0)
 
 

@@ -1,16 +1,20 @@
-"""A GitHub on this machine, for tests and the rehearsal: REST API, uploads, downloads, and git over HTTP.
+"""A fake GitHub for tests and the rehearsal: REST API, uploads, downloads, and git over HTTP.
 
-As a program (`PYTHONPATH=tests:packaging python -P -m support.fake_github --folder DIR --repository owner/name --token TOKEN`):
-    --folder DIR         holds one bare git repository a name, at DIR/owner/name.git; made with one commit where missing
-    --repository O/N     a repository to have (may be repeated)
-    --token TOKEN        a token that may write (may be repeated); nobody else may
-It prints one line of JSON on stdout when it is ready, such as
+As a program, with PYTHONPATH=tests:packaging:
+
+    python -P -m support.fake_github --folder DIR --repository OWNER/NAME --token TOKEN
+
+    --folder DIR             the bare git repositories, at DIR/OWNER/NAME.git; a missing one is created with one commit
+    --repository OWNER/NAME  a repository to serve (may be repeated)
+    --token TOKEN            a token with write access (may be repeated); nobody else has it
+
+When it is ready, it prints one line of JSON on stdout, such as
     {"GITHUB_SERVER_URL": "http://127.0.0.1:PORT", "GITHUB_API_URL": "http://127.0.0.1:PORT/api", "pid": 123}
-and serves until SIGTERM or SIGINT. `git clone $GITHUB_SERVER_URL/owner/name.git` works without a token, a push with
-`x-access-token:TOKEN`. Releases, assets and pull requests live in memory; the git repositories stay on disk.
+and serves until SIGTERM or SIGINT. `git clone $GITHUB_SERVER_URL/OWNER/NAME.git` works without a token; a push needs
+`x-access-token:TOKEN`. Releases, assets and pull requests are kept in memory, git repositories on disk.
 
-In a test: `with github_at(folder, names, tokens) as running:`; `running.trouble` is what goes wrong, `running.before`
-and `running.after` see every request, `running.log` names them all.
+In a test: `with github_at(folder, names, tokens) as running:`. `running.trouble` is a fault to inject, `running.before`
+and `running.after` are called with every request, and `running.log` lists all requests.
 """
 
 import argparse
@@ -31,16 +35,16 @@ from support.fake_github_wire import Listener, run_backend
 from support.fake_github_world import FakeRepository, RefusedError
 
 NOW = 1_795_000_000
-"""What the fake's clock shows, seconds since 1970, whatever the machine's says."""
+"""The fixed time of the fake's clock, in seconds since 1970."""
 
 
 @dataclass(frozen=True)
 class Trouble:
-    """What goes wrong at request number `at`, counted from 1; with `lasting`, the network is gone from then on.
+    """A fault at request number `at`, counted from 1; with `lasting`, every later request fails as `unheard`.
 
-    `unheard`: cut before anything was done. `unanswered`: done, and cut before the answer. `torn`: an upload cut in its
-    middle, or an answer in its. Otherwise a status, such as `502`, `429` (a limit with Retry-After) or `403` (a limit
-    with X-RateLimit-Reset).
+    `unheard`: the connection is cut before the request is processed. `unanswered`: processed, but cut before the
+    answer. `torn`: an upload or an answer cut in the middle. Otherwise an HTTP status, such as `502`, `429` (rate
+    limit with Retry-After) or `403` (rate limit with X-RateLimit-Reset).
     """
 
     at: int = 0
@@ -50,7 +54,7 @@ class Trouble:
 
 @dataclass
 class RunningGitHub:
-    """A fake that is being served. `log` has a line for each request; `before` and `after` are told of each."""
+    """A running fake. `log` has a line for each request; `before` and `after` are called with each request."""
 
     world: FakeGitHub
     trouble: Trouble = field(default_factory=Trouble)
@@ -62,11 +66,11 @@ class RunningGitHub:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variables by which programs find this GitHub, named as in Actions."""
+        """The variables that point programs at this GitHub, named as in Actions."""
         return {"GITHUB_SERVER_URL": self.world.server, "GITHUB_API_URL": self.world.api}
 
     def respond(self, request: Request) -> Answer | None:
-        """Answer a request, or nothing where the connection is cut; one request at a time."""
+        """Answer a request, or return None to cut the connection. Requests are processed one at a time."""
         with self.turn:
             self.log.append(f"{request.method} {request.path}")
             self.authorizations.append(request.headers.get("authorization", ""))
@@ -100,10 +104,10 @@ class RunningGitHub:
                     asset.state, asset.content = "starter", b""
 
     def _git(self, request: Request) -> Answer:
-        """Let git's own server program answer; who pushes needs a token that may write."""
+        """Pass a request on to `git http-backend`; a push needs a token with write access."""
         service = request.query.get("service", "") + request.path
-        scheme, _, given = request.headers.get("authorization", "").partition(" ")
-        token = base64.b64decode(given).decode().partition(":")[2] if scheme.lower() == "basic" else ""
+        scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
+        token = base64.b64decode(credentials).decode().partition(":")[2] if scheme.lower() == "basic" else ""
         right = self.world.tokens.get(token, "refused" if token else "nothing")
         if right == "refused" or ("receive-pack" in service and right == "nothing"):
             return Answer(401, b"Bad credentials", (("WWW-Authenticate", 'Basic realm="GitHub"'),))
@@ -120,7 +124,7 @@ def _refusal(status: int) -> Answer:
 
 
 def make_repository(folder: Path, name: str) -> Path:
-    """Make the bare repository of `owner/name` below `folder`, with one commit on main, unless it is there."""
+    """Create the bare repository `owner/name` below `folder`, with one commit on main, unless it exists."""
     git = folder / f"{name}.git"
     if not git.is_dir():
         subprocess.run(["git", "init", "-q", "--bare", "--template=", "-b", "main", str(git)], check=True)
@@ -131,28 +135,28 @@ def make_repository(folder: Path, name: str) -> Path:
 
 @contextlib.contextmanager
 def github_at(folder: Path, names: Sequence[str], tokens: dict[str, str]) -> Iterator[RunningGitHub]:
-    """Serve a GitHub with these repositories (below `folder`) and tokens until the context is left."""
+    """Serve a GitHub with these repositories (below `folder`) and tokens until the context exits."""
     repositories = {name: FakeRepository(name, make_repository(folder, name)) for name in names}
     world = FakeGitHub(repositories, tokens)
     running = RunningGitHub(world)
-    with listening(Listener(running.respond, NOW)) as here, listening(Listener(running.respond, NOW)) as there:
-        world.server, world.storage = here, there
+    with listening(Listener(running.respond, NOW)) as server, listening(Listener(running.respond, NOW)) as storage:
+        world.server, world.storage = server, storage
         yield running
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="A GitHub on this machine.")
+    parser = argparse.ArgumentParser(description="Serve a fake GitHub on this machine.")
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--repository", action="append", required=True)
     parser.add_argument("--token", action="append", default=[])
-    given = parser.parse_args()
-    tokens = dict.fromkeys(given.token, "write")
-    ending = threading.Event()
+    options = parser.parse_args()
+    tokens = dict.fromkeys(options.token, "write")
+    stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ending.set())
-    with github_at(given.folder, given.repository, tokens) as running:
+        signal.signal(number, lambda *_: stop.set())
+    with github_at(options.folder, options.repository, tokens) as running:
         print(json.dumps({**running.environment, "pid": os.getpid()}), flush=True)  # noqa: T201 - a program's result
-        ending.wait()
+        stop.wait()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How a fake GitHub answers a request, without any socket: the REST routes that releasing uses, and the public downloads."""
+"""Answers of the fake GitHub, without sockets: the REST routes used by releasing, and the public downloads."""
 
 import base64
 import contextlib
@@ -15,7 +15,7 @@ KEYS = ("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFakeFakeFakeFakeFakeFakeFakeFakeFa
 
 
 class Request(NamedTuple):
-    """A request; header names are in lower case, `path` is without the query."""
+    """A request: header names are in lower case, and `path` does not include the query."""
 
     method: str
     path: str
@@ -25,7 +25,7 @@ class Request(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """An answer; `torn` breaks off in its middle."""
+    """An answer; a `torn` one breaks off in the middle of its body."""
 
     status: int
     body: bytes = b""
@@ -35,7 +35,7 @@ class Answer(NamedTuple):
 
 @dataclass
 class FakeGitHub:
-    """All repositories, and what each token may do: `read` or `write`. `storage` is another origin, as on the real one."""
+    """All repositories, and the right of each token: `read` or `write`. As on GitHub, `storage` is another origin."""
 
     repositories: Mapping[str, FakeRepository]
     tokens: Mapping[str, str]
@@ -44,11 +44,11 @@ class FakeGitHub:
 
     @property
     def api(self) -> str:
-        """Where the API is."""
+        """The URL of the API."""
         return f"{self.server}/api"
 
     def answer(self, request: Request) -> Answer:
-        """Answer as the web server, the API, the upload host or the storage does, whichever the path is of."""
+        """Answer as the web server, the API, the upload host or the storage does, depending on the path."""
         try:
             if request.path.startswith("/storage/"):
                 return self._stored(request)
@@ -59,7 +59,7 @@ class FakeGitHub:
             return _json(refused.status, {"message": refused.message, "errors": refused.errors})
 
     def right_of(self, token: str) -> str:
-        """Give what a token may do; nobody may only read what is public."""
+        """Return the right of a token: `read` or `write`, or `nothing` (beyond public reading) without a token."""
         if token and token not in self.tokens:
             raise RefusedError(401, "Bad credentials")
         return self.tokens.get(token, "nothing")
@@ -82,7 +82,7 @@ class FakeGitHub:
         return Answer(404, b"Not Found", (("Content-Type", "text/plain"),))
 
     def to_storage(self, asset: FakeAsset) -> Answer:
-        """Send whoever asks for an asset's bytes to the storage."""
+        """Redirect the request for an asset's bytes to the storage."""
         return Answer(302, b"", (("Location", f"{self.storage}/storage/{asset.number}"),))
 
     def _rest(self, request: Request) -> Answer:
@@ -92,7 +92,7 @@ class FakeGitHub:
         right = self.right_of(token if scheme.lower() in {"bearer", "token"} else "")
         if (request.method, request.path) == ("GET", "/api/meta"):
             return _json(200, {"ssh_keys": KEYS})
-        for method, pattern, act in _ROUTES:
+        for method, pattern, handler in _ROUTES:
             match = re.fullmatch(pattern, request.path)
             if not match or method != request.method:
                 continue
@@ -103,12 +103,12 @@ class FakeGitHub:
                 raise RefusedError(401, "Requires authentication")
             if method != "GET" and right != "write":
                 raise RefusedError(403, "Resource not accessible by integration")
-            return act(_Call(self, self.repositories[name], request, right), *rest)
+            return handler(_Call(self, self.repositories[name], request, right), *rest)
         raise RefusedError(404, "Not Found")
 
 
 class _Call(NamedTuple):
-    """One call of the API, on a repository that is there."""
+    """One API call on an existing repository."""
 
     github: FakeGitHub
     repository: FakeRepository
@@ -124,7 +124,7 @@ class _Call(NamedTuple):
         return dict(json.loads(self.request.body))
 
     def describe(self, release: FakeRelease) -> Json:
-        """Describe a release. Its own list of assets leaves out uploads that failed: only the assets' route names them."""
+        """Describe a release. Its `assets` omit failed uploads, which only the assets route lists."""
         shown = f"untagged-{release.number}" if release.draft else release.tag
         uploads = f"{self.github.server}/uploads/repos/{self.repository.name}/releases/{release.number}"
         return {
@@ -142,7 +142,7 @@ class _Call(NamedTuple):
         }
 
     def seen(self, release: FakeRelease) -> FakeRelease:
-        """Give a release to whom may see it: drafts only to those who may write."""
+        """Return a release if the caller may see it: a draft requires write access."""
         if release.draft and self.right != "write":
             raise RefusedError(404, "Not Found")
         return release
@@ -244,7 +244,7 @@ def _comment(call: _Call, number: str) -> Answer:
 
 
 def _attestations(call: _Call, sha256: str) -> Answer:
-    """Answer with every statement that names the digest, whose signatures nobody can check."""
+    """Answer with every statement about the digest, without signatures."""
     naming = [one for one in call.repository.attestations if sha256 in json.dumps(one["subject"])]
     if not naming:
         raise RefusedError(404, "Not Found")
@@ -254,7 +254,7 @@ def _attestations(call: _Call, sha256: str) -> Answer:
 
 
 def _describe_asset(asset: FakeAsset) -> Json:
-    """Describe an asset; one that did not arrive whole has no digest."""
+    """Describe an asset; an incomplete upload has no digest."""
     return {
         "id": asset.number,
         "name": asset.name,

@@ -1,4 +1,4 @@
-"""The sockets of a fake GitHub, and git's own server program behind them."""
+"""The sockets of the fake GitHub, and `git http-backend` behind them."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ Respond = Callable[[Request], Answer | None]
 
 
 class Listener(ThreadingHTTPServer):
-    """A free port of 127.0.0.1 where `respond` answers; its clock always shows `now`."""
+    """An HTTP server on a free port of 127.0.0.1 that answers with `respond`; its clock always shows `now`."""
 
     def __init__(self, respond: Respond, now: float) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
@@ -34,7 +34,7 @@ class _Handler(BaseHTTPRequestHandler):
         if answer is not None:
             self._send(answer)
 
-    # http.server calls a method named after the request's
+    # http.server calls the method named after the request method
     do_GET = do_POST = do_PATCH = do_DELETE = do_HEAD = _respond  # noqa: N815
 
     def _body(self) -> bytes:
@@ -66,7 +66,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def run_backend(request: Request, root: Path) -> Answer:
-    """Let git answer for the repositories below `root`."""
+    """Answer a request with `git http-backend`, for the repositories below `root`."""
     env = {
         "PATH": os.environ["PATH"],
         "GIT_PROJECT_ROOT": str(root),

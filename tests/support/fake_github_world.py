@@ -1,4 +1,4 @@
-"""What a GitHub holds, and what becomes of it: releases with their assets, pull requests, and a real git repository.
+"""The state of the fake GitHub: releases with their assets, pull requests, and a real git repository.
 
 Sources: GitHub's REST documentation of releases, release assets, git references, pull requests and immutable releases.
 """
@@ -15,7 +15,7 @@ Found = TypeVar("Found")
 
 
 class RefusedError(Exception):
-    """A request that is answered with a refusal."""
+    """A request that GitHub rejects."""
 
     def __init__(self, status: int, message: str, *errors: Json) -> None:
         super().__init__(message)
@@ -24,7 +24,7 @@ class RefusedError(Exception):
 
 @dataclass
 class FakeAsset:
-    """One asset; `state` is `starter` for what an upload left that did not arrive whole."""
+    """One asset; its `state` is `starter` if its upload was incomplete."""
 
     number: int
     name: str
@@ -34,7 +34,7 @@ class FakeAsset:
 
 @dataclass
 class FakeRelease:
-    """One release; `tag` is only a wish while it is a draft."""
+    """One release; as long as it is a draft, its `tag` need not exist."""
 
     number: int
     tag: str
@@ -49,7 +49,7 @@ class FakeRelease:
 
 @dataclass
 class FakeRepository:
-    """A repository `owner/name` with its bare git repository; with `immutable`, whatever is published stays as it is."""
+    """A repository `owner/name` with its bare git repository; with `immutable`, published releases cannot change."""
 
     name: str
     git: Path
@@ -61,35 +61,35 @@ class FakeRepository:
     last_number: int = 0
 
     def next_number(self) -> int:
-        """Give a number that nothing else has."""
+        """Return an unused number."""
         self.last_number += 1
         return self.last_number
 
     def run_git(self, *words: str, stdin: str = "", check: bool = True) -> str:
-        """Run git in the bare repository, as somebody of this world, and give what it prints."""
-        somebody = ("-c", "user.name=b", "-c", "user.email=b@example.invalid")
-        command = ["git", "-C", str(self.git), *somebody, *words]
+        """Run git in the bare repository with a fixed identity; return its output."""
+        identity = ("-c", "user.name=b", "-c", "user.email=b@example.invalid")
+        command = ["git", "-C", str(self.git), *identity, *words]
         return subprocess.run(command, input=stdin, capture_output=True, text=True, check=check).stdout.strip()
 
     def commit_of(self, ref: str) -> str:
-        """Give the commit of a ref, or nothing."""
+        """Return the commit of a ref, or an empty string."""
         return self.run_git("rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}", check=False)
 
     def release(self, number: int) -> FakeRelease:
-        """Give a release by its number."""
+        """Return a release by its number."""
         return _first(release for release in self.releases if release.number == number)
 
     def asset(self, number: int) -> tuple[FakeRelease, FakeAsset]:
-        """Give an asset by its number, and its release."""
-        held = ((release, asset) for release in self.releases for asset in release.assets)
-        return _first(pair for pair in held if pair[1].number == number)
+        """Return an asset by its number, with its release."""
+        pairs = ((release, asset) for release in self.releases for asset in release.assets)
+        return _first(pair for pair in pairs if pair[1].number == number)
 
     def published(self, tag: str) -> FakeRelease:
-        """Give the published release of a tag."""
+        """Return the published release of a tag."""
         return _first(release for release in self.releases if release.tag == tag and not release.draft)
 
     def create_release(self, asked: Json) -> FakeRelease:
-        """Make a release. Several drafts may wish for one tag, as on the real GitHub."""
+        """Create a release. As on the real GitHub, several drafts may name the same tag."""
         release = FakeRelease(
             self.next_number(),
             str(asked["tag_name"]),
@@ -105,14 +105,14 @@ class FakeRepository:
         return release
 
     def change_release(self, release: FakeRelease, asked: Json) -> None:
-        """Publish a draft, which is all that is ever changed."""
+        """Publish a draft; no other change is supported."""
         if release.immutable:
             raise RefusedError(422, "Cannot modify an immutable release")
         if release.draft and asked.get("draft") is False:
             self._publish(release)
 
     def _publish(self, release: FakeRelease) -> None:
-        """Make a release public; that makes the tag where there is none."""
+        """Publish a release, and create its tag if that does not exist."""
         if any(other.tag == release.tag and not other.draft for other in self.releases):
             raise RefusedError(422, "Validation Failed", _wrong("Release", "already_exists", "tag_name"))
         if not self.commit_of(f"refs/tags/{release.tag}"):
@@ -123,7 +123,7 @@ class FakeRepository:
         release.draft, release.immutable = False, self.immutable
 
     def add_asset(self, release: FakeRelease, name: str, content: bytes) -> FakeAsset:
-        """Take an upload in; a name is there once, a failed upload's name too."""
+        """Add an uploaded asset; its name must be unique, even among failed uploads."""
         if release.immutable:
             raise RefusedError(422, "Cannot upload assets to an immutable release")
         if any(asset.name == name for asset in release.assets):
@@ -139,7 +139,7 @@ class FakeRepository:
         release.assets.remove(asset)
 
     def open_pull(self, asked: Json, pages: str) -> Json:
-        """Open a pull request from a branch that is there and not yet part of another one; `pages` is where they are shown."""
+        """Open a pull request from an existing branch that has no open one; `pages` is the repository's web address."""
         head, base = asked["head"], asked["base"]
         if not self.commit_of(f"refs/heads/{head}"):
             raise RefusedError(422, "Validation Failed", _wrong("PullRequest", "invalid", "head"))
@@ -162,12 +162,12 @@ def _wrong(resource: str, code: str, name: str, message: str = "") -> Json:
 
 
 def sha256(content: bytes) -> str:
-    """Give the digest as GitHub's assets carry it."""
+    """Return the digest in the form of GitHub's assets, `sha256:HEX`."""
     return "sha256:" + hashlib.sha256(content).hexdigest()
 
 
 def attestation(sha256: str, kind: str, predicate: object) -> Json:
-    """Give an in-toto statement about a digest, as `actions/attest` has it stored."""
+    """Return an in-toto statement about a digest, as stored by `actions/attest`."""
     subject = [{"name": "a file", "digest": {"sha256": sha256}}]
     kinds = {"_type": "https://in-toto.io/Statement/v1", "predicateType": kind}
     return {**kinds, "subject": subject, "predicate": predicate}

@@ -1,7 +1,7 @@
-"""FakeMac: the programs that only macOS has, as scripts on a PATH, and a bottle of FakeStigmer that they can be tried on.
+"""FakeMac: scripts on a PATH in place of the programs that only macOS has, and a bottle of FakeStigmer to check.
 
-Each program writes down how it was called, in `calls`. A test breaks one thing by replacing a program, or by a `twist`:
-shell that FakeStigmer runs first at each command.
+Each program appends its command line to `calls`. A test breaks one thing by replacing a program, or by a `twist`:
+shell code that FakeStigmer runs at the start of every command.
 """
 
 import json
@@ -27,7 +27,7 @@ INDEX = json.dumps(
 FORMULA = 'class Stigmer < Formula\n  url "https://example.invalid/stigmer-2.0.0.tar.gz"\n  license "Apache-2.0"\nend\n'
 
 FAKE_STIGMER = """#!/bin/sh
-# FakeStigmer: its server is a file in its home
+# FakeStigmer: its server is just a file in the home
 keg=$(cd "$(dirname "$0")/.." && pwd -P)
 [ -z "${DYLD_PRINT_LIBRARIES:-}" ] || printf 'dyld[12]: <0A1B-2C> %s\\n' "$keg/libexec/library.dylib" \
     /usr/lib/libSystem.B.dylib /System/Library/Frameworks/CoreFoundation >&2
@@ -44,7 +44,7 @@ case "$*" in
 esac
 """
 FAKE_RUNNER = """#!/bin/sh
-# FakeRunner: passes its tests, and ends without Temporal
+# FakeRunner: passes its selftests, and exits with 1 without Temporal
 [ -z "${DYLD_PRINT_LIBRARIES:-}" ] || echo 'dyld: loaded: <0A1B-2C> /usr/lib/libz.1.dylib' >&2
 @TWIST@
 case "$1" in
@@ -100,18 +100,18 @@ class FakeMac(NamedTuple):
         return self.folder / "a release"
 
     def replace(self, name: str, text: str) -> None:
-        """Have a program do something else."""
+        """Replace a program by a script."""
         script = f'#!/bin/sh\n# Fake {name}\nfakes=${{0%/*}}\necho "{name} $*" >>"$fakes/calls"\n{text}\n'
         place(self.folder / "fakes" / name, script.encode())
 
     def calls(self) -> str:
-        """Give how the programs were called."""
+        """Return the command lines of all calls."""
         return (self.folder / "fakes/calls").read_text(encoding="utf-8")
 
     def check(
         self, *shell: str, what: str = "", script: Path = SCRIPT, environment: Mapping[str, str] = {}
     ) -> tuple[int | None, VerificationReport]:
-        """Run the script; give its exit code and its report."""
+        """Run the script; return its exit code and its report."""
         path = f"{self.folder}/fakes:{os.environ['PATH']}"
         env = {"PATH": path, "HOME": str(self.folder), "TMPDIR": str(self.folder / "tmp"), **environment}
         words = [*(shell or ("sh",)), str(script), what or str(self.release), "report.tap"]
@@ -120,12 +120,12 @@ class FakeMac(NamedTuple):
         return done.code, parse_mac_report(self.text())[0]
 
     def text(self) -> str:
-        """Give the report as the script wrote it."""
+        """Return the report as the script wrote it."""
         return read_mac_report(self.folder / "report.tap")
 
 
 def make_fake_mac(folder: Path, *, twist: str = "", runner: str = "", content: bytes = MACH_O) -> FakeMac:
-    """Make a FakeMac whose release holds a bottle of FakeStigmer, with a Mach-O file of this content.
+    """Create a FakeMac whose release has a bottle of FakeStigmer with one Mach-O file, `content`.
 
     `runner` is the twist of FakeRunner.
     """

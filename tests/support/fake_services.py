@@ -1,17 +1,21 @@
-"""Services for tests of the launcher, as one program: `fake_services.py ROLE [name=value]…`.
+"""Fake services for tests of the launcher, in one program: `fake_services.py ROLE [name=value]…`.
 
-They speak what the launcher asks: HTTP/2 with gRPC messages (RFC 9113; the answers are constant header blocks), Temporal's
-health and task queues, and one unary call. Run by an interpreter of their own; nothing here imports the launcher.
+They speak as much as the launcher uses of HTTP/2 with gRPC messages (RFC 9113; the answers are constant header blocks):
+Temporal's health check and task queues, and one unary call. They run in an interpreter of their own and do not import
+the launcher.
 
-    FakeTemporal port=N                 health, and pollers that connected with `POLL pid@host queue…`
-                                        opens what DATABASE names as the real one does: SQLite reads it as a URI
-    FakeServer port=N state=FILE [host=ADDRESS]    a handshake; appends a line to FILE at each start; answers the smoke call; and
-        temporal=HOST:N queues=a,b      polls the queues; with dials=once as long as its first connection, with dials=never not
-    FakeWorker temporal=HOST:N queues=a,b    polls the queues
+    FakeTemporal port=N
+        answers health checks and lists the pollers that connected with `POLL pid@host queue…`;
+        opens the database that DATABASE names as the real one does: as an SQLite URI
+    FakeServer port=N state=FILE [host=ADDRESS] temporal=HOST:N queues=a,b
+        accepts connections, appends a line to FILE at each start, and answers the smoke call;
+        polls the queues: with dials=once only until its first connection ends, with dials=never not at all
+    FakeWorker temporal=HOST:N queues=a,b
+        polls the queues
 
-Misbehaviour, for every role: exit=CODE after=SECONDS, term=ignore, forks=1 (a child in the group and one that escapes
-into a session of its own), megabytes=N (of output), slow=SECONDS before it serves, says=TEXT, prints=HEX (bytes), unready=1,
-broken=FILE (exits with 1 at once while FILE exists).
+Misbehaviour, for every role: exit=CODE after=SECONDS, term=ignore, forks=1 (a child in the process group and one that
+escapes into its own session), megabytes=N (of output), slow=SECONDS (before it serves), says=TEXT, prints=HEX (bytes),
+unready=1, broken=FILE (exits with 1 immediately while FILE exists).
 """
 
 import json
@@ -27,7 +31,7 @@ from pathlib import Path
 
 SETTINGS, HEADERS, DATA = 4, 1, 0
 END_STREAM, END_HEADERS = 1, 4
-OK_HEADERS = b"\x88"  # :status 200, of the static table
+OK_HEADERS = b"\x88"  # :status 200, from the static table
 OK_TRAILERS = b"\x00\x0bgrpc-status\x010"
 REFUSED_TRAILERS = b"\x88\x00\x0bgrpc-status\x0214"
 
@@ -55,7 +59,7 @@ class Connection(socketserver.StreamRequestHandler):
     server: "FakeService"
 
     def handle(self) -> None:
-        """Serve a client, or keep a worker."""
+        """Serve a client, or register a worker as a poller."""
         try:
             first = self.rfile.read(4)
             if first == b"POLL":
@@ -67,7 +71,7 @@ class Connection(socketserver.StreamRequestHandler):
             return
 
     def keep_poller(self, words: list[str]) -> None:
-        """Count a worker among the pollers for as long as it stays."""
+        """List a worker among the pollers while it stays connected."""
         identity, *queues = words
         for queue in queues:
             self.server.pollers.append((queue, identity, time.time()))
@@ -75,7 +79,7 @@ class Connection(socketserver.StreamRequestHandler):
         self.server.pollers = [poller for poller in self.server.pollers if poller[1] != identity]
 
     def serve(self) -> None:
-        """Speak HTTP/2: read whole requests and answer each."""
+        """Speak HTTP/2: read complete requests and answer each."""
         self.wfile.write(frame(SETTINGS, 0, 0))
         paths: dict[int, bytes] = {}
         while head := self.rfile.read(9):
@@ -88,7 +92,7 @@ class Connection(socketserver.StreamRequestHandler):
                 self.answer(stream, paths.pop(stream), body[5:])
 
     def answer(self, stream: int, headers: bytes, message: bytes) -> None:
-        """Send a reply, or a refusal."""
+        """Send a reply, or an error status."""
         reply = self.server.reply(headers, message)
         if reply is None:
             self.wfile.write(frame(HEADERS, END_HEADERS | END_STREAM, stream, REFUSED_TRAILERS))
@@ -102,7 +106,7 @@ class Connection(socketserver.StreamRequestHandler):
 
 
 class FakeService(socketserver.ThreadingTCPServer):
-    """A server on loopback that never waits for its connections when it goes."""
+    """A server on loopback that does not wait for open connections when it stops."""
 
     allow_reuse_address = True
     daemon_threads = True
@@ -113,12 +117,12 @@ class FakeService(socketserver.ThreadingTCPServer):
         super().__init__((host, port), Connection)
 
     def reply(self, headers: bytes, message: bytes) -> bytes | None:
-        """Give the message that answers a request, or None to refuse it."""
+        """Return the message that answers a request, or None to reject it."""
         raise NotImplementedError
 
 
 class FakeTemporal(FakeService):
-    """Serves, and knows who polls which queue."""
+    """Answers health checks, and tracks the pollers of each queue."""
 
     def reply(self, headers: bytes, message: bytes) -> bytes | None:
         """Report health, or the pollers of a queue."""
@@ -134,10 +138,10 @@ class FakeTemporal(FakeService):
 
 
 class FakeServer(FakeService):
-    """Answers the smoke call with the text it got and the way it went."""
+    """Answers the smoke call with the message it received and the path of the request."""
 
     def reply(self, headers: bytes, message: bytes) -> bytes | None:
-        """Give the text back."""
+        """Echo the message."""
         if b"/Run" not in headers:
             return None
         asked = json.loads(message[2:] if message[1] < 128 else message[3:])
@@ -161,7 +165,7 @@ def work(temporal: str, queues: list[str]) -> None:
 
 
 def poll_once(temporal: str, queues: list[str]) -> None:
-    """Poll the queues until the connection ends, and not at all when there is none to be had now."""
+    """Poll the queues until the connection ends; return immediately if it cannot be established."""
     host, _, port = temporal.rpartition(":")
     try:
         with socket.create_connection((host, int(port))) as connection:

@@ -1,4 +1,4 @@
-"""A pipeline of fake stages over a real workspace: folders and a file, made of nothing but what the plan says."""
+"""A pipeline of fake stages over a real workspace: directories and a file whose content depends only on the plan."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,25 +13,25 @@ from stigmer_packaging.records.workspace import Workspace, scan_files
 
 
 def step(name: str, *needs: str, **facts: object) -> Step:
-    """Make a step whose stage is the first word of its name; its facts are what its artefact says."""
+    """Return a step whose stage is the first part of its name; `says` of its facts is the text of the artefact."""
     stage, _, subject = name.partition("/")
     return Step(name, stage, "linux-amd64", subject or stage, needs, facts)
 
 
 def two_parts_and_a_bottle(text: str) -> tuple[Step, ...]:
-    """Plan two folders and a file made of both; all of it says `text`."""
+    """Return steps that make two directories and a file from both; all contain `text`."""
     parts = ("obtain/one", "obtain/two")
     return (*(step(name, says=text) for name in parts), step("bottle", *parts))
 
 
 def one_part_and_a_bottle(text: str) -> tuple[Step, ...]:
-    """Plan the least of it: a folder, and a file made of it."""
+    """Return the smallest plan: a directory, and a file made from it."""
     return (step("obtain/one", says=text), step("bottle", "obtain/one"))
 
 
 @dataclass
 class FakeStage:
-    """Makes a folder for `obtain` and a file for `bottle`; `made` lists the names of the steps it was called for."""
+    """Makes a directory for `obtain` and a file for `bottle`; `made` lists the names of the executed steps."""
 
     workspace: Workspace
     kind: type
@@ -68,7 +68,7 @@ class FakeStage:
 
 
 class FakeProgress:
-    """Remembers which steps began and ended, and what their logs said."""
+    """Records which steps began and ended, and the lines of their logs."""
 
     def __init__(self) -> None:
         self.began: list[str] = []
@@ -76,15 +76,15 @@ class FakeProgress:
         self.heard: list[str] = []
 
     def begin(self, step: Step) -> None:
-        """Remember that a step began."""
+        """Record that a step began."""
         self.began.append(step.name)
 
     def hear(self, line: str) -> None:
-        """Remember a line of a log."""
+        """Record a line of a log."""
         self.heard.append(line)
 
     def end(self, result: StepResult) -> None:
-        """Remember that it ended."""
+        """Record that a step ended."""
         self.ended.append(result.step.name)
 
 
@@ -98,7 +98,7 @@ class FakeRelease:
     progress: FakeProgress = field(default_factory=FakeProgress)
 
     def pipeline(self) -> Pipeline:
-        """Give the pipeline; its clock stands still."""
+        """Return the pipeline; its clock stands still."""
         stages = {"obtain": self.obtain, "bottle": self.bottle}
 
         def maker_of(step: Step) -> Maker:
@@ -107,11 +107,11 @@ class FakeRelease:
         return Pipeline(self.workspace, maker_of, self.progress, lambda: 0.0)
 
     def run(self, steps: Sequence[Step]) -> list[str]:
-        """Run the steps and name those that were made rather than reused."""
+        """Run the steps; return the names of those that were executed rather than reused."""
         return [result.step.name for result in self.pipeline().run(steps) if not result.reused]
 
 
 def fake_release(root: Path) -> FakeRelease:
-    """Make a release whose workspace is `root`."""
+    """Return a release whose workspace is `root`."""
     workspace = Workspace(root, root.parent / "cache")
     return FakeRelease(workspace, FakeStage(workspace, BuiltPart), FakeStage(workspace, ReleaseFile))

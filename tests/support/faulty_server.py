@@ -1,4 +1,4 @@
-"""A real web server on a free port that can misbehave as servers and networks do."""
+"""A real HTTP server on a free port that can misbehave as servers and networks do."""
 
 import contextlib
 import re
@@ -11,7 +11,10 @@ from stigmer_packaging.lib.loopback import listening
 
 @dataclass
 class Faults:
-    """What goes wrong. `cuts` are the numbers of bytes after which one answer each is cut; `statuses`, refusals first."""
+    """Faults of the server.
+
+    `statuses` are error statuses of the first answers; then each of `cuts` truncates one answer after so many bytes.
+    """
 
     cuts: list[int] = field(default_factory=list)
     statuses: list[int] = field(default_factory=list)
@@ -23,7 +26,7 @@ class Faults:
 
 @dataclass
 class FaultyServer:
-    """The server's address, and the Range headers it was asked with."""
+    """The URL of the file, and the Range header of each request (empty: it had none)."""
 
     url: str
     asked: list[str]
@@ -31,7 +34,7 @@ class FaultyServer:
 
 @contextlib.contextmanager
 def faulty_server(content: bytes, faults: Faults) -> Iterator[FaultyServer]:
-    """Serve `content` under every path until the context is left."""
+    """Serve `content` under every path until the context exits."""
     state = FaultyServer("", [])
 
     class Handler(BaseHTTPRequestHandler):

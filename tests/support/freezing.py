@@ -1,4 +1,4 @@
-"""What the tests of freezing share: a freezer for this machine, sample projects, and stand-ins for programs."""
+"""Helpers for tests of freezing: a freezer for this machine, sample projects, and stand-ins for programs."""
 
 import os
 import platform
@@ -36,7 +36,7 @@ PROBE = ServiceProbe(
 
 PRODUCT = load_manifest(PATH)
 VERSIONED = replace(PRODUCT, product=replace(PRODUCT.product, version="7.8.9"))
-"""Our manifest under a version that no other test has."""
+"""Our manifest with a version that no other test uses."""
 
 FAKE_TEMPORAL = """
 import socket, sys, time
@@ -46,24 +46,24 @@ print(f"Temporal Server:      localhost:{port}", flush=True)
 while True:
     time.sleep(60)
 """
-"""Answers as the Temporal CLI does when it is told to serve, and takes connections, but says nothing on them."""
+"""Prints what the Temporal CLI prints when it serves, and accepts connections, but never sends anything on them."""
 
 
 def make_freezer(folder: Path, target: Target = HOST, *, python: str = sys.executable, cache: Path = CACHE) -> Freezer:
-    """Give what freezes for a target below `folder`, with wheels from the cache of real builds unless another is given.
+    """Return a freezer for a target that works below `folder`, by default with the wheel cache of real builds.
 
-    The test is skipped where that takes a pinned Python which was not made.
+    Skip the test if the target needs a pinned Python that has not been built.
     """
     workspace, manifest = Workspace(folder / "build", cache), load_manifest(PATH)
     context = BuildContext(manifest, workspace, ROOT, HOST, "", ENV, 1_700_000_000, lambda _: None, python)
     if context.makes_python([target]):
-        pytest.skip(f"no Python for {target} in {cache}: scripts/packaging python --target {target} makes it")
+        pytest.skip(f"no Python for {target} in {cache}: scripts/packaging python --target {target} builds it")
     return context.freezer_of(target)
 
 
 def no_archives() -> Archives:
-    """Stand for Debian's archives where nothing may be downloaded."""
-    raise AssertionError("the network was asked for")
+    """Fail in place of opening Debian's archives, for tests that must not download anything."""
+    raise AssertionError("the test tried to download from Debian's archives")
 
 
 def copy_sample(name: str, folder: Path) -> Path:
@@ -71,5 +71,5 @@ def copy_sample(name: str, folder: Path) -> Path:
 
 
 def make_program(path: Path, source: str) -> Path:
-    """Write a Python script that is an executable of its own."""
+    """Write a Python script as an executable file."""
     return place(path, f"#!{sys.executable}\n{source}".encode())

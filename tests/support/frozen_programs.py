@@ -1,4 +1,4 @@
-"""Programs as PyInstaller freezes them, made by PyInstaller's own writers; the code in them can be anything."""
+"""Programs as frozen by PyInstaller, written with its own archive writers; their code can be anything."""
 
 import sys
 import tempfile
@@ -13,7 +13,7 @@ from support.native_code import elf
 
 
 def frozen_program(folder: Path, modules: dict[str, str], scripts: dict[str, str]) -> bytes:
-    """Freeze modules (a map of names to sources) and scripts, behind an ELF file that stands for the bootloader."""
+    """Return a frozen program of modules and scripts (maps of names to sources), with a minimal ELF as bootloader."""
     entries = [(name, f"{name}.py", "PYMODULE") for name in modules]
     code = {name: compile(source, f"{name}.py", "exec") for name, source in modules.items()}
     ZlibArchiveWriter(str(folder / "PYZ.pyz"), entries, code_dict=code)
@@ -27,7 +27,7 @@ def frozen_program(folder: Path, modules: dict[str, str], scripts: dict[str, str
 
 
 def freeze_around(program: bytes, python: str, contents: str) -> bytes:
-    """Append to a program the archive of one that PyInstaller froze into a folder."""
+    """Return a program with the appended archive of a PyInstaller one-folder application."""
     with tempfile.TemporaryDirectory() as folder:
         package = Path(folder, "package")
         CArchiveWriter(str(package), [(f"pyi-contents-directory {contents}", "", False, "o")], pylib_name=python)

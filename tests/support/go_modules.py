@@ -1,4 +1,4 @@
-"""Go programs and the modules they are made of, by hand: no network, and nothing built."""
+"""Handmade Go programs and modules, without network or builds."""
 
 import base64
 import hashlib
@@ -11,10 +11,10 @@ _FENCE = b"0w\xaf\x0c\x92t\x08\x02A\xe1\xc1\x07\xe6\xd6\x18\xe6"
 
 
 def program(go: str, text: str) -> bytes:
-    """Give a file with what Go writes about modules in the middle of it. Source: Go's debug/buildinfo."""
-    about = _FENCE + text.encode() + _FENCE[::-1]
+    """Return a file with Go's build information, `text` being that on modules. Source: Go's debug/buildinfo."""
+    modules = _FENCE + text.encode() + _FENCE[::-1]
     head = b"\xff Go buildinf:" + bytes([8, 2]) + bytes(16)
-    return b"\x7fELF" + bytes(1000) + head + _string(go.encode()) + _string(about) + bytes(100)
+    return b"\x7fELF" + bytes(1000) + head + _string(go.encode()) + _string(modules) + bytes(100)
 
 
 def _string(content: bytes) -> bytes:
@@ -26,9 +26,9 @@ def _string(content: bytes) -> bytes:
 
 
 def serve_module(folder: Path, path: str, version: str, files: Mapping[str, str], go: str = "") -> str:
-    """Lay a module into a folder that is a module proxy, and give its checksum. Source: Go's module reference.
+    """Add a module to a directory laid out as a module proxy; return its checksum. Source: Go's module reference.
 
-    `go` is the version of Go that it asks for.
+    `go` is the Go version that its go.mod requires.
     """
     module = f"module {path}\n" + (f"go {go}\n" if go else "")
     place = folder / path / "@v"

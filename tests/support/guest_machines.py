@@ -1,4 +1,4 @@
-"""Guests for tests: the real roots, kernels and machines, made once for all runs, and roots with something put back."""
+"""Guests for tests: the real roots, kernels and machines, built once for all runs, and modified copies of roots."""
 
 import os
 import shutil
@@ -21,7 +21,7 @@ Made = TypeVar("Made")
 
 
 def shared_root() -> GuestRoot:
-    """Give the root that scripts/release uses too, made if need be; skip where it cannot be made."""
+    """Return the root that scripts/release uses too, built if necessary; skip the test if that is impossible."""
 
     def make(cache: Path) -> GuestRoot:
         mirror = find_mirror()
@@ -31,7 +31,7 @@ def shared_root() -> GuestRoot:
 
 
 def _make_or_skip(programs: Sequence[str], make: Callable[[Path], Made]) -> Made:
-    """Give what is made in the cache that all runs share; skip where a program is missing or it cannot be made."""
+    """Return what `make` builds in the shared cache; skip the test if a program is missing or the build fails."""
     if missing := [program for program in programs if shutil.which(program) is None]:
         pytest.skip(f"no guest on this machine: {', '.join(missing)} is missing")
     try:
@@ -41,7 +41,7 @@ def _make_or_skip(programs: Sequence[str], make: Callable[[Path], Made]) -> Made
 
 
 def copy_of(root: GuestRoot, place: Path) -> GuestRoot:
-    """Copy a root by hard links, so that files can be added or replaced (never written in place)."""
+    """Copy a root by hard links: files may be added or replaced in the copy, but not modified in place."""
 
     def link(source: str, goal: str) -> None:
         try:
@@ -54,20 +54,20 @@ def copy_of(root: GuestRoot, place: Path) -> GuestRoot:
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Give a file another content without touching the one it is a hard link to."""
+    """Replace a file by one with other content, without modifying its other hard links."""
     path.unlink(missing_ok=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
 
 
 def await_no_process(naming: str) -> None:
-    """Wait until no command line holds a text; a process that stays makes the test fail by its deadline."""
+    """Wait until no process has the text in its command line; if one stays, the test fails by its timeout."""
     while naming in command.run(["ps", "-axo", "args="]).stdout:
         time.sleep(0.05)
 
 
 def shared(make: Callable[[MachineFactory, str, Target], Made]) -> Made:
-    """Give what the factory of scripts/verify makes, made if need be; skip where it cannot be made."""
+    """Return a machine from the factory of scripts/verify, built if necessary; skip the test if that is impossible."""
 
     def made(cache: Path) -> Made:
         maker = MachineFactory(TARGET, 2, cache, find_mirrors({}), quiet)

@@ -1,4 +1,4 @@
-"""Histories to replay against the pure decision: a stack whose processes do only what a test says."""
+"""Event sequences for the pure function `decide`: a stack whose processes do only what a test says."""
 
 from functools import partial
 
@@ -38,31 +38,31 @@ ASKED = (phases.STARTING, phases.PROVING, phases.DEGRADED)
 
 
 def is_asked(service: Service) -> bool:
-    """Tell whether somebody waits for an answer of a service."""
+    """Return whether a probe of the service is pending."""
     return service.phase in ASKED or service.checking
 
 
 def ended(name: str) -> Exited:
-    """End a service as it was told to."""
+    """Return the event of a service that exits as requested."""
     return Exited(name, "exited with status 0")
 
 
 def crashed(name: str) -> Exited:
-    """Let a service end by itself."""
+    """Return the event of a service that exits on its own."""
     return Exited(name, "exited with status 1")
 
 
 def killed(name: str) -> Exited:
-    """Let somebody else kill a service."""
+    """Return the event of a service that is killed from outside."""
     return Exited(name, "killed by SIGKILL", killed=True)
 
 
 class History:
-    """A stack, begun at 100 seconds, whose processes do only what a test says; a spawned process is there at once.
+    """A stack, started at 100 seconds, whose processes do only what a test says; spawning takes no time.
 
-    Three rules are checked after every step: a service of somebody else is never signalled; none is started while one
-    that it needs does not run, or lacks another; and a stack is said to run only when each service has proved that it
-    works since what it needs was started.
+    Three invariants are checked after every step: an unmanaged service is never signalled; no service is started unless
+    all it needs run and lack nothing themselves; and a stack counts as running only when each service has proved that
+    it works since its dependencies were started.
     """
 
     def __init__(self, plans: tuple[ServicePlan, ...] = PLANS, policy: Restart = Restart()) -> None:  # noqa: B008 - immutable
@@ -74,7 +74,7 @@ class History:
         self.begun = self.at(self.now)
 
     def at(self, now: float, *events: Event) -> tuple[Action, ...]:
-        """Let events happen at a time, and give the actions."""
+        """Process events at a time; return the actions."""
         self.now = now
         self._proved |= {each.name: now for each in events if isinstance(each, Ready) and is_asked(self[each.name])}
         self.state, actions = decide(self.state, events, now)
@@ -98,15 +98,15 @@ class History:
 
     @property
     def due(self) -> float:
-        """When something is due without any event."""
+        """The time of the next action that needs no event."""
         return min(service.deadline for service in self.state.services.values())
 
     def is_degraded(self) -> bool:
-        """Tell whether the started stack lacks a service."""
+        """Return whether the started stack lacks a service."""
         return self.state.is_degraded
 
     def started(self) -> "History":
-        """Bring everything up."""
+        """Bring all services up."""
         self.at(100.5, Ready("temporal"), Ready("server"))
         self.at(101.0, Ready("flows"), Ready("agents"))
         assert self.state.stage == phases.RUNNING

@@ -1,4 +1,4 @@
-"""Two starts in a hostile place: both work, nothing comes to lie outside the home, nothing prints a traceback."""
+"""Starts in homes with hostile names: they must work, write nothing outside the home, and print no traceback."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from support.launcher_services import PROGRAM, Stigmer, free_ports
 
 
 def lone_temporal() -> tuple[Part, ...]:
-    """Make a stack of a fake Temporal alone, which opens its database as the real one does."""
+    """Return a stack of just a fake Temporal, which opens its database as the real one does."""
     (port,) = free_ports(1)
     one = part(
         "temporal",
@@ -39,13 +39,13 @@ HOSTILE_NAMES = (
 
 
 def starts_twice(launcher: Stigmer, around: Path) -> None:
-    """Start and stop two times; the database is in the home, and nothing has come to lie outside of it."""
+    """Start and stop twice; check that the database is in the home and that nothing was written outside it."""
     before = outside(around, launcher.home)
     for _ in range(2):
-        said = [launcher("server"), launcher("server", "status"), launcher("server", "stop")]
-        shown = "\n".join(f"{done.out}\n{done.err}" for done in said)
-        assert [done.code for done in said] == [0, 0, 0], f"{shown}\n{launcher.log('supervisor')}"
-        assert "Traceback" not in shown
+        commands = [launcher("server"), launcher("server", "status"), launcher("server", "stop")]
+        output = "\n".join(f"{done.out}\n{done.err}" for done in commands)
+        assert [done.code for done in commands] == [0, 0, 0], f"{output}\n{launcher.log('supervisor')}"
+        assert "Traceback" not in output
     assert (launcher.home / "temporal-data" / "temporal.db").stat().st_size > 0
     assert outside(around, launcher.home) == before
     for log in (launcher.home / "logs").iterdir():
@@ -53,5 +53,5 @@ def starts_twice(launcher: Stigmer, around: Path) -> None:
 
 
 def outside(around: Path, home: Path) -> list[str]:
-    """List what is in a folder and not in the home."""
+    """Return all paths in a directory that are not in the home or above it."""
     return sorted(str(path) for path in around.rglob("*") if not path.is_relative_to(home) and path not in home.parents)

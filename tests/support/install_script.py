@@ -1,4 +1,4 @@
-"""scripts/verify-install as tests run it, on a Cellar that holds FakeStigmer."""
+"""Helpers that run scripts/verify-install on an installed FakeStigmer."""
 
 import os
 from pathlib import Path
@@ -15,12 +15,12 @@ SCRIPT = Path(__file__).parents[2] / "scripts/verify-install"
 NONCE = "5eed"
 
 needs_proc = pytest.mark.skipif(
-    not Path("/proc/self/fd").exists(), reason="FakeStigmer's processes are looked for in /proc"
+    not Path("/proc/self/fd").exists(), reason="FakeStigmer looks up its processes in /proc"
 )
 
 
 def installed(folder: Path, twist: str = "") -> Path:
-    """Pour FakeStigmer as brew does, unpacked into the Cellar and linked into the prefix, which is given."""
+    """Install FakeStigmer as brew does, unpacked into the Cellar and linked into the prefix; return the prefix."""
     standin = build_standin(folder / "build", twist=twist)
     prefix = folder / "pre fix"  # a blank, as some prefixes have
     (prefix / "Cellar").mkdir(parents=True)
@@ -40,7 +40,7 @@ def bottle(folder: Path, twist: str = "") -> str:
 def run_script(
     prefix: Path, *options: str, interpreter: tuple[str, ...] = ("sh",), path: str = ""
 ) -> tuple[Completed, GuestReport]:
-    """Run the script on a prefix, in a user's home of its own; give how it ended and what it reported."""
+    """Run the script on a prefix, with its own user home; return the completed process and the report."""
     home = prefix.parent / "user"
     home.mkdir(exist_ok=True)
     environment = {
@@ -55,7 +55,7 @@ def run_script(
 
 
 def failed(report: GuestReport) -> list[str]:
-    """Name the checks of a whole report that found a fault; the two that are only made on demand are left out."""
+    """Return the failed checks of a complete report, except the two that run only on demand."""
     assert report.whole
-    on_demand = {"there is no Python on the machine but in the keg", "there is no network"}
+    on_demand = {"there is no Python on the machine outside the keg", "there is no network"}
     return [check.name for check in report.checks if not check.passed and check.name not in on_demand]

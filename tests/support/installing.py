@@ -1,4 +1,4 @@
-"""Materialising as tests do it, and all that a user may rely on afterwards."""
+"""Installation as tests run it, and checks of everything a user may rely on afterwards."""
 
 import os
 from pathlib import Path
@@ -13,7 +13,7 @@ COPY = filecopy.METHODS[2:]
 
 
 class Installed(NamedTuple):
-    """Which version is installed and where, and whether the start had anything to do for it."""
+    """The installed version and its directory, and whether the call had to install anything."""
 
     made: bool
     id: str
@@ -21,10 +21,10 @@ class Installed(NamedTuple):
 
 
 def put(keg: Path, places: Places, **options: object) -> Installed:
-    """Materialise, without a word unless a `report` is given, and check what a user may rely on."""
-    silent: dict[str, object] = {"report": lambda _: None}
+    """Install, silently unless a `report` is given, and check the result."""
+    defaults: dict[str, object] = {"report": lambda _: None}
     known = payload.read_keg(str(keg))
-    made = install(known, places, **silent | options)  # type: ignore[arg-type]
+    made = install(known, places, **defaults | options)  # type: ignore[arg-type]
     assert_whole(keg, places)
     return Installed(made, known.id, versions.directory_of(places, known.id))
 
@@ -44,7 +44,7 @@ def assert_whole(keg: Path, places: Places) -> None:
 
 
 def snapshot(root: str) -> dict[str, tuple[int, int, int]]:
-    """Identify every file below a directory: inode, change of content and of status."""
+    """Return the inode, mtime and ctime in nanoseconds of every file below a directory."""
     found = [Path(folder, name) for folder, _, names in os.walk(root) for name in names]
     seen = {str(path): path.lstat() for path in found}
     return {path: (status.st_ino, status.st_mtime_ns, status.st_ctime_ns) for path, status in seen.items()}

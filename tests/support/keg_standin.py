@@ -1,8 +1,8 @@
-"""A stand-in for the real product, made by the real stages: a bottle whose launcher and services are small scripts.
+"""A stand-in for the real product, built by the real stages: a bottle whose launcher and services are small scripts.
 
-FakeStigmer speaks the launcher's command line. It starts one Perl process for each component, which listens on its
-ports, from a home laid out as the real one. `twist` is a shell fragment run at the start of every command, with which a
-test breaks one thing.
+FakeStigmer implements the launcher's command line. For each component it starts a Perl process that listens on the
+component's ports, from a home laid out like the real one. `twist` is shell code, run at the start of every command,
+with which a test breaks one thing.
 """
 
 from collections.abc import Mapping
@@ -44,10 +44,10 @@ here=$(cd "$(dirname "$(readlink -f "$0")")" && pwd)
 components=$here/../components
 home=${STIGMER_HOME:-${HOME:?}/.stigmer}
 version=$(sed -n 's/^ "version": "\(.*\)".*/\1/p' "$here/../payload.json")
-clean() { # COMMAND...: become it, with nothing but what a service needs of the environment
+clean() { # COMMAND...: exec it with only those variables of the environment that a service needs
     exec env -i "HOME=$HOME" "STIGMER_HOME=$home" "PATH=$PATH" "$@"
 }
-watchdog() { # PID: become what ends the services when that process is gone
+watchdog() { # PID: exec a process that ends the services when PID has exited
     exec perl -e 'select undef, undef, undef, 0.05 while getppid == $ARGV[0];
         open my $list, "<", $ARGV[1]; kill "TERM", (split)[1] while <$list>' "$1" "$home/run/services"
 }
@@ -150,7 +150,7 @@ esac
 LSM_STORE = r"""
 store=$home/stigmer.db
 compact() { cat "$store"/*.sst "$store"/*.mem 2>/dev/null; }
-write_tables() { # all in one table under another name, as after a compaction; the lock and the memory table are for a running server
+write_tables() { # compact into one table with a new name; the lock and the memtable exist only while the server runs
     number=$(($(ls "$store" | sed -n 's/^MANIFEST-//p' | sort -n | tail -n 1) + 1))
     { compact; echo state; } >"$home/run/tables"
     rm -f "$store"/*.sst "$store"/*.mem "$store"/MANIFEST-*
@@ -161,7 +161,7 @@ open_store() { mkdir -p "$store"; write_tables; echo 1 >"$store/LOCK"; echo memo
 close_store() { write_tables; rm -f "$store/LOCK"; }
 put_execution() { echo "$1" >>"$store/00001.mem"; }
 """
-"""FakeStigmer's store as a folder like that of an LSM tree: no file but the tables' content outlives a clean stop."""
+"""FakeStigmer's store as the directory of an LSM tree: after a clean stop only the content survives, in a new file."""
 
 
 class StandIn(NamedTuple):
@@ -173,12 +173,12 @@ class StandIn(NamedTuple):
 
 
 def standin_manifest(**changes: Any) -> Manifest:
-    """Give the reference stack's manifest, of version 2.0.0, with `changes` to its product."""
+    """Return the reference stack's manifest with version 2.0.0 and `changes` to its product."""
     return replace(REFERENCE, product=replace(REFERENCE.product, **{"version": "2.0.0", **changes}))
 
 
 def standin_service(workspace: Workspace, component: str, files: Mapping[str, str]) -> BuiltPart:
-    """Write one component's files below the workspace; the one named like the component is its executable."""
+    """Write one component's files into the workspace; the file named like the component is its executable."""
     root = _write(workspace, component, component, files)
     return BuiltPart(component, "1.0.0", str(TARGET), root, component, scan_files(workspace.path(root)))
 
@@ -191,7 +191,7 @@ def _write(workspace: Workspace, part: str, program: str, files: Mapping[str, st
 
 
 def standin_parts(workspace: Workspace, folder: Path, twist: str = "") -> KegParts:
-    """Make everything one keg holds: a FakeStigmer with a twist, and Perl services. `folder` receives the documents."""
+    """Return the parts of a keg: a FakeStigmer with a twist, and Perl services. Documents are written to `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     documents = {name: folder / Path(name).name for name in ("LICENSE", "README.md", "share/man/man1/stigmer.1")}
     for document in documents.values():

@@ -1,7 +1,9 @@
-"""A program that kills a release at every single file operation, resumes it, and reports what it then finds as JSON.
+"""Kill a release at every change of the file system, resume it, check the workspace, and print the result as JSON.
 
-Run as `python -m support.killed_runs FOLDER`. Every run is a process of its own, killed by SIGKILL from within, just
-before its Nth change of the file system; N counts up until a run gets through.
+    python -m support.killed_runs FOLDER
+
+Each run is a forked process that kills itself with SIGKILL just before its Nth change; N increases until a run
+completes.
 """
 
 import itertools
@@ -21,7 +23,7 @@ CHANGES = {"os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.link", "os.syml
 
 
 def die_before_change(number: int) -> None:
-    """Kill this process just before its Nth change of the file system."""
+    """Install an audit hook that kills this process just before its Nth change of the file system."""
     left = number
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
@@ -36,12 +38,12 @@ def die_before_change(number: int) -> None:
 
 
 def in_child(work: Callable[[], None]) -> int:
-    """Run `work` in a forked child and give its wait status: 0 when it ended well, 9 when it was killed."""
+    """Run `work` in a forked child; return its wait status: 0 if it succeeded, 9 if it was killed."""
     pid = os.fork()
     if pid == 0:
         try:
             work()
-        except BaseException:  # noqa: BLE001 - whatever it was, the child must not return into the parent's code
+        except BaseException:  # noqa: BLE001 - the child must never return into the parent's code
             traceback.print_exc()
             os._exit(1)
         os._exit(0)
@@ -49,7 +51,7 @@ def in_child(work: Callable[[], None]) -> int:
 
 
 def run(root: Path, text: str, die_before: int = 0) -> None:
-    """Run a release whose artefacts say `text`, and die before the Nth change if a number is given."""
+    """Run a release whose artefacts contain `text`; if `die_before` is not 0, die just before that change."""
     release = fake_release(root)
     if die_before:
         die_before_change(die_before)
@@ -57,7 +59,7 @@ def run(root: Path, text: str, die_before: int = 0) -> None:
 
 
 def resume_and_look(root: Path) -> None:
-    """Run the release again and hold everything in the workspace to what it must be."""
+    """Run the release again and check everything in the workspace."""
     run(root, "new")
     names = sorted(path.relative_to(root).as_posix() for path in (root / "obtain").rglob("*"))
     assert names == ["obtain/one", "obtain/one/lib", "obtain/one/lib/part", "obtain/one/program"]
@@ -67,7 +69,7 @@ def resume_and_look(root: Path) -> None:
 
 
 def kill_everywhere(folder: Path, *, older: bool) -> dict[str, Any]:
-    """Kill, resume and look, once for each change that a run makes, over what an older release left if there was one."""
+    """Kill and resume a run at each of its changes; with `older`, in a workspace with an older release's results."""
     failures = []
     for number in itertools.count(1):
         root = folder / str(number)
@@ -82,6 +84,6 @@ def kill_everywhere(folder: Path, *, older: bool) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    place = Path(sys.argv[1])
-    found = {kind: kill_everywhere(place / kind, older=kind == "older") for kind in ("empty", "older")}
-    sys.stdout.write(json.dumps(found))
+    folder = Path(sys.argv[1])
+    results = {kind: kill_everywhere(folder / kind, older=kind == "older") for kind in ("empty", "older")}
+    sys.stdout.write(json.dumps(results))

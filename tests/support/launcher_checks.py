@@ -1,4 +1,4 @@
-"""What must hold after every fault: the server's state is still there, and starting, calling and stopping work."""
+"""Checks after a fault: the server's state has survived, and starting, calling and stopping work."""
 
 import contextlib
 import os
@@ -14,7 +14,7 @@ from support.launcher_services import Stigmer, eventually, finished, is_running
 
 
 def kept(launcher: Stigmer) -> list[str]:
-    """Give what the fake server has written to its database, a line for each of its starts."""
+    """Return the content of the fake server's database: a line for each of its starts."""
     return (launcher.home / "stigmer.db").read_text(encoding="utf-8").splitlines()
 
 
@@ -24,7 +24,7 @@ def listens(port: int) -> bool:
 
 
 def fails_to_start(launcher: Stigmer, *options: str) -> str:
-    """Start in vain, with nothing left that runs, and give the error."""
+    """Check that the start fails and leaves no process; return stderr."""
     done = launcher("server", *options)
     assert done.code == 1
     assert "All services running" not in done.out
@@ -33,7 +33,7 @@ def fails_to_start(launcher: Stigmer, *options: str) -> str:
 
 
 def works(launcher: Stigmer) -> None:
-    """Start, call and stop: after a fault everything is as it should be, and the server's state is still there."""
+    """Check that starting, calling and stopping work, and that the server's state has survived."""
     before = kept(launcher) if (launcher.home / "stigmer.db").exists() else []
     launcher.started()
     assert launcher("smoke").code == 0
@@ -43,7 +43,7 @@ def works(launcher: Stigmer) -> None:
 
 
 def all_run(launcher: Stigmer) -> dict[str, int]:
-    """Give the pids of the services once all of them run."""
+    """Wait until all services run; return their pids."""
 
     def pids() -> dict[str, int]:
         status = launcher.status()
@@ -57,13 +57,13 @@ def watchdog(launcher: Stigmer) -> int:
 
 
 def wakeups(pid: int) -> int:
-    """Give how often a process has been scheduled (proc(5), status)."""
+    """Return the number of context switches of a process (proc(5), status)."""
     text = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
     return sum(int(line.split()[1]) for line in text.splitlines() if "ctxt_switches" in line)
 
 
 def kill_together(launcher: Stigmer) -> None:
-    """Kill the supervisor and its watchdog, so that neither has time to notice the other's end."""
+    """Kill the supervisor and its watchdog so that neither can react to the other's death: both are stopped first."""
     pids = (watchdog(launcher), launcher.status()["supervisor_pid"])
     for number in (signal.SIGSTOP, signal.SIGKILL):
         for pid in pids:
@@ -72,26 +72,26 @@ def kill_together(launcher: Stigmer) -> None:
 
 
 def crash(launcher: Stigmer, service: str) -> int:
-    """Kill a service, wait until it runs again, and give the pid that it had."""
+    """Kill a service and wait until it runs again; return its former pid."""
     pid = launcher.kill(service)
 
     def is_back() -> bool:
-        found = launcher.services()[service]
-        return bool(found["state"] == "running" and found["pid"] != pid)
+        status = launcher.services()[service]
+        return bool(status["state"] == "running" and status["pid"] != pid)
 
     eventually(is_back, f"{service} to run again")
     return pid
 
 
 def in_foreground(launcher: Stigmer, **more: Any) -> subprocess.Popen[str]:
-    """Start a server in the foreground, and give its process when everything runs."""
+    """Start a server in the foreground; return its process once all services run."""
     process = launcher.popen("server", "--foreground", **more)
     all_run(launcher)
     return process
 
 
 def stop_by(foreground: subprocess.Popen[str], number: int = signal.SIGTERM) -> str:
-    """End a server in the foreground cleanly by a signal, and give what it printed."""
+    """Stop a server in the foreground by a signal, which must succeed; return its stdout."""
     foreground.send_signal(number)
     done = finished(foreground)
     assert (done.code, done.err) == (0, "")
@@ -99,7 +99,7 @@ def stop_by(foreground: subprocess.Popen[str], number: int = signal.SIGTERM) -> 
 
 
 def serves_and_stops(launcher: Stigmer, foreground: subprocess.Popen[str]) -> None:
-    """See a server in the foreground restart a service that is killed, and end with exit code 0 when it is stopped."""
+    """Check that a server in the foreground restarts a killed service, and exits with 0 when it is stopped."""
     all_run(launcher)
     crash(launcher, "agent-runner")
     assert launcher("server", "stop").code == 0
@@ -107,14 +107,14 @@ def serves_and_stops(launcher: Stigmer, foreground: subprocess.Popen[str]) -> No
 
 
 def shown_on_terminal(launcher: Stigmer, *arguments: str) -> bytes:
-    """Run a command that succeeds on a terminal, and give what it sent there, each line ended by a line feed alone."""
+    """Run a command on a terminal, which must succeed; return its output, with CRLF replaced by LF."""
     controller, terminal = pty.openpty()
     process = launcher.popen(*arguments, stdout=terminal, stderr=terminal, text=False)
     os.close(terminal)
-    shown = b""
+    output = b""
     with contextlib.suppress(OSError):  # the terminal's other end is closed
         while data := os.read(controller, 4096):
-            shown += data
+            output += data
     os.close(controller)
     assert process.wait(30) == 0
-    return shown.replace(b"\r\n", b"\n")
+    return output.replace(b"\r\n", b"\n")

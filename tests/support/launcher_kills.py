@@ -1,10 +1,10 @@
-"""Kill a start with -9 at every point of its work, and see that the next start is right.
+"""Kill a start with SIGKILL at every point of its work, and check that the next start repairs everything.
 
     python launcher_kills.py SCENARIO METHOD GRAIN DIRECTORY [sabotage]
 
-GRAIN is `call` (every system call that changes a file's name or opens one for writing) or `line` (every line of the
-launcher that is executed). It forks once per point, so it must be a process of its own, without threads. It prints how
-many points there were. With `sabotage` the launcher does not clear what a killed start left behind, which must be noticed.
+GRAIN is `call` (every system call that changes a file's name or opens one for writing) or `line` (every executed line
+of the launcher). The program forks at each point, so it must be a process without threads. It prints the number of
+points. With `sabotage` the launcher does not clean up after a killed start; the checks must detect that.
 """
 
 import os
@@ -28,7 +28,7 @@ CHANGES = {f"os.{name}" for name in ("chmod", "link", "mkdir", "remove", "rename
 
 
 class Scene:
-    """Two kegs, a home in the state a scenario begins with, and the start that is killed."""
+    """Two kegs, a home in the initial state of a scenario, and the start that is killed."""
 
     def __init__(self, directory: Path, scenario: str, method: str) -> None:
         runner = part("agent-runner", extra={"agent-runner.lib/one.so": b"one"})
@@ -39,7 +39,7 @@ class Scene:
         self.in_use = (payload.read_keg(str(self.old)).id,) if scenario == "upgrade-in-use" else ()
 
     def prepare(self) -> None:
-        """Put the home into the state the scenario begins with."""
+        """Put the home into the initial state of the scenario."""
         shutil.rmtree(self.places.home, ignore_errors=True)
         Path(self.places.home).mkdir()
         Path(self.places.home, "stigmer.db").write_text("precious")
@@ -58,11 +58,11 @@ class Scene:
             Path(self.places.bin, "temporal").unlink()
 
     def start(self, keg: Path) -> Installed:
-        """Start once."""
+        """Install one keg as a start does."""
         return put(keg, self.places, in_use=lambda: self.in_use, methods=self.methods)
 
     def check(self) -> None:
-        """Start again, and check all that a user may rely on."""
+        """Start again, and check everything a user may rely on."""
         self.start(self.new)
         assert_whole(self.new, self.places)
         assert not self.start(self.new).made
@@ -77,24 +77,24 @@ class Scene:
 
 
 class Killer:
-    """Ends this process at the point of that number; it counts system calls, or lines of the launcher."""
+    """Kills this process after `number` points: system calls, or lines of the launcher."""
 
     def __init__(self, number: int) -> None:
         self.left = number
 
     def count(self) -> None:
-        """Count one point."""
+        """Count one point, or kill the process."""
         if self.left == 0:
             os.kill(os.getpid(), signal.SIGKILL)
         self.left -= 1
 
     def audit(self, event: str, arguments: tuple[Any, ...]) -> None:
-        """Count a system call that is about to change a file."""
+        """Count a system call that is about to change a file (an audit hook)."""
         if event in CHANGES or (event == "open" and arguments[2] & (os.O_WRONLY | os.O_RDWR)):
             self.count()
 
     def trace(self, frame: FrameType, event: str, _: Any) -> Any:
-        """Count a line, if it is one of the launcher's."""
+        """Count a line of the launcher (a trace function)."""
         if not frame.f_code.co_filename.startswith(LIBRARY):
             return None
         if event == "line":
@@ -103,7 +103,7 @@ class Killer:
 
 
 def killed_at(scene: Scene, number: int, grain: str) -> bool:
-    """Start in a child that dies at the point of that number; tell whether it did, or came to the end."""
+    """Start in a child that dies at a point; return False if the start completed before that point."""
     child = os.fork()
     if child == 0:
         killer = Killer(number)
@@ -119,11 +119,11 @@ def killed_at(scene: Scene, number: int, grain: str) -> bool:
 
 
 def leave(places: Places) -> None:
-    """Clear nothing."""
+    """Do nothing, in place of `remove_unfinished`."""
 
 
 def main(scenario: str, method: str, grain: str, directory: str, sabotage: str = "") -> int:
-    """Kill at one point after the other until a start comes through; give how many points there were."""
+    """Kill at one point after another until a start completes; return the number of points."""
     if sabotage:
         versions.remove_unfinished = leave
     scene = Scene(Path(directory), scenario, method)

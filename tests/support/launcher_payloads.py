@@ -1,9 +1,9 @@
-"""Small kegs for tests of the launcher: a libexec directory with real, tiny executables and its index.
+"""Small kegs for tests of the launcher: a libexec directory with tiny real executables and its index.
 
     libexec = build_libexec(tmp_path / "keg")                       # the four components, each sleeping until SIGTERM
     libexec = build_libexec(path, (part("one", script="exit 0"),))  # any other set
 
-An executable is a shell script unless it is given as `program`, a Python source run by the interpreter of the tests.
+An executable is a shell script, or, if given as `program`, Python source run by the tests' interpreter.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ INHERIT = ("HOME", "PATH", "USER", "LANG", "TMPDIR")
 
 
 class Part(NamedTuple):
-    """A component and the content of its files: path below the components directory to (bytes, permission bits)."""
+    """A component, and its files by path below the components directory, each as (bytes, permission bits)."""
 
     component: Component
     contents: Mapping[str, tuple[bytes, int]]
@@ -36,7 +36,7 @@ def part(
     extra: Mapping[str, bytes] | None = None,
     **fields: Any,
 ) -> Part:
-    """Make one component. `fields` replaces what `Component` holds (ports, needs, readiness, grace, …)."""
+    """Return one component. `fields` override those of `Component` (ports, needs, readiness, grace, …)."""
     text = f"#!{sys.executable} -IS\n{program}\n" if program else f"#!/bin/sh\n{script}\n"
     contents = {name: (text.encode(), 0o755), **{path: (content, 0o644) for path, content in (extra or {}).items()}}
     component = Component(
@@ -58,7 +58,7 @@ def part(
 
 
 def stigmer_parts(*, temporal: str = SLEEP_UNTIL_STOPPED) -> tuple[Part, ...]:
-    """Make the four components Stigmer ships, with their overrides; `temporal` is the script of that one."""
+    """Return the four components that Stigmer ships, with their overrides; `temporal` is the script of that one."""
 
     def shipped(name: str, override: str, **fields: Any) -> Part:
         return part(name, override=f"STIGMER_{override}_BIN", **fields)
@@ -77,7 +77,7 @@ def stigmer_parts(*, temporal: str = SLEEP_UNTIL_STOPPED) -> tuple[Part, ...]:
 def build_libexec(
     keg: Path, parts: Iterable[Part] | None = None, *, version: str = "1.0.0", target: str = "", **fields: Any
 ) -> Path:
-    """Write `keg`/libexec with `components/` and `payload.json`; `fields` replaces what `Payload` holds."""
+    """Write `keg`/libexec with `components/` and `payload.json`; return it. `fields` override those of `Payload`."""
     chosen = tuple(stigmer_parts() if parts is None else parts)
     libexec = keg / "libexec"
     libexec.mkdir(parents=True, exist_ok=True)
@@ -100,7 +100,7 @@ def build_libexec(
 
 
 def launcher_environment(libexec: Path, home: Path) -> dict[str, str]:
-    """Give the environment in which an unfrozen launcher uses that keg and that home, and nothing of the tester's."""
+    """Return the environment for an unfrozen launcher with this keg and home; of the caller's it has only PATH."""
     return {
         "STIGMER_PAYLOAD": os.fspath(libexec),
         "STIGMER_HOME": os.fspath(home),

@@ -1,4 +1,4 @@
-"""A stack of fake services in a small keg, and the launcher run over it as a user runs it."""
+"""A stack of fake services in a small keg, and the launcher run on it as a user does."""
 
 import contextlib
 import json
@@ -30,11 +30,11 @@ def free_ports(count: int) -> list[int]:
 def fake_stack(
     *, seconds: float = _SECONDS, grace: float = 5.0, liveness: Liveness = _LIVENESS, **misbehaviour: str
 ) -> tuple[Part, ...]:
-    """Make the four services of Stigmer; `agent_runner="exit=1 after=2"` lets one misbehave."""
+    """Return the four services of Stigmer as fakes; `agent_runner="exit=1 after=2"` makes one misbehave."""
 
     def fake(name: str, role: str, *arguments: str, **fields: Any) -> Part:
-        asked = tuple(misbehaviour.get(name.replace("-", "_"), "").split())
-        words = (role, *arguments, *asked)
+        faults = tuple(misbehaviour.get(name.replace("-", "_"), "").split())
+        words = (role, *arguments, *faults)
         return part(name, program=PROGRAM, arguments=words, grace=grace, liveness=liveness, **fields)
 
     def worker(name: str, stop_order: int, *queues: str, **fields: Any) -> Part:
@@ -80,7 +80,7 @@ class Done(NamedTuple):
 
 
 def finished(process: subprocess.Popen[str], seconds: float = 60.0) -> Done:
-    """Wait for a command's end."""
+    """Wait until a command exits; return its exit code and output."""
     out, err = process.communicate(timeout=seconds)
     return Done(process.returncode, out, err)
 
@@ -95,19 +95,19 @@ sys.stdin.read()
 
 
 def hold(path: Path) -> subprocess.Popen[str]:
-    """Run a process that takes a lock if it can, says whether it did, and ends with its input."""
+    """Run a process that tries to take a lock, prints `held` or `busy`, and exits when its stdin is closed."""
     command = [sys.executable, "-c", HOLD, str(LAUNCHER), str(path)]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
 def read_line(process: subprocess.Popen[str]) -> str:
-    """Wait for a line that a process prints."""
+    """Wait for a line of a process's output, and return it."""
     assert process.stdout is not None
     return process.stdout.readline()
 
 
 class Stigmer:
-    """The launcher over one keg and one home, run from the checkout; as a context, nothing of it runs afterwards."""
+    """The launcher with one keg and one home, run from the checkout; as a context manager, it leaves no process."""
 
     def __init__(
         self, libexec: Path, home: Path, *, launcher: Path = LAUNCHER, environment: Mapping[str, str] = {}
@@ -120,7 +120,7 @@ class Stigmer:
             **environment,
         }
         self.program = [sys.executable, "-S", "-m", "stigmer_launcher"]
-        self.process: dict[str, Any] = {"cwd": "/"}  # how each command's process is made, as Popen takes it
+        self.process: dict[str, Any] = {"cwd": "/"}  # options of Popen for every command
 
     def __enter__(self) -> Self:
         return self
@@ -129,7 +129,7 @@ class Stigmer:
         self.end()
 
     def end(self) -> None:
-        """Stop the server, and kill what does not stop."""
+        """Stop the server, and kill the processes that remain."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self("server", "stop", seconds=30)
         for pid in self.processes():
@@ -137,17 +137,17 @@ class Stigmer:
                 os.kill(pid, signal.SIGKILL)
 
     def spawn(self, *words: str, **more: Any) -> subprocess.Popen[str]:
-        """Run a program where and as the commands are run."""
+        """Run a program with the environment and process options of the commands."""
         pipe = subprocess.PIPE
-        given = {"stdin": subprocess.DEVNULL, "stdout": pipe, "stderr": pipe, "text": True, **self.process, **more}
-        return subprocess.Popen(words, env=self.environment, **given)
+        options = {"stdin": subprocess.DEVNULL, "stdout": pipe, "stderr": pipe, "text": True, **self.process, **more}
+        return subprocess.Popen(words, env=self.environment, **options)
 
     def popen(self, *arguments: str, **more: Any) -> subprocess.Popen[str]:
         """Run a command without waiting for it."""
         return self.spawn(*self.program, *arguments, **more)
 
     def __call__(self, *arguments: str, seconds: float = 60.0, **more: Any) -> Done:
-        """Run a command to its end."""
+        """Run a command and wait until it exits."""
         return finished(self.popen(*arguments, **more), seconds)
 
     def started(self) -> None:
@@ -156,49 +156,49 @@ class Stigmer:
         assert done.code == 0, f"{done.out}\n{done.err}\n{self.log('supervisor')}"
 
     def status(self) -> dict[str, Any]:
-        """Give the status as programs read it."""
+        """Return the parsed output of `server status --json`."""
         status: dict[str, Any] = json.loads(self("server", "status", "--json").out)
         return status
 
     def services(self) -> dict[str, dict[str, Any]]:
-        """Give what the status says of each service, by its name."""
+        """Return each service's status by name."""
         return {each["name"]: each for each in self.status()["services"]}
 
     def states(self) -> dict[str, str]:
-        """Give each service's state."""
+        """Return each service's state by name."""
         return {name: each["state"] for name, each in self.services().items()}
 
     def pids(self) -> dict[str, int]:
-        """Give each service's pid, 0 when it has none."""
+        """Return each service's pid by name; 0 if it has none."""
         return {name: each["pid"] for name, each in self.services().items()}
 
     def pid(self, service: str) -> int:
-        """Give a service's pid, 0 when it has none."""
+        """Return a service's pid, or 0 if it has none."""
         return self.pids().get(service, 0)
 
     def kill(self, service: str) -> int:
-        """Kill a service, and give the pid that it had."""
+        """Kill a service; return its former pid."""
         os.kill(pid := self.pid(service), signal.SIGKILL)
         return pid
 
     def kill_supervisor(self) -> None:
-        """Kill the supervisor, and wait for its end."""
+        """Kill the supervisor, and wait until it is gone."""
         pid: int = self.status()["supervisor_pid"]
         os.kill(pid, signal.SIGKILL)
         eventually(lambda: not is_running(pid), "the supervisor's end")
 
     def log(self, service: str) -> str:
-        """Give a log's text."""
+        """Return the text of a log, empty if it does not exist."""
         path = self.home / "logs" / f"{service}.log"
         return path.read_text(encoding="utf-8") if path.exists() else ""
 
     def processes(self) -> list[int]:
-        """List every living process that carries this home in its environment, the tests' own aside."""
+        """Return the pids of all running processes with this home in their environment, except the tests' own."""
         mark = os.fsencode(f"STIGMER_HOME={self.home}")
         return [pid for pid in _pids() if mark in _environ(pid)] + self.children()
 
     def children(self) -> list[int]:
-        """List every living process that a supervisor of this home has started, wherever it escaped to."""
+        """Return the pids of all running processes started by a supervisor of this home, escaped ones included."""
         state = self.home / "run" / "state.json"
         token = json.loads(state.read_text(encoding="utf-8"))["token"] if state.exists() else ""
         mark = f"STIGMER_RUN={token}".encode()
@@ -212,7 +212,7 @@ def stigmer(tmp_path: Path, parts: tuple[Part, ...] | None = None, **environment
 
 @contextlib.contextmanager
 def temporal_of_somebody_else(launcher: Stigmer) -> Iterator[int]:
-    """Run a Temporal that is not ours where the launcher is told that it is, and give its pid."""
+    """Run an external Temporal at the launcher's TEMPORAL_SERVICE_ADDRESS (set if missing); yield its pid."""
     address = launcher.environment.setdefault("TEMPORAL_SERVICE_ADDRESS", f"localhost:{free_ports(1)[0]}")
     port = address.rpartition(":")[2]
     with subprocess.Popen([sys.executable, "-IS", "-c", PROGRAM, "FakeTemporal", f"port={port}"]) as process:
@@ -223,7 +223,7 @@ def temporal_of_somebody_else(launcher: Stigmer) -> Iterator[int]:
 
 
 def failing(number: int) -> Callable[..., Any]:
-    """Make a call that is not possible for the reason given."""
+    """Return a function that always raises OSError with this error number."""
 
     def refuse(*_: object) -> None:
         raise OSError(number, os.strerror(number))
@@ -232,7 +232,7 @@ def failing(number: int) -> Callable[..., Any]:
 
 
 def eventually(holds: Any, what: str, seconds: float = 20.0) -> Any:
-    """Wait until `holds()` is true and give it; fail saying what was awaited."""
+    """Wait until `holds()` is true, and return its value; fail with `what` after `seconds`."""
     deadline = time.monotonic() + seconds
     while not (value := holds()):
         assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
@@ -241,7 +241,7 @@ def eventually(holds: Any, what: str, seconds: float = 20.0) -> Any:
 
 
 def is_running(pid: int) -> bool:
-    """Tell whether a process lives, and is no zombie."""
+    """Return whether a process exists and is not a zombie."""
     try:
         return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] not in "ZX"
     except OSError:

@@ -1,9 +1,9 @@
-"""One start's materialising as a real process: run as a program, it prints what came of it as JSON.
+"""One start's installation as a real process, which prints its result as JSON.
 
     python launcher_starts.py LIBEXEC HOME METHOD USER
 
-METHOD is the first method allowed (clone, link or copy), USER whose process it becomes, if it is not 0. It begins when its
-standard input ends, so that many can begin at once; what it reports goes to its standard error as it happens.
+METHOD is the first allowed method (clone, link or copy); USER is the uid to switch to, unless it is 0. The process
+begins when its standard input is closed, so that many can begin at once; it writes progress to standard error.
 """
 
 import importlib
@@ -25,7 +25,7 @@ def command(libexec: Path, home: Path, method: str = "clone", user: int = 0) -> 
 def start(
     libexec: Path, home: Path, method: str = "clone", *, user: int = 0, prefix: Sequence[str] = ()
 ) -> "subprocess.Popen[str]":
-    """Prepare such a process; it waits for `begin`. `prefix` is a command that runs it."""
+    """Start such a process, which waits for `begin`. `prefix` is a command that runs it."""
     return subprocess.Popen(
         [*prefix, *command(libexec, home, method, user)],
         stdin=subprocess.PIPE,
@@ -36,23 +36,23 @@ def start(
 
 
 def begin(process: "subprocess.Popen[str]") -> None:
-    """Let a process go on."""
+    """Let a process begin."""
     if process.stdin:
         process.stdin.close()
     process.stdin = None
 
 
 def outcome(process: "subprocess.Popen[str]") -> dict[str, Any]:
-    """Let a process go on to its end, and give what it printed."""
-    printed, told = process.communicate(timeout=60)
+    """Let a process run to its end; return its parsed output."""
+    stdout, stderr = process.communicate(timeout=60)
     if process.returncode:
-        raise AssertionError(f"it ended with {process.returncode}: {told}")
-    found: dict[str, Any] = json.loads(printed)
-    return found
+        raise AssertionError(f"exit code {process.returncode}: {stderr}")
+    result: dict[str, Any] = json.loads(stdout)
+    return result
 
 
 def main(libexec: str, home: str, method: str, user: str) -> dict[str, Any]:
-    """Materialise, and give what came of it."""
+    """Install; return the result."""
     sys.path.insert(0, os.fspath(LAUNCHER))
     from stigmer_launcher.errors import LauncherError
     from stigmer_launcher.install.filecopy import METHODS
@@ -60,34 +60,34 @@ def main(libexec: str, home: str, method: str, user: str) -> dict[str, Any]:
     from stigmer_launcher.install.payload import read_keg
     from stigmer_launcher.system.places import find_places
 
-    told: list[str] = []
+    reports: list[str] = []
     methods = {method.__name__: METHODS[number:] for number, method in enumerate(METHODS)}
 
-    def tell(text: str) -> None:
-        told.append(text)
-        print(text, file=sys.stderr, flush=True)  # noqa: T201 - whoever runs this program waits for it
+    def report(text: str) -> None:
+        reports.append(text)
+        print(text, file=sys.stderr, flush=True)  # noqa: T201 - tests wait for this output
 
     sys.stdin.read()
     if int(user):
         for name in ("encodings.ascii", "hashlib", "pwd", "shlex"):
-            importlib.import_module(name)  # another user may not be able to read it
+            importlib.import_module(name)  # now, as the other user may not be able to read it
         os.setgid(int(user))
         os.setuid(int(user))
     try:
         places = find_places({"STIGMER_HOME": home})
         synced = count_syncs()
         keg = read_keg(libexec)
-        made = install(keg, places, tell, methods=methods[method])
+        made = install(keg, places, report, methods=methods[method])
     except LauncherError as error:
-        return {"error": str(error), "remedy": error.remedy, "told": told}
+        return {"error": str(error), "remedy": error.remedy, "told": reports}
     entry = keg.payload.components[0].entry
     shared = Path(places.bin, entry).samefile(keg.source(entry))
     method = "copy" if synced else "link" if shared else "clone"
-    return {"id": keg.id, "method": method, "made": made, "told": told, "pid": os.getpid()}
+    return {"id": keg.id, "method": method, "made": made, "told": reports, "pid": os.getpid()}
 
 
 def count_syncs() -> list[int]:
-    """Give a list that grows with every file synced to disk: only those that are copied are."""
+    """Return a list that grows with every fsync: only copied files are synced."""
     synced: list[int] = []
     fsync = os.fsync
 

@@ -1,4 +1,4 @@
-"""Fenced blocks of Markdown, each with the comment that stands before it: `<!-- KIND: TEXT -->`."""
+"""Fenced blocks of Markdown, each with the comment before it: `<!-- KIND: TEXT -->`."""
 
 import re
 from typing import NamedTuple
@@ -8,7 +8,7 @@ _COMMENT = re.compile(r"<!-- ([a-z ]+): ((?:(?!-->).)+?) -->\s*\Z", re.DOTALL)
 
 
 class Block(NamedTuple):
-    """One block: the line it begins at, its language, its text, and the comment's kind and text (empty: there is none)."""
+    """One block: its first line, language and text, and the kind and text of the comment (empty if there is none)."""
 
     line: int
     language: str

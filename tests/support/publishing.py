@@ -1,4 +1,4 @@
-"""A GitHub on this machine with a release to publish there: what the tests of publishing begin with."""
+"""Fixtures for tests of publishing: a fake GitHub, and a release to publish there."""
 
 import contextlib
 import hashlib
@@ -26,10 +26,10 @@ from support.manifest_texts import text_with
 from support.publishable import PATH, TARGETS, lay_release, plan_for
 
 REPOSITORY = "stigmer/homebrew-tap"
-TOKEN = "ghs_aTokenThatMustNeverBeSeen"  # noqa: S105 - nobody's
+TOKEN = "ghs_aTokenThatMustNeverBeSeen"  # noqa: S105 - not a real one
 ENVIRON = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent"}
 READER = "ghs_mayOnlyRead"
-APP_TOKEN = "ghs_ofTheAppThatMayWriteToTheTap"  # noqa: S105 - nobody's
+APP_TOKEN = "ghs_ofTheAppThatMayWriteToTheTap"  # noqa: S105 - not a real one
 OTHER = "stigmer/homebrew-elsewhere"
 HERE = str(read_platform(platform.system(), platform.machine()))
 BOTH = tuple(dict.fromkeys((HERE, TARGETS[0])))
@@ -37,7 +37,7 @@ BOTH = tuple(dict.fromkeys((HERE, TARGETS[0])))
 
 @dataclass
 class OnGitHub:
-    """A GitHub with a repository that is a tap, too, and the folder that all of it is below."""
+    """A fake GitHub with one repository that is also the tap, and the root directory of all files."""
 
     github: RunningGitHub
     root: Path
@@ -48,13 +48,13 @@ class OnGitHub:
         return self.github.world.repositories[REPOSITORY]
 
     def formula(self) -> str:
-        """Give the tap's formula as everybody reads it."""
+        """Return the tap's published formula, empty if there is none."""
         return self.repository.run_git("show", f"main:{PATH}", check=False)
 
 
 @dataclass
 class PreparedRelease(OnGitHub):
-    """A release with its plan, to be published without ever waiting; `waits` is how long it would have, `said` what it told."""
+    """A release and its plan, to be published without waiting: `waits` lists the skipped pauses, `said` the reports."""
 
     folder: Path
     plan: PublicationPlan
@@ -64,12 +64,12 @@ class PreparedRelease(OnGitHub):
     attempts: int = 6
 
     def host(self, token: str = TOKEN) -> GitHub:
-        """Give the repository as GitHub's API shows it."""
+        """Return a client of the repository's API."""
         at = self.github.world
         return GitHub(Access(token, at.api, at.server, self.said.append, self.waits.append, self.attempts), REPOSITORY)
 
     def tap(self, token: str = TOKEN) -> Tap:
-        """Open the tap anew, as every run does."""
+        """Open the tap in a new scratch directory, as every run does."""
         self.runs += 1
         server = self.github.world.server
         env = with_token(git_environment(build_environment(ENVIRON), "Release"), server, token)
@@ -84,7 +84,7 @@ class PreparedRelease(OnGitHub):
         host: GitHub | None = None,
         tap: Tap | None = None,
     ) -> Publication:
-        """Publish: the release unless another is given, and with one's own access to GitHub or to the tap where given."""
+        """Publish the release, or another one; `host` and `tap` replace the default access to GitHub and to the tap."""
         plan = plan or self.plan
         opened = (tap or self.tap()) if plan.tap else None
         return publish_release(plan, folder or self.folder, host or self.host(), opened, report=self.said.append)
@@ -94,7 +94,7 @@ class PreparedRelease(OnGitHub):
         return plan_for(self.folder, self.plan.commit, pull_request=True)
 
     def next_release(self, version: str, content: str = "one") -> tuple[PublicationPlan, Path]:
-        """Lay and plan another release."""
+        """Write and plan another release; return its plan and directory."""
         folder = self.root / f"release-{version}-{content}"
         lay_release(folder, version, content=content)
         return plan_for(folder, self.plan.commit), folder
@@ -102,7 +102,7 @@ class PreparedRelease(OnGitHub):
 
 @contextlib.contextmanager
 def prepare_release(root: Path, folder: Path, *, proposed: bool = False) -> Iterator[PreparedRelease]:
-    """Give a fresh one with the release in `folder`, whose formula is pushed to the tap or proposed."""
+    """Yield a fresh GitHub with the release in `folder`; its formula is to be pushed to the tap, or proposed there."""
     with github_at(root / "github", [REPOSITORY], {TOKEN: "write", READER: "read"}) as github:
         yield PreparedRelease(
             github,
@@ -113,17 +113,17 @@ def prepare_release(root: Path, folder: Path, *, proposed: bool = False) -> Iter
 
 
 class Observer:
-    """Looks at what everybody can see after each request, and writes down what must never be seen."""
+    """Checks the public state after each request, and records in `seen` what the public must never see."""
 
     def __init__(self, prepared: PreparedRelease) -> None:
         self.prepared = prepared
         self.expected = {prepared.plan.tag: expected_assets(prepared.plan)}
         self.seen: list[str] = []
         self.uploads: Counter[str] = Counter()
-        self.looked_at = ""
+        self.last_head = ""
 
     def look(self, request: Request) -> None:
-        """Look at the releases, and at the formula when it has changed."""
+        """Check the releases, and the formula if it has changed."""
         if request.path.startswith("/uploads/"):
             self.uploads[request.query["name"]] += 1
         repository = self.prepared.repository
@@ -136,16 +136,16 @@ class Observer:
             if held != self.expected.get(tag):
                 self.seen.append(f"{tag} is public with {sorted(held)} after {request.method} {request.path}")
         head = (repository.git / "refs/heads/main").read_text(encoding="ascii")
-        if head != self.looked_at:
-            self.looked_at = head
-            self._look_at_formula(public)
+        if head != self.last_head:
+            self.last_head = head
+            self._check_formula(public)
 
-    def _look_at_formula(self, public: dict[str, dict[str, str]]) -> None:
+    def _check_formula(self, public: dict[str, dict[str, str]]) -> None:
         facts = parse_formula(self.prepared.formula())
         for download in facts.downloads("stigmer") if facts else ():
             tag, name = download.url.split("/")[-2:]
             if public.get(tag, {}).get(name) != download.sha256:
-                self.seen.append(f"the formula names {download.url}, which is not there with these bytes")
+                self.seen.append(f"the formula names {download.url}, which is not published with these bytes")
 
 
 def expected_assets(plan: PublicationPlan) -> dict[str, str]:
@@ -153,7 +153,7 @@ def expected_assets(plan: PublicationPlan) -> dict[str, str]:
 
 
 def state_of(place: OnGitHub) -> dict[str, object]:
-    """Give what is there at the end, without numbers and times: releases, tags, the tap's text and its history's length."""
+    """Return the final state without numbers and times: releases, refs, formula, pulls, and the number of commits."""
     repository = place.repository
     return {
         "releases": [
@@ -170,13 +170,13 @@ def state_of(place: OnGitHub) -> dict[str, object]:
 
 @dataclass
 class PublishingCommands(OnGitHub):
-    """Where somebody publishes from by commands: the root holds the manifest, the changelog and releases."""
+    """A place to publish from on the command line: `root` has the manifest, the changelog and releases."""
 
     monkeypatch: pytest.MonkeyPatch
     capsys: pytest.CaptureFixture[str]
 
     def write_release(self, version: str, *, tap: str = "self", says: str = "", sboms: bool = False) -> Path:
-        """Lay a release and the manifest it is of."""
+        """Write a release and its manifest; return the release's directory."""
         changes = [("  version: 2.0.0", f"  version: {version}"), ("  tap: self", f"  tap: {tap}")]
         (self.root / "manifest.yaml").write_text(text_with(*changes), encoding="utf-8")
         folder = self.root / version
@@ -185,15 +185,15 @@ class PublishingCommands(OnGitHub):
         return folder
 
     def run(self, *words: str) -> int:
-        """Run a command of the command line."""
-        given = [f"--manifest={self.root}/manifest.yaml"]
+        """Run a command of the pipeline's command line; return its exit code."""
+        options = [f"--manifest={self.root}/manifest.yaml"]
         if words[0] == "publish":
-            given += [f"--changelog={self.root}/CHANGELOG.md", *(f"--target={target}" for target in BOTH)]
-        return cli.run([*words, *given])
+            options += [f"--changelog={self.root}/CHANGELOG.md", *(f"--target={target}" for target in BOTH)]
+        return cli.run([*words, *options])
 
 
 def change_tap(repository: FakeRepository, path: str, text: str) -> None:
-    """Commit to the tap as somebody else does."""
+    """Commit to the tap as another client would."""
     change = f"from refs/heads/main^0\nM 100644 inline {path}\ndata {len(text.encode())}\n{text}\n"
     commit = f"commit refs/heads/main\ncommitter b <b@example.invalid> now\ndata 1\nB\n{change}"
     repository.run_git("fast-import", "--quiet", "--date-format=now", stdin=commit)

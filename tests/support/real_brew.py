@@ -1,4 +1,4 @@
-"""The Homebrew on PATH for tests marked `brew`: with a home of its own, and a reason where there is none to be had."""
+"""The Homebrew on PATH, with a home of its own, for tests marked `brew`; they are skipped where it cannot be used."""
 
 import os
 import shutil
@@ -25,7 +25,7 @@ def require_release() -> None:
 
 
 def require_brew(home: Path) -> Brew:
-    """Give the brew on PATH, or skip with the reason why none can be driven: none, root's, or one that has it already."""
+    """Return the brew on PATH; skip the test if there is none, it refuses to run (as root), or it has the tap."""
     program = shutil.which("brew")
     if program is None:
         pytest.skip("there is no brew on PATH")
@@ -42,7 +42,7 @@ def require_brew(home: Path) -> Brew:
 
 @contextmanager
 def tapped(brew: Brew, folder: Path) -> Iterator[LocalTap]:
-    """Give an empty local tap that brew takes for the one on GitHub; at the end brew has neither tap nor formula."""
+    """Yield an empty local tap that brew uses in place of GitHub's; afterwards, remove formula and tap from brew."""
     tap = make_local_tap(TAP, folder, brew.env)
     try:
         yield tap
@@ -52,6 +52,6 @@ def tapped(brew: Brew, folder: Path) -> Iterator[LocalTap]:
 
 
 def copy_checkout(folder: Path) -> None:
-    """Copy what of this checkout is committed or would be: everything but what builds and tests leave in it."""
-    left = shutil.ignore_patterns(".git", "build", "dist", "delivered", "__pycache__", ".*_cache", ".hypothesis")
-    shutil.copytree(ROOT, folder, ignore=left, dirs_exist_ok=True, symlinks=True)
+    """Copy this checkout without .git and the output of builds and tests."""
+    ignored = shutil.ignore_patterns(".git", "build", "dist", "delivered", "__pycache__", ".*_cache", ".hypothesis")
+    shutil.copytree(ROOT, folder, ignore=ignored, dirs_exist_ok=True, symlinks=True)

@@ -1,4 +1,4 @@
-"""Real processes of the reference stack: started with an environment of their own, watched by what they print."""
+"""Real processes of the reference stack, each with its own environment, observed by its output."""
 
 import contextlib
 import json
@@ -34,7 +34,7 @@ _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class Process:
-    """A program running in `folder`, which is also its home, with what it prints in files there."""
+    """A program running in `folder`, which is also its home; its output goes to files there."""
 
     def __init__(self, name: str, command: Sequence[str], environment: Mapping[str, str], folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -51,26 +51,26 @@ class Process:
 
     @property
     def stdout(self) -> str:
-        """What it printed to stdout, so far."""
+        """The text it has written to stdout so far."""
         return self._out.read_text(errors="replace")
 
     @property
     def stderr(self) -> str:
-        """What it logged so far, without the colours."""
+        """The text it has written to stderr so far, without colours."""
         return _COLOUR.sub("", self.printed)
 
     @property
     def printed(self) -> str:
-        """What it logged so far, as it was printed."""
+        """The text it has written to stderr so far, unchanged."""
         return self._err.read_text(encoding="utf-8", errors="replace")
 
     def wait_until(self, line: str) -> None:
-        """Wait until it has logged `line`; fail when it ends before, or takes too long."""
+        """Wait until it has logged `line`; fail if it exits before that, or takes too long."""
         wait_for(lambda: line in self.stderr or self._child.poll() is not None, lambda: f"{line!r}: {self.stderr}")
-        assert line in self.stderr, f"ended with {self._child.returncode}:\n{self.stderr}"
+        assert line in self.stderr, f"exited with {self._child.returncode}:\n{self.stderr}"
 
     def ended(self) -> int:
-        """Wait for its end; give its exit code."""
+        """Wait until it exits; return its exit code."""
         return self._child.wait(DEADLINE)
 
     def tell(self, number: int) -> None:
@@ -78,19 +78,19 @@ class Process:
         self._child.send_signal(number)
 
     def stop(self, number: int = signal.SIGTERM) -> int:
-        """Send it a signal and wait for its end; give its exit code."""
+        """Send it a signal and wait until it exits; return its exit code."""
         self.tell(number)
         return self.ended()
 
     def kill(self) -> None:
-        """End it whatever it does."""
+        """Kill it."""
         self._child.kill()
         self._child.wait()
 
 
 @contextlib.contextmanager
 def running(name: str, environment: Mapping[str, str], folder: Path, *arguments: str) -> Iterator[Process]:
-    """Run one program of the stack, by its component's name; it is gone afterwards whatever happens."""
+    """Run one program of the stack, by its component's name; kill it afterwards."""
     process = Process(name, [*reference_programs.words(name), *arguments], environment, folder)
     try:
         yield process
@@ -100,13 +100,13 @@ def running(name: str, environment: Mapping[str, str], folder: Path, *arguments:
 
 def starting_temporal(port: int, folder: Path, *more: str) -> contextlib.AbstractContextManager[Process]:
     """Run a Temporal development server, which may not serve yet."""
-    where = ["--ip", "127.0.0.1", "--port", str(port), "--headless", "--log-level", "warn"]
-    return running("temporal", {"DO_NOT_TRACK": "1"}, folder, "server", "start-dev", *where, *more)
+    options = ["--ip", "127.0.0.1", "--port", str(port), "--headless", "--log-level", "warn"]
+    return running("temporal", {"DO_NOT_TRACK": "1"}, folder, "server", "start-dev", *options, *more)
 
 
 @contextlib.contextmanager
 def temporal(port: int, folder: Path) -> Iterator[str]:
-    """Run a Temporal development server until the block ends; give its address once it serves."""
+    """Run a Temporal development server until the context exits; yield its address once it serves."""
     address = f"127.0.0.1:{port}"
     with starting_temporal(port, folder) as server:
         wait_for(lambda: _is_serving(address), lambda: f"Temporal at {address}: {server.stderr}")
@@ -123,13 +123,13 @@ def _ask_temporal(*arguments: str) -> "subprocess.CompletedProcess[bytes]":
 
 
 def is_polled(port: int, queue: str) -> bool:
-    asked = ["task-queue", "describe", "--address", f"127.0.0.1:{port}", "--task-queue", queue, "--output", "json"]
-    done = _ask_temporal(*asked)
+    arguments = ["task-queue", "describe", "--address", f"127.0.0.1:{port}", "--task-queue", queue, "--output", "json"]
+    done = _ask_temporal(*arguments)
     return done.returncode == 0 and bool(json.loads(done.stdout)["pollers"])
 
 
 def call(port: int, method: str, text: str, seconds: float = DEADLINE) -> tuple[str, str]:
-    """Call the server as any gRPC client would; give the status code's name, and the answer or the error's text."""
+    """Call the server with a stock gRPC client; return the name of the status code, and the answer or error details."""
     command = [str(reference_programs.agent_python()), "-c", CALL, f"127.0.0.1:{port}", method, text, str(seconds)]
     done = subprocess.run(command, capture_output=True, check=True, timeout=2 * DEADLINE)
     code, answer = json.loads(done.stdout)
@@ -137,8 +137,8 @@ def call(port: int, method: str, text: str, seconds: float = DEADLINE) -> tuple[
 
 
 def wait_for(condition: Callable[[], bool], what: Callable[[], str]) -> None:
-    """Wait until `condition()` holds; fail with `what()` when it never does."""
+    """Wait until `condition()` is true; fail with `what()` after the deadline."""
     deadline = time.monotonic() + DEADLINE
     while not condition():
-        assert time.monotonic() < deadline, f"waited in vain for {what()}"
+        assert time.monotonic() < deadline, f"timed out waiting for {what()}"
         time.sleep(0.02)

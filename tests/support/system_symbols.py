@@ -1,6 +1,6 @@
-"""The lists in `audit/loader/symbols`, made from what the compiler zig brings: glibc's stubs, Apple's list and headers.
+"""Generate the lists in `audit/loader/symbols` from files of the zig compiler: glibc stubs, Apple's .tbd and headers.
 
-Run by `python -m support.system_symbols ZIG` in the folder `tests`, it writes them anew.
+python -m support.system_symbols ZIG        (in the directory `tests`)
 """
 
 import os
@@ -17,20 +17,20 @@ from stigmer_packaging.lib import command
 
 LISTS = Path(loading.__file__).with_name("symbols")
 _GLIBC = ("2.28", "2.33", "2.43")
-"""The oldest, the last with a libpthread of its own, and the newest. Each stub lists what its version can be linked with."""
+"""The oldest, the last with a separate libpthread, and the newest. A stub lists the linkable symbols of its version."""
 
 _LOADERS = {"amd64": "ld-linux-x86-64.so.2", "arm64": "ld-linux-aarch64.so.1"}
 _TRIPLES = {"amd64": "x86_64", "arm64": "aarch64"}
 _TBD_TARGETS = {"amd64": {"x86_64-macos"}, "arm64": {"arm64-macos", "arm64e-macos"}}
 _ALWAYS = (10, 13)
-"""Every macOS that CPython still runs on has what is this old."""
+"""Symbols as old as this exist in every macOS that CPython supports."""
 
 Symbol = tuple[str, str, str]
-"""A library, the symbol's version or the first macOS that has it (`0` when that is not known), and the symbol."""
+"""A library, the symbol's version or the first macOS that has it (`0`: unknown), and the symbol."""
 
 
 def make_lists(zig: Path) -> dict[str, str]:
-    """Give for each system what both architectures have, and for each architecture what only it has, by file name."""
+    """Return by file name, for each system, the symbols common to both architectures, and those of only one."""
     lists: dict[str, str] = {}
     for system, read in (("linux", _glibc), ("darwin", _libsystem)):
         found = {architecture: read(zig, architecture) for architecture in _TRIPLES}
@@ -68,7 +68,7 @@ def _libsystem(zig: Path, architecture: str) -> set[Symbol]:
 
 
 def _parse_tbd(text: str, targets: set[str]) -> Iterator[str]:
-    """Give the symbols that a text-based stub lists for one of some targets."""
+    """Yield the symbols that a text-based stub (.tbd) lists for any of the targets."""
     for part in re.finditer(r"- targets:\s*\[(.*?)\](.*?)(?=- targets:|\n---|\Z)", text, re.DOTALL):
         if targets & set(re.split(r"[\s,]+", part[1])):
             for symbols in re.findall(r"\b(?:weak-|thread-local-)?symbols:\s*\[(.*?)\]", part[2], re.DOTALL):
@@ -77,9 +77,9 @@ def _parse_tbd(text: str, targets: set[str]) -> Iterator[str]:
 
 
 def _first_releases(zig: Path, headers: Path) -> Iterator[tuple[str, str]]:
-    """Give symbols by the name that the linker sees, with the first macOS that has them, from clang's syntax tree.
+    """Yield symbols by their linker name, each with the first macOS that has it, from clang's syntax tree.
 
-    All headers are read at once: some cannot be read on their own, and the others still are.
+    All headers are parsed at once: some cannot be parsed on their own, and errors do not affect the others.
     """
     names = sorted(path.relative_to(headers).as_posix() for path in headers.rglob("*.h"))
     source, words = "".join(f"#include <{name}>\n" for name in names), ("-fsyntax-only", "-ferror-limit=0", "-w")
@@ -99,7 +99,7 @@ def _first_releases(zig: Path, headers: Path) -> Iterator[tuple[str, str]]:
 
 
 def _compile(zig: Path, source: str, folder: str, *words: str) -> str:
-    """Compile C with a cache below the folder, which keeps glibc's stubs, and give what is printed."""
+    """Compile C and return the output; the cache, which will contain glibc's stubs, is below the folder."""
     Path(folder, "main.c").write_text(source, encoding="ascii")
     env = {**os.environ, "ZIG_GLOBAL_CACHE_DIR": folder}
     done = command.run([zig, "cc", *words, f"{folder}/main.c"], env=env, cwd=Path(folder), seconds=600, check=False)

@@ -1,4 +1,4 @@
-"""Archives and Debian package files made in a test, and a folder that serves them."""
+"""Small archives and Debian packages, made for a test, and a directory to serve files from."""
 
 import hashlib
 import io
@@ -11,7 +11,7 @@ Entries = Iterable[Entry]
 
 
 def file_entry(name: str, content: bytes = b"", mode: int = 0o644) -> Entry:
-    """Describe a file of a package, owned by somebody who is not us."""
+    """Return a file of a package, owned by another user."""
     info = tarfile.TarInfo(name)
     info.size, info.mode, info.uid, info.gid, info.uname = len(content), mode, 4711, 4711, "stranger"
     return info, content
@@ -38,7 +38,7 @@ def tar_of(entries: Entries, *, compression: str = "xz") -> bytes:
 
 
 def deb_of(entries: Entries) -> bytes:
-    """Pack a package file of these entries, named as dpkg names them."""
+    """Return a Debian package of these entries, with names as dpkg writes them."""
     top = tarfile.TarInfo("./")
     top.type, top.mode = tarfile.DIRTYPE, 0o755
     named = [(top, b""), *entries]
@@ -54,7 +54,7 @@ def _ar_member(name: str, content: bytes) -> bytes:
 
 
 def place_files(folder: Path, files: Mapping[str, bytes]) -> dict[str, str]:
-    """Write an archive's files below `folder`; give their sha256 by path."""
+    """Write an archive's files below `folder`; return their sha256 by path."""
     for path, content in files.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_bytes(content)

@@ -1,4 +1,4 @@
-"""Small wheels made on the spot, pip told to find them and nothing else, and distributions that are installed."""
+"""Small wheels, an environment in which pip finds only these, and installed distributions."""
 
 import base64
 import hashlib
@@ -19,7 +19,7 @@ NONE: Mapping[str, str] = MappingProxyType({})
 
 
 def make_wheel(folder: Path, target: str, members: Mapping[str, bytes], *, version: str = "1.0") -> Path:
-    """Write the wheel `tool` for a target, its members executable, as an index would serve it."""
+    """Write a wheel of the distribution `tool` for a target, with executable members."""
     path = folder / f"tool-{version}-py3-none-{TAGS[target]}.whl"
     info = f"tool-{version}.dist-info"
     described = {
@@ -42,7 +42,7 @@ def pin_of(*wheels: Path) -> WheelPin:
 
 
 def pip_offline(folder: Path, search: str) -> dict[str, str]:
-    """Give an environment in which pip finds the wheels of `folder` and asks no index."""
+    """Return an environment in which pip finds the wheels in `folder` and uses no index."""
     return {
         "PIP_NO_INDEX": "1",
         "PIP_FIND_LINKS": str(folder),
@@ -55,13 +55,13 @@ def pip_offline(folder: Path, search: str) -> dict[str, str]:
 def install(
     site: Path, name: str, *, metadata: str = "", described: Mapping[str, str] = NONE, modules: Mapping[str, str] = NONE
 ) -> None:
-    """Lay a distribution 1.0 into a site-packages directory, with a RECORD of all.
+    """Install version 1.0 of a distribution into a site-packages directory, with a complete RECORD.
 
-    `described` are texts beside its METADATA, `modules` those below the directory.
+    `described` are files beside its METADATA, `modules` files below the directory, as text by path.
     """
     folder = f"{name}-1.0.dist-info"
-    about = {"METADATA": f"Metadata-Version: 2.4\nName: {name}\nVersion: 1.0\n{metadata}\n", **described}
-    files = {**{f"{folder}/{path}": text for path, text in about.items()}, **modules}
+    dist_info = {"METADATA": f"Metadata-Version: 2.4\nName: {name}\nVersion: 1.0\n{metadata}\n", **described}
+    files = {**{f"{folder}/{path}": text for path, text in dist_info.items()}, **modules}
     rows = [f"{folder}/RECORD,,\n"]
     for path, text in files.items():
         (site / path).parent.mkdir(parents=True, exist_ok=True)

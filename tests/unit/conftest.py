@@ -1,4 +1,4 @@
-"""What tests of parts begin with: an empty home and a keg for the launcher, and a workspace for packaging."""
+"""Fixtures of the unit tests: an empty home and a keg for the launcher, and a workspace for packaging."""
 
 import os
 from pathlib import Path
@@ -10,7 +10,7 @@ from stigmer_launcher.system.places import Places, find_places
 from stigmer_packaging.records.workspace import Workspace
 from support.launcher_payloads import build_libexec
 
-# A loaded machine must not fail a test, and CI not by chance.
+# No deadline, so that a test does not fail on a loaded machine; no random examples in CI, for reproducible results.
 settings.register_profile("untimed", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("untimed")
 

@@ -43,7 +43,7 @@ def test_a_missed_limit_is_shown_in_its_row_and_in_the_summary() -> None:
 
 def test_a_report_without_misses_says_so_and_how_to_repeat_it() -> None:
     report = render_report(MET, ["2 cores"], ["scripts/bench KEG"], "")
-    assert "Every figure is reached." in report
+    assert "All limits are met." in report
     assert "* 2 cores" in report
     assert "    scripts/bench KEG" in report
     assert "**missed**" not in report

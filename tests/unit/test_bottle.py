@@ -68,5 +68,5 @@ def test_the_source_archive_holds_the_listed_files_below_name_and_version(tmp_pa
 
 
 def test_a_file_missing_from_the_checkout_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ArchiveError, match="LICENSE belongs into the source archive"):
+    with pytest.raises(ArchiveError, match="LICENSE belongs in the source archive"):
         pack_source(tmp_path, tmp_path, ("LICENSE",))

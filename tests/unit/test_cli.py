@@ -156,7 +156,7 @@ def test_an_executable_of_another_platform_is_refused(
     options: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     assert cli.run(["obtain", *options, "--target", FOREIGN]) == 9
-    assert f"temporal was asked for {FOREIGN}, and is an executable for " in capsys.readouterr().err
+    assert f"temporal should be an executable for {FOREIGN}, but is one for " in capsys.readouterr().err
     assert not (tmp_path / "build" / "obtain" / FOREIGN / "temporal").exists()
 
 
@@ -231,7 +231,7 @@ def test_a_tree_without_the_services_is_refused_before_any_step(
     assert cli.run(["release", *options]) == 9
     error = capsys.readouterr().err
     assert error.count("there is no folder ./backend/services/") == 3
-    assert "Hint: give --checkout a tree that does" in error
+    assert "Hint: pass another tree with --checkout" in error
     assert not (tmp_path / "build" / "records").exists()
 
 

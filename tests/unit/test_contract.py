@@ -26,7 +26,7 @@ def test_a_program_that_fails_without_its_required_variables_passes(tmp_path: Pa
 def test_a_program_that_does_not_name_its_missing_variable_is_refused(tmp_path: Path) -> None:
     """The error includes its output, which shows which other name it reads."""
     text = '#!/bin/sh\necho "STIGMER_TOKEN is missing"\nexit 1\n'
-    with pytest.raises(GateError, match=r"without MODE it ends with exit code 1 and says\nSTIGMER_TOKEN is missing"):
+    with pytest.raises(GateError, match=r"without MODE it exits with code 1 and prints\nSTIGMER_TOKEN is missing"):
         check_refusals(program(tmp_path, text), {"MODE": "local"}, ("MODE",), folder=tmp_path, env=os.environ)
 
 

@@ -33,12 +33,16 @@ RUNNER = replace(SERVER, part="workflow-runner", texts={"apache": "Apache \n"})
 ALL = (AGENT, SERVER, RUNNER)
 
 
+def notices(credited: tuple[Credits, ...] = ALL) -> str:
+    return render_notices(PRODUCT.name, PRODUCT.version, str(TARGET), credited)
+
+
 def sbom(credited: tuple[Credits, ...] = ALL, product: Product = PRODUCT) -> str:
     return render_sbom(product, str(TARGET), credited, source_date_epoch=EPOCH)
 
 
 def test_the_notices_list_each_part_with_its_ingredients_and_each_text_once() -> None:
-    text = render_notices(PRODUCT, str(TARGET), ALL)
+    text = notices()
     named, _, texts = text.partition(f"\n{TEXTS}\n")
     assert "\nagent-runner 2.0.0 (Apache-2.0)\n  attrs 26.1.0 (MIT) [2]\n  xz - (LicenseRef-public-domain)\n" in named
     assert named.count("  a.example/grpc v1.2.0 (Apache-2.0) [1]\n") == 2
@@ -49,15 +53,15 @@ def test_the_notices_list_each_part_with_its_ingredients_and_each_text_once() ->
 def test_the_notices_state_which_module_of_a_distribution_is_left_out() -> None:
     """Some licences require that modifications are stated."""
     left = LeftOut("parts", "python-parts", "1.0", "parts")
-    text = render_notices(PRODUCT, str(TARGET), (replace(AGENT, left_out=(left,)),))
+    text = notices((replace(AGENT, left_out=(left,)),))
     assert "  Modified: the module parts of python-parts 1.0 is left out; parts's is shipped.\n" in text
 
 
 def test_the_notices_do_not_depend_on_the_order_of_equivalent_texts() -> None:
     """Of texts that differ only in whitespace, the same one is always printed, no matter which came first."""
-    assert render_notices(PRODUCT, str(TARGET), (AGENT, SERVER, RUNNER)).count("Apache \n") == 0
+    assert notices((AGENT, SERVER, RUNNER)).count("Apache \n") == 0
     swapped = (AGENT, replace(SERVER, texts=RUNNER.texts), replace(RUNNER, texts=SERVER.texts))
-    assert render_notices(PRODUCT, str(TARGET), swapped) == render_notices(PRODUCT, str(TARGET), ALL)
+    assert notices(swapped) == notices()
 
 
 @pytest.mark.parametrize("page", ["", "#install", "?a=b#c"])

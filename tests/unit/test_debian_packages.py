@@ -90,7 +90,7 @@ def test_a_lock_lists_checksum_and_targets_of_each_package() -> None:
     "line", ["pool/main/a.deb linux-amd64", f"{SHA256} pool/main/a.deb", f"{SHA256[1:]} pool/a.deb linux-amd64"]
 )
 def test_a_line_of_a_lock_without_checksum_or_target_is_refused(line: str) -> None:
-    with pytest.raises(RecordError, match="wrong lines"):
+    with pytest.raises(RecordError, match="invalid lines"):
         debian.parse_lock(line)
 
 

@@ -49,7 +49,7 @@ def test_the_platforms_of_an_executable_are_read_from_its_headers(content: bytes
 def test_an_executable_of_another_platform_is_refused_by_name(tmp_path: Path) -> None:
     program, linux = tmp_path / "temporal", parse_target("linux-amd64")
     program.write_bytes(elf("arm64"))
-    with pytest.raises(SourceError, match=r"temporal was asked for linux-amd64, and is .* for linux-arm64"):
+    with pytest.raises(SourceError, match=r"temporal should be .* for linux-amd64, but is .* for linux-arm64"):
         refuse_foreign(program, linux)
     program.write_bytes(elf("amd64"))
     refuse_foreign(program, linux)

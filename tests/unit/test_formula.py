@@ -54,7 +54,7 @@ def test_without_a_smoke_call_only_the_smoke_step_of_the_formula_changes() -> No
     with_call, without = (text.splitlines() for text in texts)
     changed = [(one, other) for one, other in zip(with_call, without, strict=True) if one != other]
     assert changed == [
-        ("      See that it all works:    stigmer smoke", "      See that it all works:    stigmer server status"),
+        ("      Check that it works:  stigmer smoke", "      Check that it works:  stigmer server status"),
         ('      system command, "smoke"', '      puts "no smoke call in this stack: readiness proofs only"'),
     ]
 

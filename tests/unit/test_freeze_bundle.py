@@ -77,7 +77,9 @@ def test_modes_do_not_depend_on_umask_or_wheel(tmp_path: Path) -> None:
 )
 def test_a_launcher_that_fails_or_prints_another_version_is_refused(tmp_path: Path, source: str, option: str) -> None:
     """--version is handled before anything is imported, so it alone proves little."""
-    with pytest.raises(GateError, match=f"asked {option}, the frozen launcher does not answer stigmer"):
+    with pytest.raises(
+        GateError, match=f"^{option} of the frozen launcher exited with code [01]; expected 0 and the output stigmer"
+    ):
         check_answers(make_program(tmp_path / "stigmer", source), "stigmer", "2.0.0", env=ENV)
 
 

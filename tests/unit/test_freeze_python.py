@@ -43,7 +43,7 @@ def test_a_python_that_is_too_old_is_refused() -> None:
 
 def test_a_program_that_is_not_python_is_refused(tmp_path: Path) -> None:
     program = make_program(tmp_path / "python3", "print('hello')")
-    with pytest.raises(CommandError, match="did not say what it is"):
+    with pytest.raises(CommandError, match="did not print its version and build"):
         read_interpreter(str(program), env=ENV)
 
 

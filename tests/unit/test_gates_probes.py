@@ -35,7 +35,7 @@ def trial_of(folder: Path, source: str, probe: ServiceProbe = PROBE) -> Trial:
 @pytest.mark.parametrize(
     ("code", "output", "reason"),
     [
-        (1, read_sample("configuration"), "not for that"),
+        (1, read_sample("configuration"), "for another reason"),
         (1, read_sample("multipart-trap"), "missing in the bundle"),
         (1, read_sample("module-not-frozen"), "missing in the bundle"),
         (1, read_sample("library-not-bundled"), "missing in the bundle"),
@@ -58,7 +58,7 @@ def test_a_service_that_fails_to_connect_passes(tmp_path: Path) -> None:
 def test_a_service_that_never_gives_up_connecting_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The contract requires it to fail; without a timeout, the build would hang."""
     monkeypatch.setattr("stigmer_packaging.freeze.probes.SECONDS", 0.5)
-    with pytest.raises(GateError, match="does not give up"):
+    with pytest.raises(GateError, match="does not exit"):
         trial_of(tmp_path, "import time\ntime.sleep(60)").without_temporal()
 
 
@@ -138,7 +138,7 @@ def test_only_a_service_without_temporal_may_die_of_sigterm_and_none_may_exit_ea
         replace(trial, probe=replace(ALONE, temporal=True)).start_and_stop()
     with pytest.raises(GateError, match="ended with exit code 0") as refused:
         trial_of(tmp_path, "pass", ALONE).start_and_stop()
-    assert "it is tried without the others" in refused.value.remedy
+    assert "it is tested without the others" in refused.value.remedy
 
 
 def test_a_service_that_needs_temporal_is_refused_if_there_is_none(tmp_path: Path) -> None:

@@ -124,18 +124,18 @@ def test_markers_add_up_along_the_way_and_any_way_will_do(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("name", "text", "reason", "remedy"),
     [
-        ("uv.lock", uv_lock('{ name = "two", version = "3" }'), "the kind 'git', which is no package index", "from a pack"),
-        ("uv.lock", uv_lock('{ name = "three" }'), "does not lock it", "uv lock"),
+        ("uv.lock", uv_lock('{ name = "two", version = "3" }'), "the kind 'git', which is not a package index", "from a pack"),
+        ("uv.lock", uv_lock('{ name = "three" }'), "does not contain it", "uv lock"),
         ("uv.lock", uv_lock("").replace("version = 1\n", "version = 9\n", 1), "version 9", "uv export"),
         ("uv.lock", uv_lock("").replace('virtual = "."', 'virtual = "a"'), "locks a workspace, and no project", "uv export"),
         ("poetry.lock", TWICE, r"lock-version 2\.0 locks one more than once", "poetry lock"),
         ("poetry.lock", TWICE.replace('"2.0"', '"1.1"'), r"lock-version 1\.1", "poetry lock"),
-        ("pdm.lock", PDM.replace('"inherit_metadata"', ""), "which group", "pdm lock -S inherit_metadata"),
+        ("pdm.lock", PDM.replace('"inherit_metadata"', ""), "the groups of packages", "pdm lock -S inherit_metadata"),
         ("pylock.toml", PYLOCK_VCS, "of the kind 'vcs'", "take one from a package index"),
         ("pylock.toml", PYLOCK_ARCHIVE, "the kind 'archive'", "take one from a package index"),
-        ("pylock.toml", PYLOCK.replace('"1.0"', '"2.0"'), "no pylock.toml of PEP 751", "lock again"),
-        ("pylock.toml", PYLOCK, "no pylock.toml of PEP 751", "lock again"),
-        ("poetry.lock", "[[package]]\n", r"poetry\.lock is no lock we can read", ""),
+        ("pylock.toml", PYLOCK.replace('"1.0"', '"2.0"'), "does not follow PEP 751", "lock again"),
+        ("pylock.toml", PYLOCK, "does not follow PEP 751", "lock again"),
+        ("poetry.lock", "[[package]]\n", r"poetry\.lock cannot be read as a lock", ""),
     ],
 )  # fmt: skip
 def test_a_lock_that_cannot_be_used_is_refused_with_the_way_out(

@@ -58,5 +58,5 @@ def test_the_unpacker_of_another_product_knows_that_products_home_alone(tmp_path
     rename_product(tree, "two-tiny")
     code = "\n".join(path.read_text(encoding="utf-8") for path in sorted(tree.glob("*.go")))
     assert 'os.Getenv("TWO_TINY_HOME")' in code
-    assert 'filepath.Join(own, ".two-tiny")' in code
+    assert 'path = "~/.two-tiny"' in code
     assert re.findall(r"stigmer[-\w]*", code, re.IGNORECASE) == ["stigmer-program1"]

@@ -37,7 +37,7 @@ def test_a_list_of_mirrors_that_is_not_there_is_no_mirror(tmp_path: Path) -> Non
     etc = write_etc(tmp_path)
     for name in ("apt-mirrors.txt", "sources.list.d/microsoft-prod.list"):
         (etc / "apt" / name).unlink()
-    with pytest.raises(MissingToolError, match="no apt source"):
+    with pytest.raises(MissingToolError, match="apt sources lack"):
         find_mirror(etc)
 
 

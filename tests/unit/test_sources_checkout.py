@@ -87,7 +87,7 @@ def test_a_committed_tree_does_not_depend_on_the_users_settings_of_git(
         ("product@v2", "it has no ref 'v2'"),
         ("product@--help", "no ref '--help'"),
         ("gone", "is not a folder"),
-        (".@main", "not a checkout we can use"),
+        (".@main", "not a usable checkout"),
     ],
 )
 @pytest.mark.usefixtures("repository")

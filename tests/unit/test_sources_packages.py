@@ -35,7 +35,7 @@ def without(*beginnings: str) -> dict[str, str]:
 def problems_of(tree: Path) -> list[str]:
     with pytest.raises(SourceError) as caught:
         check_packages(tree, COMPONENTS, "product@main")
-    assert str(caught.value).startswith("the source tree product@main does not hold what the manifest builds:\n")
+    assert str(caught.value).startswith("the source tree product@main does not contain what the manifest builds:\n")
     return [line.strip() for line in str(caught.value).splitlines()[1:]]
 
 
@@ -64,9 +64,7 @@ def test_a_submodule_that_is_not_there_is_told_with_what_brings_it(
     if kept:
         (tree / "backend/services/workflow-runner").mkdir()
     (found,) = problems_of(tree)
-    assert found.startswith(
-        "workflow-runner: backend/services/workflow-runner is a submodule of git and empty here; run"
-    )
+    assert found.startswith("workflow-runner: the git submodule backend/services/workflow-runner is empty; run")
     check_packages(tree_of(tmp_path, WHOLE), COMPONENTS, "product")
 
 
@@ -88,7 +86,7 @@ def test_a_folder_without_a_go_program_is_a_problem(tmp_path: Path) -> None:
     library = {"backend/services/stigmer-server/cmd/server/main.go": "package server\n"}
     library["backend/services/stigmer-server/cmd/server/main_test.go"] = MAIN
     assert problems_of(tree_of(tmp_path, {**WHOLE, **library})) == [
-        "stigmer-server: no Go file in ./backend/services/stigmer-server/cmd/server says `package main`"
+        "stigmer-server: no Go file in ./backend/services/stigmer-server/cmd/server declares `package main`"
     ]
 
 
@@ -113,7 +111,7 @@ def test_a_lock_without_hashes_does_not_hide_what_else_is_wrong(tmp_path: Path) 
     loose = {"backend/services/agent-runner/requirements.lock": "six>=1\n"}
     found = problems_of(tree_of(tmp_path, {**without("backend/services/stigmer-server"), **loose}))
     assert found[0].startswith("stigmer-server: there is no folder")
-    assert found[1:] == ["agent-runner: the lock pins these not exactly, or without a hash:", f"six>=1; {HASHES}"]
+    assert found[1:] == ["agent-runner: the lock does not pin these exactly, with a hash:", f"six>=1; {HASHES}"]
 
 
 def test_a_problem_comes_with_the_line_that_solves_it(tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ def test_zizmor_finds_nothing_in_the_workflow(tmp_path: Path) -> None:
 def test_platforms_without_a_bottle_are_neither_promised_nor_tried() -> None:
     formula = render_formula(APART, "e" * 64, BOTTLES[3:])
     files = render_tap(APART, formula, "", ROOT / "packaging")
-    assert "Bottles are there for Linux (x86_64).\n" in files["README.md"]
+    assert "There are bottles for Linux (x86_64).\n" in files["README.md"]
     assert "runner: [ubuntu-24.04]\n" in files[".github/workflows/tests.yml"]
     with pytest.raises(RecordError, match="names no bottles"):
         render_tap(APART, render_formula(APART, "e" * 64), "", ROOT / "packaging")

@@ -64,9 +64,9 @@ def test_a_refreshed_formula_names_the_same_bottles() -> None:
 @pytest.mark.parametrize("manifest", [released("2.0.1"), released("2.0.0", 1)])
 def test_a_formula_of_another_release_is_not_refreshed(manifest: Manifest) -> None:
     """Its bottles were made of another version: new text over them would promise what they are not."""
-    with pytest.raises(RecordError, match=r"names 2\.0\.0 rebuild 0"):
+    with pytest.raises(RecordError, match=r"is at 2\.0\.0 rebuild 0"):
         refresh_formula(FORMULA, manifest)
-    with pytest.raises(RecordError, match="nothing we can read"):
+    with pytest.raises(RecordError, match="an unreadable version"):
         refresh_formula("", manifest)
 
 

@@ -76,7 +76,7 @@ def test_an_install_that_pours_proves_itself_and_goes_again_passes(brew: FakeBre
     [
         ("says", "==> Downloading the source\n==> make install\n", "built from source"),
         ("broken", "", "the documented command failed"),
-        ("program", "#!/bin/sh\necho stigmer 1.9.0\n", "does not answer"),
+        ("program", "#!/bin/sh\necho stigmer 1.9.0\n", "does not print"),
         ("version", "2.0.1", "v2.0.0 was released"),
         ("lazy", "", "uninstall left"),
         ("scripts/verify-install", "#!/bin/sh\nexit 1\n", ""),

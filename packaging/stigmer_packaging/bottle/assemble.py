@@ -1,4 +1,4 @@
-"""Assemble the keg: the launcher, the components beside it, their index, and what brew wants to find."""
+"""Assemble the keg: the launcher, the components beside it, their index, and the files that brew expects."""
 
 import json
 import os
@@ -22,22 +22,22 @@ from stigmer_packaging.manifest.rename import PACKAGE, copy_launcher, rename_wor
 from stigmer_packaging.records.model import BuiltPart, Credits, FileRecord, Keg, ReleaseFile
 from stigmer_packaging.records.workspace import Workspace, links_below, scan_files
 
-_ASK = f"""
+_PRINT_TEXTS = f"""
 import json, os, sys
 from {PACKAGE}.cli import completion, help
 names = completion.names_of(os.environ)
 print(json.dumps([help.render_help(()), *(completion.render(shell, names) for shell in sys.argv[1:])]))
 """
-"""Has a launcher give its help and its completions for the shells named, as a list."""
+"""Prints a launcher's help and its completions for the named shells, as a JSON list."""
 
 
 @dataclass(frozen=True)
 class KegParts:
-    """What goes into one keg: the frozen launcher, the components, documents, and the formula's source.
+    """The contents of a keg: the frozen launcher, the components, documents, and the formula's source archive.
 
-    `launcher_source` is the folder of the launcher's package, which is asked for help and completions on any platform.
-    `documents` are files such as LICENSE by their path in the keg; `credits` say what the parts are made of, and `sbom`
-    says it to machines.
+    `launcher_source` is the folder of the launcher's package, which prints help and completions on any platform.
+    `documents` are files such as LICENSE by their path in the keg; `credits` are the third-party contents of the parts
+    for readers, and `sbom` the same for machines.
     """
 
     launcher: BuiltPart
@@ -52,22 +52,22 @@ class KegParts:
 def assemble_keg(
     manifest: Manifest, target: Target, parts: KegParts, *, source_date_epoch: int, workspace: Workspace
 ) -> Keg:
-    """Make the keg's tree for one target.
+    """Make the keg's tree for one target, and return its record.
 
-    Files are hard links to the artefacts where possible. Raise KegError when two components own one path, when the entry
-    of a component is not executable, and when a component holds what the index cannot name (a symbolic link).
+    Files are hard links to the artefacts where possible. Raise KegError if two components own one path, if the entry of
+    a component is not executable, or if a component contains a symbolic link, which the index cannot represent.
     """
-    made = {service.component: service for service in parts.services}
-    chosen = [made[component.name] for component in manifest.components]
-    product, index = manifest.product, make_index(manifest, target, chosen)
-    notices = render_notices(product, str(target), parts.credits)
+    built = {service.component: service for service in parts.services}
+    services = [built[component.name] for component in manifest.components]
+    product, index = manifest.product, make_index(manifest, target, services)
+    notices = render_notices(product.name, product.version, str(target), parts.credits)
     with workspace.staging() as staged:
         texts = {INDEX: render_index(index), notices_path(product.name): notices}
-        texts |= _answers(parts.launcher_source, manifest, texts[INDEX], staged.absolute() / "asked")
+        texts |= _launcher_texts(parts.launcher_source, manifest, texts[INDEX], staged.absolute() / "asked")
         tree = KegTree(staged / "keg")
-        _add_parts(tree, product.name, parts, chosen, workspace)
+        _add_parts(tree, product.name, parts, services, workspace)
         for path, text in texts.items():
-            tree.add_text(path, text, "what is written for the keg")
+            tree.add_text(path, text, "the generated files")
         sums = digest.render_sums((entry.path, entry.sha256) for entry in scan_files(tree.root))
         tree.add_text(CHECKSUMS, sums, "the checksums")
         receipt = render_receipt(product, target, manifest.targets[str(target)], source_date_epoch=source_date_epoch)
@@ -96,21 +96,21 @@ def _add_parts(tree: KegTree, name: str, parts: KegParts, services: Sequence[Bui
 def _add_service(tree: KegTree, service: BuiltPart, workspace: Workspace) -> None:
     folder = workspace.path(service.root)
     if links := links_below(folder):
-        raise KegError(f"{service.component}: {links[0][0]} is a symbolic link, which the index cannot name")
+        raise KegError(f"{service.component}: {links[0][0]} is a symbolic link, which the index cannot represent")
     tree.add_folder(COMPONENTS, folder, _paths(service.files), service.component)
     if not os.access(tree.root / COMPONENTS / service.entry, os.X_OK):
         raise KegError(f"{service.component}: {service.entry} is not executable")
 
 
-def _answers(source: Path, manifest: Manifest, index: str, folder: Path) -> dict[str, str]:
-    """Give help and completions by their paths, word for word what the launcher of this keg prints."""
+def _launcher_texts(source: Path, manifest: Manifest, index: str, folder: Path) -> dict[str, str]:
+    """Return help and completions by their paths, exactly as the launcher of this keg prints them."""
     name = manifest.product.name
     copy_launcher(source, folder, manifest)
     (folder / Path(INDEX).name).write_text(index, encoding="utf-8")
     env = {"PYTHONPATH": str(folder), rename_words("STIGMER_PAYLOAD", name): str(folder)}
-    said = command.run([sys.executable, "-P", "-B", "-c", _ASK, *COMPLETIONS], env=env).stdout
+    output = command.run([sys.executable, "-P", "-B", "-c", _PRINT_TEXTS, *COMPLETIONS], env=env).stdout
     return dict(
-        zip((HELP, *(place.format(name=name) for place in COMPLETIONS.values())), json.loads(said), strict=True)
+        zip((HELP, *(place.format(name=name) for place in COMPLETIONS.values())), json.loads(output), strict=True)
     )
 
 

@@ -1,6 +1,6 @@
-"""Make what is released: one bottle for each keg, and the source archive the formula names.
+"""Make the files of a release: a bottle for each keg, and the source archive that the formula names.
 
-Source of the bottle's form: Homebrew's pour. The first member is `NAME/VERSION/`, from which a local install reads both.
+Source of the bottle's layout: Homebrew's pour. The first member is `NAME/VERSION/`; a local install reads both from it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,8 +16,8 @@ from stigmer_packaging.records.workspace import Workspace
 def make_bottle(keg: Keg, tag: str, *, rebuild: int, source_date_epoch: int, workspace: Workspace) -> ReleaseFile:
     """Pack a keg for `tag`.
 
-    Equal kegs and times give equal bytes with the same libdeflate (see bottle.archive). Raise RecordError when the keg on
-    disk is not what its record says.
+    Equal kegs and times give equal bytes with the same libdeflate (see bottle.archive). Raise RecordError if the keg on
+    disk differs from its record.
     """
     members = keg_members(workspace.whole(keg), keg.files, keg.links)
     relative = f"dist/{naming.bottle_name(keg.name, keg.version, tag, rebuild)}"
@@ -30,9 +30,9 @@ def make_bottle(keg: Keg, tag: str, *, rebuild: int, source_date_epoch: int, wor
 def make_source_archive(
     product: tuple[str, str], checkout: Path, paths: Sequence[str], *, source_date_epoch: int, workspace: Workspace
 ) -> ReleaseFile:
-    """Pack the named files of a checkout (POSIX paths relative to it) below `NAME-VERSION/`; `product` is that pair.
+    """Pack the given files of a checkout (relative POSIX paths) below `NAME-VERSION/`; `product` is the pair of both.
 
-    What is promised of the bytes is what is promised of a bottle's. Raise ArchiveError when a path is not there.
+    The bytes are as reproducible as a bottle's. Raise ArchiveError if a path does not exist.
     """
     name, version = product
     facts = {"name": name, "version": version, "path": f"dist/{naming.source_archive_name(name, version)}"}
@@ -50,4 +50,4 @@ def _source_members(checkout: Path, paths: Sequence[str]) -> Iterator[Member]:
         elif source.is_file():
             yield Member(path, source, executable=bool(source.stat().st_mode & 0o100))
         else:
-            raise ArchiveError(f"{path} belongs into the source archive and is not in the checkout")
+            raise ArchiveError(f"{path} belongs in the source archive but is not in the checkout")

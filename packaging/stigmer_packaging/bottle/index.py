@@ -12,7 +12,7 @@ from stigmer_packaging.records.model import BuiltPart, FileRecord
 
 
 def make_index(manifest: Manifest, target: Target, services: Sequence[BuiltPart]) -> payload.Payload:
-    """Make the index of a keg: how the launcher runs these services, and their files."""
+    """Return the index of a keg: how the launcher runs these services, and their files."""
     return payload.Payload(
         name=manifest.product.name,
         version=manifest.product.version,
@@ -28,10 +28,10 @@ def make_index(manifest: Manifest, target: Target, services: Sequence[BuiltPart]
 
 
 def _all_needs(name: str, manifest: Manifest) -> tuple[str, ...]:
-    """Return what a component needs, and what that needs in turn: while one of them is down, it is not blamed."""
+    """Return what a component needs, directly and indirectly: it is not blamed while one of these is down."""
     direct = {part.name: part.run.needs for part in manifest.components}
     names = list(direct[name])
-    for each in names:  # which grows
+    for each in names:  # grows during the loop
         names += [need for need in direct[each] if need not in names]
     return tuple(names)
 
@@ -62,12 +62,12 @@ def _entry(file: FileRecord) -> payload.FileEntry:
 
 
 def render_index(index: payload.Payload) -> str:
-    """Return the index as JSON text, the same for equal ones."""
+    """Return the index as JSON text; equal indexes give equal text."""
     return json.dumps({"format": payload.FORMAT, **_to_plain(index)}, indent=1, sort_keys=True) + "\n"
 
 
 def _to_plain(value: Any) -> Any:
-    """Convert records to plain JSON: a FileEntry to a row, because there are many, other records to objects."""
+    """Convert records to plain JSON values: a FileEntry to a list, because there are many, other records to objects."""
     if isinstance(value, tuple) and not isinstance(value, payload.FileEntry):
         if hasattr(value, "_asdict"):
             return {name: _to_plain(each) for name, each in value._asdict().items()}

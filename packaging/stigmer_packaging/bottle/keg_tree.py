@@ -1,4 +1,4 @@
-"""The keg's tree: where things are in it, and how it grows: every path once, modes normalised, links inside."""
+"""The keg's tree: the paths in it, and how files are added: every path once, modes normalised, links inside."""
 
 import contextlib
 import os
@@ -14,34 +14,34 @@ LAUNCHER = "libexec/launcher"
 COMPONENTS = "libexec/components"
 INDEX = "libexec/payload.json"
 HELP = "libexec/help.txt"
-"""What `--help` prints: the single file answers with it before anything is unpacked."""
+"""The output of `--help`, which the single file prints before anything is unpacked."""
 CHECKSUMS = "libexec/SHA256SUMS"
-"""What `sha256sum -c` reads: every file of the keg but the few that brew itself rewrites."""
+"""The input of `sha256sum -c`: every file of the keg except the few that brew itself rewrites."""
 
 COMPLETIONS: Mapping[str, str] = {
     "bash": "etc/bash_completion.d/{name}",
     "zsh": "share/zsh/site-functions/_{name}",
     "fish": "share/fish/vendor_completions.d/{name}.fish",
 }
-"""Where the shells look for them below a prefix. Source: what Homebrew links into it."""
+"""Where shells look for completions below a prefix. Source: the paths that Homebrew links into it."""
 
 
 @dataclass
 class KegTree:
-    """A tree below `root`. `owners` says who put each path there."""
+    """A tree below `root`. `owners` names the part that each path comes from."""
 
     root: Path
     owners: dict[str, str] = field(default_factory=dict)
 
     def add_text(self, path: str, text: str, owner: str) -> None:
-        """Write a text file."""
+        """Add a text file."""
         self._place(path, owner).write_text(text, encoding="utf-8")
         (self.root / path).chmod(0o644)
 
     def add_file(self, path: str, source: Path, owner: str) -> None:
-        """Put a file there as a hard link where its mode is right already and the file system can, else as a copy.
+        """Add a file as a hard link if its mode is right and the file system supports it, else as a copy.
 
-        The mode is 0755 for what its owner may execute, else 0644: no setuid, no one else may write.
+        The mode is 0755 for files that their owner may execute, else 0644: no setuid, and no write access for others.
         """
         if source.is_symlink() or not source.is_file():
             raise KegError(f"{owner}: {source.name} is not a plain file")
@@ -54,15 +54,15 @@ class KegTree:
         shutil.copyfile(source, place)
         place.chmod(mode)
 
-    def add_link(self, path: str, goal: str, owner: str) -> None:
-        """Make a symbolic link; KegError unless it is relative and leads to a path of this keg."""
-        reached = os.path.normpath(PurePosixPath(path).parent / goal)
-        if goal.startswith("/") or reached.startswith(".."):
-            raise KegError(f"{owner}: the link {path} -> {goal} leads out of the keg")
-        self._place(path, owner).symlink_to(goal)
+    def add_link(self, path: str, target: str, owner: str) -> None:
+        """Add a symbolic link; KegError unless it is relative and stays inside the keg."""
+        resolved = os.path.normpath(PurePosixPath(path).parent / target)
+        if target.startswith("/") or resolved.startswith(".."):
+            raise KegError(f"{owner}: the link {path} -> {target} leads out of the keg")
+        self._place(path, owner).symlink_to(target)
 
     def add_folder(self, prefix: str, folder: Path, paths: tuple[str, ...], owner: str) -> None:
-        """Add the named files of a folder below `prefix`, and the symbolic links found beside them."""
+        """Add the given files of a folder below `prefix`, and all symbolic links in that folder."""
         for path in paths:
             self.add_file(f"{prefix}/{path}", folder / path, owner)
         for path, goal in links_below(folder):

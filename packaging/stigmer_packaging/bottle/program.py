@@ -6,7 +6,7 @@ packaging/program/payload.go defines the format, and reads it.
 import hashlib
 import json
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain, islice
 from pathlib import Path
@@ -28,15 +28,13 @@ _BATCH = 8
 """The number of chunks in memory."""
 
 
-def write_payload(
-    description: Mapping[str, object], files: Sequence[FileRecord], root: Path, payload: IO[bytes]
-) -> None:
-    """Write the payload of the files below `root`. Equal trees give equal bytes with the same libzstd.
+def write_payload(description: Mapping[str, object], sources: Mapping[FileRecord, Path], payload: IO[bytes]) -> None:
+    """Write the payload of these files, each read from its source. Equal files give equal bytes with the same libzstd.
 
     `description` holds the other fields of the index, as packaging/program/payload.go names them.
     """
-    packed: dict[str, list[dict[str, Any]]] = {file.path: [] for file in files}
-    chunks = chain.from_iterable(_chunks(file, root) for file in files)
+    packed: dict[str, list[dict[str, Any]]] = {file.path: [] for file in sources}
+    chunks = chain.from_iterable(_chunks(file.path, source) for file, source in sources.items())
     offset = 0
     with ThreadPoolExecutor() as pool:
         while batch := tuple(islice(chunks, _BATCH)):
@@ -44,17 +42,19 @@ def write_payload(
                 packed[path].append({"offset": offset, "packed": len(frame), "size": size, "sha256": sha256})
                 payload.write(frame)
                 offset += len(frame)
-    entries = [{"path": file.path, "size": file.size, "mode": file.mode, "chunks": packed[file.path]} for file in files]
+    entries = [
+        {"path": file.path, "size": file.size, "mode": file.mode, "chunks": packed[file.path]} for file in sources
+    ]
     fields = {"format": FORMAT, **description, "files": entries}
     index = json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()
     payload.write(index + MAGIC + struct.pack("<QQ", offset, len(index)) + hashlib.sha256(index).digest())
 
 
-def _chunks(file: FileRecord, root: Path) -> Iterator[tuple[str, bytes]]:
-    with (root / file.path).open("rb") as stream:
-        yield file.path, stream.read(CHUNK)
+def _chunks(path: str, source: Path) -> Iterator[tuple[str, bytes]]:
+    with source.open("rb") as stream:
+        yield path, stream.read(CHUNK)
         while content := stream.read(CHUNK):
-            yield file.path, content
+            yield path, content
 
 
 def _pack(chunk: tuple[str, bytes]) -> tuple[str, int, str, bytes]:

@@ -1,4 +1,4 @@
-"""What a bottle says of itself: its version, by its program where it can run or by its index, its files and their checksums."""
+"""Read a bottle: its version, from its program or its index, and its files with their sizes and checksums."""
 
 import hashlib
 import json
@@ -13,21 +13,21 @@ from stigmer_packaging.lib.errors import PublicationError
 
 
 def ask_version(bottle: Path, name: str, version: str, *, scratch: Path, env: Mapping[str, str]) -> str:
-    """Unpack a bottle of this platform into `scratch` and give the version its program says.
+    """Unpack a bottle of this platform into `scratch` and return the version that its program prints.
 
-    PublicationError when it is no keg of `name` and `version`, or its program does not run.
+    PublicationError if it is not a keg of `name` and `version`, or if its program does not run.
     """
     unpack_archive(bottle, scratch)
     program = scratch / name / version / "bin" / name
     if not program.is_file():
         raise PublicationError(f"{bottle.name} holds no {name}/{version}/bin/{name}")
-    with command.failing_as(PublicationError, f"the program in {bottle.name} does not say its version"):
-        said = command.run([program, "--version"], env=env, cwd=scratch, seconds=60).stdout.strip()
-    return said.removeprefix(f"{name} ")
+    with command.failing_as(PublicationError, f"the program in {bottle.name} does not print its version"):
+        output = command.run([program, "--version"], env=env, cwd=scratch, seconds=60).stdout.strip()
+    return output.removeprefix(f"{name} ")
 
 
 def read_version(bottle: Path, name: str, version: str) -> str:
-    """Give the version that a bottle's payload index records; PublicationError when there is none."""
+    """Return the version in a bottle's payload index; PublicationError if it has no index."""
     index = f"{name}/{version}/{INDEX}"
     for member, content in read_members(bottle):
         if member.name == index:
@@ -36,14 +36,14 @@ def read_version(bottle: Path, name: str, version: str) -> str:
 
 
 def read_sizes(bottle: Path) -> tuple[tuple[str, int], ...]:
-    """List the files of a bottle with their sizes in bytes, in its order, by their paths below NAME/VERSION."""
+    """Return the files of a bottle with their sizes in bytes, in its order, by their paths below NAME/VERSION."""
     return tuple((member.name.split("/", 2)[-1], member.size) for member, _ in read_members(bottle) if member.isreg())
 
 
 def read_checksums(bottle: Path, name: str, version: str) -> tuple[str, dict[str, str]]:
-    """Give the checksums that a bottle holds, and the sha256 of each of its files by its path in the keg.
+    """Return the text of the checksums in a bottle, and the sha256 of each of its files by path in the keg.
 
-    PublicationError when it holds none.
+    PublicationError if it has no checksums.
     """
     root, text, files = f"{name}/{version}/", "", {}
     for member, content in read_members(bottle):

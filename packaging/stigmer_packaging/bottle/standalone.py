@@ -2,20 +2,23 @@
 
 import posixpath
 import shutil
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from stigmer_packaging.binaries import codesign
+from stigmer_packaging.binaries.buildinfo import BuildInfo, read_build_info
 from stigmer_packaging.bottle.archive import keg_members, write_archive
 from stigmer_packaging.bottle.keg_tree import COMPLETIONS, HELP, INDEX
 from stigmer_packaging.bottle.program import write_payload
 from stigmer_packaging.lib import digest
 from stigmer_packaging.lib.copying import copy_tree
 from stigmer_packaging.lib.target import parse_target
+from stigmer_packaging.licensing.notices import render_notices
 from stigmer_packaging.manifest import naming
 from stigmer_packaging.manifest.rename import rename_product
-from stigmer_packaging.records.model import FileRecord, Keg, ReleaseFile
-from stigmer_packaging.records.workspace import Workspace
+from stigmer_packaging.records.model import Credits, FileRecord, Keg, ReleaseFile
+from stigmer_packaging.records.workspace import Workspace, scan_files
 from stigmer_packaging.sources.golang import Go
 
 ARCHIVE_LEVEL = 9
@@ -26,6 +29,9 @@ _ANSWERS = (
     *((("completion", shell), path) for shell, path in COMPLETIONS.items()),
 )
 """The arguments that the single file answers without unpacking, and the file of the keg that is the answer."""
+
+_EMBEDDED = "payload.bin"
+"""The payload in a program for macOS: packaging/program/payload_darwin.go."""
 
 
 @dataclass(frozen=True)
@@ -54,15 +60,54 @@ def make_archive(keg: Keg, *, source_date_epoch: int, workspace: Workspace) -> R
         return _publish(written, "archive", f"{folder}.tar.gz", keg, workspace)
 
 
-def make_program(keg: Keg, unpacker: Unpacker, *, source_date_epoch: int, workspace: Workspace) -> ReleaseFile:
-    """Make the single file for the keg's target, on any host.
+def make_program(
+    keg: Keg,
+    unpacker: Unpacker,
+    credit: Callable[[BuildInfo | None], Credits],
+    *,
+    source_date_epoch: int,
+    workspace: Workspace,
+) -> ReleaseFile:
+    """Make the single file for the keg's target, on any host. Its tree also has the notices of what the unpacker links.
 
     Raise RecordError when the keg on disk differs from its record, CommandError when the unpacker does not build.
     """
     root, files = _tree_of(keg, workspace)
+    target = parse_target(keg.target)
+    with workspace.staging() as staging:
+        source, program, payload, added = (
+            staging.absolute() / name for name in ("source", "program", "payload", "added")
+        )
+        copy_tree(unpacker.tree, source)
+        rename_product(source, keg.name)
+        (source / _EMBEDDED).touch()  # the build for macOS requires it
+        unpacker.go.build(source, ".", program, target=target)
+        _write_notices(keg, credit(read_build_info(program.read_bytes())), added)
+        sources = {file: root / file.path for file in files} | {file: added / file.path for file in scan_files(added)}
+        with payload.open("wb") as stream:
+            write_payload(_describe(keg, tuple(sources), source_date_epoch), sources, stream)
+        if target.system == "darwin":
+            payload.replace(source / _EMBEDDED)
+            unpacker.go.build(source, ".", program, target=target)
+            program.write_bytes(codesign.sign(program.read_bytes(), keg.name))
+        else:
+            with program.open("ab") as whole, payload.open("rb") as content:
+                shutil.copyfileobj(content, whole, 1 << 20)
+        return _publish(program, "program", naming.standalone_name(keg.name, keg.version, keg.target), keg, workspace)
+
+
+def _write_notices(keg: Keg, credits_: Credits, folder: Path) -> None:
+    path = folder / naming.unpacker_notices_path(keg.name)
+    path.parent.mkdir(parents=True)
+    path.write_text(render_notices(keg.name, keg.version, keg.target, [credits_]), encoding="utf-8")
+    path.chmod(0o644)
+
+
+def _describe(keg: Keg, files: Sequence[FileRecord], source_date_epoch: int) -> dict[str, object]:
+    """Return the fields of the payload's index, as packaging/program/payload.go defines them, without the files."""
     paths = {file.path for file in files}
     answers = ((words, path.format(name=keg.name)) for words, path in _ANSWERS)
-    description = {
+    return {
         "name": keg.name,
         "version": keg.version,
         "target": keg.target,
@@ -72,27 +117,6 @@ def make_program(keg: Keg, unpacker: Unpacker, *, source_date_epoch: int, worksp
         "links": keg.links,
         "answers": [{"words": words, "path": path} for words, path in answers if path in paths],
     }
-    with workspace.staging() as staged:
-        with (staged / "payload").open("wb") as payload:
-            write_payload(description, files, root, payload)
-        written = _build_program(unpacker, keg, staged / "payload", staged.absolute())
-        return _publish(written, "program", naming.standalone_name(keg.name, keg.version, keg.target), keg, workspace)
-
-
-def _build_program(unpacker: Unpacker, keg: Keg, payload: Path, staged: Path) -> Path:
-    """Build the unpacker with its payload: appended to an ELF file, inside a Mach-O file, which is then signed ad hoc."""
-    target, tree, program = parse_target(keg.target), staged / "unpacker", staged / "program"
-    copy_tree(unpacker.tree, tree)
-    rename_product(tree, keg.name)
-    if target.system == "darwin":
-        payload.rename(tree / "payload.bin")
-    unpacker.go.build(tree, ".", program, target=target)
-    if target.system == "darwin":
-        program.write_bytes(codesign.sign(program.read_bytes(), keg.name))
-    else:
-        with program.open("ab") as whole, payload.open("rb") as content:
-            shutil.copyfileobj(content, whole, 1 << 20)
-    return program
 
 
 def _tree_of(keg: Keg, workspace: Workspace) -> tuple[Path, tuple[FileRecord, ...]]:
@@ -101,7 +125,7 @@ def _tree_of(keg: Keg, workspace: Workspace) -> tuple[Path, tuple[FileRecord, ..
     return workspace.whole(keg), tuple(file for file in keg.files if not file.path.startswith(only_brew))
 
 
-def _id(keg: Keg, files: tuple[FileRecord, ...]) -> str:
+def _id(keg: Keg, files: Sequence[FileRecord]) -> str:
     """Return the name of the tree's directory: the launcher's id of the version, and eight digits for the tree.
 
     The unpacker compares the id with that of a running server, and removes no tree that one uses.

@@ -1,1 +1,1 @@
-"""What Homebrew reads: the formula, the receipt, and the other files of a tap."""
+"""The files that Homebrew reads: the formula, the receipt, and the other files of a tap."""

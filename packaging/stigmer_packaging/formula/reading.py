@@ -1,4 +1,4 @@
-"""What a formula in a tap promises: its version, and which bytes are where. Ours are read whole, others' as far as needed."""
+"""Parse the formula in a tap: its version and its downloads. Ours are parsed completely, others as far as possible."""
 
 import re
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ _LITERAL = r'"((?:[^"\\]|\\.)*)"'
 
 @dataclass(frozen=True)
 class Download:
-    """One file a formula names, and the sha256 that brew will ask of it."""
+    """A file that a formula names, and the sha256 that brew expects."""
 
     url: str
     sha256: str
@@ -18,7 +18,7 @@ class Download:
 
 @dataclass(frozen=True)
 class FormulaFacts:
-    """What is read of a formula; `bottles` are pairs of tag and sha256; `smoke` says whether its test makes the call."""
+    """The content of a formula; `bottles` are pairs of tag and sha256; `smoke` is whether its test makes the call."""
 
     version: str
     url: str
@@ -29,7 +29,7 @@ class FormulaFacts:
     smoke: bool = True
 
     def downloads(self, name: str) -> tuple[Download, ...]:
-        """List all files that brew may fetch for the formula `name`: the bottles in their order, then the source."""
+        """Return all files that brew may fetch for the formula `name`: the bottles in their order, then the source."""
         files = [
             Download(f"{self.root_url}/{bottle_name(name, self.version, tag, self.rebuild)}", sha256)
             for tag, sha256 in self.bottles
@@ -38,7 +38,7 @@ class FormulaFacts:
 
 
 def parse_formula(text: str) -> FormulaFacts | None:
-    """Read a formula's text; None when it does not say its version and a url with its sha256."""
+    """Parse a formula's text; None if it lacks a version, a url or a sha256."""
     before, block, after = _around_bottles(text)
     outside = before + after
     url, sha256 = _value(outside, "url"), _value(outside, "sha256")

@@ -1,9 +1,9 @@
-"""INSTALL_RECEIPT.json: what brew reads from a bottle when it pours it.
+"""INSTALL_RECEIPT.json, which brew reads when it pours a bottle.
 
-Source: Homebrew's `Tab`. Two fields decide whether our binaries stay as they were released: `homebrew_version`, which
-must be 5.1.15 or newer for `:any_skip_relocation` to be honoured on Linux, and `changed_files`, which names the text files
-whose placeholders are replaced: the service's definition alone. `built_on` says what the bottle runs on, not where it
-was packed: brew asks for a glibc of its own where the system's is older, and the bytes are the same from any machine.
+Source: Homebrew's `Tab`. Two fields decide whether our binaries stay unchanged: `homebrew_version`, which must be
+5.1.15 or newer for `:any_skip_relocation` to be honoured on Linux, and `changed_files`, the text files whose
+placeholders are replaced: only the service definition. `built_on` describes what the bottle needs, not where it was
+packed: brew installs its own glibc if the system's is older, and the bytes are the same from any machine.
 """
 
 import json
@@ -14,20 +14,20 @@ from stigmer_packaging.manifest.model import Product, TargetSpec
 from stigmer_packaging.manifest.naming import service_path
 
 HOMEBREW_VERSION = "6.0.18"
-"""The brew whose bottle format we follow."""
+"""The version of brew whose bottle format we follow."""
 
 _ARCHITECTURES = {"amd64": "x86_64", "arm64": "arm64"}
 _OLDEST_CPU = {"amd64": "core2", "arm64": "armv8"}
 
 
 def tap_name(product: Product) -> str:
-    """Give the name users tap: `stigmer/homebrew-tap` is `stigmer/tap`."""
+    """Return the name by which users tap it: `stigmer/homebrew-tap` is `stigmer/tap`."""
     owner, _, repository = product.tap_repository.partition("/")
     return f"{owner}/{repository.removeprefix('homebrew-')}"
 
 
 def render_receipt(product: Product, target: Target, promised: TargetSpec, *, source_date_epoch: int) -> str:
-    """Give the receipt as JSON text. Its times are `source_date_epoch`, in seconds since 1970."""
+    """Return the receipt as JSON text. Its times are `source_date_epoch`, in seconds since 1970."""
     tap = tap_name(product)
     owner, _, name = tap.partition("/")
     path = f"@@HOMEBREW_REPOSITORY@@/Library/Taps/{owner}/homebrew-{name}/Formula/{product.name}.rb"

@@ -1,17 +1,17 @@
-"""Ruby source text made from data: a string can never become code.
+"""Ruby source text from data: strings are escaped, so that they cannot become code.
 
 Escapes are those of Ruby's double-quoted literals (https://docs.ruby-lang.org/en/master/syntax/literals_rdoc.html).
 """
 
 _NAMED = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
-_LONG = 4  # what `Style/WordArray` of Homebrew calls long
+_LONG = 4  # number of words from which on Homebrew's `Style/WordArray` demands `%w`
 
 
 def quote(text: str) -> str:
-    r"""Give a double-quoted Ruby literal whose value is `text`.
+    r"""Return a double-quoted Ruby literal for `text`.
 
-    `#` is escaped where it would interpolate (before `{`, `$` and `@`), everything that cannot be printed as `\u{…}`.
-    Raise ValueError for half a surrogate pair, which no Ruby string in UTF-8 can hold.
+    `#` is escaped where it would start an interpolation (before `{`, `$` and `@`); unprintable characters become
+    `\u{…}`. Raise ValueError for half a surrogate pair, which a Ruby string in UTF-8 cannot contain.
     """
     text.encode("utf-8")
     following = (text + " ")[1:]
@@ -27,7 +27,7 @@ def _escape(character: str, following: str) -> str:
 
 
 def quote_words(words: tuple[str, ...]) -> str:
-    """Give an array literal of strings: `%w[…]` where every word is plain, as Ruby's style asks, else quoted ones."""
+    """Return an array literal of strings: `%w[…]` for four or more plain words, as brew's style demands, or quoted."""
     plain = all(word.replace("-", "").replace("_", "").isalnum() and word.isascii() for word in words)
     if len(words) >= _LONG and plain:
         return f"%w[{' '.join(words)}]"

@@ -1,4 +1,4 @@
-"""Write the formula for the bottles that were made."""
+"""Write the formula for the bottles."""
 
 from collections.abc import Sequence
 
@@ -13,8 +13,8 @@ def write_formula(
 ) -> ReleaseFile:
     """Write `dist/Formula/NAME.rb` with the given bottles."""
     product = manifest.product
-    named = tuple((bottle.tag, bottle.sha256) for bottle in bottles)
-    text = render_formula(manifest, source.sha256, named)
+    pairs = tuple((bottle.tag, bottle.sha256) for bottle in bottles)
+    text = render_formula(manifest, source.sha256, pairs)
     with workspace.staging() as staged:
         (staged / "formula").write_text(text, encoding="utf-8")
         facts = {"name": product.name, "version": product.version, "path": f"dist/Formula/{product.name}.rb"}

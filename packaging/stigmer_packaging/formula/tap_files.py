@@ -1,4 +1,4 @@
-"""The files of a tap as text, from their templates and the manifest: all of a new one's, or its formula anew."""
+"""Render the files of a tap from their templates and the manifest: all files of a new tap, or its formula again."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,9 +16,9 @@ FILES: Mapping[str, str] = {
     ".github/workflows/tests.yml": "tests.yml",
     ".github/dependabot.yml": "dependabot.yml",
 }
-"""Where each template of packaging/tap belongs in a tap. Source: what `brew tap-new` makes, less its `brew pr-pull`.
+"""The path in a tap for each template in packaging/tap. Source: the output of `brew tap-new`, without `brew pr-pull`.
 
-Bottles of ours are built and published by the release, not by a pull request on the tap.
+Our bottles are built and published by the release, not by a pull request on the tap.
 """
 
 _SYSTEMS = {"macos": "macOS", "linux": "Linux"}
@@ -29,23 +29,23 @@ RUNNERS = {
     "linux-arm64": "ubuntu-24.04-arm",
     "linux-amd64": "ubuntu-24.04",
 }
-"""The hosted machine for each target. Source: the labels of actions/runner-images, 2026-11."""
+"""The hosted runner for each target. Source: the labels of actions/runner-images, 2026-11."""
 
 
 class _Text(Template):
-    """A template whose variables are `@{name}`: GitHub's own begin with a dollar."""
+    """A template with variables `@{name}`, because those of GitHub Actions begin with a dollar sign."""
 
     delimiter = "@"
 
 
 def render_tap(manifest: Manifest, formula: str, licence: str, packaging: Path) -> dict[str, str]:
-    """Give each file of a tap that is kept apart from this repository, by its path; `packaging` is the folder of that name in our checkout.
+    """Return the text of each file of a tap by its path; `packaging` is the folder of that name in our checkout.
 
-    RecordError when the formula names no bottle, or is none.
+    RecordError if the formula cannot be read or has no bottles.
     """
     facts = parse_formula(formula)
     if facts is None or not facts.bottles:
-        raise RecordError("the formula names no bottles: there is nothing a tap could offer")
+        raise RecordError("the formula names no bottles, so a tap would have nothing to offer")
     values = _values(manifest, facts)
     texts = {
         path: _Text((packaging / "tap" / name).read_text(encoding="utf-8")).substitute(values)
@@ -55,16 +55,16 @@ def render_tap(manifest: Manifest, formula: str, licence: str, packaging: Path) 
 
 
 def refresh_formula(text: str, manifest: Manifest) -> str:
-    """Give what the template makes today of the source and the bottles that a formula names.
+    """Render the formula again with the current template, for the source and the bottles that its text names.
 
-    RecordError when it is none of ours, or of another release than the manifest's.
+    RecordError if the text is not a formula of ours, or is of another release than the manifest's.
     """
     facts = parse_formula(text)
     wanted = (manifest.product.version, manifest.product.rebuild)
     if facts is None or (facts.version, facts.rebuild) != wanted:
-        named = "nothing we can read" if facts is None else f"{facts.version} rebuild {facts.rebuild}"
-        raise RecordError(f"the formula names {named}, and the manifest is at {wanted[0]} rebuild {wanted[1]}")
-    # the bottles say which stack it is
+        found = "an unreadable version" if facts is None else f"{facts.version} rebuild {facts.rebuild}"
+        raise RecordError(f"the formula is at {found}, but the manifest is at {wanted[0]} rebuild {wanted[1]}")
+    # the manifest describes several stacks, so only the formula tells whether its stack has a smoke call
     return render_formula(manifest, facts.sha256, facts.bottles, smoke=facts.smoke)
 
 
@@ -84,10 +84,10 @@ def _values(manifest: Manifest, facts: FormulaFacts) -> dict[str, str]:
 
 
 def _fetches(formula: str, tags: list[str]) -> list[str]:
-    """List commands that fetch every bottle, after one that sees them named: a fetch of one that is not ends with 0."""
+    """Return commands that fetch every bottle, after a check of their tags: fetching an unlisted one exits with 0."""
     names = "jq --raw-output '.formulae[0].bottle.stable.files | keys | join(\" \")'"
-    named = f'test "$(brew info --json=v2 {formula} | {names})" = "{" ".join(sorted(tags))}"'
-    return [named, *(f"brew fetch --force --bottle-tag={tag} {formula}" for tag in tags)]
+    check = f'test "$(brew info --json=v2 {formula} | {names})" = "{" ".join(sorted(tags))}"'
+    return [check, *(f"brew fetch --force --bottle-tag={tag} {formula}" for tag in tags)]
 
 
 def _platform(tag: str) -> str:

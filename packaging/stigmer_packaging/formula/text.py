@@ -1,4 +1,4 @@
-"""The formula as text: a template of readable Ruby, filled with values that cannot become code."""
+"""The formula's text: a template of readable Ruby, filled with escaped values."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,10 +20,10 @@ _TEMPLATE = Path(__file__).parent / "templates" / "formula.rb.template"
 def render_formula(
     manifest: Manifest, source_sha256: str, bottles: Sequence[tuple[str, str]] = (), *, smoke: bool | None = None
 ) -> str:
-    """Give the formula's text with a bottle block for the given pairs of tag and sha256; without pairs, without block.
+    """Return the formula's text, with a bottle block for the pairs of tag and sha256, or without one if there are none.
 
-    `source_sha256` is the source archive's; `smoke` says whether the test makes a call besides, by default as the manifest
-    does.
+    `source_sha256` is that of the source archive; `smoke` is whether the formula's test makes a smoke call, by default
+    as in the manifest.
     """
     product, runs = manifest.product, [component.run for component in manifest.components]
     ordered = sorted(bottles, key=lambda pair: listing_order(pair[0]))

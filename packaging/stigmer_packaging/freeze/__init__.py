@@ -1,1 +1,1 @@
-"""Freezing of programs that are written in Python."""
+"""Freezes programs written in Python."""

@@ -1,4 +1,4 @@
-"""A frozen folder made fit to travel: plain files, settled modes, and libraries found wherever it is put."""
+"""Makes a frozen folder relocatable: no links, uniform file modes, and libraries that are found wherever it is put."""
 
 import os
 import shutil
@@ -14,28 +14,28 @@ from stigmer_packaging.lib.errors import GateError
 from stigmer_packaging.lib.patchelf import find_patchelf, set_search
 from stigmer_packaging.lib.target import Target
 
-_UNASKED = ("licenses", "sboms")
-"""Directories of a distribution's metadata. Source: PEP 639 and PEP 770."""
+_UNUSED = ("licenses", "sboms")
+"""Folders of a distribution's metadata that no program reads. Source: PEP 639 and PEP 770."""
 
 SYSTEM_FOLDERS = ("/usr/lib/", "/System/")
-"""Where macOS has its own libraries, on every Mac and nowhere else."""
+"""The folders of macOS's own libraries, which every Mac has."""
 
 
 def settle(folder: Path) -> None:
-    """Turn links into the files they stand for, and give every file the mode 0755 or 0644.
+    """Replace links with the files they point to, and set the mode of every file to 0755 or 0644.
 
-    PyInstaller links a library from the top when it lies deeper. The file itself moves to the link's place then: that
-    is where the loader looks, as the bundle's directory is its search path. Where several links lead to one file, as in
-    Python.framework, the highest gets it and the others get copies.
+    For a library in a subfolder, PyInstaller creates a link at the top. The file itself replaces that link: the loader
+    searches there, as the top folder is its search path. If several links point to one file, as in Python.framework,
+    the highest is replaced by the file and the others by copies.
     """
     links = sorted((path for path in folder.rglob("*") if path.is_symlink()), key=lambda path: (len(path.parts), path))
     files = {link: link.resolve() for link in links if not link.is_dir()}
     folders = {link: link.resolve() for link in links if link.is_dir()}
-    for resolved in (files, folders):  # a folder takes with it what no link to a file has moved
+    for resolved in (files, folders):  # in this order: a folder is moved with the files that no link has replaced
         _replace_links(resolved)
     for path in folder.rglob("*"):
-        runs = path.is_dir() or path.stat().st_mode & 0o100
-        path.chmod(0o755 if runs else 0o644)
+        executable = path.is_dir() or path.stat().st_mode & 0o100
+        path.chmod(0o755 if executable else 0o644)
 
 
 def _replace_links(resolved: Mapping[Path, Path]) -> None:
@@ -51,33 +51,33 @@ def _replace_links(resolved: Mapping[Path, Path]) -> None:
 
 
 def forget_installation(folder: Path) -> None:
-    """Leave of the distributions' metadata what a program may ask for, and of their RECORD files what says so.
+    """Remove licences and bills of materials from the distributions' metadata, and their entries from RECORD.
 
-    Not licences and bills of materials, which the keg's notices hold once: they are a quarter of a bundle's directories, and
-    every first start makes each.
+    No program reads them, and the keg's notices contain them once. They are a quarter of a bundle's folders, each of
+    which the first start creates.
     """
     for record in folder.rglob("*.dist-info/RECORD"):
-        for unasked in _UNASKED:
-            shutil.rmtree(record.with_name(unasked), ignore_errors=True)
-        gone = tuple(f"{record.parent.name}/{unasked}/" for unasked in _UNASKED)
-        rewrite_record(record, partial(_name_outside, folders=gone))
+        for unused in _UNUSED:
+            shutil.rmtree(record.with_name(unused), ignore_errors=True)
+        removed = tuple(f"{record.parent.name}/{unused}/" for unused in _UNUSED)
+        rewrite_record(record, partial(_path_outside, folders=removed))
 
 
-def _name_outside(path: str, *, folders: tuple[str, ...]) -> str:
+def _path_outside(path: str, *, folders: tuple[str, ...]) -> str:
     return "" if path.startswith(folders) else path
 
 
 def strip_elves(folder: Path) -> None:
-    """Remove symbol tables and debugging information; not from the programs, which hold their archive in a section."""
+    """Remove symbol tables and debug information, except from the programs, whose archive is in a section."""
     for path in elf.find_elves(folder):
         if path.parent != folder:
             _rewrite(path, elf_edit.strip)
 
 
 def relocate_machos(folder: Path, contents: str, target: Target) -> None:
-    """Keep one processor's code, strip, have libraries found at the top of `contents`, and sign ad hoc.
+    """Thin and strip the Mach-O files, make them find libraries at the top of `contents`, and sign them ad hoc.
 
-    The programs are signed already, archive and all, and need none but the system's libraries.
+    The programs are left alone: they are signed already, including the archive, and need only the system's libraries.
     """
     for path in find_machos(folder):
         if path.parent != folder:
@@ -105,28 +105,28 @@ def _rewrite(path: Path, change: Callable[[bytes], bytes]) -> None:
 
 
 def relocate(folder: Path, contents: str, *, env: Mapping[str, str]) -> None:
-    """Have the ELF files of a folder find the libraries at the top of `contents`.
+    """Make the ELF files of a folder find the libraries at the top of `contents`; remove search paths without $ORIGIN.
 
-    PyInstaller's executable sets LD_LIBRARY_PATH and starts itself once more, but needs libz before that; and who looks
-    at the files alone, as `brew linkage` does, would find the system's libraries, or none. Foreign folders go.
+    PyInstaller's executable sets LD_LIBRARY_PATH and runs itself again, but needs libz before that; and a tool that
+    reads only the files, such as `brew linkage`, would find the system's libraries, or none.
     """
     top = folder / contents
     bundled = {path.name for path in top.iterdir()}
     for path in elf.find_elves(folder):
         found = elf.read_elf(path.read_bytes())
         search = [each for each in found.search if each.split("/")[0] == elf.ORIGIN]
-        way = os.path.relpath(top, path.parent)
-        own = elf.ORIGIN if way == "." else f"{elf.ORIGIN}/{way}"
+        relative = os.path.relpath(top, path.parent)
+        own = elf.ORIGIN if relative == "." else f"{elf.ORIGIN}/{relative}"
         if bundled.intersection(found.needed) and own not in search:
             search.append(own)
         if search != [*found.search]:
             setting = partial(set_search, path, patchelf=find_patchelf(env), env=env)
-            with command.failing_as(GateError, f"{path.name}: no search path can be set", "pin another build of it"):
+            with command.failing_as(GateError, f"{path.name}: cannot set the search path", "pin another build of it"):
                 if found.rpath and found.runpath:  # patchelf changes one of the two, but removes both
                     setting("")
                 setting(":".join(search))
 
 
 def find_machos(folder: Path) -> list[Path]:
-    """List the Mach-O files of a folder, sorted."""
+    """Return the Mach-O files of a folder, sorted."""
     return sorted(path for path in folder.rglob("*") if path.is_file() and is_macho(path.read_bytes()[:8]))

@@ -1,6 +1,6 @@
-"""Which libraries the native files of a platform need, and where they are on this machine: what ldd and otool would say.
+"""Finds the libraries that a platform's native files need, and their paths on this machine, as ldd and otool would.
 
-The platform's loader is not asked, which would only find this machine's libraries.
+No loader is run: it would only find this machine's libraries.
 """
 
 import os
@@ -16,25 +16,25 @@ SYSTEM_LIBRARIES = frozenset({
     "ld-linux-aarch64.so.1", "ld-linux-x86-64.so.2", "libc.so.6", "libdl.so.2", "libm.so.6", "libpthread.so.0",
     "libresolv.so.2", "librt.so.1", "libutil.so.1",
 })  # fmt: skip
-"""What glibc itself is made of, and so whatever runs a program of ours has."""
+"""Libraries of glibc, which every system has that runs the frozen programs."""
 
 Linked = dict[str, list[tuple[str, str | None]]]
-"""For each file, the libraries it needs by name, with their paths; None for those that are nowhere."""
+"""For each file, the names of the libraries it needs, with their paths, or None for those not found."""
 
-_HERE = ("$ORIGIN", "${ORIGIN}", "@loader_path", "@executable_path")
+_ORIGINS = ("$ORIGIN", "${ORIGIN}", "@loader_path", "@executable_path")
 
 
 def find_linked(
     folders: Iterable[Path], libraries: Sequence[Path], target: Target, prefix: Mapping[str, Path]
 ) -> Linked:
-    """Read every native file below `folders` that is for `target`.
+    """Return the libraries of every native file for `target` below `folders`, without those of the system.
 
-    A library is looked for where the file says, else by its name alone in the folders `libraries`. `prefix` maps the
-    beginning of a name to the folder that stands for it here. The system's own libraries are left out.
+    A library is searched at the paths that the file itself contains, then by name in the folders `libraries`. `prefix`
+    maps the start of a library's path to the folder that replaces it here.
     """
     files = (path for folder in folders for path in sorted(folder.rglob("*")) if path.is_file())
-    found = ((path, links) for path in files if (links := _links_of(path, target)))
-    return {str(path): list(_resolve(path, *links, libraries, prefix)) for path, links in found}
+    native = ((path, links) for path in files if (links := _links_of(path, target)))
+    return {str(path): list(_resolve(path, *links, libraries, prefix)) for path, links in native}
 
 
 def _resolve(
@@ -43,26 +43,26 @@ def _resolve(
     for name in needed:
         if name in SYSTEM_LIBRARIES or name.startswith(SYSTEM_FOLDERS):
             continue
-        places = [*_named(name, path, search, prefix), *(folder / PurePosixPath(name).name for folder in libraries)]
-        place = next((place for place in places if place.is_file()), None)
-        yield name, os.path.normpath(place) if place else None
+        candidates = [*_own_paths(name, path, search, prefix), *(each / PurePosixPath(name).name for each in libraries)]
+        library = next((candidate for candidate in candidates if candidate.is_file()), None)
+        yield name, os.path.normpath(library) if library else None
 
 
-def _named(name: str, path: Path, search: Sequence[str], prefix: Mapping[str, Path]) -> Iterator[Path]:
-    """Give where a file itself says that a library is."""
+def _own_paths(name: str, path: Path, search: Sequence[str], prefix: Mapping[str, Path]) -> Iterator[Path]:
+    """Yield the paths at which a file itself expects a library."""
     if name.startswith("@rpath/") or "/" not in name:
-        yield from (_here(folder, path) / name.removeprefix("@rpath/") for folder in search)
+        yield from (_expand_origin(folder, path) / name.removeprefix("@rpath/") for folder in search)
     yield from (here / name.removeprefix(f"{start}/") for start, here in prefix.items() if name.startswith(f"{start}/"))
-    yield _here(name, path)
+    yield _expand_origin(name, path)
 
 
-def _here(text: str, path: Path) -> Path:
-    start = next((word for word in _HERE if text == word or text.startswith(f"{word}/")), None)
+def _expand_origin(text: str, path: Path) -> Path:
+    start = next((word for word in _ORIGINS if text == word or text.startswith(f"{word}/")), None)
     return path.parent / text.removeprefix(start).lstrip("/") if start else path.parent / text
 
 
 def _links_of(path: Path, target: Target) -> tuple[Sequence[str], Sequence[str]] | None:
-    """Give the libraries that a native file for a target names, and its search paths; None for any other file."""
+    """Return the libraries that a native file for a target needs, and its search paths; None for any other file."""
     with path.open("rb") as stream:
         head = stream.read(8)
     try:
@@ -71,6 +71,6 @@ def _links_of(path: Path, target: Target) -> tuple[Sequence[str], Sequence[str]]
             return found.needed, found.search
         if target.system == "darwin" and is_macho(head):
             return macho_edit.read_links(macho_edit.thin(path.read_bytes(), target.architecture))
-    except ValueError:  # for another processor, or damaged: the audit refuses it, should it be frozen
+    except ValueError:  # for another processor, or damaged: the audit refuses it if it gets into a bundle
         pass
     return None

@@ -1,4 +1,4 @@
-"""Modules that two distributions install: the owner's files stay in the environment, the others' are removed."""
+"""Resolves modules that several distributions install: keeps the owner's files and removes the others'."""
 
 import base64
 import hashlib
@@ -12,38 +12,39 @@ from stigmer_packaging.lib.errors import GateError, refuse
 from stigmer_packaging.manifest.section import unknown
 from stigmer_packaging.records.model import LeftOut
 
-_UNSETTLED = "the owners of modules cannot be settled"
+_UNRESOLVED = "module ownership cannot be resolved"
 _REMEDY = "correct `owners` in the component's `freeze` in the manifest, or in the project's pyproject.toml"
 
 
 def settle_owners(site: Path, owners: Mapping[str, str]) -> tuple[LeftOut, ...]:
-    """Remove the files of each module in `owners` that its owner did not install, and say what was removed.
+    """Remove the files of each module in `owners` that its owner did not install, and return what was removed.
 
-    A file that both installed stays, with the owner's content: the owner must have been installed last. Of a package that
-    only declares a namespace, the others keep the modules that the owner does not have. Modules that only one
-    distribution installs are passed over. GateError when an owner does not install its module.
+    A file that both installed stays, with the owner's content: the owner must have been installed last. If the owner's
+    module is a package that only declares a namespace, the others keep their modules in it that the owner does not
+    have. Modules that only one distribution installs are ignored. GateError if an owner does not install its module, or
+    one of its files has another distribution's content.
     """
-    named = {module: canonicalize_name(owner) for module, owner in owners.items()}
+    canonical = {module: canonicalize_name(owner) for module, owner in owners.items()}
     conflicts = distributions.find_conflicts(distributions.read_distributions(site))
-    contested = [conflict for conflict in conflicts if conflict.module in named]
-    wrong = (conflict for conflict in contested if named[conflict.module] not in conflict.names)
-    said = (f"{each.module}: {unknown('owner', named[each.module], each.names)}" for each in wrong)
-    refuse(GateError, _UNSETTLED, said, _REMEDY)
-    left = tuple(each for conflict in contested for each in _settle(site, conflict, named[conflict.module]))
-    refuse(GateError, _UNSETTLED, _find_overwritten(site, contested, named), _REMEDY)
-    return left
+    contested = [conflict for conflict in conflicts if conflict.module in canonical]
+    wrong = (conflict for conflict in contested if canonical[conflict.module] not in conflict.names)
+    problems = (f"{each.module}: {unknown('owner', canonical[each.module], each.names)}" for each in wrong)
+    refuse(GateError, _UNRESOLVED, problems, _REMEDY)
+    left_out = tuple(each for conflict in contested for each in _resolve(site, conflict, canonical[conflict.module]))
+    refuse(GateError, _UNRESOLVED, _find_overwritten(site, contested, canonical), _REMEDY)
+    return left_out
 
 
 def modules_to_prove(site: Path, left_out: Collection[LeftOut]) -> list[str]:
-    """Name the modules that are left of the distributions that took part in a conflict, sorted."""
-    taking_part = {name for each in left_out for name in (each.distribution, each.owner)}
-    left = (
-        distributions.modules_in(entry) for entry in distributions.read_distributions(site) if entry.name in taking_part
+    """Return the remaining modules of the distributions that had a conflict, sorted."""
+    names = {name for each in left_out for name in (each.distribution, each.owner)}
+    remaining = (
+        distributions.modules_in(entry) for entry in distributions.read_distributions(site) if entry.name in names
     )
-    return sorted(module for modules in left for module in modules)
+    return sorted(module for modules in remaining for module in modules)
 
 
-def _settle(site: Path, conflict: distributions.Conflict, owner: str) -> Iterator[LeftOut]:
+def _resolve(site: Path, conflict: distributions.Conflict, owner: str) -> Iterator[LeftOut]:
     module = conflict.module
     kept = {path for entry in conflict.claims if entry.name == owner for path in distributions.files_of(entry, module)}
     init = f"{module.replace('.', '/')}/__init__.py"
@@ -54,12 +55,12 @@ def _settle(site: Path, conflict: distributions.Conflict, owner: str) -> Iterato
             gone = [path for path in files if not shared or path in kept or distributions.module_of(path) == module]
             for path in set(gone) - kept:
                 (site / path).unlink(missing_ok=True)
-            _forget(site, entry, gone)
+            _remove_from_record(site, entry, gone)
             yield LeftOut(module, entry.name, entry.version, owner)
 
 
 def _declares_namespace(init: Path) -> bool:
-    """Tell whether a package's `__init__` has no code, or only the one that shares the package with other distributions.
+    """Return whether a package's `__init__` has no code, or contains code that shares it with other distributions.
 
     Sources: `pkgutil.extend_path` of Python's library and `pkg_resources.declare_namespace` of setuptools.
     """
@@ -68,8 +69,8 @@ def _declares_namespace(init: Path) -> bool:
     return empty or b"extend_path" in source or b"declare_namespace" in source
 
 
-def _forget(site: Path, distribution: distributions.Distribution, gone: Collection[str]) -> None:
-    """Take files out of a distribution's RECORD, and with them the folders that are empty now."""
+def _remove_from_record(site: Path, distribution: distributions.Distribution, gone: Collection[str]) -> None:
+    """Remove files from a distribution's RECORD, and remove the folders that are empty now."""
     record = site / next(path for path in distribution.files if path.endswith(".dist-info/RECORD"))
     distributions.rewrite_record(record, lambda path: "" if path in gone else path)
     for folder in sorted({site / parent for path in gone for parent in Path(path).parents}, reverse=True):
@@ -91,5 +92,5 @@ def _find_overwritten(
 
 
 def _checksum(path: Path) -> str:
-    """Give a file's checksum as RECORD writes it."""
+    """Return a file's checksum in the format of RECORD."""
     return base64.urlsafe_b64encode(hashlib.sha256(path.read_bytes()).digest()).decode().rstrip("=")

@@ -1,4 +1,4 @@
-"""PyInstaller: one program frozen as a folder, the same bytes for the same inputs, and what it says it left out."""
+"""Freezes one program as a folder with PyInstaller, reproducibly, and reads which modules PyInstaller left out."""
 
 import json
 import re
@@ -16,14 +16,14 @@ from stigmer_packaging.lib.interpreter import Interpreter, plain_environment
 from stigmer_packaging.licensing.native import Packages
 from stigmer_packaging.manifest.model import FreezeTable
 
-# What freezing installs besides the program's own lock; pinned in this repository's requirements.lock.
+# Installed for freezing in addition to the program's own lock; pinned in this repository's requirements.lock.
 DISTRIBUTIONS = ("altgraph", "macholib", "packaging", "pyinstaller", "pyinstaller-hooks-contrib", "setuptools")
 SECONDS = 1800
 START_HOOKS = Path(__file__).with_name("startup")
 _TEMPLATES = Path(__file__).with_name("templates")
 PROBE = "import-probe"
 _COMPRESSION = 0
-"""Of each module: the bottle's one gzip sees all modules together and makes less of them, and an import unpacks nothing."""
+"""zlib level of each module: the bottle's gzip compresses all of them better together, and no import decompresses."""
 
 _SPEC = "onedir.spec"
 _PROBE_SOURCE = "import_probe.py"
@@ -35,9 +35,9 @@ _REMEDY = "install binutils; on macOS the command line tools: xcode-select --ins
 class Environment:
     """A platform's Python and the distributions of a lock, from which programs are frozen.
 
-    `interpreter` runs PyInstaller here; `site` has the platform's distributions. `settings` gives what has PyInstaller
-    look at another Python's files, `packages` knows what that Python is made of; both are None when the interpreter
-    itself is frozen with.
+    `interpreter` runs PyInstaller here; `site` has the platform's distributions. `settings` returns the input of
+    `seams`, which makes PyInstaller use another Python's files, and `packages` finds what that Python is made of; both
+    are None if programs are frozen with `interpreter` itself.
     """
 
     interpreter: Interpreter
@@ -46,19 +46,19 @@ class Environment:
     packages: Packages | None = None
 
     def words(self, *arguments: str) -> list[str]:
-        """Give the command that runs a Python of the same version here."""
+        """Return the command that runs a Python of the same version here."""
         return [self.interpreter.executable, *arguments]
 
 
 SiteOf = Callable[..., Site]
-"""Gives the distributions of a lock for a platform: `provide_site` with all but the platform and its builder bound."""
+"""Returns a lock's distributions for a platform: `provide_site` with all but the platform and its builder bound."""
 
 
 @dataclass(frozen=True)
 class FreezingPython:
-    """The Python that programs for `platform` are frozen with; `identity` differs for any other one.
+    """The Python that programs for `platform` are frozen with; `identity` is different for every other one.
 
-    `assemble` gives it with the distributions that a SiteOf provides; making it first may take minutes.
+    `assemble` returns it with the distributions of a SiteOf, and builds it first if needed, which takes minutes.
     """
 
     identity: tuple[str, ...]
@@ -68,11 +68,11 @@ class FreezingPython:
 
 @dataclass(frozen=True)
 class FreezePlan:
-    """What to freeze and how: by the keys of `table`, its paths absolute. `search` are folders of the program's packages.
+    """What to freeze and how: the keys of `table`, with absolute paths.
 
-    The result is the executable `name` with the directory `contents` beside it. `optimize` is Python's -O level.
-    `dropped_hooks` are run-time hooks to leave out. With `with_probe` the folder also holds the program PROBE, which has
-    the same modules and imports those that it is given.
+    `search` lists the folders of the program's packages. The result is the executable `name` with the folder `contents`
+    beside it. `optimize` is Python's -O level. `dropped_hooks` are run-time hooks to leave out. If `with_probe` is set,
+    the result also contains the program PROBE, which has the same modules and imports those named in its arguments.
     """
 
     name: str
@@ -86,7 +86,7 @@ class FreezePlan:
 
 @dataclass(frozen=True)
 class MissingImport:
-    """A module the bundle has not, who imports it, and the ways (`delayed`, `optional`, …) in which it does."""
+    """A module missing in the bundle, its importer, and the kinds of import (`delayed`, `optional`, …)."""
 
     module: str
     importer: str
@@ -95,7 +95,7 @@ class MissingImport:
 
 @dataclass(frozen=True)
 class Frozen:
-    """The folder PyInstaller made, and the imports of what it did not find or was told to leave out."""
+    """The folder that PyInstaller created, and the imports of modules it did not find or was told to exclude."""
 
     folder: Path
     missing: tuple[MissingImport, ...]
@@ -104,9 +104,9 @@ class Frozen:
 def freeze(
     plan: FreezePlan, *, python: Environment, env: Mapping[str, str], source_date_epoch: int, work: Path
 ) -> Frozen:
-    """Freeze below the empty folder `work`, with a PyInstaller cache of its own and nothing left to chance.
+    """Freeze reproducibly below the empty folder `work`, with a PyInstaller cache in it.
 
-    The order of sets, the time and the caller's Python settings do not reach the result.
+    The result does not depend on the order of sets, the time or the caller's Python settings.
     """
     spec = work / _SPEC
     for name in (_SPEC, _PROBE_SOURCE):
@@ -114,33 +114,33 @@ def freeze(
     copy_tree(START_HOOKS, work / "startup")
     hooks = [*(str(work / "startup" / f"{name}.py") for name in plan.table.startup), *plan.table.runtime_hooks]
     probe = str(work / _PROBE_SOURCE) if plan.with_probe else ""
-    written = asdict(plan) | {"runtime_hooks": hooks, "import_probe": probe}
-    (work / "plan.json").write_text(json.dumps(written, indent=1), encoding="utf-8")
+    plan_values = asdict(plan) | {"runtime_hooks": hooks, "import_probe": probe}
+    (work / "plan.json").write_text(json.dumps(plan_values, indent=1), encoding="utf-8")
     program, variables = _program(python, work, env)
-    settled = (
+    environment = (
         plain_environment(env)
         | variables
         | {
             "PYINSTALLER_ZLIB_COMPRESSION_LEVEL": str(_COMPRESSION),
             "PYTHONHASHSEED": "0",
-            # None is read that another build has left, and the locked environment stays as it was made.
+            # No bytecode of another build is read, and none is written into the locked environment.
             "PYTHONPYCACHEPREFIX": str(work / "no-bytecode"),
-            # Tracebacks name file, function and line; the columns in it would be a quarter of all bytecode.
+            # Tracebacks show file, function and line; column positions would be a quarter of all bytecode.
             "PYTHONNODEBUGRANGES": "1",
             "PYTHONNOUSERSITE": "1",
             "SOURCE_DATE_EPOCH": str(source_date_epoch),
             "PYINSTALLER_CONFIG_DIR": str(work / "pyinstaller"),
         }
     )
-    places = ("--distpath", str(work / "dist"), "--workpath", str(work / "work"))
-    words = [*program, "--noconfirm", "--log-level=WARN", *places, str(spec)]
-    command.run(words, env=settled, cwd=work, seconds=SECONDS)
+    folders = ("--distpath", str(work / "dist"), "--workpath", str(work / "work"))
+    words = [*program, "--noconfirm", "--log-level=WARN", *folders, str(spec)]
+    command.run(words, env=environment, cwd=work, seconds=SECONDS)
     warnings = work / "work" / spec.stem / f"warn-{spec.stem}.txt"
     return Frozen(work / "dist" / plan.name, tuple(parse_warnings(warnings.read_text(encoding="utf-8"))))
 
 
 def parse_warnings(text: str) -> Iterator[MissingImport]:
-    """Read the file in which PyInstaller lists what it did not bundle, and who imports it in which way."""
+    """Yield the missing imports that PyInstaller's file of warnings lists, one for each importer of a module."""
     listed = re.findall(r"^(?:missing|excluded|invalid) module named (\S+) - imported by (.*)$", text, re.MULTILINE)
     for module, importers in listed:
         for importer, ways in re.findall(r"([^,()]+?)\s*(?:\(([^)]*)\))?(?:,\s*|$)", importers):
@@ -149,10 +149,10 @@ def parse_warnings(text: str) -> Iterator[MissingImport]:
 
 
 def _program(python: Environment, work: Path, env: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
-    """Give the command that runs PyInstaller, and the variables it needs.
+    """Return the command that runs PyInstaller, and the environment variables it needs.
 
-    An interpreter that is itself frozen with sees the locked distributions and none of those installed beside it;
-    MissingToolError without the programs that PyInstaller calls then. `seams` stands for them.
+    An interpreter that programs are frozen with runs in a virtual environment with only the locked distributions, and
+    PyInstaller calls tools of this machine: MissingToolError if one is missing. `seams` replaces these tools.
     """
     if python.settings:
         settings = work / "settings.json"

@@ -1,7 +1,7 @@
-"""Which Python freezes: the pinned one, compiled for each target, or a Python of this machine for its own platform.
+"""Chooses the Python to freeze with: the pinned one, compiled for each target, or one of this machine for its platform.
 
-With the pinned one, the real PyInstaller runs in this machine's build of the same CPython, and `seams` has it look at the
-platform's files. The same is done for the machine's own platform, so that there is one way.
+With the pinned one, the real PyInstaller runs in this machine's build of the same CPython, and `seams` makes it use the
+platform's files. This machine's own platform is treated in the same way.
 """
 
 import os
@@ -32,26 +32,26 @@ RECIPES = Path("packaging/python")
 
 
 def default_choice(host: Target) -> str:
-    """Freeze with the pinned Python on Linux, where it can be made; elsewhere with the Python that runs us."""
+    """Return PINNED on Linux, where the pinned Python can be built; elsewhere HOST, the Python that runs this code."""
     return PINNED if host.system == "linux" else HOST
 
 
 def own_folders(choice: str) -> tuple[str, ...]:
-    """Name the folders of a Python of this machine, which what it freezes may name; the pinned one's is on no machine."""
-    if choice == PINNED:
+    """Return the folders of this machine's Python that frozen files may name; none for PINNED."""
+    if choice == PINNED:  # its prefix is on no machine
         return ()
     return (sys.base_prefix if choice == HOST else str(Path(choice).resolve().parents[1]),)
 
 
 def is_in_cache(checkout: Path, target: Target, cache: Path) -> bool:
-    """Tell whether the pinned Python for a target was made before."""
+    """Return whether the cache has the pinned Python for a target."""
     return place_of(read_recipe(checkout / RECIPES, target), cache).is_dir()
 
 
 def open_maker(
     checkout: Path, host: Target, cache: Path, *, mirror: str, env: Mapping[str, str], report: Callable[[str], None]
 ) -> BuildSettings:
-    """Give what this machine brings to making the pinned Python; `mirror` is a Debian mirror's URL, empty for apt's own."""
+    """Return this machine's settings to build the pinned Python; `mirror` is a Debian mirror's URL, empty for apt's."""
     recipe, jobs = read_recipe(checkout / RECIPES, host), os.cpu_count() or 1
     return BuildSettings(recipe, cache, lambda: find_archives(mirror, os.environ), env, jobs, report)
 
@@ -65,13 +65,13 @@ def choose_python(
     oldest: Mapping[str, str],
     env: Mapping[str, str],
 ) -> FreezingPython:
-    """Give the Python that freezes for `target`: `pinned`, which is made when it is first needed, `host` or a path.
+    """Return the Python that freezes for `target`: `pinned`, which is built on first use, `host` or a path.
 
-    `oldest` names for each target the glibc or macOS that wheels may ask for. RecordError when the recipe has problems;
-    MissingToolError when a path is no Python.
+    `oldest` maps each target to the glibc or macOS that wheels may require. RecordError if the recipe has problems;
+    MissingToolError if a path is not a Python.
     """
     if choice != PINNED:
-        return at_hand(read_interpreter(sys.executable if choice == HOST else choice, env=env))
+        return _use_interpreter(read_interpreter(sys.executable if choice == HOST else choice, env=env))
     machine, recipe = maker(), read_recipe(checkout / RECIPES, target)
     packages = read_packages(checkout / RECIPES, target)
 
@@ -92,10 +92,11 @@ def choose_python(
     return FreezingPython(identity, platform_of(recipe), assemble)
 
 
-def at_hand(interpreter: Interpreter) -> FreezingPython:
-    """Freeze with an interpreter that is there; MissingToolError when it has no shared library.
+def _use_interpreter(interpreter: Interpreter) -> FreezingPython:
+    """Return an interpreter of this machine as the Python to freeze with.
 
-    Wheels may ask for the glibc or macOS that runs here.
+    Wheels may require the glibc or macOS of this machine. `assemble` raises MissingToolError if it has no shared
+    library.
     """
     oldest = platform.mac_ver()[0] or platform.libc_ver()[1]
     chosen = Platform(interpreter.target, oldest, interpreter.version)
@@ -115,7 +116,7 @@ class TreePackages:
     runtime: Runtime
 
     def find(self, file: str, names: tuple[str, ...]) -> Package | None:
-        """Look into what the Python is made of."""
+        """Return the package among `names` that the Python is made of, or None."""
         del file
         for source in self.tree.recipe.source:
             if source.package in names:
@@ -126,12 +127,12 @@ class TreePackages:
         return None
 
     def linked_into(self, modules: set[str]) -> tuple[Credit, ...]:
-        """Name what is linked into these extension modules, and into Python's own library."""
-        there = modules | set(self.tree.builtins)
+        """Return the credits of the sources linked into these extension modules and into Python's own library."""
+        all_modules = modules | set(self.tree.builtins)
         return tuple(
             Credit(each.name, each.version, each.licence, _purl_of(each), (self.tree.copyright_of(each),))
             for each in self.tree.recipe.source
-            if there.intersection(each.modules)
+            if all_modules.intersection(each.modules)
         )
 
 
@@ -140,7 +141,7 @@ def _purl_of(source: Source) -> str:
 
 
 def settings_of(tree: PythonTree, own: PythonTree, site: Path, own_site: Path, runtime: Runtime) -> Settings:
-    """Describe a platform's Python and distributions to `seams`, beside this machine's of the same versions."""
+    """Return the input of `seams`: a platform's Python and distributions, and this machine's of the same versions."""
     target, libraries = tree.target, (tree.prefix / "lib", *runtime.libraries)
     linked = find_linked((tree.prefix, site), libraries, target, {tree.recipe.prefix: tree.prefix})
     return Settings(

@@ -1,14 +1,14 @@
-"""PyInstaller, run by this machine's CPython as if by another platform's, and looking at that platform's files.
+"""Runs PyInstaller on this machine's CPython as if on another platform, with that platform's files.
 
-This runs in a process of its own, by the CPython of the very version that is frozen:
+It runs in a separate process, on a CPython of exactly the version that is frozen:
 
-    python -m stigmer_packaging.freeze.seams SETTINGS [ARGUMENTS OF PYINSTALLER…]
+    python -m stigmer_packaging.freeze.seams SETTINGS [PYINSTALLER ARGUMENTS…]
 
-Each function here replaces one thing of PyInstaller, or of Python before PyInstaller reads it, that would answer for
-this machine; `tests/unit/test_freeze_seams.py` holds each against the PyInstaller that is pinned. What PyInstaller's hooks
-learn by importing a package, they learn in child processes from the same version's wheel for this machine; a file of it
-that they name is replaced by the platform's own. Nothing native is edited in here: stripping, library names and
-signatures are the caller's.
+Each function here replaces one part of PyInstaller, or of Python before PyInstaller reads it, that would otherwise
+describe this machine; `tests/unit/test_freeze_seams.py` checks each against the pinned PyInstaller. Hooks that import a
+package do so in child processes, from the same version's wheel for this machine; a file of that wheel that they collect
+is replaced by the platform's. Of native files, only the programs are edited here: the caller strips and signs the
+others and sets their library names.
 """
 
 import importlib.machinery as bootstrap
@@ -25,27 +25,27 @@ from typing import Any
 from stigmer_packaging.binaries import codesign, elf_edit, macho_edit
 
 VERSIONS = ("6.22", "6.23")
-"""The PyInstaller from which on, and before which, these seams are known to be what they are here."""
+"""The PyInstaller versions that these replacements are known to fit: from the first, below the second."""
 
 Entry = tuple[str, str, str]
 _SETTLED = (
     "asyncio", "ctypes.util", "multiprocessing", "selectors", "shutil", "socket", "subprocess", "sysconfig", "tempfile",
     "urllib.parse", "zipfile",
 )  # fmt: skip
-"""Modules that look at the platform when they are imported: they must see this machine's."""
+"""Modules that read the platform at import: imported before it is replaced, because they must see this machine's."""
 
 _OWN_SUFFIX = bootstrap.EXTENSION_SUFFIXES[0]
-"""The ending of extension modules for this very Python, such as `.cpython-313-x86_64-linux-gnu.so`. Source: PEP 3149."""
+"""Suffix of extension modules for this Python, such as `.cpython-313-x86_64-linux-gnu.so`. Source: PEP 3149."""
 
 _MAGICS = (b"\x7fELF", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe", b"\xca\xfe\xba\xbf")
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the process is told: the platform in Python's words, its files, and this machine's files of the same kind.
+    """Input of the process: the platform in Python's terms, its files, and this machine's files of the same kind.
 
-    `standard_library`, `site` and `prefix` are folders of the platform's Python and distributions, `own_site` and
-    `own_prefix` this machine's. `linked` names for each native file the libraries it needs and their paths.
+    `standard_library`, `site` and `prefix` are folders of the platform's Python and distributions; `own_site` and
+    `own_prefix` are this machine's. `linked` lists, for each native file, the libraries it needs and their paths.
     """
 
     system: str
@@ -63,46 +63,46 @@ class Settings:
 
     @property
     def darwin(self) -> bool:
-        """Whether the platform is a macOS."""
+        """Whether the platform is macOS."""
         return self.system == "darwin"
 
     @property
     def suffixes(self) -> list[str]:
-        """The endings of the platform's extension modules."""
+        """The suffixes of the platform's extension modules."""
         return [f".{sys.implementation.cache_tag}-{self.multiarch}.so", ".abi3.so", ".so"]
 
 
 class Counterparts:
-    """Maps this machine's files to the platform's; those that the platform does not have are remembered."""
+    """Maps this machine's files to the platform's, and records those that the platform does not have."""
 
     def __init__(self, settings: Settings) -> None:
-        """Map the distributions' files and Python's own."""
+        """Initialize the mapping of the distributions' files and of Python's own."""
         self.folders = {settings.own_site: settings.site, settings.own_prefix: settings.prefix}
         self.suffix = settings.suffixes[0]
         self.missing: set[str] = set()
 
     def find(self, path: str) -> str:
-        """Name the platform's file for one of this machine's; any other path comes back as it is."""
+        """Return the platform's file for one of this machine's; return any other path unchanged."""
         for own, foreign in self.folders.items():
             if path.startswith(f"{own}/") and own != foreign:
-                found = foreign + path.removeprefix(own)
+                counterpart = foreign + path.removeprefix(own)
                 if path.endswith(_OWN_SUFFIX):
-                    found = found.removesuffix(_OWN_SUFFIX) + self.suffix
-                if not Path(found).exists():
+                    counterpart = counterpart.removesuffix(_OWN_SUFFIX) + self.suffix
+                if not Path(counterpart).exists():
                     self.missing.add(path)
-                return found
+                return counterpart
         return path
 
     def entries(self, toc: list[Entry]) -> list[Entry]:
-        """Name the platform's files in a table of contents."""
+        """Return a table of contents in which this machine's files are replaced with the platform's."""
         return [(name, self.find(source) if kind != "SYMLINK" else source, kind) for name, source, kind in toc]
 
 
-# -- what this Python says it is; before PyInstaller is imported
+# -- the platform that Python reports; replaced before PyInstaller is imported
 
 
 def pretend_platform(settings: Settings) -> None:
-    """Have Python name the platform: PyInstaller and its hooks choose by `sys.platform` and `platform`."""
+    """Make Python report the platform: PyInstaller and its hooks branch on `sys.platform` and `platform`."""
     for name in _SETTLED:
         __import__(name)
     sys.modules["sysconfig"].get_config_vars()
@@ -126,7 +126,7 @@ def pretend_platform(settings: Settings) -> None:
 
 
 def pretend_modules(settings: Settings) -> None:
-    """Have the import system know the platform's built-in modules, and its extension modules below its own folders."""
+    """Make the import system use the platform's built-in modules, and its extension modules below its own folders."""
     sys.builtin_module_names = tuple(settings.builtins)
     bootstrap.EXTENSION_SUFFIXES[:] = settings.suffixes
     loaders = (
@@ -137,7 +137,7 @@ def pretend_modules(settings: Settings) -> None:
     find = bootstrap.FileFinder.path_hook(*loaders)
 
     def hook(path: str) -> Any:
-        """Find modules as the platform's Python would, below its own folders."""
+        """Return a finder that works as in the platform's Python; ImportError outside of its folders."""
         if not path.startswith((settings.standard_library, settings.site)):
             raise ImportError(path)
         return find(path)
@@ -146,40 +146,40 @@ def pretend_modules(settings: Settings) -> None:
     sys.path_importer_cache.clear()
 
 
-# -- where PyInstaller looks
+# -- where PyInstaller searches
 
 
 def run_children_natively() -> None:
-    """Start the child processes, in which hooks import packages, by this machine's Python and without `arch`."""
+    """Run the child processes in which hooks import packages with this machine's Python, without `arch`."""
     from PyInstaller import compat  # type: ignore[import-untyped]
 
     def wrap(arguments: list[str], options: dict[str, Any]) -> tuple[list[str], dict[str, Any]]:
         return [sys.executable, *arguments], options
 
     vars(compat)["__wrap_python"] = wrap
-    compat.check_requirements = lambda: None  # asks for objdump
+    compat.check_requirements = lambda: None  # requires objdump
 
 
 def search_platform(settings: Settings, counterparts: Counterparts) -> None:
-    """Have the module graph search the platform's folders, with those of legacy namespace packages there."""
+    """Make the module graph search the platform's folders, and those of its legacy namespace packages."""
     from PyInstaller.lib.modulegraph.modulegraph import ModuleGraph  # type: ignore[import-untyped]
 
     initialise, scan = ModuleGraph.__init__, ModuleGraph.scan_legacy_namespace_packages
-    places = [settings.standard_library, f"{settings.standard_library}/lib-dynload", settings.site]
+    search_path = [settings.standard_library, f"{settings.standard_library}/lib-dynload", settings.site]
 
-    def initialise_there(self: Any, path: list[str] | None = None, *rest: Any, **options: Any) -> None:
-        initialise(self, places if path is None else path, *rest, **options)
+    def initialise_platform(self: Any, path: list[str] | None = None, *rest: Any, **options: Any) -> None:
+        initialise(self, search_path if path is None else path, *rest, **options)
 
-    def scan_there(self: Any) -> None:
+    def scan_platform(self: Any) -> None:
         scan(self)
         found = self._legacy_ns_packages
         self._legacy_ns_packages = {name: [counterparts.find(one) for one in paths] for name, paths in found.items()}
 
-    ModuleGraph.__init__, ModuleGraph.scan_legacy_namespace_packages = initialise_there, scan_there
+    ModuleGraph.__init__, ModuleGraph.scan_legacy_namespace_packages = initialise_platform, scan_platform
 
 
 def find_packages_there(counterparts: Counterparts) -> None:
-    """Have hooks collect a package's data files and libraries from its folder on the platform."""
+    """Make hooks collect a package's data files and libraries from its folder on the platform."""
     from PyInstaller.utils import hooks  # type: ignore[import-untyped]
 
     find = hooks.get_all_package_paths
@@ -187,7 +187,7 @@ def find_packages_there(counterparts: Counterparts) -> None:
 
 
 def name_files_there(counterparts: Counterparts) -> None:
-    """Replace this machine's files in what hooks have collected, such as a distribution's metadata."""
+    """Replace this machine's files among those that hooks collected, such as a distribution's metadata."""
     from PyInstaller.building import build_main  # type: ignore[import-untyped]
 
     normalise = build_main.normalize_toc
@@ -198,28 +198,28 @@ def name_files_there(counterparts: Counterparts) -> None:
 
 
 def read_libraries(settings: Settings) -> None:
-    """Take from a table which libraries a file needs, in place of ldd and of what is installed here."""
+    """Make PyInstaller look up a file's libraries in a table, instead of using ldd and this machine's libraries."""
     from PyInstaller.building import build_main
     from PyInstaller.depend import bindepend  # type: ignore[import-untyped]
 
-    def imports(path: str, search_paths: object = None) -> set[tuple[str, str | None]]:
+    def get_imports(path: str, search_paths: object = None) -> set[tuple[str, str | None]]:
         del search_paths
-        return {(name, place) for name, place in settings.linked.get(os.path.normpath(path), ())}
+        return {(name, library) for name, library in settings.linked.get(os.path.normpath(path), ())}
 
-    def nowhere(name: str, search_paths: object = None) -> None:
-        """Find no library of this machine for a name in a program's code: on the platform the system has it."""
+    def find_none(name: str, search_paths: object = None) -> None:
+        """Find no library for a name in a program's code: on the platform, the system provides it."""
         del name, search_paths
 
-    bindepend.get_imports = imports
+    bindepend.get_imports = get_imports
     bindepend.get_python_library_path = lambda: settings.library
-    bindepend.resolve_library_path = bindepend.findLibrary = bindepend.findSystemLibrary = nowhere
+    bindepend.resolve_library_path = bindepend.findLibrary = bindepend.findSystemLibrary = find_none
     bindepend.classify_binary_vs_data = classify
     vars(bindepend)["_get_paths_for_parent_directory_preservation"] = lambda: [Path(settings.site)]
     build_main.scan_code_for_ctypes = lambda _code: []
 
 
 def classify(path: str) -> str | None:
-    """Tell from a file's first bytes whether it is native code of either system, in PyInstaller's words."""
+    """Return PyInstaller's type of a file: BINARY for native code of either system, else DATA; None if not a file."""
     if not Path(path).is_file():
         return None
     with Path(path).open("rb") as stream:
@@ -227,34 +227,34 @@ def classify(path: str) -> str | None:
 
 
 def write_programs(settings: Settings) -> None:
-    """Write programs from the platform's bootloader; edit no native file, so that no tool of this machine is called."""
+    """Write programs from the platform's bootloader; copy other native files unchanged, so that no tool is called."""
     from PyInstaller.building import api
 
-    append = api.EXE._append_data_to_exe  # noqa: SLF001 - what is called in place of objcopy where there is none
+    append = api.EXE._append_data_to_exe  # noqa: SLF001 - PyInstaller's own way without objcopy
 
     def embed(self: Any, program: str, archive: str) -> None:
-        """Put the archive into a section of an ELF file, as objcopy would; a Mach-O file has it at the end."""
+        """Put the archive into a section of an ELF file, as objcopy would; append it to a Mach-O file."""
         if settings.darwin:
             append(self, program, archive)
         else:
-            made = elf_edit.strip(Path(program).read_bytes(), {"pydata": Path(archive).read_bytes()})
-            Path(program).write_bytes(made)
+            content = elf_edit.strip(Path(program).read_bytes(), {"pydata": Path(archive).read_bytes()})
+            Path(program).write_bytes(content)
 
     api.HOMEPATH = settings.site
-    api.is_linux = False  # only here, where it stands for objcopy
+    api.is_linux = False  # used in that module only to decide whether to run objcopy
     api.EXE._append_data_to_exe = embed  # noqa: SLF001
     api.process_collected_binary = lambda source, *_, **__: source
 
 
 def edit_machos(settings: Settings) -> None:
-    """Stand for lipo and codesign where PyInstaller makes a macOS program of its bootloader."""
+    """Replace lipo and codesign where PyInstaller turns its bootloader into a macOS program."""
     from PyInstaller.utils import osx
 
     def edit(change: Callable[[bytes], bytes]) -> Callable[..., None]:
-        def carry_out(file: str, *_: object, **__: object) -> None:
+        def edit_file(file: str, *_: object, **__: object) -> None:
             Path(file).write_bytes(change(Path(file).read_bytes()))
 
-        return carry_out
+        return edit_file
 
     osx.binary_to_target_arch = edit(lambda content: macho_edit.thin(content, settings.architecture))
     osx.remove_signature_from_binary = edit(macho_edit.remove_signature)
@@ -262,16 +262,16 @@ def edit_machos(settings: Settings) -> None:
 
 
 def check_version(version: str) -> None:
-    """End the process for a PyInstaller that these seams were not looked at for."""
+    """Raise SystemExit for a PyInstaller version outside VERSIONS."""
     oldest, before = (tuple(map(int, text.split("."))) for text in VERSIONS)
     if not oldest <= tuple(map(int, version.split(".")[:2])) < before:
         raise SystemExit(f"PyInstaller {version} is not one of {VERSIONS[0]} <= version < {VERSIONS[1]}")
 
 
 def main(arguments: list[str]) -> None:
-    """Freeze as the settings in the first argument say; the others are PyInstaller's."""
+    """Freeze with the settings file named by the first argument; the other arguments are PyInstaller's."""
     settings = Settings(**json.loads(Path(arguments[0]).read_text(encoding="utf-8")))
-    _leave_packaging()
+    _remove_packaging()
     sys.path.insert(0, settings.own_site)
     pretend_platform(settings)
     pretend_modules(settings)
@@ -295,8 +295,8 @@ def main(arguments: list[str]) -> None:
         raise SystemExit(f"hooks collect files that the platform does not have:\n  {missing}")
 
 
-def _leave_packaging() -> None:
-    """Take this package's folder off the module search path, so that nothing of it can be frozen."""
+def _remove_packaging() -> None:
+    """Remove this package's folder from the module search path, so that none of its modules can be frozen."""
     os.environ.pop("PYTHONPATH", None)
     own = str(Path(__file__).parents[2])
     sys.path[:] = [path for path in sys.path if path != own]

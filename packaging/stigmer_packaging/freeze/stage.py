@@ -1,4 +1,4 @@
-"""Freeze the Python parts: the launcher, and the services that are Python. What would break on a user's machine fails here."""
+"""Freezes the launcher and the Python services, and fails for whatever would break on a user's machine."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -25,23 +25,23 @@ from stigmer_packaging.sources.service_source import IGNORED, ServiceSource
 
 CONTENTS = "lib"
 DROPPED_HOOKS = ("pyi_rth_inspect",)
-"""It imports `inspect`, three quarters of a small program's start, to make source code findable that a bundle has not."""
+"""It imports `inspect`, three quarters of a small program's start time, to find source code, which no bundle has."""
 
 BOOT = ("struct", "zlib")
-"""What a bundle's own start imports. Named, their shared libraries come along; unnamed, only they themselves do."""
+"""Modules that the start of every bundle imports. Their shared libraries are only bundled if they are named here."""
 
 LAUNCHER_OPTIMIZE = 2
 SERVICE_OPTIMIZE = 0
-"""Without -O: a tool's docstring is what the language model is told of it, and libraries check their input by assert."""
+"""Without -O: a tool's docstring is its description for the language model, and libraries check input with assert."""
 
 
 @dataclass(frozen=True)
 class Freezer:
-    """What every freeze for one target takes besides sources.
+    """The parameters of every freeze for one target, apart from the sources.
 
-    `pins` is the text of the lock that pins PyInstaller; `source_date_epoch`, seconds since 1970; `env`, what
-    build_environment gives, and for a Mac the oldest macOS to run on; `report` is told what goes on; `tried` says
-    whether programs of the target run here; otherwise they are frozen and not tried.
+    `pins` is the text of the lock that pins PyInstaller; `source_date_epoch` is in seconds since 1970; `env` is the
+    result of build_environment, with the oldest macOS to run on for a Mac; `report` is called with progress messages;
+    `tried` says whether programs of the target run here: otherwise they are frozen, but not tested.
     """
 
     target: Target
@@ -54,17 +54,17 @@ class Freezer:
     tried: bool
 
     def note(self, text: str) -> None:
-        """Report something that also belongs into the step's log."""
+        """Report something that is also written to the step's log."""
         self.report(text)
         command.remark(text)
 
     def add_part(self, folder: Path, name: str, **facts: Any) -> BuiltPart:
-        """Put a frozen part, whose facts these are, into the workspace."""
+        """Add a frozen part with these facts to the workspace."""
         target = str(self.target)
         return self.workspace.add_part(folder, f"freeze/{target}/{name}", component=name, target=target, **facts)
 
     def facts(self) -> dict[str, object]:
-        """Give all that these have to do with the result, as plain values."""
+        """Return the parameters that affect the result, as plain values."""
         pins = locks.select_pins(locks.parse_lock(self.pins), pyinstaller.DISTRIBUTIONS)
         return {
             "target": str(self.target),
@@ -76,27 +76,27 @@ class Freezer:
 
 
 def launcher_facts(source: Path, *, manifest: Manifest, freezer: Freezer) -> dict[str, object]:
-    """Give everything the frozen launcher depends on; `source` is the folder that holds its package."""
+    """Return everything that the frozen launcher depends on; `source` is the folder that contains its package."""
     tree = digest.sha256_of_tree(source / PACKAGE, ignored=IGNORED)
     return {"tree": tree, "version": render_version(manifest), **freezer.facts()}
 
 
 def service_facts(source: ServiceSource, *, version: str, probe: ServiceProbe, freezer: Freezer) -> dict[str, object]:
-    """Give everything a frozen service depends on: its project with its lock, and how it is tried."""
+    """Return everything that a frozen service depends on: its project with its lock, and how it is tested."""
     return {"tree": source.sha256, "version": version, "probe": asdict(probe), **freezer.facts()}
 
 
 def freeze_launcher(source: Path, *, manifest: Manifest, freezer: Freezer) -> BuiltPart:
-    """Freeze the launcher as the program that is named after the product and answers with its version.
+    """Freeze the launcher as a program with the product's name and version.
 
-    ForeignTargetError on a machine of another platform, MissingToolError without libpython or binutils, GateError when
-    the bundle lacks what it imports or does not answer with its version.
+    ForeignTargetError if the Python is for another platform, MissingToolError without libpython or binutils, GateError
+    if the bundle lacks a module that it imports, or does not print its version.
     """
     python, name, version = provide((), freezer), manifest.product.name, manifest.product.version
-    with freezer.workspace.staging() as staged:
-        own = staged.absolute() / "source"
+    with freezer.workspace.staging() as staging:
+        own = staging.absolute() / "source"
         copy_launcher(source, own, manifest)
-        frozen = _freeze(_launcher_plan(name, own, python, freezer), python, staged, freezer)
+        frozen = _freeze(_launcher_plan(name, own, python, freezer), python, staging, freezer)
         gates.check_modules(frozen.missing, PACKAGE)
         if freezer.tried:
             probes.check_answers(frozen.folder / name, name, version, env=freezer.env)
@@ -106,61 +106,62 @@ def freeze_launcher(source: Path, *, manifest: Manifest, freezer: Freezer) -> Bu
 def freeze_service(
     source: ServiceSource, *, component: str, version: str, temporal: Path | None, probe: ServiceProbe, freezer: Freezer
 ) -> BuiltPart:
-    """Freeze a Python service as its project and the manifest ask.
+    """Freeze a Python service as its project and the manifest specify.
 
-    `temporal` is the Temporal CLI of this machine's platform, which a service that needs it is tried against. GateError
-    when the locked environment cannot be frozen whole, or the frozen service does not work.
+    `temporal` is the Temporal CLI for this machine's platform, with which a service that needs Temporal is tested.
+    GateError if the locked environment cannot be frozen completely, or the frozen service does not work.
     """
     for line in source.describe():
         freezer.note(f"{component}: {line}")
     python = provide(source.pins, freezer, source.table.owners)
-    proven = modules_to_prove(python.site.folder, python.site.left_out)
-    with freezer.workspace.staging() as staged:
-        copied, with_probe = source.copy_to(staged.absolute() / "source"), freezer.tried and bool(proven)
-        plan = _service_plan(component, copied, source.table, proven, with_probe=with_probe)
-        frozen = _freeze(plan, python, staged, freezer)
+    imports = modules_to_prove(python.site.folder, python.site.left_out)
+    with freezer.workspace.staging() as staging:
+        copied, with_probe = source.copy_to(staging.absolute() / "source"), freezer.tried and bool(imports)
+        plan = _service_plan(component, copied, source.table, imports, with_probe=with_probe)
+        frozen = _freeze(plan, python, staging, freezer)
         if freezer.tried:
-            _try_service(frozen.folder / component, source, proven, probe, temporal, freezer)
+            _test_service(frozen.folder / component, source, imports, probe, temporal, freezer)
         else:
-            freezer.note(f"{component} for {freezer.target} is not tried: its programs do not run here")
+            freezer.note(f"{component} for {freezer.target} is not tested: programs of that platform do not run here")
         left_out = python.site.left_out
         return freezer.add_part(frozen.folder, component, version=version, entry=component, left_out=left_out)
 
 
 def provide(lock: Sequence[Pin], freezer: Freezer, owners: Mapping[str, str] | None = None) -> Environment:
-    """Give the environment of a lock and PyInstaller, once it is seen that this is exactly what it holds.
+    """Return the environment of a lock and PyInstaller; GateError unless it has exactly their distributions.
 
-    Of a module in `owners`, only the named distribution's files are in it.
+    Of a module in `owners`, it contains only the named distribution's files. ForeignTargetError if the Python is for
+    another platform.
     """
     platform = freezer.python.platform
     if platform.target != freezer.target:
-        raise ForeignTargetError(f"Python here is for {platform.target}, and {freezer.target} was asked for")
+        raise ForeignTargetError(f"cannot freeze for {freezer.target} with a Python for {platform.target}")
     own = {pin.name for pin in lock}
     added = locks.select_pins(locks.parse_lock(freezer.pins), pyinstaller.DISTRIBUTIONS, without=own)
     pins = [pin for pin in (*lock, *added) if pin.applies(platform.markers)]
-    cache, settled = freezer.workspace.cache.absolute(), owners or {}
-    site_of = partial(provide_site, pins, cache=cache, env=freezer.env, report=freezer.report, owners=settled)
+    cache, owners = freezer.workspace.cache.absolute(), owners or {}
+    site_of = partial(provide_site, pins, cache=cache, env=freezer.env, report=freezer.report, owners=owners)
     python = freezer.python.assemble(site_of)
     installed = read_distributions(python.site.folder)
     gates.check_lock(installed, {pin.name: pin.version for pin in pins})
     gates.check_ownership(installed)
-    _note_owners(python.site.left_out, settled, freezer.note)
+    _note_owners(python.site.left_out, owners, freezer.note)
     return python
 
 
-def _try_service(
+def _test_service(
     program: Path,
     source: ServiceSource,
-    proven: Sequence[str],
+    imports: Sequence[str],
     probe: ServiceProbe,
     temporal: Path | None,
     freezer: Freezer,
 ) -> None:
-    freezer.report(f"trying the frozen {program.name}")
+    freezer.report(f"testing the frozen {program.name}")
     env, home = freezer.env, program.parents[1] / "home"
     try:
-        if proven:
-            probes.try_imports(program.with_name(pyinstaller.PROBE), proven, env=env)
+        if imports:
+            probes.try_imports(program.with_name(pyinstaller.PROBE), imports, env=env)
         probes.try_service(program, source.table, probe, temporal=temporal, home=home, env=env)
     except GateError as error:
         raise probes.explain_excludes(error, source.facts) from error
@@ -168,13 +169,13 @@ def _try_service(
 
 def _note_owners(left_out: Sequence[LeftOut], owners: Mapping[str, str], note: Callable[[str], None]) -> None:
     for each in left_out:
-        note(f"the module {each.module} is frozen from {each.owner}; that of {each.distribution} is left out")
+        note(f"the module {each.module} is taken from {each.owner}; that of {each.distribution} is left out")
     for module in sorted(owners.keys() - {each.module for each in left_out}):
         note(f"only one distribution has the module {module}; its owner need not be named")
 
 
 def _launcher_plan(name: str, own: Path, python: Environment, freezer: Freezer) -> FreezePlan:
-    """Plan for all of the launcher: its commands are imported by name, which no analysis sees."""
+    """Plan all modules of the launcher: its commands are imported by name, which no analysis detects."""
     foreign = [system for system in SYSTEMS if system != freezer.target.system]
     modules = [path.relative_to(own).with_suffix("").as_posix() for path in sorted((own / PACKAGE).rglob("*.py"))]
     hidden = [module.replace("/", ".").removesuffix(".__init__") for module in modules]
@@ -190,15 +191,15 @@ def _launcher_plan(name: str, own: Path, python: Environment, freezer: Freezer) 
 
 
 def _service_plan(
-    component: str, search: Sequence[Path], table: FreezeTable, proven: Sequence[str], *, with_probe: bool
+    component: str, search: Sequence[Path], table: FreezeTable, imports: Sequence[str], *, with_probe: bool
 ) -> FreezePlan:
-    """Plan for a service; the modules in `proven` are frozen whether it imports them or not."""
+    """Plan a service; the modules in `imports` are frozen whether it imports them or not."""
     project = search[0]
     pairs = (pair.rpartition(":") for pair in table.add_data)
     absolute = replace(
         table,
         entry=str(project / table.entry),
-        hidden_imports=(*table.hidden_imports, *proven),
+        hidden_imports=(*table.hidden_imports, *imports),
         add_data=tuple(f"{project / path}:{folder}" for path, _, folder in pairs),
         hooks=tuple(str(project / folder) for folder in table.hooks),
         runtime_hooks=tuple(str(project / script) for script in table.runtime_hooks),
@@ -207,9 +208,9 @@ def _service_plan(
     return FreezePlan(component, f"{component}.lib", absolute, folders, SERVICE_OPTIMIZE, with_probe=with_probe)
 
 
-def _freeze(plan: FreezePlan, python: Environment, staged: Path, freezer: Freezer) -> Frozen:
-    """Freeze a plan, and make of the folder one that runs wherever it is put."""
-    work = staged.absolute() / "freeze"
+def _freeze(plan: FreezePlan, python: Environment, staging: Path, freezer: Freezer) -> Frozen:
+    """Freeze a plan, and make the resulting folder relocatable."""
+    work = staging.absolute() / "freeze"
     work.mkdir()
     epoch = freezer.source_date_epoch
     frozen = pyinstaller.freeze(plan, python=python, env=freezer.env, source_date_epoch=epoch, work=work)

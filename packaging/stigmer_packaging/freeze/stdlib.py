@@ -1,4 +1,4 @@
-"""Which of the standard library a program can do without: worked out by importing what it names, not by a list."""
+"""Finds the modules of the standard library that a program does not need, by importing what it imports."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -9,14 +9,14 @@ from stigmer_packaging.lib import command
 from stigmer_packaging.lib.interpreter import plain_environment
 from stigmer_packaging.lib.syntax import imported_names
 
-# Left out although they are imported: the standard library imports each of them with a fallback, and each brings a
-# shared library along. hashlib computes sha256 without OpenSSL; shutil unpacks nothing here.
+# Excluded although they are imported: the standard library has a fallback for each, and each needs a shared library.
+# hashlib computes sha256 without OpenSSL; the program unpacks no archive with shutil.
 DISPENSABLE = ("_bz2", "_hashlib", "_lzma", "bz2", "lzma")
 
-# Kept although no import statement leads to them at start: Python reaches for them when it prints an exception, when
-# argparse wraps its help or copies a default, when something is sorted or counted in part, and from compiled modules:
-# time.strptime, os.wait4, the copying of a regular expression. Codecs are named in strings; those without a table of
-# characters are small, and one of them (idna) is needed to find a host.
+# Kept although importing the program does not load them. Python imports them when it prints an exception, when argparse
+# wraps its help or copies a default, when something is sorted or counted in part, and from compiled modules: for
+# time.strptime, os.wait4 and copying a regular expression. Codecs are named in strings: those without a table of
+# characters are small, and one of them (idna) is needed to resolve a host name.
 _CODECS = "ascii idna latin_1 punycode raw_unicode_escape unicode_escape utf_16 utf_16_be utf_16_le utf_8_sig"
 LATE = (
     "_strptime",
@@ -28,8 +28,8 @@ LATE = (
     *(f"encodings.{codec}" for codec in _CODECS.split()),
 )
 
-# In a Python of the target: import everything with the dispensable modules made absent, look at what came, and list
-# what else there is, package by package.
+# Runs in a Python of the frozen version: imports everything, with the dispensable modules blocked, and prints the
+# modules that were not loaded, also those inside the packages that were.
 _PROBE = """
 import json, pkgutil, sys
 roots, dispensable = json.load(sys.stdin)
@@ -53,9 +53,9 @@ print(json.dumps(sorted((known - needed) | set(dispensable))))
 def find_unneeded(
     package: Path, *, foreign: Iterable[str], python: Environment, env: Mapping[str, str]
 ) -> tuple[str, ...]:
-    """Name the modules of the standard library that no module of `package` leads to, but for `foreign` ones' sake.
+    """Return the modules of the standard library that `package` does not need.
 
-    `foreign` are names of modules of the package that run on another system only.
+    `foreign` are names of modules of the package that run only on another system; they are ignored.
     """
     own = [path for path in sorted(package.rglob("*.py")) if path.stem not in set(foreign)]
     roots = sorted({name for path in own for name in imported_names(path.read_text(encoding="utf-8"))} | set(LATE))

@@ -1,6 +1,7 @@
-"""A lock's distributions for any platform: their wheels, unpacked as a site-packages folder of that platform.
+"""Installs a lock's distributions for any platform: unpacks their wheels into a site-packages folder for it.
 
-The platform's own Python is not run. Sources: PEP 427 for what is in a wheel; pip download's options for choosing one.
+The platform's own Python is not run. Sources: PEP 427 for the contents of a wheel; the options of `pip download` for
+choosing one.
 """
 
 import json
@@ -27,13 +28,13 @@ from stigmer_packaging.records.model import LeftOut
 from stigmer_packaging.sources.locks import Pin, render_requirements
 from stigmer_packaging.sources.wheel import extract_all
 
-FORMAT = 1  # counts how sites are made, so that those made otherwise are not taken for current
+FORMAT = 1  # to increment when sites are made differently, so that those in the cache are not used
 SECONDS = 1800
 _LEFT_OUT = "left-out.json"
 _MODULES = ("purelib", "platlib")
 _OLDEST_MANYLINUX = 5
 _PIP = ("-I", "-m", "pip", "--quiet", "--disable-pip-version-check")
-_WHOLE = ("--no-deps", "--require-hashes")
+_LOCKED = ("--no-deps", "--require-hashes")
 _REMEDY = "lock a version that has wheels, or put its source into the tree and depend on its folder"
 _NO_WHEEL = re.compile(r"satisfies the requirement (\S+?)==(\S+) \(from versions: ([^)]*)\)")
 _MACHINES = {("linux", "arm64"): "aarch64", ("darwin", "arm64"): "arm64"}
@@ -41,7 +42,7 @@ _MACHINES = {("linux", "arm64"): "aarch64", ("darwin", "arm64"): "arm64"}
 
 @dataclass(frozen=True)
 class Platform:
-    """For what wheels are chosen: a target, the oldest glibc or macOS it promises to run on, and a Python's version."""
+    """What wheels are chosen for: a target, the oldest glibc or macOS to run on, and a version of Python."""
 
     target: Target
     oldest: str
@@ -49,12 +50,12 @@ class Platform:
 
     @property
     def machine(self) -> str:
-        """The processor as `platform.machine()` names it there."""
+        """The processor, as `platform.machine()` returns it on the platform."""
         return _MACHINES.get(self.target, "x86_64")
 
     @property
     def tags(self) -> tuple[str, ...]:
-        """The platform tags of wheels that run there. pip adds those of older macOS by itself. Source: PEP 600."""
+        """The tags of wheels that run on the platform; pip itself adds those of older macOS. Source: PEP 600."""
         major, minor = (*self.oldest.split("."), "0")[:2]
         if self.target.system == "darwin":
             return (f"macosx_{major}_{minor}_{self.machine}",)
@@ -64,7 +65,7 @@ class Platform:
 
     @property
     def markers(self) -> dict[str, str]:
-        """The values that a lock's markers are about; release and version of the system are nobody's business."""
+        """The values with which a lock's markers are evaluated; release and version of the system are left empty."""
         system = {"linux": "Linux", "darwin": "Darwin"}[self.target.system]
         return {
             "implementation_name": "cpython",
@@ -82,7 +83,7 @@ class Platform:
 
     @property
     def options(self) -> tuple[str, ...]:
-        """What tells pip to choose for this platform in place of its own."""
+        """The options with which pip chooses wheels for this platform instead of its own."""
         short = "".join(self.python.split(".")[:2])
         words = [word for tag in self.tags for word in ("--platform", tag)]
         abis = [word for abi in (f"cp{short}", "abi3", "none") for word in ("--abi", abi)]
@@ -91,7 +92,7 @@ class Platform:
 
 @dataclass(frozen=True)
 class Site:
-    """A site-packages folder that holds exactly what a lock names, less what `left_out` says."""
+    """A site-packages folder with exactly the distributions of a lock, without the modules in `left_out`."""
 
     folder: Path
     left_out: tuple[LeftOut, ...] = ()
@@ -107,52 +108,53 @@ def provide_site(
     owners: Mapping[str, str] | None = None,
     builder: Interpreter | None = None,
 ) -> Site:
-    """Give the distributions of these pins for a platform, made if they are not in the cache; all pins apply there.
+    """Return the distributions of `pins`, which must all apply to the platform, from the cache or newly installed.
 
-    Of a module in `owners`, only the named distribution's files are kept. `builder` is the platform's Python where it
-    runs here: what is locked without a wheel is built with it. GateError with every distribution that has no wheel for
-    the platform, and the newest version that has one.
+    Of a module in `owners`, only the named distribution's files are kept. `builder` is the platform's Python, if that
+    runs here: it builds distributions that are locked without a wheel. GateError lists every distribution without a
+    wheel for the platform, with the newest version that has one.
     """
-    settled = dict(sorted((owners or {}).items()))
+    sorted_owners = dict(sorted((owners or {}).items()))
     built_with = (builder.identity, builder.executable) if builder else ()
-    key = digest.sha256_of_value(FORMAT, render_requirements(pins), settled, asdict(platform), *built_with)[:20]
+    key = digest.sha256_of_value(FORMAT, render_requirements(pins), sorted_owners, asdict(platform), *built_with)[:20]
 
-    def make(folder: Path) -> Path:
+    def install(staging: Path) -> Path:
         report(f"fetching {len(pins)} wheels for {platform.target}")
-        wheels = folder / "wheels"
+        wheels = staging / "wheels"
         wheels.mkdir(parents=True)
         pip = _Pip(platform, wheels, build_environment(env), builder)
         pip.download([pin for pin in pins if not pin.source_only])
         pip.build([pin for pin in pins if pin.source_only])
-        made = folder / "made"
-        (made / "site-packages").mkdir(parents=True)
-        last = {canonicalize_name(owner) for owner in settled.values()}
+        output = staging / "output"
+        site = output / "site-packages"
+        site.mkdir(parents=True)
+        last = {canonicalize_name(owner) for owner in sorted_owners.values()}  # as settle_owners requires
         names = sorted(file.name for file in wheels.glob("*.whl"))
         for name in sorted(names, key=lambda name: parse_wheel_filename(name)[0] in last):
-            unpack_wheel(wheels / name, made / "site-packages")
-        left_out = settle_owners(made / "site-packages", settled)
+            unpack_wheel(wheels / name, site)
+        left_out = settle_owners(site, sorted_owners)
         text = json.dumps([asdict(each) for each in left_out], indent=1)
-        (made / _LEFT_OUT).write_text(text, encoding="utf-8")
-        return made
+        (output / _LEFT_OUT).write_text(text, encoding="utf-8")
+        return output
 
-    place = make_once(cache / "sites" / key, make, checked=True)
-    left_out = json.loads((place / _LEFT_OUT).read_text(encoding="utf-8"))
-    return Site(place / "site-packages", tuple(LeftOut(**each) for each in left_out))
+    folder = make_once(cache / "sites" / key, install, checked=True)
+    left_out = json.loads((folder / _LEFT_OUT).read_text(encoding="utf-8"))
+    return Site(folder / "site-packages", tuple(LeftOut(**each) for each in left_out))
 
 
 def unpack_wheel(wheel: Path, site: Path) -> None:
-    """Unpack a wheel's modules and metadata; its scripts, headers and other data are for no module search path."""
+    """Unpack a wheel's modules and metadata, without scripts, headers and other data, which no import needs."""
     extract_all(wheel, site)
     for folder in sorted(site.glob("*.data")):
         for kind in _MODULES:
             if (folder / kind).is_dir():
                 shutil.copytree(folder / kind, site, dirs_exist_ok=True)
         shutil.rmtree(folder)
-        rewrite_record(folder.with_suffix(".dist-info") / "RECORD", partial(_as_unpacked, data=folder.name))
+        rewrite_record(folder.with_suffix(".dist-info") / "RECORD", partial(_unpacked_path, data=folder.name))
 
 
-def _as_unpacked(path: str, *, data: str) -> str:
-    """Name a file of a wheel as it lies after unpacking; nothing for one that is not unpacked."""
+def _unpacked_path(path: str, *, data: str) -> str:
+    """Return the path of a wheel's file after unpacking, or an empty string if it is not unpacked."""
     if not path.startswith(f"{data}/"):
         return path
     kind, _, rest = path.removeprefix(f"{data}/").partition("/")
@@ -161,7 +163,7 @@ def _as_unpacked(path: str, *, data: str) -> str:
 
 @dataclass(frozen=True)
 class _Pip:
-    """pip, which puts wheels for a platform into a folder; `builder` is the platform's Python where it runs here."""
+    """Runs pip to put wheels for a platform into a folder; `builder` is the platform's Python if that runs here."""
 
     platform: Platform
     folder: Path
@@ -169,17 +171,17 @@ class _Pip:
     builder: Interpreter | None
 
     def download(self, pins: Sequence[Pin]) -> None:
-        """Have pip choose and check wheels; it stops at the first that is missing, and so is asked again for the others."""
-        left, missing = list(pins), []
-        while left:
+        """Download wheels; pip stops at the first missing one, so it is run again without that to find the others."""
+        remaining, missing = list(pins), []
+        while remaining:
             try:
-                self._run(left, "download", *_WHOLE, *self.platform.options, "--dest", str(self.folder))
+                self._run(remaining, "download", *_LOCKED, *self.platform.options, "--dest", str(self.folder))
                 break
             except CommandError as error:
                 if not (found := _NO_WHEEL.search(error.output)):
                     raise
                 missing.append(f"{found[1]} {found[2]}; the newest version that has one: {found[3].split(', ')[-1]}")
-                left = [pin for pin in left if pin.name != canonicalize_name(found[1])]
+                remaining = [pin for pin in remaining if pin.name != canonicalize_name(found[1])]
         target = self.platform.target
         system = f"{'glibc' if target.system == 'linux' else 'macOS'} {self.platform.oldest}"
         marker = f"\"sys_platform == '{target.system}' and platform_machine == '{self.platform.machine}'\""
@@ -191,29 +193,29 @@ class _Pip:
         )
 
     def build(self, pins: Sequence[Pin]) -> None:
-        """Build what is locked without a wheel, with the pinned setuptools.
+        """Build the distributions that are locked without a wheel, with the pinned setuptools.
 
-        GateError when it cannot be built, and for native code unless the platform's own Python builds it.
+        GateError if the build fails, or if it produces native code and the platform's own Python is not the builder.
         """
         if not pins:
             return
         names, known = ", ".join(f"{pin.name} {pin.version}" for pin in pins), set(self.folder.glob("*.whl"))
         chosen = ("--python", self.builder.executable) if self.builder else ()
-        words = (*_WHOLE, "--no-build-isolation", "--no-binary=:all:", "--wheel-dir", str(self.folder))
+        words = (*_LOCKED, "--no-build-isolation", "--no-binary=:all:", "--wheel-dir", str(self.folder))
         with command.failing_as(GateError, f"the lock has no wheel of {names}, and it cannot be built here", _REMEDY):
             self._run(pins, *chosen, "wheel", *words)
         built = sorted(file.name for file in set(self.folder.glob("*.whl")) - known)
         foreign = [name for name in built if not name.endswith("-none-any.whl")]
         if foreign and not self.builder:
             raise GateError(
-                f"the lock has no wheel of {names}, and what is built of it here is for this machine alone, not for "
+                f"the lock has no wheel of {names}, and one built here is for this machine only, not for "
                 f"{self.platform.target}: {', '.join(foreign)}",
                 _REMEDY,
             )
 
     def _run(self, pins: Iterable[Pin], *words: str) -> None:
-        wanted = self.folder / "requirements.lock"
-        wanted.write_text(render_requirements(pins), encoding="utf-8")
-        setuptools = {"PYTHONPATH": sysconfig.get_path("purelib")}  # for the builder, which need not have them
-        whole = [sys.executable, *_PIP, *words, "-r", str(wanted)]
-        command.run(whole, env={**self.env, **setuptools}, cwd=self.folder, seconds=SECONDS)
+        requirements = self.folder / "requirements.lock"
+        requirements.write_text(render_requirements(pins), encoding="utf-8")
+        setuptools = {"PYTHONPATH": sysconfig.get_path("purelib")}  # for the builder, which may lack it
+        pip = [sys.executable, *_PIP, *words, "-r", str(requirements)]
+        command.run(pip, env={**self.env, **setuptools}, cwd=self.folder, seconds=SECONDS)

@@ -1,1 +1,1 @@
-"""What knows nothing of the product: programs, the network, files, and the machine."""
+"""Helpers that do not depend on the product: programs, the network, files, and the machine."""

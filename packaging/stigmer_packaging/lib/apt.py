@@ -1,4 +1,4 @@
-"""Which Debian or Ubuntu mirror this machine is configured with: read from its own apt sources.
+"""The Debian or Ubuntu mirror that this machine is configured with, read from its apt sources.
 
 Formats: sources.list(5), both the one-line style and deb822; apt-transport-mirror(1) for lists of mirrors.
 """
@@ -12,12 +12,12 @@ from typing import NamedTuple
 from stigmer_packaging.lib.errors import MissingToolError
 
 _MIRROR_LIST = "mirror+file:"
-_DISABLED = {"no", "false", "without", "off", "disable", "0"}  # apt's words, in any case
+_DISABLED = {"no", "false", "without", "off", "disable", "0"}  # apt ignores their case
 _ONE_LINE = re.compile(r"deb\s+(?:\[(?P<options>[^\]]*)\]\s+)?(?P<uri>\S+)\s+(?P<suite>\S+)\s+(?P<components>.+)")
 
 
 class Mirror(NamedTuple):
-    """A mirror: its URI, the distribution (`debian`, `ubuntu`) and release of this host, its keyring or an empty text."""
+    """A mirror: URI, distribution (`debian`, `ubuntu`), this host's release, keyring; the last two may be empty."""
 
     uri: str
     distribution: str
@@ -26,7 +26,7 @@ class Mirror(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """One archive of binary packages: its URI, its suites and their components, its keyring or an empty text."""
+    """An archive of binary packages: its URI, its suites and their components, and its keyring or an empty string."""
 
     uri: str
     suites: tuple[str, ...]
@@ -35,19 +35,19 @@ class Entry(NamedTuple):
 
 
 def find_mirror(etc: Path = Path("/etc")) -> Mirror:
-    """Find the mirror that serves this host's own release; MissingToolError on a machine that has none."""
-    facts = etc / "os-release"
-    system = _parse_os_release(facts.read_text(encoding="utf-8") if facts.exists() else "")
+    """Return the mirror that serves this host's own release; MissingToolError if there is none."""
+    os_release = etc / "os-release"
+    system = _parse_os_release(os_release.read_text(encoding="utf-8") if os_release.exists() else "")
     release, distribution = system.get("VERSION_CODENAME", ""), system.get("ID", "")
     found = [entry for entry in read_entries(etc / "apt") if release in entry.suites and "main" in entry.components]
     for entry in sorted(found, key=lambda entry: not _is_named_after(distribution, entry.uri)):
         return Mirror(entry.uri, distribution, release, entry.keyring)
-    remedy = "run this on Debian or Ubuntu with their archive among the apt sources"
-    raise MissingToolError("this machine has no apt source of Debian's or Ubuntu's own release", remedy)
+    remedy = "run this on Debian or Ubuntu with the distribution's archive in the apt sources"
+    raise MissingToolError("this machine's apt sources lack the Debian or Ubuntu archive of its release", remedy)
 
 
 def _is_named_after(distribution: str, uri: str) -> bool:
-    """Whether an archive has its usual name, such as `ubuntu` or `ubuntu-ports`: vendors name suites after a release, too."""
+    """Return whether an archive is named like the distribution, e.g. `ubuntu-ports`: vendors reuse its suite names."""
     return uri.rstrip("/").rpartition("/")[2].startswith(distribution)
 
 
@@ -57,7 +57,7 @@ def _parse_os_release(text: str) -> dict[str, str]:
 
 
 def read_entries(apt: Path) -> Iterator[Entry]:
-    """Read every archive that apt's configuration folder names, in its order; a list of mirrors stands for its first choice."""
+    """Yield every archive in apt's configuration folder, in its order; of a list of mirrors, only the first choice."""
     for entry in _parse_sources(apt):
         if not entry.uri.startswith("mirror"):
             yield entry
@@ -74,7 +74,7 @@ def _parse_sources(apt: Path) -> Iterator[Entry]:
 
 
 def _first_mirror(uri: str, apt: Path) -> str:
-    """Give the mirror that apt prefers in a list on this machine; an empty text for a list that is elsewhere or missing."""
+    """Return the mirror that apt prefers in a local list, or an empty string if the list is remote or missing."""
     place = apt.parent / uri.removeprefix(_MIRROR_LIST).removeprefix("//").removeprefix("/etc/")
     if not (uri.startswith(_MIRROR_LIST) and place.is_file()):
         return ""
@@ -103,7 +103,7 @@ def _parse_deb822(text: str) -> Iterator[Entry]:
         if "deb" not in fields.get("Types", "").split() or fields.get("Enabled", "").strip().lower() in _DISABLED:
             continue
         keyring = fields.get("Signed-By", "").strip()
-        keyring = keyring if keyring.startswith("/") else ""  # else a key written out, which no option can carry
+        keyring = keyring if keyring.startswith("/") else ""  # an inline key cannot be passed as an option
         suites, components = fields.get("Suites", "").split(), fields.get("Components", "").split()
         for uri in fields.get("URIs", "").split():
             yield Entry(uri, tuple(suites), tuple(components), keyring)

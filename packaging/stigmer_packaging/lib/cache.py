@@ -1,4 +1,4 @@
-"""Things that are made whole or not at all, whoever else wants them at the same time."""
+"""Files and folders that are created atomically, also when several processes want them at the same time."""
 
 import contextlib
 import fcntl
@@ -11,37 +11,37 @@ from stigmer_packaging.lib import digest
 
 
 def make_once(place: Path, make: Callable[[Path], Path], *, checked: bool = False) -> Path:
-    """Give `place`, made if it is not there: `make` is given an empty folder and says what in it is to become `place`.
+    """Return `place`; if it does not exist, call `make` with an empty folder and rename the path it returns to `place`.
 
-    A folder that is `checked` is made anew when a file in it is no longer what was made. What killed runs left is
+    With `checked`, a folder whose files no longer match their digest is recreated. Leftovers of killed runs are
     removed. Concurrent calls wait for each other.
     """
-    said = place.with_name(f"{place.name}.sha256")
+    record = place.with_name(f"{place.name}.sha256")
     with alone(place):
-        if not (_is_as_made(place, said) if checked else place.exists()):
+        if not (_is_intact(place, record) if checked else place.exists()):
             for litter in (*place.parent.glob(f"making-{place.name}-*"), place):
-                shutil.rmtree(litter, ignore_errors=True)  # what a killed run started may still write there
+                shutil.rmtree(litter, ignore_errors=True)  # programs started by a killed run may still write there
             making = Path(tempfile.mkdtemp(dir=place.parent, prefix=f"making-{place.name}-"))
             try:
-                made = make(making)
+                created = make(making)
                 if checked:
-                    write_whole(said, _digest_of(made))
-                made.rename(place)
+                    write_whole(record, _digest_of(created))
+                created.rename(place)
             finally:
                 shutil.rmtree(making, ignore_errors=True)
     return place
 
 
-def _is_as_made(place: Path, said: Path) -> bool:
-    return place.is_dir() and said.is_file() and said.read_bytes() == _digest_of(place).encode()
+def _is_intact(place: Path, record: Path) -> bool:
+    return place.is_dir() and record.is_file() and record.read_bytes() == _digest_of(place).encode()
 
 
 def _digest_of(folder: Path) -> str:
-    return digest.sha256_of_tree(folder, ignored=("__pycache__",))  # Python writes those beside what it reads
+    return digest.sha256_of_tree(folder, ignored=("__pycache__",))  # Python adds it on import
 
 
 def write_whole(place: Path, text: str) -> Path:
-    """Write a text to `place` by a rename: nobody ever reads half of it."""
+    """Write text to `place` atomically, by a rename, and return `place`; readers never see a partial file."""
     place.parent.mkdir(parents=True, exist_ok=True)
     part = place.with_name(f".{place.name}.part")
     part.write_text(text, encoding="utf-8")
@@ -50,8 +50,8 @@ def write_whole(place: Path, text: str) -> Path:
 
 @contextlib.contextmanager
 def alone(place: Path) -> Iterator[None]:
-    """Hold the lock of `place` between processes; the kernel lets go of it when we are killed."""
+    """Hold an exclusive lock for `place` between processes; the kernel releases it if this process is killed."""
     place.parent.mkdir(parents=True, exist_ok=True)
-    with place.with_name(f"{place.name}.lock").open("w") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
+    with place.with_name(f"{place.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
         yield

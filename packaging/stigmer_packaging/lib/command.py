@@ -1,4 +1,4 @@
-"""The one place where packaging starts programs: argument lists, an explicit environment, a deadline, no shell."""
+"""The only module of packaging that starts programs: argument lists, an explicit environment, a timeout, no shell."""
 
 import contextlib
 import os
@@ -15,19 +15,19 @@ from typing import IO, Any
 
 from stigmer_packaging.lib.errors import CommandError, MissingToolError, PackagingError
 
-_POLL = 0.05  # seconds between two looks at a running program
-_DRAIN = 0.5  # seconds without output after a program's end
-_QUIET = 2  # such pauses after which no more is waited for; in one of them we may have been suspended ourselves
+_POLL = 0.05  # seconds between two checks of a running program
+_DRAIN = 0.5  # seconds to wait for more output after a program has ended
+_QUIET = 2  # number of such waits without output before we give up; we may have been suspended during one of them
 
 _observer: ContextVar[Callable[[str], None] | None] = ContextVar("observer", default=None)
 _children: set[subprocess.Popen[str]] = set()
-_starting = threading.Lock()  # a program that has begun is among the children, whatever thread looks
-_refusing = threading.Event()  # set while no program may begin
+_starting = threading.Lock()  # makes starting a program and adding it to _children atomic
+_refusing = threading.Event()  # set while no program may start
 
 
 @dataclass(frozen=True)
 class Completed:
-    """How a program ended: its exit code and what it printed, stdout and stderr apart."""
+    """The result of a program: its exit code, and its stdout and stderr separately."""
 
     code: int
     stdout: str
@@ -36,7 +36,7 @@ class Completed:
 
 @contextlib.contextmanager
 def observed(observer: Callable[[str], None]) -> Iterator[None]:
-    """Tell `observer` of every program run within: a line `+ command`, then what it printed, line by line."""
+    """Pass each program run in the block to `observer`: a line `+ command`, then the program's output, line by line."""
     token = _observer.set(observer)
     try:
         yield
@@ -45,7 +45,7 @@ def observed(observer: Callable[[str], None]) -> Iterator[None]:
 
 
 def remark(text: str) -> None:
-    """Tell the observer something, line by line."""
+    """Pass text to the observer, line by line."""
     if observer := _observer.get():
         for line in text.splitlines():
             observer(line)
@@ -53,7 +53,7 @@ def remark(text: str) -> None:
 
 @contextlib.contextmanager
 def failing_as(kind: type[PackagingError], what: str, remedy: str = "") -> Iterator[None]:
-    """Raise an error of `kind` in place of a CommandError: what the failure means, and then what the program said."""
+    """Turn a CommandError into an error of `kind`: `what`, the meaning of the failure, then the original message."""
     try:
         yield
     except CommandError as error:
@@ -62,9 +62,9 @@ def failing_as(kind: type[PackagingError], what: str, remedy: str = "") -> Itera
 
 @contextlib.contextmanager
 def all_killed() -> Iterator[None]:
-    """Kill every program that runs now, in whatever thread it was started, with its process group; within, start none.
+    """Kill every running program of all threads, with its process group, and start no other program within the block.
 
-    A thread that goes on after its program was killed would start the next one, which would outlive us.
+    Otherwise a thread that continues after its program was killed would start its next program, which would outlive us.
     """
     with _starting:
         _refusing.set()
@@ -87,11 +87,11 @@ def run(
     check: bool = True,
     stdin: str = "",
 ) -> Completed:
-    """Run a program to its end. On failure (with `check`) or after `seconds`, raise CommandError with its last lines.
+    """Run a program until it ends; raise CommandError with its last lines on failure (with `check`) or after `seconds`.
 
-    The program gets a process group of its own, which is killed whole when the time is over or we are interrupted.
-    The observer is told of each line when it is printed; what it raises is raised when the program has ended. Output of
-    processes that outlive the program is not waited for.
+    The program gets its own process group, which is killed on a timeout or if we are interrupted. The observer receives
+    each line as it is printed; an exception of the observer is raised after the program has ended. Output of processes
+    that outlive the program is not waited for.
     """
     words = [str(word) for word in command]
     remark("+ " + " ".join(words))
@@ -105,7 +105,7 @@ def run(
         raise CommandError(words, f"did not end within {seconds:g} s", "".join(output.read())) from None
     except BaseException:
         _kill_group(child)
-        output.read()  # Python complains at its end when a thread is still at work
+        output.read()  # otherwise Python complains at exit that a thread still runs
         raise
     finally:
         _children.discard(child)
@@ -118,10 +118,11 @@ def run(
 
 
 class _Output:
-    """What a program prints, read by a thread for each stream and passed on to the observer line by line.
+    """The output of a program, read by one thread per stream and passed to the observer line by line.
 
-    `failure` is what the observer raised, as it does when its log's disk is full. It is not asked again, and all the rest
-    is read: a program whose output nobody reads would stop, or go on with half of its work.
+    `failure` is an exception raised by the observer, for example when the disk of its log is full. The observer is not
+    called again after that, but the rest is still read: otherwise the program would block on a full pipe or fail
+    halfway.
     """
 
     def __init__(self, child: subprocess.Popen[str]) -> None:
@@ -134,7 +135,7 @@ class _Output:
                 if observer and not self.failure:
                     try:
                         observer(line.removesuffix("\n"))
-                    except BaseException as error:  # noqa: BLE001 - it is raised in the thread that waits
+                    except BaseException as error:  # noqa: BLE001 - raised again in the waiting thread
                         self.failure = error
 
         def read(stream: IO[str], lines: list[str]) -> None:
@@ -151,7 +152,7 @@ class _Output:
             thread.start()
 
     def read(self) -> tuple[str, str]:
-        """Give stdout and stderr of a program that has ended, until nothing more comes for a moment."""
+        """Return stdout and stderr of a program that has ended, once no more output arrives for a moment."""
         for thread in self._threads:
             quiet = 0
             while thread.is_alive() and quiet < _QUIET:
@@ -163,22 +164,22 @@ class _Output:
 
 
 class Running:
-    """A program that goes on while we look at it."""
+    """A program that runs in the background."""
 
     def __init__(self, words: Sequence[str], child: subprocess.Popen[str], log: Path) -> None:
         self._words, self._child, self._log = words, child, log
 
     @property
     def output(self) -> str:
-        """What it has printed so far, both streams together."""
+        """The output so far, both streams together."""
         return self._log.read_text(encoding="utf-8", errors="replace")
 
     def wait_for(self, text: str, *, seconds: float) -> None:
-        """Return when it has printed `text`; CommandError when it ends before that, or takes longer."""
+        """Wait until the program has printed `text`; CommandError if it ends before that or takes too long."""
         self.wait_until(lambda: text in self.output, f"print {text!r}", seconds=seconds)
 
     def wait_until(self, holds: Callable[[], bool], what: str, *, seconds: float) -> None:
-        """Return when `holds` does; CommandError when the program ends before it did `what`, or takes longer."""
+        """Wait until `holds` returns true; CommandError if the program ends before it did `what`, or takes too long."""
         deadline = time.monotonic() + seconds
         while not holds():
             if self._child.poll() is not None and not holds():
@@ -188,12 +189,13 @@ class Running:
             time.sleep(_POLL)
 
     def stop(self, *, seconds: float) -> int:
-        """Send SIGTERM and give the exit code; CommandError when it is still there after `seconds`.
+        """Send SIGTERM and return the exit code; CommandError if the program still runs after `seconds`.
 
-        What bubblewrap runs is sent it in bubblewrap's place, which would kill what it runs and not pass it on.
+        For bubblewrap, the signal is sent to the program inside: bubblewrap itself would kill that program instead of
+        passing the signal on.
         """
         if self._child.poll() is None:
-            with contextlib.suppress(OSError):  # it has ended in this moment
+            with contextlib.suppress(OSError):  # the program may have just ended
                 os.kill(_innermost(self._child.pid), signal.SIGTERM)
         try:
             return self._child.wait(seconds)
@@ -203,7 +205,7 @@ class Running:
 
 @contextlib.contextmanager
 def running(command: Sequence[str | Path], *, env: Mapping[str, str], cwd: Path, log: Path) -> Iterator[Running]:
-    """Keep a program running, its output going to `log`; at the end its whole process group is killed."""
+    """Run a program in the background with its output in `log`; kill its process group at the end of the block."""
     words = [str(word) for word in command]
     remark("+ " + " ".join(words))
     with log.open("w", encoding="utf-8") as stream:
@@ -232,7 +234,7 @@ def _start(
 
 
 def _innermost(pid: int) -> int:
-    """Give what a process runs if it is bubblewrap, and itself if not. Source: proc_pid_task(5), `children`."""
+    """Return the pid of the program that bubblewrap runs, else `pid` itself. Source: proc_pid_task(5), `children`."""
     process = Path(f"/proc/{pid}")
     if not (process.is_dir() and (process / "comm").read_text(encoding="utf-8").strip() == "bwrap"):
         return pid
@@ -248,7 +250,7 @@ def _kill_group(child: subprocess.Popen[str]) -> None:
 
 @contextlib.contextmanager
 def _file_of(text: str) -> Iterator[IO[bytes]]:
-    """Give a file with this text: a program that does not read it cannot hold us up, as it could with a pipe."""
+    """Yield a file with this text: unlike a pipe, it cannot block us if the program does not read it."""
     with tempfile.TemporaryFile() as file:
         file.write(text.encode())
         file.seek(0)

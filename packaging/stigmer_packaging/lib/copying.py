@@ -1,4 +1,4 @@
-"""Copies of source trees, to be changed and removed whatever the modes of the tree."""
+"""Copies of source trees that can be changed and removed, whatever the modes of the original."""
 
 import os
 import shutil
@@ -14,7 +14,7 @@ def copy_tree(
     symlinks: bool = False,
     ignore: Callable[[str, list[str]], set[str]] | None = None,
 ) -> Path:
-    """Copy a folder as `shutil.copytree` does, and let its owner write all of the copy: a checkout may be read-only."""
+    """Copy a folder like `shutil.copytree`, and make the copy writable for its owner: a checkout may be read-only."""
     shutil.copytree(source, destination, symlinks=symlinks, ignore=ignore)
     for folder, _, names in os.walk(destination):
         for path in (Path(folder), *(Path(folder, name) for name in names)):

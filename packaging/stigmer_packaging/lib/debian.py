@@ -1,6 +1,6 @@
-"""Debian without Debian's tools: its archives, packages pinned by sha256, and what is in a package file.
+"""Debian packages without Debian's tools: archives, packages pinned by sha256, and the contents of a package file.
 
-Sources: deb(5) for the package file, ar(5) for the archive it is.
+Sources: deb(5) for package files, ar(5) for the archive format they use.
 """
 
 import io
@@ -19,10 +19,10 @@ from stigmer_packaging.lib.unpacking import unpack_tree
 
 SECURITY = "pool/updates/"
 MIRROR = "DEBIAN_MIRROR"
-"""The variable that names the URL below which debian/ and debian-security/ are."""
+"""Environment variable: the URL that has debian/ and debian-security/ below it."""
 FALLBACK = "DEBIAN_FALLBACK"
-"""The variable with URLs of files that a mirror no longer has: {archive}, {path} and {sha256} stand for the file's own."""
-# Of what is documentation, a package's licence is kept, and the link to another package's. Source: Debian Policy 12.5.
+"""Environment variable: URLs of files that mirrors have removed, with placeholders {archive}, {path} and {sha256}."""
+# The licence, or a symbolic link to another package's documentation folder. Source: Debian Policy 12.5.
 _LICENCE = re.compile(r"usr/share/doc/[^/]+(/copyright)?")
 _DOCUMENTATION = ("usr/share/doc/", "usr/share/info/", "usr/share/lintian/", "usr/share/locale/", "usr/share/man/")
 _HEADER = 60  # bytes before each member of an ar archive
@@ -30,10 +30,10 @@ _HEADER = 60  # bytes before each member of an ar archive
 
 @dataclass(frozen=True)
 class Archives:
-    """Where Debian's archive and its security archive are: URLs without a slash at the end.
+    """The URLs of Debian's archive and its security archive, without a trailing slash.
 
-    `fallbacks` are the places of files that these no longer have, such as a snapshot or the assets of a release: URLs in
-    which `{archive}`, `{path}` and `{sha256}` stand for the archive's name, the file's path and its hash.
+    `fallbacks` are URLs for files that these have removed, such as a snapshot or the assets of a release; `{archive}`,
+    `{path}` and `{sha256}` in them stand for the archive's name, the file's path and its hash.
     """
 
     main: str
@@ -41,7 +41,7 @@ class Archives:
     fallbacks: tuple[str, ...] = ()
 
     def urls(self, path: str, sha256: str) -> tuple[str, ...]:
-        """Give the places of a file, named by its path such as `pool/main/b/bash/…`, in the order in which they are asked."""
+        """Return the URLs of a file in the order to try them; `path` is such as `pool/main/b/bash/…`."""
         name, mirror = ("debian-security", self.security) if path.startswith(SECURITY) else ("debian", self.main)
         fallbacks = (place.format(archive=name, path=path, sha256=sha256) for place in self.fallbacks)
         return (f"{mirror}/{path}", *fallbacks)
@@ -57,10 +57,10 @@ class Package:
 
 
 def parse_lock(text: str) -> tuple[Package, ...]:
-    """Read lines of `SHA256 PATH TARGET…`; a line that begins with # is a comment. RecordError with every other line."""
+    """Parse lines of `SHA256 PATH TARGET…`; lines starting with # are comments. RecordError lists all invalid lines."""
     lines = [line.split() for line in text.splitlines() if line and not line.startswith("#")]
-    wrong = (line for line in lines if len(line) < 3 or not re.fullmatch("[0-9a-f]{64}", line[0]))
-    refuse(RecordError, "the package lock has wrong lines", map(" ".join, wrong))
+    invalid = (line for line in lines if len(line) < 3 or not re.fullmatch("[0-9a-f]{64}", line[0]))
+    refuse(RecordError, "the package lock has invalid lines", map(" ".join, invalid))
     return tuple(Package(path, sha256, tuple(targets)) for sha256, path, *targets in lines)
 
 
@@ -71,37 +71,38 @@ def _read_archives(etc: Path) -> Archives:
             found.setdefault(any(suite.endswith("-security") for suite in entry.suites), entry.uri.rstrip("/"))
     if set(found) != {False, True}:
         raise MissingToolError(
-            "this machine's apt sources name no Debian archive with its security archive",
-            f"name a Debian mirror by --debian URL or {MIRROR}=URL: a URL below which debian/ and debian-security/ are",
+            "this machine's apt sources do not include both Debian's archive and its security archive",
+            f"name a Debian mirror with --debian URL or {MIRROR}=URL, with debian/ and debian-security/ below it",
         )
     return Archives(found[False], found[True])
 
 
 def find_archives(mirror: str, env: Mapping[str, str], etc: Path = Path("/etc")) -> Archives:
-    """Give the archives below `mirror`, else below DEBIAN_MIRROR, else this machine's own; with the places of DEBIAN_FALLBACK.
+    """Return the archives below `mirror`, or DEBIAN_MIRROR, or of this machine, with the fallbacks of DEBIAN_FALLBACK.
 
-    MissingToolError when this machine has none, and for a fallback that asks for something else than a file's own names.
+    MissingToolError if this machine has none, or for a fallback with an unknown placeholder, or without path and
+    sha256.
     """
     mirror = (mirror or env.get(MIRROR, "")).rstrip("/")
     fallbacks = tuple(env.get(FALLBACK, "").split())
-    for place in fallbacks:
-        _check_fallback(place)
+    for url in fallbacks:
+        _check_fallback(url)
     if mirror:
         return Archives(f"{mirror}/debian", f"{mirror}/debian-security", fallbacks)
     return replace(_read_archives(etc), fallbacks=fallbacks)
 
 
-def _check_fallback(place: str) -> None:
-    unknown = set(re.findall(r"[{}]", re.sub(r"\{(archive|path|sha256)\}", "", place)))
-    if unknown or not re.search(r"\{(path|sha256)\}", place):
+def _check_fallback(url: str) -> None:
+    unknown = set(re.findall(r"[{}]", re.sub(r"\{(archive|path|sha256)\}", "", url)))
+    if unknown or not re.search(r"\{(path|sha256)\}", url):
         raise MissingToolError(
-            f"{FALLBACK} names {place}, which does not say where a file is",
-            f"write URLs with {{archive}}/{{path}} or {{sha256}}, such as {FALLBACK}=https://HOST/pinned/{{sha256}}",
+            f"{FALLBACK} contains {url}, which does not identify a file",
+            f"use URLs with {{archive}}/{{path}} or {{sha256}}, such as {FALLBACK}=https://HOST/pinned/{{sha256}}",
         )
 
 
 def download(archives: Archives, path: str, sha256: str, destination: Path) -> Path:
-    """Fetch a pinned file from the first place that has it; DownloadError with what every place answered."""
+    """Fetch a pinned file from the first URL that has it; DownloadError with the answers of all URLs."""
     answers = []
     for url in archives.urls(path, sha256):
         try:
@@ -110,16 +111,16 @@ def download(archives: Archives, path: str, sha256: str, destination: Path) -> P
             answers.append(str(error))
     raise DownloadError(
         "\n".join(answers),
-        f"the mirror may have moved on to another version: move the pin in packaging/python, name another mirror by "
-        f"{MIRROR}, or the place of files that mirrors no longer have by {FALLBACK}",
+        f"the mirror may have moved on to another version: update the pin in packaging/python, or name another mirror "
+        f"with {MIRROR}, or URLs of files that mirrors have removed with {FALLBACK}",
     )
 
 
 def unpack_package(package: Path, root: Path) -> None:
-    """Unpack a package's files below `root`, owned by whoever we are, without setuid bits and devices.
+    """Unpack the files of a package below `root`, owned by the current user, without setuid bits and devices.
 
-    Of the documentation only the licence is taken. No script of the package is run. ArchiveError for a damaged
-    package, and for one that would write outside `root`.
+    Only the licence is taken from the documentation. No maintainer scripts are run. ArchiveError for a damaged package,
+    and for one that would write outside `root`.
     """
     try:
         with package.open("rb") as stream:
@@ -135,9 +136,9 @@ def _is_wanted(path: str) -> bool:
 
 
 def _member(stream: IO[bytes], name: str) -> bytes:
-    """Read the member of an ar archive whose name begins with `name`."""
+    """Return the content of the first member of an ar archive whose name begins with `name`."""
     if stream.read(8) != b"!<arch>\n":
-        raise tarfile.ReadError("it is not a package file")
+        raise tarfile.ReadError("not a package file")
     while header := stream.read(_HEADER):
         size = int(header[48:58])
         if header.startswith(name.encode()):

@@ -1,4 +1,4 @@
-"""Digests of files, folders and values: what makes a record current, or stale."""
+"""Digests of files, folders and values, by which records are known to be current or stale."""
 
 import hashlib
 import json
@@ -9,15 +9,15 @@ from typing import Any
 
 
 def sha256_of(path: Path) -> str:
-    """Give a file's sha256 in hex."""
+    """Return the sha256 of a file in hex."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def sha256_of_tree(root: Path, *, ignored: tuple[str, ...] = ()) -> str:
-    """Give one sha256 for names, executable bits, link targets and contents of all below `root`, in sorted order.
+    """Return one sha256 of the names, executable bits, link targets and contents of all below `root`, in sorted order.
 
-    What is neither a file nor a link, such as a socket, has no content.
+    Entries that are neither files nor links, such as sockets, have no content.
     """
     total = hashlib.sha256()
     for path in sorted(_walk(root, ignored)):
@@ -28,7 +28,7 @@ def sha256_of_tree(root: Path, *, ignored: tuple[str, ...] = ()) -> str:
 
 
 def sha256_of_copy(root: Path, left_out: Callable[[str, Sequence[str]], set[str]]) -> str:
-    """Give one sha256 for what `shutil.copytree` copies of `root` when it follows links; `left_out` is its `ignore`."""
+    """Return one sha256 of what `shutil.copytree` copies from `root`, following links; `left_out` is its `ignore`."""
     total = hashlib.sha256()
     for path in sorted(_walk_copied(root, left_out)):
         kind = "x" if os.access(path, os.X_OK) else "-"
@@ -37,27 +37,27 @@ def sha256_of_copy(root: Path, left_out: Callable[[str, Sequence[str]], set[str]
 
 
 def sha256_of_value(*values: Any) -> str:
-    """Give one sha256 for plain values (strings, numbers, lists, maps), the same for equal values."""
+    """Return one sha256 of plain values (strings, numbers, lists, maps), the same for equal values."""
     text = json.dumps(values, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def render_sums(sums: Iterable[tuple[str, str]]) -> str:
-    """Give paths and their sha256 as the lines that `sha256sum -c` reads."""
+    """Render pairs of path and sha256 as lines for `sha256sum -c`."""
     return "".join(f"{sha256}  {path}\n" for path, sha256 in sums)
 
 
 def parse_sums(text: str) -> dict[str, str]:
-    """Give the sha256 by path from such lines."""
+    """Parse such lines into a map from path to sha256."""
     lines = (line.partition("  ") for line in text.splitlines())
     return {path: sha256 for sha256, _, path in lines}
 
 
 def _walk_copied(root: Path, left_out: Callable[[str, Sequence[str]], set[str]]) -> Iterator[Path]:
     for folder, folders, names in os.walk(root, followlinks=True):
-        gone = left_out(folder, [*folders, *names])
-        folders[:] = [name for name in folders if name not in gone]
-        yield from (Path(folder) / name for name in names if name not in gone and (Path(folder) / name).is_file())
+        ignored = left_out(folder, [*folders, *names])
+        folders[:] = [name for name in folders if name not in ignored]
+        yield from (Path(folder) / name for name in names if name not in ignored and (Path(folder) / name).is_file())
 
 
 def _walk(root: Path, ignored: tuple[str, ...]) -> list[Path]:

@@ -1,4 +1,4 @@
-"""The distributions installed in an environment, read from their metadata, and what is wrong with them together."""
+"""The distributions installed in an environment, read from their metadata, and conflicts between them."""
 
 import csv
 import io
@@ -16,7 +16,7 @@ _EXTENSION_SUFFIXES = (".so", ".pyd")
 
 @dataclass(frozen=True, eq=False)
 class Distribution:
-    """One installed distribution: canonical name, version, and its files with the hash its RECORD gives (or none)."""
+    """An installed distribution: canonical name, version, and its files with their hashes from RECORD ("" if none)."""
 
     name: str
     version: str
@@ -27,7 +27,7 @@ class Distribution:
 
 
 def read_distributions(site: Path) -> tuple[Distribution, ...]:
-    """Read what is installed in a site-packages directory, sorted by name."""
+    """Return the distributions installed in a site-packages directory, sorted by name."""
     found = [
         Distribution(
             canonicalize_name(entry.metadata["Name"]),
@@ -40,24 +40,24 @@ def read_distributions(site: Path) -> tuple[Distribution, ...]:
 
 
 def rewrite_record(record: Path, name_of: Callable[[str], str]) -> None:
-    """Name a RECORD's files anew; those that get no name are left out."""
+    """Rename the files in a RECORD; files for which `name_of` returns an empty string are removed from it."""
     rows = [row for row in csv.reader(io.StringIO(record.read_text(encoding="utf-8"))) if row]
-    named = ([name_of(path), *rest] for path, *rest in rows)
+    renamed = ([name_of(path), *rest] for path, *rest in rows)
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(row for row in named if row[0])
+    csv.writer(text, lineterminator="\n").writerows(row for row in renamed if row[0])
     record.write_text(text.getvalue(), encoding="utf-8")
 
 
 @dataclass(frozen=True)
 class Conflict:
-    """A module, or a file that is none, that several distributions install, and each one's files of it, by its name."""
+    """A module, or a file that is not a module, that several distributions install, with the files of each of them."""
 
     module: str
     claims: Mapping[Distribution, tuple[str, ...]]
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The distributions' names, the module's namesake first."""
+        """The names of the distributions; one that has the module's own name comes first."""
         namesake = canonicalize_name(self.module)
         return tuple(sorted((entry.name for entry in self.claims), key=lambda name: (name != namesake, name)))
 
@@ -67,14 +67,14 @@ class Conflict:
 
 
 def find_conflicts(distributions: Iterable[Distribution]) -> tuple[Conflict, ...]:
-    """Find every module or file that two distributions both own: whichever came last, one gets the other's code.
+    """Return every module or file that several distributions own: the one installed last replaces the others' code.
 
-    Owning a module is shipping `X.py`, `X/__init__.py` or an extension `X`. A package without `__init__` has no
-    owner and may be shared, and so may a file that is byte for byte the same in both.
+    A distribution owns a module if it ships `X.py`, `X/__init__.py` or an extension `X`. A package without `__init__`
+    has no owner and may be shared, and so may a file that is byte for byte the same in all of them.
     """
     owners: dict[str, dict[str, set[tuple[str, str]]]] = defaultdict(lambda: defaultdict(set))
-    named = {entry.name: entry for entry in distributions}
-    for distribution in named.values():
+    by_name = {entry.name: entry for entry in distributions}
+    for distribution in by_name.values():
         for path, checksum in distribution.files.items():
             if not _is_private(path):
                 owners[module_of(path) or path][distribution.name].add((path, checksum))
@@ -82,14 +82,14 @@ def find_conflicts(distributions: Iterable[Distribution]) -> tuple[Conflict, ...
     return tuple(
         Conflict(
             module,
-            {named[name]: tuple(sorted(path for path, _ in owners[module][name])) for name in sorted(owners[module])},
+            {by_name[name]: tuple(sorted(path for path, _ in owners[module][name])) for name in sorted(owners[module])},
         )
         for module in outermost(contested)
     )
 
 
 def find_differences(installed: Iterable[Distribution], expected: Mapping[str, str]) -> tuple[str, ...]:
-    """Name every distribution that is missing, of another version, or not expected (names are canonical)."""
+    """Describe every distribution that is missing, unexpected, or of another version; names are canonical."""
     actual = {entry.name: entry.version for entry in installed}
     missing = [f"{name} {expected[name]} is locked and not installed" for name in sorted(expected.keys() - actual)]
     extra = [f"{name} {actual[name]} is installed and not locked" for name in sorted(actual.keys() - expected)]
@@ -102,7 +102,7 @@ def find_differences(installed: Iterable[Distribution], expected: Mapping[str, s
 
 
 def module_of(path: str) -> str:
-    """Give the dotted name of the module that a file in site-packages is, empty when it is none."""
+    """Return the dotted module name of a file in site-packages, or an empty string if it is not a module."""
     file = PurePosixPath(path)
     if file.suffix != ".py" and file.suffix not in _EXTENSION_SUFFIXES:
         return ""
@@ -113,12 +113,12 @@ def module_of(path: str) -> str:
 
 
 def modules_in(distribution: Distribution) -> tuple[str, ...]:
-    """Name the outermost modules a distribution installs: those that import everything else in it may be below."""
+    """Return the outermost modules that a distribution installs; all its other modules are submodules of these."""
     return tuple(outermost({module_of(path) for path in distribution.files if not _is_private(path)} - {""}))
 
 
 def files_of(distribution: Distribution, module: str) -> tuple[str, ...]:
-    """List a distribution's files that belong to a module: its own, and all that lies in its folder."""
+    """Return the files of a distribution that belong to a module: its own file, and everything in its folder."""
     folder = f"{module.replace('.', '/')}/"
     return tuple(
         path
@@ -128,7 +128,7 @@ def files_of(distribution: Distribution, module: str) -> tuple[str, ...]:
 
 
 def _is_private(path: str) -> bool:
-    """Tell whether a file is a distribution's metadata, a cache, or outside of site-packages."""
+    """Return whether a file is metadata of a distribution, cached bytecode, or outside site-packages."""
     first, *_ = parts = PurePosixPath(path).parts
     return first == ".." or first.endswith(".dist-info") or "__pycache__" in parts
 
@@ -140,7 +140,7 @@ def _is_contested(claims: Mapping[str, set[tuple[str, str]]]) -> bool:
 
 
 def outermost(modules: Iterable[str]) -> Iterator[str]:
-    """Leave out what lies inside a module already named."""
+    """Yield the modules that are not inside another one of `modules`."""
     last = ""
     for module in sorted(modules):
         if not (last and module.startswith(f"{last}.")):

@@ -1,8 +1,8 @@
-"""Programs of another architecture on this machine: QEMU's user-mode emulation, seen by one command and what it starts.
+"""Programs of another architecture on this machine, by QEMU's user-mode emulation, for one command and its children.
 
-The kernel hands programs of that architecture to QEMU because binfmt_misc says so, in a user namespace of its own: no
-privilege is needed, the machine's own settings stay as they are, and all of it is gone when the command has ended.
-Sources: Documentation/admin-guide/binfmt-misc.rst of Linux, whose namespaces came with 6.7; elf(5) for what is matched.
+binfmt_misc, mounted in a user namespace of its own, makes the kernel run such programs with QEMU. This needs no
+privileges, leaves the machine's own settings alone, and ends with the command. Sources: Linux's
+Documentation/admin-guide/binfmt-misc.rst, whose namespaces came with 6.7; elf(5) for the header that is matched.
 """
 
 import shutil
@@ -14,26 +14,26 @@ from stigmer_packaging.lib.errors import CommandError, MissingToolError
 from stigmer_packaging.lib.target import Target
 
 EMULATORS = {"arm64": "qemu-aarch64-static"}
-"""What runs the programs of an architecture; target.EMULATED says where."""
+"""The emulator of each architecture; `target.EMULATED` has the platforms that can use them."""
 
 SLOWDOWN = 10
-"""How much longer an emulated program may take than a native one; measured: 6 to 15 times."""
+"""The factor by which the deadlines of emulated programs are longer; measured: 6 to 15 times slower."""
 
 
 class Runner(NamedTuple):
-    """How a program of some platform is run here: the words before it, and the factor by which deadlines are longer."""
+    """How to run a program of some platform here: a command prefix, and the factor by which deadlines are longer."""
 
     prefix: tuple[str, ...] = ()
     slowdown: int = 1
 
 
 NATIVE = Runner()
-"""As it is."""
+"""Runs programs directly."""
 
 # The ELF header of a 64-bit little-endian program for EM_AARCH64, executable or position-independent, of any ABI.
 _MAGIC = r"\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00"
 _MASK = r"\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff"
-_FLAGS = "OPF"  # QEMU is given the open program and its own argv[0], and is itself opened now: another root has it not
+_FLAGS = "OPF"  # O: pass the open program; P: keep argv[0]; F: open QEMU now, because it is missing in another root
 _REGISTER = """
 mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc
 printf %s "$1" >/proc/sys/fs/binfmt_misc/register
@@ -47,9 +47,9 @@ _REMEDY = (
 
 
 def runner_for(target: Target, host: Target, environment: Mapping[str, str]) -> Runner:
-    """Say how programs for `target`, and what they start, are run on `host`; as root they keep no other user than root.
+    """Return how to run programs for `target`, with their children, on `host`; under emulation root is the only user.
 
-    MissingToolError where the emulator is not installed.
+    MissingToolError if the emulator is not installed.
     """
     if target == host:
         return NATIVE
@@ -62,11 +62,11 @@ def runner_for(target: Target, host: Target, environment: Mapping[str, str]) -> 
     return Runner(words, SLOWDOWN)
 
 
-def require_emulation(words: tuple[str, ...], environment: Mapping[str, str]) -> None:
-    """Raise MissingToolError, saying what an administrator can do, unless the words of a Runner work here."""
-    if not words:
+def require_emulation(prefix: tuple[str, ...], environment: Mapping[str, str]) -> None:
+    """Raise MissingToolError, with what an administrator can do, unless the prefix of a Runner works here."""
+    if not prefix:
         return
     try:
-        command.run([*words, "true"], env=environment, seconds=60)
+        command.run([*prefix, "true"], env=environment, seconds=60)
     except CommandError as error:
         raise MissingToolError(f"programs cannot be emulated here: {error.output.strip()}", _REMEDY) from error

@@ -1,10 +1,10 @@
-"""What programs we start may see of our own environment, and where caches live."""
+"""The part of our own environment that the programs we start may see, and the location of caches."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
-# What a build needs to find programs, its caches and the package registries. Whatever could change a result without
-# being in a record (PYTHONPATH, GOFLAGS, CFLAGS, a virtual environment) stays out.
+# What a build needs to find programs, its caches and the package registries. Variables that could change a result
+# without being in a record (PYTHONPATH, GOFLAGS, CFLAGS, a virtual environment) are left out.
 PASSED = frozenset({
     "HOME", "PATH", "TMPDIR", "USER", "LOGNAME", "XDG_CACHE_HOME", "DEVELOPER_DIR", "SDKROOT",
     "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "NETRC",
@@ -16,7 +16,7 @@ REFUSED = frozenset({"PIP_TARGET", "PIP_PREFIX", "PIP_USER", "PIP_REQUIRE_VIRTUA
 
 
 def build_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """Choose what a build may see, with a fixed language and hash seed: the same inputs then give the same bytes."""
+    """Return the environment of a build, with a fixed locale and hash seed, so that equal inputs give equal bytes."""
     kept = {name: value for name, value in environ.items() if name in PASSED or name.startswith(PASSED_PREFIXES)}
     for name in REFUSED:
         kept.pop(name, None)
@@ -24,7 +24,7 @@ def build_environment(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def cache_root(environ: Mapping[str, str], home: Path) -> Path:
-    """Give the folder for what any checkout may share. Source: the XDG base directory specification."""
-    named = environ.get("XDG_CACHE_HOME", "")
-    base = Path(named) if named.startswith("/") else home / ".cache"
+    """Return the cache folder that all checkouts share. Source: the XDG base directory specification."""
+    configured = environ.get("XDG_CACHE_HOME", "")
+    base = Path(configured) if configured.startswith("/") else home / ".cache"
     return base / "stigmer-packaging"

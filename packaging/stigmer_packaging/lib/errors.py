@@ -1,13 +1,13 @@
-"""Every way packaging fails, with its exit code and remedy. The CLI prints `Error: …` and `Hint: …` and exits."""
+"""All errors of packaging, with their exit codes and remedies. The CLI prints `Error: …` and `Hint: …` and exits."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 
 class PackagingError(Exception):
-    """A failure somebody can act on: what happened, and what to do about it.
+    """A failure that the user can act on: the message says what happened, `remedy` what to do about it.
 
-    `log` is the file with the output of the step that failed, None when no step was at work.
+    `log` is the file with the output of the step that failed, or None if no step was running.
     """
 
     exit_code = 1
@@ -20,7 +20,7 @@ class PackagingError(Exception):
 
 
 def refuse(kind: type[PackagingError], reason: str, findings: Iterable[str], remedy: str = "") -> None:
-    """Raise an error of `kind` that lists all findings, unless there are none."""
+    """Raise an error of `kind` that lists all findings, if there are any."""
     if found := list(findings):
         raise kind("\n  ".join([f"{reason}:", *found]), remedy)
 
@@ -37,13 +37,13 @@ class ManifestError(PackagingError):
 
 
 class MissingToolError(PackagingError):
-    """A program that only an administrator can install is not here."""
+    """A program that only an administrator can install is missing."""
 
     exit_code = 3
 
 
 class CommandError(PackagingError):
-    """A program ended with a failure, or not within its time."""
+    """A program failed or timed out."""
 
     exit_code = 4
 
@@ -54,7 +54,7 @@ class CommandError(PackagingError):
 
 
 class DownloadError(PackagingError):
-    """A download did not arrive, or is not what its checksum says."""
+    """A download failed or does not match its checksum."""
 
     exit_code = 5
     remedy = "check the network and the pinned version and sha256 in the manifest, then run again: it resumes"
@@ -64,7 +64,7 @@ class RecordError(PackagingError):
     """A record is missing, damaged, or does not match the files it describes."""
 
     exit_code = 6
-    remedy = "run the stage that makes it again; damaged artefacts are made anew"
+    remedy = "run the stage that makes it again; damaged artefacts are rebuilt"
 
 
 class GateError(PackagingError):
@@ -82,56 +82,56 @@ class VerificationError(PackagingError):
 
 
 class SourceError(PackagingError):
-    """A source did not give what the manifest says: no such tree, ref or member, or another platform's executable."""
+    """A source does not match the manifest: a tree, ref or member is missing, or an executable has another target."""
 
     exit_code = 9
     remedy = "correct the component's source in the manifest, or the tree given with --checkout"
 
 
 class ForeignTargetError(PackagingError):
-    """A frozen part was asked for on a machine that cannot make it: a Mac freezes for its own platform only."""
+    """A part cannot be made on this machine for the requested platform: a Mac freezes for its own platform only."""
 
     exit_code = 10
     remedy = "run this on Linux, which builds the bottles of all platforms"
 
 
 class BusyError(PackagingError):
-    """Another process is at work in this workspace."""
+    """Another process is using this workspace."""
 
     exit_code = 11
-    remedy = "wait until it has ended, or give this one another --workspace"
+    remedy = "wait until it has ended, or use another --workspace"
 
 
 class KegError(PackagingError):
-    """The parts do not make one keg: two of them own the same path, or one is not what a keg may hold."""
+    """The parts do not fit into one keg: two of them own the same path, or one contains what a keg must not contain."""
 
     exit_code = 12
     remedy = "correct the component named above; a keg holds each path once, plain files, and relative links inside it"
 
 
 class ArchiveError(PackagingError):
-    """An archive is damaged, or holds what must not be unpacked."""
+    """An archive is damaged, or contains a member that must not be unpacked."""
 
     exit_code = 13
     remedy = "remove the archive and run the stage that makes it again"
 
 
 class AuditError(PackagingError):
-    """A bottle has faults that users would meet; all of them are listed, each with what to do about it."""
+    """A bottle has faults that users would meet; all of them are listed, each with its remedy."""
 
     exit_code = 14
     remedy = "follow the remedy of each finding, then make the bottle again"
 
 
 class PublicationError(PackagingError):
-    """The release may not be published, or what is published already is something else; nothing is overwritten."""
+    """The release may not be published, or something else is published already; nothing is overwritten."""
 
     exit_code = 20
     remedy = "correct what is named; what is published stays, so other contents need a higher version"
 
 
 class GitHubError(PackagingError):
-    """GitHub refused a request. `status` is that of its answer."""
+    """GitHub refused a request. `status` is the status code of its response."""
 
     exit_code = 21
     remedy = "read what GitHub says, then run it again; it resumes"
@@ -142,10 +142,10 @@ class GitHubError(PackagingError):
 
 
 class UnavailableError(PackagingError):
-    """A server did not answer, broke off, or asks to wait `wait` seconds (0: it did not say how long)."""
+    """A server did not respond, dropped the connection, or asked us to wait `wait` seconds (0: it named no time)."""
 
     exit_code = 22
-    remedy = "run it again later; it resumes, and uploads nothing twice"
+    remedy = "run it again later; it resumes and uploads nothing twice"
 
     def __init__(self, message: str, wait: float = 0) -> None:
         super().__init__(message)
@@ -153,17 +153,17 @@ class UnavailableError(PackagingError):
 
 
 class TokenError(PackagingError):
-    """A token is missing, expired, or may not do what it is needed for. No message ever holds it."""
+    """A token is missing, expired, or lacks a permission. The message never contains the token."""
 
     exit_code = 23
-    remedy = "give a valid token: docs/releasing.md says which, with which rights"
+    remedy = "set a valid token: docs/releasing.md says which one, and which permissions it needs"
 
 
 class TapError(PackagingError):
-    """The tap does not take the commit, or does not hold what it should."""
+    """The tap rejected the commit, or does not contain what it should."""
 
     exit_code = 24
-    remedy = "read what git says; the release itself stays, and running again goes on with the tap"
+    remedy = "read git's message; the release itself is not affected, and another run continues with the tap"
 
 
 class WorkflowError(PackagingError):

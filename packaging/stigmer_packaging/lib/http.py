@@ -1,6 +1,6 @@
-"""HTTP: downloads that arrive whole or not at all, and single requests whose failures are told apart.
+"""HTTP: atomic downloads, and single requests whose failures are distinguished.
 
-A download is resumed, tried again, checked by sha256, and put in place by one rename.
+A download is resumed, retried, checked against its sha256, and put in place by a rename.
 """
 
 import contextlib
@@ -28,9 +28,9 @@ PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 @dataclass(frozen=True)
 class Answer:
-    """A server's answer; header names are in lower case, `size` and `sha256` are the body's.
+    """A server's response; header names are in lower case, `size` and `sha256` are those of the whole body.
 
-    `body` is whole where the answer was asked for, and only its first kilobytes where only the digest was.
+    `body` is complete, unless the request limited how many of its bytes are kept.
     """
 
     status: int
@@ -49,19 +49,19 @@ def exchange(
     kept: int | None = None,
     into: Path | None = None,
 ) -> Answer:
-    """Send one request, once, and read the answer, of whose body the first `kept` bytes are kept (None: all).
+    """Send one request, without retries, and return the response with the first `kept` bytes of its body (None: all).
 
-    A file is sent as a stream, and with `into` the body goes to a file as it comes. Redirects of a GET are followed; to another origin no Authorization goes along.
-    UnavailableError when the server cannot be reached or the connection breaks, which for all but GET leaves open
-    whether the request was carried out.
+    A file is sent as a stream; with `into`, the body is streamed to that file. Redirects are followed for GET only, and
+    the Authorization header is not sent to another origin. UnavailableError if the server cannot be reached or the
+    connection breaks; for methods other than GET, the server may have carried out the request all the same.
     """
     with contextlib.ExitStack() as stack:
         body = stack.enter_context(content.open("rb")) if isinstance(content, Path) else content
         try:
             follow = method == "GET"
             client = stack.enter_context(httpx.Client(follow_redirects=follow, timeout=TIMEOUT, verify=_trusted()))
-            asked = {"Accept-Encoding": "identity", **headers}
-            response = stack.enter_context(client.stream(method, url, headers=asked, content=body))
+            request_headers = {"Accept-Encoding": "identity", **headers}
+            response = stack.enter_context(client.stream(method, url, headers=request_headers, content=body))
             sink = stack.enter_context(into.open("wb")) if into else None
             return _read(response, kept, sink)
         except httpx.TransportError as error:
@@ -72,7 +72,7 @@ def exchange(
 
 @functools.cache
 def _trusted() -> ssl.SSLContext:
-    """Read the trusted certificates once: it takes longer than a request."""
+    """Load the trusted certificates once: loading takes longer than a request."""
     return httpx.create_ssl_context()
 
 
@@ -98,10 +98,10 @@ def download(
     pause: Callable[[float], None] = time.sleep,
     timeout: httpx.Timeout = TIMEOUT,
 ) -> Path:
-    """Fetch `url` to `destination`, going on where an earlier attempt was cut, and give `destination`.
+    """Download `url` to `destination`, resuming an earlier partial download, and return `destination`.
 
-    A file that is there already with this sha256 is kept. DownloadError when the server refuses, sends a page in place
-    of a file, stays unreachable over all attempts, or sends other bytes than the sha256 says.
+    An existing file with this sha256 is kept. DownloadError if the server refuses, sends a web page instead of a file,
+    is unreachable in all attempts, or sends bytes that do not match the sha256.
     """
     destination.parent.mkdir(parents=True, exist_ok=True)
     with alone(destination), httpx.Client(follow_redirects=True, timeout=timeout) as client:
@@ -110,7 +110,7 @@ def download(
         part, reason = destination.with_name(f"{destination.name}.part"), ""
         for attempt in range(ATTEMPTS):
             if attempt:
-                report(f"{url}: {reason}; trying again")
+                report(f"{url}: {reason}; retrying")
                 pause(0.5 * 2 ** (attempt - 1))
             try:
                 resumed = _attempt(client, url, part, report)
@@ -119,39 +119,39 @@ def download(
                 reason = str(error) or type(error).__name__
             except (httpx.HTTPError, httpx.InvalidURL) as error:
                 raise DownloadError(f"{url}: {error}") from error
-    raise DownloadError(f"{url} did not arrive in {ATTEMPTS} attempts; the last one: {reason}")
+    raise DownloadError(f"{url} could not be downloaded in {ATTEMPTS} attempts; last error: {reason}")
 
 
 def _attempt(client: httpx.Client, url: str, part: Path, report: Report) -> bool:
-    """Receive what is missing of a file, and tell whether its beginning is of an earlier attempt."""
-    have = part.stat().st_size if part.is_file() else 0
-    headers = {"Accept-Encoding": "identity", **({"Range": f"bytes={have}-"} if have else {})}
+    """Download the missing part of a file, and return whether it was appended to an earlier partial download."""
+    offset = part.stat().st_size if part.is_file() else 0
+    headers = {"Accept-Encoding": "identity", **({"Range": f"bytes={offset}-"} if offset else {})}
     with client.stream("GET", url, headers=headers) as response:
         _refuse_failure(response, url, part)
         resumed = response.status_code == httpx.codes.PARTIAL_CONTENT
-        if resumed and not response.headers.get("content-range", "").startswith(f"bytes {have}-"):
+        if resumed and not response.headers.get("content-range", "").startswith(f"bytes {offset}-"):
             part.unlink()
-            raise UnavailableError("the server sent another range than asked for")
-        _receive(response, part, have if resumed else 0, report)
+            raise UnavailableError("the server sent a different range than requested")
+        _receive(response, part, offset if resumed else 0, report)
     return resumed
 
 
 def _finish(part: Path, destination: Path, sha256: str, url: str, *, resumed: bool) -> Path:
-    """Put the file in its place if it is the one asked for. What was put together wrongly is asked for once more."""
+    """Move a file with the right sha256 into place; UnavailableError causes a retry if a resumed download differs."""
     found = digest.sha256_of(part)
     if found == sha256:
         return part.replace(destination)
     part.unlink()
     if resumed:
-        raise UnavailableError("the resumed file was not the one asked for")
-    raise DownloadError(f"{url} has the sha256 {found}, and {sha256} was asked for")
+        raise UnavailableError("the resumed download does not match its sha256")
+    raise DownloadError(f"{url} has sha256 {found}; expected {sha256}")
 
 
 def _refuse_failure(response: httpx.Response, url: str, part: Path) -> None:
     status = response.status_code
     if status == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
         part.unlink(missing_ok=True)
-        raise UnavailableError("the server has fewer bytes than were here")
+        raise UnavailableError("the file on the server is shorter than the partial download")
     if status in PASSING:
         raise UnavailableError(f"the server answered {status}")
     if status not in {httpx.codes.OK, httpx.codes.PARTIAL_CONTENT}:
@@ -161,18 +161,18 @@ def _refuse_failure(response: httpx.Response, url: str, part: Path) -> None:
 
 
 _LARGE = 32 << 20
-"""Bytes from which on a download is slow enough that how far it is should be said, in a pipe as one line each time."""
+"""Size in bytes from which on downloads are slow enough to report their progress."""
 
 
-def _receive(response: httpx.Response, part: Path, already: int, report: Report) -> None:
-    """Write what comes as it comes: bytes held back for a larger block would be lost with the connection."""
-    expected = int(response.headers.get("content-length", 0)) + already
-    told = -1
-    with part.open("ab" if already else "wb") as stream:
+def _receive(response: httpx.Response, part: Path, offset: int, report: Report) -> None:
+    """Write each chunk as it arrives: if chunks were collected first, a broken connection would lose them."""
+    expected = int(response.headers.get("content-length", 0)) + offset
+    reported = -1
+    with part.open("ab" if offset else "wb") as stream:
         for chunk in response.iter_raw():
             stream.write(chunk)
-            if expected >= _LARGE and (tenths := 10 * stream.tell() // expected) != told:
+            if expected >= _LARGE and (tenths := 10 * stream.tell() // expected) != reported:
                 report(f"{part.stem}: {stream.tell() >> 20} of {expected >> 20} MiB")
-                told = tenths
+                reported = tenths
         stream.flush()
         os.fsync(stream.fileno())

@@ -1,4 +1,4 @@
-"""The Python that freezes: which one it is, what it was built as, and whether PyInstaller can work with it."""
+"""The Python used for freezing: its version and build, and whether PyInstaller can work with it."""
 
 import json
 from collections.abc import Mapping
@@ -10,12 +10,12 @@ from stigmer_packaging.lib.target import Target, platform_of
 
 MINIMUM = (3, 11)
 
-# What a freeze and a frozen program see of our environment; PYTHONPATH and the like never.
-# MACOSX_DEPLOYMENT_TARGET is ours: build_environment keeps the user's out.
+# The variables that PyInstaller and frozen programs get; never PYTHONPATH and the like.
+# MACOSX_DEPLOYMENT_TARGET is set by packaging: build_environment removes the user's value.
 _PLAIN = ("PATH", "HOME", "TMPDIR", "MACOSX_DEPLOYMENT_TARGET")
 
-# Where the shared library may be is what PyInstaller itself looks at: the library the configuration names, beside the
-# interpreter's own (Debian keeps it apart, in a package of its own).
+# Looks for the shared library where PyInstaller does: names and directories of the build configuration, and the
+# interpreter's own prefix (on Debian the library is in a separate package).
 _PROBE = """
 import hashlib, json, os, platform, sys, sysconfig
 of = sysconfig.get_config_var
@@ -34,8 +34,8 @@ print(json.dumps([base, platform.python_version(), sys.version, sys.platform, pl
 class Interpreter:
     """A Python that can be started.
 
-    `executable` is never a virtual environment's. `library` is the path of its shared library, empty when it has none.
-    `identity` differs for any other build.
+    `executable` is never one of a virtual environment. `library` is the path of its shared library, or empty if it has
+    none. `identity` differs between builds.
     """
 
     executable: str
@@ -46,36 +46,36 @@ class Interpreter:
 
 
 def read_interpreter(executable: str, *, env: Mapping[str, str]) -> Interpreter:
-    """Ask a Python what it is; MissingToolError when it is not there or too old."""
-    ask = command.run([executable, "-I", "-c", _PROBE], env=plain_environment(env), seconds=120)
-    return parse_interpreter(ask.stdout, executable=executable)
+    """Run a Python to find out its version and build; MissingToolError if it is missing or too old."""
+    probe = command.run([executable, "-I", "-c", _PROBE], env=plain_environment(env), seconds=120)
+    return parse_interpreter(probe.stdout, executable=executable)
 
 
 def parse_interpreter(text: str, *, executable: str) -> Interpreter:
-    """Read what a Python said about itself; MissingToolError when it is too old."""
+    """Parse what the probe printed; MissingToolError if the Python is too old."""
     try:
         base, version, build, system, machine, library, content = json.loads(text)
     except ValueError as error:
-        raise CommandError([executable], "did not say what it is", text) from error
+        raise CommandError([executable], "did not print its version and build", text) from error
     if tuple(map(int, version.split(".")[:2])) < MINIMUM:
-        wanted = ".".join(map(str, MINIMUM))
-        raise MissingToolError(f"{executable} is Python {version}", f"give a Python {wanted} or newer")
+        minimum = ".".join(map(str, MINIMUM))
+        raise MissingToolError(f"{executable} is Python {version}", f"use Python {minimum} or newer")
     target = platform_of(system, machine)
     identity = digest.sha256_of_value(build, str(target), content)
     return Interpreter(base, version, target, library, identity)
 
 
 def require_library(interpreter: Interpreter) -> None:
-    """Raise MissingToolError, naming the package to install, unless the interpreter has its shared library."""
+    """Raise MissingToolError with the package to install, unless the interpreter has its shared library."""
     if interpreter.library:
         return
     major_minor = ".".join(interpreter.version.split(".")[:2])
     raise MissingToolError(
-        f"{interpreter.executable} has no shared libpython{major_minor}, which a frozen program is run by",
-        f"on Debian and Ubuntu install libpython{major_minor}; a Python built by hand needs --enable-shared",
+        f"{interpreter.executable} has no shared libpython{major_minor}, which frozen programs need",
+        f"on Debian and Ubuntu install libpython{major_minor}; a self-built Python needs --enable-shared",
     )
 
 
 def plain_environment(env: Mapping[str, str]) -> dict[str, str]:
-    """Give the little of an environment that changes no result, in a locale that is the same everywhere."""
+    """Return the variables of an environment that do not change results, with a fixed locale."""
     return {name: env[name] for name in _PLAIN if name in env} | {"LC_ALL": "C.UTF-8"}

@@ -1,4 +1,4 @@
-"""TCP on this machine alone: ports for programs that are tried out, and a folder served over HTTP to those that download."""
+"""TCP on this machine only: free ports for programs under test, and a folder served over HTTP for download tests."""
 
 import atexit
 import contextlib
@@ -11,18 +11,18 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-# Below the ports that systems give out themselves: from 32768 (Linux, ip-sysctl.rst) or 49152 (macOS, RFC 6335).
+# Below the ephemeral ports, which begin at 32768 (Linux, ip-sysctl.rst) or 49152 (macOS, RFC 6335).
 _BLOCKS = range(10_000, 32_000, 500)
 
 
 def free_port() -> int:
-    """Give a port on which nobody listens; neither the system nor another caller gives it out meanwhile."""
+    """Return a port that nothing listens on; neither the system nor other callers of this function hand it out."""
     return next(filter(_is_free, _block()[1]))
 
 
 @functools.cache
 def _block() -> tuple[socket.socket, Iterator[int]]:
-    """Reserve a block of ports until this process ends: it holds the first, and the others are given out in turn."""
+    """Reserve a block of ports until this process exits: bind the first one, and iterate over the others."""
     for first in _BLOCKS:
         holder = socket.socket()
         with contextlib.suppress(OSError):
@@ -43,7 +43,7 @@ def _is_free(port: int) -> bool:
 
 
 def is_open(port: int) -> bool:
-    """Tell whether somebody takes connections on a port of this machine."""
+    """Return whether a port of this machine accepts connections."""
     with socket.socket() as client:
         client.settimeout(1)
         return client.connect_ex(("127.0.0.1", port)) == 0
@@ -51,24 +51,24 @@ def is_open(port: int) -> bool:
 
 class _Quiet(SimpleHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is the standard library's
-        """Say nothing of each request."""
+        """Log nothing."""
 
 
 class _Server(ThreadingHTTPServer):
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of a client that hung up: curl does, once it knows a file's size."""
+        """Ignore clients that hang up: curl does so once it knows a file's size."""
 
 
 @contextlib.contextmanager
 def serving(folder: Path) -> Iterator[str]:
-    """Serve a folder while the block runs, and give its address without a slash at the end."""
+    """Serve a folder while the block runs; yield its URL without a trailing slash."""
     with listening(_Server(("127.0.0.1", 0), functools.partial(_Quiet, directory=str(folder)))) as address:
         yield address
 
 
 @contextlib.contextmanager
 def listening(server: ThreadingHTTPServer) -> Iterator[str]:
-    """Have a server answer while the block runs, and give its address without a slash at the end."""
+    """Run a server while the block runs; yield its URL without a trailing slash."""
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     with server:
         thread.start()

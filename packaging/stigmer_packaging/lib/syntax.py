@@ -1,4 +1,4 @@
-"""Syntax trees of Python sources, also where several threads ask for them."""
+"""Syntax trees of Python sources, safe to build in several threads."""
 
 import ast
 import threading
@@ -8,23 +8,23 @@ _PARSER = threading.Lock()
 
 
 def parse_source(source: str | bytes, name: str = "<unknown>") -> ast.Module:
-    """Give the syntax tree of a source, as `ast.parse` does, to one thread at a time.
+    """Return the syntax tree of a source, like `ast.parse`, but in one thread at a time.
 
-    Two threads at once end in a SystemError at times with Python 3.11. Source: CPython issue 106905.
+    Concurrent parsing sometimes raises SystemError with Python 3.11. Source: CPython issue 106905.
     """
     with _PARSER:
         return ast.parse(source, name)
 
 
 def parse_expression(source: str) -> ast.expr:
-    """Give the syntax tree of one expression, as parse_source does."""
+    """Return the syntax tree of one expression, in one thread at a time like `parse_source`."""
     with _PARSER:
         return ast.parse(source, mode="eval").body
 
 
 @cache
 def imported_names(source: str) -> frozenset[str]:
-    """Name every module a source imports anywhere in it; `from a import b` counts as `a` and, should it exist, `a.b`."""
+    """Return all modules that a source imports anywhere; `from a import b` yields `a` and, as it may exist, `a.b`."""
     found: set[str] = set()
     for node in ast.walk(parse_source(source)):
         if isinstance(node, ast.Import):

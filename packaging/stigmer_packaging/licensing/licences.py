@@ -5,12 +5,15 @@ Source of the names: the SPDX licence list.
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote
 
 from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
+
+from stigmer_packaging.binaries.buildinfo import BuildInfo
+from stigmer_packaging.records.model import Credits, Ingredient, LeftOut
 
 NOASSERTION = "NOASSERTION"
 """SPDX's value for information that is not stated."""
@@ -56,6 +59,24 @@ class Credit:
     licence: str
     purl: str
     texts: tuple[str, ...] = ()
+
+
+CreditGo = Callable[[BuildInfo], Sequence[Credit]]
+"""Returns the credits of a Go program."""
+
+
+def credits_of(
+    part: str, version: str, licence: str, target: str, found: Sequence[Credit], left_out: tuple[LeftOut, ...] = ()
+) -> Credits:
+    """Return the record of a part's ingredients, sorted, with each licence text once; `licence` is the part's own."""
+    named = {(each.name, each.version, each.purl): each for each in found}
+    ingredients = tuple(
+        Ingredient(name, version, each.licence, purl, tuple(dict.fromkeys(map(key_of, each.texts))))
+        for (name, version, purl), each in sorted(named.items())
+    )
+    every = sorted({text for credit in found for text in credit.texts}, reverse=True)
+    texts = {key_of(text): text for text in every}  # of texts with the same key, the first one in sort order
+    return Credits(part, version, licence, target, ingredients, dict(sorted(texts.items())), left_out)
 
 
 def purl_of(kind: str, name: str, version: str) -> str:

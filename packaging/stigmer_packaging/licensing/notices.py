@@ -1,8 +1,7 @@
-"""The third-party notices of a keg: all third-party software in it, its licences, and each licence text once."""
+"""The third-party notices: all third-party software, its licences, and each licence text once."""
 
 from collections.abc import Mapping, Sequence
 
-from stigmer_packaging.manifest.model import Product
 from stigmer_packaging.records.model import Credits, Ingredient
 
 TEXTS = "LICENCE TEXTS"
@@ -17,13 +16,13 @@ texts below. Software without a number has no licence text in its source; the li
 """
 
 
-def render_notices(product: Product, target: str, credited: Sequence[Credits]) -> str:
+def render_notices(name: str, version: str, target: str, credited: Sequence[Credits]) -> str:
     """Render the notices; equal credits give equal texts."""
     texts: dict[str, str] = {}
     for key, text in (row for credit in credited for row in credit.texts.items()):
         texts[key] = min(text, texts.get(key, text))  # deterministic choice among texts that differ in whitespace only
     numbers = {key: number for number, key in enumerate(sorted(texts, key=lambda key: (texts[key].lower(), key)), 1)}
-    lines = [_HEAD.format(name=product.name, version=product.version, target=target)]
+    lines = [_HEAD.format(name=name, version=version, target=target)]
     for credit in credited:
         lines += ["", f"{credit.part} {credit.version} ({credit.licence})"]
         lines += [f"  {_line(ingredient, numbers)}" for ingredient in credit.ingredients]

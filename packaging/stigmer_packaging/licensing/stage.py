@@ -1,23 +1,20 @@
 """The credit stage: records the ingredients of every part with their licences, and writes the SBOM of a keg."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from stigmer_packaging.binaries.buildinfo import BuildInfo, read_build_info
+from stigmer_packaging.binaries.buildinfo import read_build_info
 from stigmer_packaging.lib.distributions import read_distributions
 from stigmer_packaging.lib.interpreter import Interpreter
 from stigmer_packaging.lib.target import Target
-from stigmer_packaging.licensing.licences import Credit, key_of
+from stigmer_packaging.licensing.licences import Credit, CreditGo, credits_of
 from stigmer_packaging.licensing.native import Packages, credit_native
 from stigmer_packaging.licensing.pylicences import credit_python
 from stigmer_packaging.licensing.spdx import render_sbom
 from stigmer_packaging.manifest.model import Product
-from stigmer_packaging.records.model import BuiltPart, Credits, Ingredient, ReleaseFile
+from stigmer_packaging.records.model import BuiltPart, Credits, ReleaseFile
 from stigmer_packaging.records.workspace import Workspace
-
-CreditGo = Callable[[BuildInfo], Sequence[Credit]]
-"""Returns the credits of a Go program."""
 
 
 @dataclass(frozen=True)
@@ -68,14 +65,6 @@ def write_sbom(
 
 
 def _record(part: BuiltPart, licence: str, found: Sequence[Credit], workspace: Workspace) -> Credits:
-    named = {(each.name, each.version, each.purl): each for each in found}
-    ingredients = tuple(
-        Ingredient(name, version, each.licence, purl, tuple(dict.fromkeys(map(key_of, each.texts))))
-        for (name, version, purl), each in sorted(named.items())
-    )
-    every = sorted({text for credit in found for text in credit.texts}, reverse=True)
-    texts = {key_of(text): text for text in every}  # of texts with the same key, the first one in sort order
-    ordered = dict(sorted(texts.items()))
-    record = Credits(part.component, part.version, licence, part.target, ingredients, ordered, part.left_out)
+    record = credits_of(part.component, part.version, licence, part.target, found, part.left_out)
     workspace.write_record(f"credit/{part.target}/{part.component}", record)
     return record

@@ -83,6 +83,11 @@ def notices_path(name: str) -> str:
     return f"share/doc/{name}/{NOTICES}"
 
 
+def unpacker_notices_path(name: str) -> str:
+    """Return the path of the third-party notices of the program that unpacks the single file, in its tree."""
+    return f"share/doc/{name}/UNPACKER_NOTICES"
+
+
 def sbom_path(name: str) -> str:
     """Return the path of the SBOM in the keg. Not in the top folder: brew writes its own SBOM there when it pours."""
     return f"share/doc/{name}/sbom.spdx.json"

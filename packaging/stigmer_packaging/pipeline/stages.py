@@ -15,7 +15,7 @@ from stigmer_packaging.lib.errors import VerificationError
 from stigmer_packaging.lib.target import Target, parse_target
 from stigmer_packaging.licensing import gomodules
 from stigmer_packaging.licensing import stage as credit
-from stigmer_packaging.licensing.licences import Credit
+from stigmer_packaging.licensing.licences import Credit, credits_of
 from stigmer_packaging.licensing.native import InstalledPackages
 from stigmer_packaging.manifest.model import Component
 from stigmer_packaging.pipeline import fingerprint
@@ -138,7 +138,16 @@ def _pack_archive(context: BuildContext, step: Step, needs: Needs) -> ReleaseFil
 
 
 def _pack_program(context: BuildContext, step: Step, needs: Needs) -> ReleaseFile:
-    return standalone.make_program(needs[f"assemble/{step.target}"], context.unpacker, **context.output)
+    credit_unpacker = partial(_credit_unpacker, context, step.target)
+    return standalone.make_program(
+        needs[f"assemble/{step.target}"], context.unpacker, credit_unpacker, **context.output
+    )
+
+
+def _credit_unpacker(context: BuildContext, target: str, info: BuildInfo | None) -> Credits:
+    product = context.manifest.product
+    found = _credit_go(context, product.license, info) if info else ()
+    return credits_of("unpacker", product.version, product.license, target, found)
 
 
 def _audit(context: BuildContext, step: Step, needs: Needs) -> AuditReport:
@@ -181,7 +190,7 @@ KINDS = {
     "bottle": Kind(ReleaseFile, ("bottle.bottle",), _pack_keg),
     "bottle/source": Kind(ReleaseFile, ("bottle.bottle",), _pack_source),
     "standalone/archive": Kind(ReleaseFile, ("bottle.standalone",), _pack_archive),
-    "standalone/program": Kind(ReleaseFile, ("bottle.standalone",), _pack_program),
+    "standalone/program": Kind(ReleaseFile, ("bottle.standalone", "licensing.gomodules"), _pack_program),
     "audit": Kind(AuditReport, ("audit.stage",), _audit),
     "formula": Kind(ReleaseFile, ("formula.stage",), _write_formula),
     "verify": Kind(VerificationReport, ("verify.stage", "verify.machines"), _verify),

@@ -1,1 +1,1 @@
-"""Publish a release: rules, plan, GitHub, the tap, and the page a maintainer looks at before."""
+"""Publish a release: rules, plan, GitHub, the tap, and the report that a maintainer reads first."""

@@ -1,4 +1,4 @@
-"""Fetch the very bytes of a draft, so that they can be verified on other machines before anybody else sees them."""
+"""Download the files of a draft release, so that they can be verified on other machines before they are public."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,21 +12,21 @@ from stigmer_packaging.records.release import Release, read_description, read_re
 
 
 def fetch_draft(product: Product, folder: Path, github: GitHub, *, report: Callable[[str], None]) -> Release:
-    """Write a release's files to `folder`, as they were before they were uploaded, and give the release.
+    """Download the files of a draft to `folder`, laid out as before the upload, and return the release.
 
-    It is our draft of the product's version, or the release when that is public already. PublicationError when there
-    is none, or when its files are not together what they were when it was made.
+    If the release is public already, its files are downloaded. PublicationError if there is no such release of ours, or
+    if the files, taken together, differ from those it was created with.
     """
     folder.mkdir(parents=True, exist_ok=True)
     hosted = github.persist(_find, product, github)
     assets = {asset.name: asset for asset in github.persist(github.assets, hosted)}
     digests = {name: _fetch(asset, folder, github, report) for name, asset in assets.items()}
     if mark_of(product, digest_of_files(digests.values())) not in (hosted.body or ""):
-        raise PublicationError(f"the files of {hosted.html_url} are not those it was made of")
+        raise PublicationError(f"the files of {hosted.html_url} differ from those it was created with")
     for artefact in read_description(folder).artefacts:
-        place = folder / artefact.name
-        place.parent.mkdir(exist_ok=True)
-        (folder / artefact.asset).rename(place)
+        path = folder / artefact.name
+        path.parent.mkdir(exist_ok=True)
+        (folder / artefact.asset).rename(path)
     return read_release(folder)
 
 
@@ -34,7 +34,9 @@ def _find(product: Product, github: GitHub) -> HostedRelease:
     tag, mark = release_tag(product.version), mark_of(product, "")
     ours = [one for one in github.releases() if one.tag_name == tag and mark in (one.body or "")]
     if len(ours) != 1:
-        raise PublicationError(f"there are {len(ours)} releases of ours for {tag}", "make it: scripts/publish --draft")
+        raise PublicationError(
+            f"found {len(ours)} releases of ours for {tag}; expected 1", "create it: scripts/publish --draft"
+        )
     return ours[0]
 
 
@@ -42,10 +44,10 @@ def _fetch(asset: HostedAsset, folder: Path, github: GitHub, report: Callable[[s
     def attempt() -> str:
         size, sha256 = github.digest_of(asset, folder / asset.name)
         if not asset.holds(size, sha256):
-            raise UnavailableError(f"{asset.name} came with other bytes than GitHub says it has")
+            raise UnavailableError(f"the download of {asset.name} does not match GitHub's size and digest")
         return sha256
 
     if Path(asset.name).name != asset.name:
-        raise PublicationError(f"no file of ours is called {asset.name}")
+        raise PublicationError(f"{asset.name} is not a valid asset name")
     report(f"fetching {asset.name}")
     return github.persist(attempt)

@@ -1,4 +1,4 @@
-"""Publishing as values: what would be published, decided without touching anything, and what was published."""
+"""Publishing as values: a plan of what will be published, made without side effects, and what was published."""
 
 import hashlib
 import re
@@ -15,14 +15,14 @@ from stigmer_packaging.publish.rules import PublicationRequest, problems_of
 from stigmer_packaging.records.release import Artefact, Release
 
 MARK = "stigmer-packaging"
-"""What our drafts say of themselves in a comment of their notes, so that nobody else's is ever touched."""
+"""Our drafts have this in a comment in their notes, so that drafts of others are never touched."""
 
 
 @dataclass(frozen=True)
 class TapChange:
-    """One file of the tap as it shall be: `text` at `path` on `branch`.
+    """The new content of a file in the tap: `text` at `path` on `branch`.
 
-    `proposal` is the branch of a pull request, empty where the change is pushed.
+    `proposal` is the branch of a pull request, or empty if the change is pushed directly.
     """
 
     repository: str
@@ -34,15 +34,15 @@ class TapChange:
 
     @property
     def sha256(self) -> str:
-        """The text's sha256."""
+        """The sha256 of the text."""
         return hashlib.sha256(self.text.encode()).hexdigest()
 
 
 @dataclass(frozen=True)
 class PublicationPlan:
-    """All that will be done to publish a release. `tap` is None for a pre-release: users' formula stays.
+    """Everything that publishing a release does. `tap` is None for a pre-release, which does not change the formula.
 
-    `downloads` are the files that the formula names; `mark` is how we know our own draft again.
+    `downloads` are the files that the formula names; `mark` identifies our draft.
     """
 
     name: str
@@ -61,7 +61,7 @@ class PublicationPlan:
 
 @dataclass(frozen=True)
 class Publication:
-    """What is published: the release's page, its assets, and the tap's commit or pull request (each empty without)."""
+    """What was published: the release's page, its assets, and the tap's commit or pull request, empty if none."""
 
     tag: str
     page: str
@@ -73,9 +73,9 @@ class Publication:
 
 
 def plan_publication(release: Release, files: Sequence[Artefact], request: PublicationRequest) -> PublicationPlan:
-    """Decide what publishing a release means; PublicationError lists everything that forbids it.
+    """Return the plan for publishing a release; PublicationError lists everything that forbids it.
 
-    `files` are the release's files and those that describe it.
+    `files` are the release's files and the files that describe it.
     """
     product = release.product
     names = [file.asset for file in files]
@@ -112,23 +112,23 @@ def _tap_change(product: Product, request: PublicationRequest) -> TapChange:
 
 
 def section_of(text: str, version: str) -> str:
-    """Give what CHANGELOG.md says under a version's heading, such as `## 2.0.0 - 2026-11-22`; empty when there is nothing."""
+    """Return the text below a version's heading in CHANGELOG.md, e.g. `## 2.0.0 - 2026-11-22`, or an empty string."""
     heading = rf"^## +\[?v?{re.escape(version)}\]?(?: [^\n]*)?$"
     found = re.search(rf"{heading}\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
     return found[1].strip() if found else ""
 
 
 def formula_path(name: str) -> str:
-    """Name the formula's file in a tap."""
+    """Return the path of the formula in a tap."""
     return f"Formula/{name}.rb"
 
 
 def digest_of_files(digests: Iterable[str]) -> str:
-    """Give one sha256 for the sha256 of all files of a release, in any order."""
+    """Return one sha256 of the digests of all files of a release, in any order."""
     return hashlib.sha256("".join(sorted(digests)).encode()).hexdigest()
 
 
 def mark_of(product: Product, digest: str) -> str:
-    """Give the comment by which a draft is known as ours; without a digest, how each of ours begins."""
-    begin = f"<!-- {MARK} {product.name} {release_tag(product.version)} "
-    return f"{begin}{digest} -->" if digest else begin
+    """Return the comment that identifies a draft as ours; without a digest, the prefix that all our drafts share."""
+    prefix = f"<!-- {MARK} {product.name} {release_tag(product.version)} "
+    return f"{prefix}{digest} -->" if digest else prefix

@@ -1,4 +1,4 @@
-"""Publish a release in an order that never shows half of it: draft, assets, release, and the tap at the very end."""
+"""Publish a release so that users never see half of it: draft, assets, release, and the tap last."""
 
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -21,10 +21,10 @@ Report = Callable[[str], None]
 def publish_release(
     plan: PublicationPlan, folder: Path, github: GitHub, tap: Tap | None, *, report: Report
 ) -> Publication:
-    """Carry the plan out, going on where an earlier run ended, and give what is published.
+    """Carry out the plan, resuming where an earlier run stopped, and return what was published.
 
-    `folder` holds the plan's files; without a `tap`, as for a pre-release, users' formula stays as it is.
-    PublicationError when something else is published under this tag or something newer is: nothing is overwritten.
+    `folder` has the plan's files; without a `tap`, as for a pre-release, the formula is not changed. PublicationError
+    if something else is published under this tag, or a newer release is published: nothing is overwritten.
     """
     release = draft_release(plan, folder, github, tap, report=report)
     report(f"{plan.tag}: publishing")
@@ -40,9 +40,9 @@ def publish_release(
 def draft_release(
     plan: PublicationPlan, folder: Path, github: GitHub, tap: Tap | None, *, report: Report
 ) -> HostedRelease:
-    """Do what publish_release does up to the draft that is whole: nobody sees it who may not write.
+    """Do the first part of publish_release, up to the complete draft, which only users with write access can see.
 
-    Where the release is public already, that is given.
+    If the release is public already, return it.
     """
     github.persist(github.open)
     github.persist(_find, plan, github)
@@ -61,9 +61,9 @@ def _edit_of(plan: PublicationPlan, tap: Tap | None) -> TapEdit | None:
 
 
 def abandon_draft(tag: str, mark: str, github: GitHub, *, rehearse: bool = False) -> tuple[str, ...]:
-    """Remove our own drafts of a tag, those whose notes hold `mark`, and give their addresses.
+    """Delete our drafts of a tag, whose notes contain `mark`, and return their URLs; `rehearse` only returns them.
 
-    PublicationError when the release is public: that stays. Drafts of anybody else stay, too.
+    PublicationError if the release is public, which is not deleted. Drafts of others are not deleted either.
     """
     drafts = github.persist(_own_drafts, tag, mark, github)
     for draft in () if rehearse else drafts:
@@ -74,19 +74,19 @@ def abandon_draft(tag: str, mark: str, github: GitHub, *, rehearse: bool = False
 def _own_drafts(tag: str, mark: str, github: GitHub) -> tuple[HostedRelease, ...]:
     found = [release for release in github.releases() if release.tag_name == tag]
     if any(not release.draft for release in found):
-        raise PublicationError(f"{tag} is published and stays", "take it back with scripts/rollback")
+        raise PublicationError(f"{tag} is already published and will not be removed", "roll it back: scripts/rollback")
     return tuple(release for release in found if mark in (release.body or ""))
 
 
 def _remove(draft: HostedRelease, github: GitHub) -> None:
-    """Remove a draft that is still one: meanwhile somebody may have published it."""
+    """Delete a draft, unless somebody has published it in the meantime."""
     now = [release for release in github.releases() if release.id == draft.id]
     if now and now[0].draft:
         github.delete_release(now[0])
 
 
 def _find(plan: PublicationPlan, github: GitHub) -> HostedRelease | None:
-    """Give the release that an earlier run published or began; PublicationError when another one is in the way."""
+    """Return the release that an earlier run published or drafted; PublicationError if another one is in the way."""
     _refuse_other_commit(plan, github)
     releases = github.releases()
     if newer := [release.tag_name for release in releases if _is_newer(release, plan)]:
@@ -95,13 +95,15 @@ def _find(plan: PublicationPlan, github: GitHub) -> HostedRelease | None:
     if published := [release for release in found if not release.draft]:
         return published[0]
     if strangers := [release for release in found if plan.mark not in (release.body or "")]:
-        remedy = "scripts/publish --abandon removes it where it is one of ours; remove it by hand where it is not"
-        raise PublicationError(f"there is a draft of {plan.tag} with other contents: {strangers[0].html_url}", remedy)
+        remedy = "if it is ours, remove it with scripts/publish --abandon, otherwise by hand"
+        raise PublicationError(
+            f"there is a draft of {plan.tag} with different contents: {strangers[0].html_url}", remedy
+        )
     return found[-1] if found else None
 
 
 def _is_newer(release: HostedRelease, plan: PublicationPlan) -> bool:
-    """Whether a release is public and newer than the plan's; a pre-release does not bar a stable version."""
+    """Return whether a release is public and newer than the plan's; a pre-release does not block a stable version."""
     if release.draft or (release.prerelease and not plan.prerelease):
         return False
     version = version_in(release.tag_name)
@@ -109,12 +111,12 @@ def _is_newer(release: HostedRelease, plan: PublicationPlan) -> bool:
 
 
 def _refuse_other_commit(plan: PublicationPlan, github: GitHub, *, missing: bool = True) -> None:
-    """Demand that the tag names the plan's commit, or (where it may be `missing`) is not there yet."""
+    """Raise PublicationError unless the tag points to the plan's commit or, if `missing` is allowed, does not exist."""
     commit = github.commit_of_tag(plan.tag)
     if commit != plan.commit and (commit or not missing):
         raise PublicationError(
-            f"the tag {plan.tag} names {commit or 'nothing'}, and this release was made from {plan.commit}",
-            "never move a tag: release what it names, or raise the version",
+            f"the tag {plan.tag} points to {commit or 'nothing'}, but this release was built from {plan.commit}",
+            "never move a tag: release the commit that it points to, or raise the version",
         )
 
 
@@ -123,7 +125,7 @@ def _create(plan: PublicationPlan, github: GitHub) -> HostedRelease:
 
 
 def _place(file: Artefact, folder: Path, github: GitHub, draft: HostedRelease) -> None:
-    """See that the draft has a file, by reading it back whole; upload it where it is not there or is not itself."""
+    """Make sure that the draft has the right file: upload it if necessary, and verify it by downloading it."""
     asset = next((asset for asset in github.assets(draft) if asset.name == file.asset), None)
     if asset and not asset.holds(file.size, file.sha256):
         github.delete_asset(asset)
@@ -131,7 +133,7 @@ def _place(file: Artefact, folder: Path, github: GitHub, draft: HostedRelease) -
     asset = asset or github.upload(draft, file.asset, folder / file.name)
     if github.digest_of(asset) != (file.size, file.sha256):
         github.delete_asset(asset)
-        raise UnavailableError(f"{file.asset} came back with other bytes than were sent")
+        raise UnavailableError(f"the download of {file.asset} differs from what was uploaded")
 
 
 def _publish(plan: PublicationPlan, github: GitHub, draft: HostedRelease) -> HostedRelease:
@@ -139,12 +141,12 @@ def _publish(plan: PublicationPlan, github: GitHub, draft: HostedRelease) -> Hos
     if not release.draft:
         return release
     _refuse_other_contents(plan, github.assets(release))
-    found = _find(plan, github)  # somebody may have published the same meanwhile
+    found = _find(plan, github)  # another run may have published the same release in the meantime
     return found if found and not found.draft else github.publish(release)
 
 
 def _confirm(plan: PublicationPlan, github: GitHub, release: HostedRelease) -> None:
-    """Demand that what is public under the tag is what the plan says; drafts of it that are left over are removed."""
+    """Check that what is public under the tag is what the plan says, and delete leftover drafts of ours."""
     _refuse_other_contents(plan, github.assets(release))
     _refuse_other_commit(plan, github, missing=False)
     for other in github.releases():
@@ -153,29 +155,29 @@ def _confirm(plan: PublicationPlan, github: GitHub, release: HostedRelease) -> N
 
 
 def _refuse_other_contents(plan: PublicationPlan, assets: Iterable[HostedAsset]) -> None:
-    there, planned = {asset.name: asset for asset in assets}, {file.asset: file for file in plan.assets}
-    both = there.keys() & planned
-    same = {name for name in both if there[name].holds(planned[name].size, planned[name].sha256)}
-    if wrong := (there.keys() | planned) - same:
-        raise PublicationError(f"the release {plan.tag} on GitHub holds something else: {', '.join(sorted(wrong))}")
+    uploaded, planned = {asset.name: asset for asset in assets}, {file.asset: file for file in plan.assets}
+    both = uploaded.keys() & planned
+    same = {name for name in both if uploaded[name].holds(planned[name].size, planned[name].sha256)}
+    if wrong := (uploaded.keys() | planned) - same:
+        raise PublicationError(f"the release {plan.tag} on GitHub has different files: {', '.join(sorted(wrong))}")
 
 
-def _refuse_backwards(plan: PublicationPlan, there: str | None) -> None:
-    """Demand that the formula in the tap is not newer than the plan's; nobody knows what one without a version is."""
-    if there is None:
+def _refuse_backwards(plan: PublicationPlan, current: str | None) -> None:
+    """Raise PublicationError if the formula in the tap is newer than the plan's, or its version is not known."""
+    if current is None:
         return
-    facts = parse_formula(there)
+    facts = parse_formula(current)
     version = version_in(facts.version) if facts else None
     if version is None or version > Version(plan.version):
-        said = facts.version if facts else "an unreadable version"
-        raise PublicationError(f"{plan.tag} would be a step backwards for users: the tap's formula is at {said}")
+        found = facts.version if facts else "an unreadable version"
+        raise PublicationError(f"{plan.tag} would be a step backwards for users: the tap's formula is at {found}")
 
 
 def _edit_tap(edit: TapEdit, plan: PublicationPlan, report: Report) -> tuple[str, str]:
-    """Change the tap, read it anew, and demand that its formula names the bytes that were just fetched."""
+    """Change the tap, read it back, and check that its formula names the files that were just downloaded."""
     report(f"{edit.change.repository}: {edit.change.path}")
     commit, request = edit.make()
     facts = parse_formula(edit.read_back(proposed=bool(request)))
     if not facts or facts.downloads(plan.name) != plan.downloads:
-        raise TapError(f"the formula in {edit.change.repository} does not name what was published")
+        raise TapError(f"the formula in {edit.change.repository} does not match the published files")
     return commit, request

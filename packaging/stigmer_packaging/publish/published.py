@@ -1,4 +1,4 @@
-"""What each place says of a published release's files, held against the bytes: formula, checksums, attestations, SBOMs, files.
+"""Compare a published release's files with formula, checksums, attestations, SBOMs and the installed files.
 
 Sources: GitHub's REST documentation of attestations, the in-toto statement v1, and SPDX 2.3.
 """
@@ -16,12 +16,12 @@ from stigmer_packaging.lib import digest
 from stigmer_packaging.records.release import Artefact, Release
 
 SBOM_PREDICATE = "https://spdx.dev/Document"
-UNSIGNED = "signature not checked: `gh attestation verify` does"
+UNSIGNED = "signature not checked; use `gh attestation verify`"
 
 
 @dataclass(frozen=True)
 class Statement:
-    """What one place says of one file, and whether that agrees with the file's bytes."""
+    """What one source says about a file, and whether it agrees with the file's bytes."""
 
     file: str
     place: str
@@ -31,7 +31,7 @@ class Statement:
 
 @dataclass(frozen=True)
 class Published:
-    """A release as it was fetched to `folder`, its formula in the tap, and the attestations by sha256."""
+    """A release that was downloaded to `folder`, its formula in the tap, and its attestations by sha256."""
 
     folder: Path
     release: Release
@@ -40,64 +40,66 @@ class Published:
 
 
 def compare_published(published: Published, keg: Path | None = None) -> tuple[Statement, ...]:
-    """List every statement about the files, and with `keg` whether what is installed there is what the bottle holds."""
+    """Return every statement about the files and, with `keg`, whether the installed files match the bottle's."""
     sums = digest.parse_sums((published.folder / "SHA256SUMS").read_text(encoding="ascii"))
     facts = parse_formula(published.formula)
     downloads = facts.downloads(published.release.product.name) if facts else ()
-    promised = {download.url.rpartition("/")[2]: download.sha256 for download in downloads}
-    said: list[Statement] = []
+    formula_sums = {download.url.rpartition("/")[2]: download.sha256 for download in downloads}
+    statements: list[Statement] = []
     for artefact in published.release.artefacts:
-        said.append(_digest_said(artefact, "SHA256SUMS", sums))
+        statements.append(_compare_digest(artefact, "SHA256SUMS", sums))
         if artefact.kind in {"bottle", "source"}:
-            said.append(_digest_said(artefact, "formula in the tap", promised))
-        said += _attestation_said(artefact, published)
+            statements.append(_compare_digest(artefact, "formula in the tap", formula_sums))
+        statements += _compare_attestations(artefact, published)
         if artefact.kind == "sbom":
-            said.append(_name_said(artefact, published))
+            statements.append(_compare_name(artefact, published))
         if artefact.kind == "bottle":
-            said.append(_compare_files(artefact.name, "its own checksums", *_checksums(artefact, published)))
-    return (*said, _installed_said(keg, published)) if keg else tuple(said)
+            statements.append(_compare_files(artefact.name, "its own checksums", *_checksums(artefact, published)))
+    return (*statements, _compare_installed(keg, published)) if keg else tuple(statements)
 
 
-def _digest_said(artefact: Artefact, place: str, sums: Mapping[str, str]) -> Statement:
-    said = sums.get(artefact.name, "")
-    return Statement(artefact.name, place, said == artefact.sha256, said[:16] or "does not name it")
+def _compare_digest(artefact: Artefact, place: str, sums: Mapping[str, str]) -> Statement:
+    recorded = sums.get(artefact.name, "")
+    return Statement(artefact.name, place, recorded == artefact.sha256, recorded[:16] or "does not list it")
 
 
-def _attestation_said(artefact: Artefact, published: Published) -> Iterator[Statement]:
-    """Of every file where it comes from, and of a bottle its bill of materials, too."""
-    naming = [one for one in published.attested.get(artefact.sha256, ()) if _names(one, artefact.sha256)]
-    bills = [one["predicate"] for one in naming if one["predicateType"].startswith(SBOM_PREDICATE)]
-    yield Statement(artefact.name, "provenance", len(naming) > len(bills), UNSIGNED if naming else "no attestation")
+def _compare_attestations(artefact: Artefact, published: Published) -> Iterator[Statement]:
+    """Yield the statement about the provenance of a file and, for a bottle, about its attested SBOM."""
+    statements = [one for one in published.attested.get(artefact.sha256, ()) if _names(one, artefact.sha256)]
+    sboms = [one["predicate"] for one in statements if one["predicateType"].startswith(SBOM_PREDICATE)]
+    yield Statement(
+        artefact.name, "provenance", len(statements) > len(sboms), UNSIGNED if statements else "no attestation"
+    )
     if artefact.kind == "bottle":
-        same = _bill_of(artefact, published) in bills
-        said = UNSIGNED if same else "another SBOM than the published one" if bills else "no attestation"
-        yield Statement(artefact.name, "attested SBOM", same, said)
+        same = _sbom_of(artefact, published) in sboms
+        detail = UNSIGNED if same else "differs from the published SBOM" if sboms else "no attestation"
+        yield Statement(artefact.name, "attested SBOM", same, detail)
 
 
 def _names(statement: Mapping[str, Any], sha256: str) -> bool:
     return any(subject["digest"].get("sha256") == sha256 for subject in statement["subject"])
 
 
-def _bill_of(bottle: Artefact, published: Published) -> Any:
-    bills = [one for one in published.release.of_kind("sbom") if one.target == bottle.target]
-    return json.loads((published.folder / bills[0].name).read_text(encoding="utf-8")) if bills else None
+def _sbom_of(bottle: Artefact, published: Published) -> Any:
+    sboms = [one for one in published.release.of_kind("sbom") if one.target == bottle.target]
+    return json.loads((published.folder / sboms[0].name).read_text(encoding="utf-8")) if sboms else None
 
 
-def _name_said(sbom: Artefact, published: Published) -> Statement:
+def _compare_name(sbom: Artefact, published: Published) -> Statement:
     product = published.release.product
-    said = json.loads((published.folder / sbom.name).read_text(encoding="utf-8")).get("name", "")
-    return Statement(sbom.name, "its own name", said == f"{product.name}-{product.version}-{sbom.target}", said)
+    recorded = json.loads((published.folder / sbom.name).read_text(encoding="utf-8")).get("name", "")
+    return Statement(sbom.name, "its own name", recorded == f"{product.name}-{product.version}-{sbom.target}", recorded)
 
 
-def _installed_said(keg: Path, published: Published) -> Statement:
-    """Compare a keg with the bottle it says it comes from; brew before 5.1.15 changes what it pours on Linux."""
+def _compare_installed(keg: Path, published: Published) -> Statement:
+    """Compare a keg with the bottle that has the same checksums; brew before 5.1.15 rewrites poured files on Linux."""
     sums = keg / CHECKSUMS
     text = sums.read_text(encoding="utf-8") if sums.is_file() else ""
     for bottle in published.release.of_kind("bottle"):
         if _checksums(bottle, published)[0] == text:
             found = {name: digest.sha256_of(keg / name) for name in digest.parse_sums(text) if (keg / name).is_file()}
             return _compare_files(bottle.name, "installed files", text, found)
-    return Statement(str(keg), "installed files", False, "its checksums are those of no bottle of this release")
+    return Statement(str(keg), "installed files", False, "its checksums match no bottle of this release")
 
 
 def _checksums(bottle: Artefact, published: Published) -> tuple[str, dict[str, str]]:
@@ -107,5 +109,5 @@ def _checksums(bottle: Artefact, published: Published) -> tuple[str, dict[str, s
 
 def _compare_files(name: str, place: str, sums: str, found: Mapping[str, str]) -> Statement:
     wrong = sorted(path for path, sha256 in digest.parse_sums(sums).items() if found.get(path) != sha256)
-    said = f"{len(wrong)} differ, such as {wrong[0]}" if wrong else f"{len(found)} files"
-    return Statement(name, place, not wrong, said)
+    summary = f"{len(wrong)} differ, such as {wrong[0]}" if wrong else f"{len(found)} files"
+    return Statement(name, place, not wrong, summary)

@@ -1,4 +1,4 @@
-"""Take a version back: the tap gets the formula it had before, after its files were seen to be still there."""
+"""Roll a version back: restore the formula that the tap had before it, after checking that its files still exist."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -13,7 +13,7 @@ from stigmer_packaging.publish.tap_change import TapEdit, fetch_downloads
 
 @dataclass(frozen=True)
 class RollbackPlan:
-    """All that a rollback does: the tap's change, from which version to which, and the files that must be there."""
+    """Everything that a rollback does: the change of the tap, both versions, and the files that must still be there."""
 
     name: str
     withdrawn: str
@@ -23,35 +23,35 @@ class RollbackPlan:
 
 
 def plan_rollback(name: str, version: str, place: TapChange, history: tuple[str, ...]) -> RollbackPlan:
-    """Decide what to go back to from a version, given the formula's texts in the tap, newest first.
+    """Plan the rollback of a version from the formula's texts in the tap, newest first.
 
-    It is the newest text of another version before that one's. `place` is a change without text and message. TapError
-    when the tap serves something else than the withdrawn version or what preceded it, and when nothing did.
+    The newest earlier text of another version is restored. `place` is a change without text and message. TapError if
+    the tap never had the version, has no earlier one, or now has a third one.
     """
-    tap, read = place.repository, [(text, facts) for text in history if (facts := parse_formula(text))]
-    at = next((i for i, (_, facts) in enumerate(read) if facts.version == version), None)
-    if at is None:
+    tap, parsed = place.repository, [(text, facts) for text in history if (facts := parse_formula(text))]
+    position = next((i for i, (_, facts) in enumerate(parsed) if facts.version == version), None)
+    if position is None:
         raise TapError(f"the tap {tap} never served {name} {version}")
-    earlier = next((pair for pair in read[at:] if pair[1].version != version), None)
+    earlier = next((pair for pair in parsed[position:] if pair[1].version != version), None)
     if earlier is None:
-        raise TapError(f"before {version} the tap {tap} served no formula to go back to")
+        raise TapError(f"the tap {tap} had no earlier formula to roll back to")
     text, facts = earlier
-    if at > 0 and read[0][0] != text:
-        raise TapError(f"the tap {tap} serves {read[0][1].version}, and not {version}")
+    if position > 0 and parsed[0][0] != text:
+        raise TapError(f"the tap {tap} serves {parsed[0][1].version}, not {version}")
     change = replace(place, text=text, message=f"{name} {facts.version}: take {version} back\n")
     return RollbackPlan(name, version, facts.version, change, facts.downloads(name))
 
 
 def read_history(tap: Tap, path: str) -> tuple[str, ...]:
-    """Give the formula's texts in the tap, newest first."""
+    """Return the formula's texts in the tap, newest first."""
     head = tap.host.persist(tap.head, whole=True)
     return tuple(text for commit in tap.history(head, path) if (text := tap.read(commit, path)) is not None)
 
 
 def roll_back(plan: RollbackPlan, tap: Tap, *, report: Callable[[str], None]) -> tuple[str, str]:
-    """Carry the plan out, unless that is done; give the tap's commit, and the pull request's address or nothing.
+    """Carry out the plan unless that is done; return the tap's commit, and the pull request's URL or an empty string.
 
-    An error when a file that the old formula names is gone or another.
+    PublicationError if a file that the old formula names differs, UnavailableError if it is gone.
     """
     edit = TapEdit(tap, plan.change, partial(_still_withdrawn, plan))
     edit.rehearse()
@@ -59,7 +59,7 @@ def roll_back(plan: RollbackPlan, tap: Tap, *, report: Callable[[str], None]) ->
     return edit.make()
 
 
-def _still_withdrawn(plan: RollbackPlan, there: str | None) -> None:
-    facts = parse_formula(there or "")
+def _still_withdrawn(plan: RollbackPlan, current: str | None) -> None:
+    facts = parse_formula(current or "")
     if not facts or facts.version != plan.withdrawn:
-        raise TapError(f"{plan.change.repository} meanwhile serves {facts.version if facts else 'no formula of ours'}")
+        raise TapError(f"{plan.change.repository} now serves {facts.version if facts else 'no formula of ours'}")

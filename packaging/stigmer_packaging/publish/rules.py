@@ -1,4 +1,4 @@
-"""What forbids publishing a release. Each rule takes the release and what is known besides, and yields problems."""
+"""The rules that forbid publishing a release. Each takes the release and the request, and yields problems."""
 
 import re
 from collections import Counter
@@ -14,16 +14,16 @@ from stigmer_packaging.records.release import Release, level_of
 
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _ASSET_NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?")
-"""Names that GitHub keeps as they are; it replaces other characters by dots, and nobody would find the file."""
+"""Names that GitHub keeps; it replaces other characters with dots, so that downloads would not find the file."""
 
 
 @dataclass(frozen=True)
 class PublicationRequest:
-    """What a release is held against, and how somebody wants to publish it: for which targets, and how the tap is changed.
+    """What a release is checked against, and how it is to be published: for which targets, and how the tap is changed.
 
-    `notes` are what the changelog says of the version; `commit` is what the tag is to name; `versions` are what the bottles
-    themselves say, by sha256; `checksums` is the text of `SHA256SUMS`; `tag` is the tag that started this run, empty where none did; `not_run` are the targets that
-    may be published although no machine of their kind has run them.
+    `notes` is the version's text in the changelog; `commit` is what the tag must point to; `versions` are what the
+    bottles themselves report, by sha256; `checksums` is the text of `SHA256SUMS`; `tag` is the tag that started this
+    run, or empty; `not_run` are the targets that may be published although no machine of their kind has run them.
     """
 
     manifest: Manifest
@@ -39,67 +39,67 @@ class PublicationRequest:
     not_run: tuple[str, ...] = ()
 
 
-def _the_manifest_agrees(release: Release, request: PublicationRequest) -> Iterator[str]:
+def _manifest_matches(release: Release, request: PublicationRequest) -> Iterator[str]:
     if release.product != request.manifest.product:
         yield (
-            f"the release is of {release.product.name} {release.product.version} as another manifest described it; "
+            f"the release of {release.product.name} {release.product.version} was built from a different manifest; "
             f"this one describes {request.manifest.product.name} {request.manifest.product.version}"
         )
 
 
-def _the_version_can_be_ordered(release: Release, _request: PublicationRequest) -> Iterator[str]:
-    """Demand a version whose place among others is known: X.Y.Z, or a pre-release of it."""
+def _version_is_valid(release: Release, _request: PublicationRequest) -> Iterator[str]:
+    """Require a version that can be compared with others: X.Y.Z, or a pre-release of it."""
     text = release.product.version
     version = version_in(text)
     if version is None:
-        yield f"{text} cannot be ordered among other versions; a pre-release is called such as 2.1.0-rc.1"
+        yield f"{text} cannot be ordered among other versions; name a pre-release like 2.1.0-rc.1"
     elif len(version.release) != 3 or version.is_postrelease or version.local or version.epoch:
         yield f"{text} is neither X.Y.Z nor a pre-release of it"
 
 
-def _tag_and_commit_are_known(release: Release, request: PublicationRequest) -> Iterator[str]:
+def _tag_and_commit_match(release: Release, request: PublicationRequest) -> Iterator[str]:
     expected = release_tag(release.product.version)
     if request.tag and request.tag != expected:
-        yield f"this runs for the tag {request.tag}, and the release is {expected}"
+        yield f"this run is for the tag {request.tag}, but the release is {expected}"
     if not _COMMIT.fullmatch(request.commit):
-        yield f"the commit that {expected} is to name is not known"
+        yield f"the commit for the tag {expected} is not known"
     elif release.commit != request.commit:
-        made = release.commit or "no known commit, or one with changes"
-        yield f"the files were made from {made}, and {expected} is to name {request.commit}"
+        origin = release.commit or "no known commit, or one with changes"
+        yield f"the files were built from {origin}, but {expected} would point to {request.commit}"
 
 
-def _there_are_notes(release: Release, request: PublicationRequest) -> Iterator[str]:
+def _notes_exist(release: Release, request: PublicationRequest) -> Iterator[str]:
     if not request.notes:
-        yield f"CHANGELOG.md has no section '## {release.product.version}' with anything in it"
+        yield f"CHANGELOG.md has no section '## {release.product.version}', or it is empty"
 
 
-def _every_target_has_its_bottle(release: Release, request: PublicationRequest) -> Iterator[str]:
-    """Demand exactly one bottle for each target, named as brew asks for it."""
+def _targets_have_bottles(release: Release, request: PublicationRequest) -> Iterator[str]:
+    """Require exactly one bottle for each target, with the name that brew requests."""
     product, bottles = release.product, release.of_kind("bottle")
     found = Counter(bottle.target for bottle in bottles)
     for target in request.targets:
         if found[target] != 1:
-            yield f"there are {found[target]} bottles for {target}, and one is needed"
+            yield f"found {found[target]} bottles for {target}; expected 1"
     for bottle in bottles:
         spec = request.manifest.targets.get(bottle.target)
         tag = spec.bottle if spec else ""
         if bottle.target not in request.targets:
             yield f"{bottle.name} is for {bottle.target or 'no target'}, which is not published"
         elif bottle.tag != tag or bottle.name != bottle_name(product.name, product.version, tag, bottle.rebuild):
-            yield f"{bottle.name} is not what brew asks for on {bottle.target}"
+            yield f"{bottle.name} is not what brew requests on {bottle.target}"
 
 
-def _every_bottle_is_audited(release: Release) -> Iterator[str]:
+def _bottles_are_audited(release: Release) -> Iterator[str]:
     for bottle in release.of_kind("bottle"):
         audits = [audit for audit in release.audits if audit.bottle_sha256 == bottle.sha256]
         if not audits or not all(audit.passed for audit in audits):
             yield f"{bottle.name} " + ("has errors in its audit" if audits else "was not audited")
 
 
-def _all_that_runs_is_proved(release: Release, not_run: Sequence[str]) -> Iterator[str]:
-    """Demand, for the very bytes of each bottle and single file, that a machine of its kind ran it, and no failure.
+def _programs_are_verified(release: Release, not_run: Sequence[str]) -> Iterator[str]:
+    """Require that a machine of the right kind ran every bottle and single file, byte for byte, and that none failed.
 
-    What no such machine has run may only be published by name: `not_run` are its targets.
+    A file that no such machine has run may be published only if its target is in `not_run`.
     """
     for artefact in release.of_programs():
         if not all(report.passed for report in release.reports_on(artefact)):
@@ -107,83 +107,83 @@ def _all_that_runs_is_proved(release: Release, not_run: Sequence[str]) -> Iterat
         elif not release.is_proved(artefact) and artefact.target not in not_run:
             yield (
                 f"no {artefact.target} machine has run {artefact.name} ({level_of(artefact, release)}); "
-                f"verify it on one, or publish it all the same with --not-run {artefact.target}"
+                f"verify it on one, or publish it anyway with --not-run {artefact.target}"
             )
 
 
-def _every_bottle_runs_where_promised(release: Release, request: PublicationRequest) -> Iterator[str]:
-    """Demand no newer C library than the manifest promises: a bottle made for one machine passes its audit there."""
+def _glibc_floor_holds(release: Release, request: PublicationRequest) -> Iterator[str]:
+    """Require no newer glibc than the manifest promises: a bottle made for a single machine passes its audit there."""
     for audit in release.audits:
         spec = request.manifest.targets.get(audit.target)
         floor = spec.glibc_floor if spec else ""
         if floor and audit.glibc and Version(audit.glibc) > Version(floor):
-            yield f"the bottle for {audit.target} needs glibc {audit.glibc}, and {floor} is promised"
+            yield f"the bottle for {audit.target} needs glibc {audit.glibc}, but the manifest promises {floor}"
 
 
-def _every_bottle_says_the_version(release: Release, request: PublicationRequest) -> Iterator[str]:
+def _bottles_report_the_version(release: Release, request: PublicationRequest) -> Iterator[str]:
     for bottle in release.of_kind("bottle"):
-        said, version = request.versions.get(bottle.sha256, "nothing"), release.product.version
-        if said != version:
-            yield f"{bottle.name} says it is version {said}, and the release is {version}"
+        reported, version = request.versions.get(bottle.sha256, "nothing"), release.product.version
+        if reported != version:
+            yield f"{bottle.name} reports version {reported}, but the release is {version}"
 
 
-def _the_formula_names_these_bytes(release: Release, request: PublicationRequest) -> Iterator[str]:
-    """Demand one formula and one source, and that the formula names exactly this release's files by their sha256."""
+def _formula_matches(release: Release, request: PublicationRequest) -> Iterator[str]:
+    """Require one formula and one source, and that the formula lists exactly this release's files with their sha256."""
     product = release.product
     root = release_root(product.repository, product.version)
     for kind in ("formula", "source"):
         if len(release.of_kind(kind)) != 1:
-            yield f"there are {len(release.of_kind(kind))} files of kind {kind}, and one is needed"
+            yield f"found {len(release.of_kind(kind))} files of kind {kind}; expected 1"
     facts = parse_formula(request.formula)
     named = facts.downloads(product.name) if facts else ()
     files = (*release.of_kind("bottle"), *release.of_kind("source"))
-    held = {Download(f"{root}/{file.name}", file.sha256) for file in files}
+    expected = {Download(f"{root}/{file.name}", file.sha256) for file in files}
     if facts and facts.version != product.version:
-        yield f"the formula is of version {facts.version}, and the release is {product.version}"
-    for download in sorted(set(named) ^ held, key=str):
-        there = "names" if download in named else "does not name"
-        yield f"the formula {there} {download.url} with sha256 {download.sha256}"
+        yield f"the formula is for version {facts.version}, but the release is {product.version}"
+    for download in sorted(set(named) ^ expected, key=str):
+        verb = "names" if download in named else "does not name"
+        yield f"the formula {verb} {download.url} with sha256 {download.sha256}"
     if not any(artefact.name == source_archive_name(product.name, product.version) for artefact in release.artefacts):
         yield f"there is no {source_archive_name(product.name, product.version)}"
 
 
-def _the_checksums_are_of_these_bytes(release: Release, request: PublicationRequest) -> Iterator[str]:
+def _checksums_match(release: Release, request: PublicationRequest) -> Iterator[str]:
     if request.checksums != release.checksums():
-        yield "SHA256SUMS is not of these files; make it again: scripts/release"
+        yield "SHA256SUMS does not match these files; recreate it: scripts/release"
 
 
 _RULES: tuple[Callable[[Release, PublicationRequest], Iterator[str]], ...] = (
-    _the_manifest_agrees,
-    _the_version_can_be_ordered,
-    _tag_and_commit_are_known,
-    _there_are_notes,
-    _every_target_has_its_bottle,
-    _every_bottle_runs_where_promised,
-    _every_bottle_says_the_version,
-    _the_formula_names_these_bytes,
-    _the_checksums_are_of_these_bytes,
+    _manifest_matches,
+    _version_is_valid,
+    _tag_and_commit_match,
+    _notes_exist,
+    _targets_have_bottles,
+    _glibc_floor_holds,
+    _bottles_report_the_version,
+    _formula_matches,
+    _checksums_match,
 )
 
 
 def problems_of(release: Release, names: Sequence[str], request: PublicationRequest) -> list[str]:
-    """Hold every rule against a release whose assets would have these names."""
-    held = (problem for rule in _RULES for problem in rule(release, request))
-    return [*_names_are_kept(names), *problems_in_records(release, request.not_run), *held]
+    """Return the problems of all rules for a release whose assets have the given names."""
+    problems = (problem for rule in _RULES for problem in rule(release, request))
+    return [*_names_are_kept(names), *problems_in_records(release, request.not_run), *problems]
 
 
 def problems_in_records(release: Release, not_run: Sequence[str] = ()) -> list[str]:
-    """Hold the rules that ask nothing but the release's own records."""
-    return [*_every_bottle_is_audited(release), *_all_that_runs_is_proved(release, not_run)]
+    """Return the problems of the rules that need nothing but the release's own records."""
+    return [*_bottles_are_audited(release), *_programs_are_verified(release, not_run)]
 
 
 def _names_are_kept(names: Sequence[str]) -> Iterator[str]:
-    """Demand names that GitHub keeps, each once."""
+    """Require names that GitHub does not change, each of them once."""
     yield from (f"GitHub would change the name {name}" for name in names if not _ASSET_NAME.fullmatch(name))
     yield from (f"{count} files are called {name}" for name, count in Counter(names).items() if count > 1)
 
 
 def version_in(text: str) -> Version | None:
-    """Read a version or its tag; None for what has no place among versions."""
+    """Parse a version or its tag; None if it cannot be compared with other versions."""
     try:
         return Version(text)
     except InvalidVersion:

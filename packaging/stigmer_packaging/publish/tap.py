@@ -1,6 +1,6 @@
-"""A tap's git repository, far away: one file of it is read and changed by commits, without a work tree.
+"""A tap's remote git repository: read and change one file by commits, without a work tree.
 
-Credentials reach git through its environment alone, never through its arguments or an address.
+Credentials are passed to git in its environment only, never in arguments or URLs.
 """
 
 import base64
@@ -18,16 +18,16 @@ from stigmer_packaging.publish.github import GitHub
 _REFUSED_TOKEN = re.compile(
     r"Authentication failed|could not read (?:Username|Password)|error: 40[13]|Permission denied|Permission to \S+ denied",
 )
-_QUICKER = re.compile(
+_REJECTED = re.compile(
     r"\[rejected\]|\[remote rejected\].*(?:cannot lock ref|failed to update ref|reference already exists)"
 )
 
 
 @dataclass(frozen=True)
 class Tap:
-    """A repository at the address `remote`, of which `branch` is what brew reads; `host` is GitHub's API for it.
+    """The repository at the URL `remote`, whose `branch` brew reads; `host` is GitHub's API for it.
 
-    `scratch` is a bare repository of our own for it, made by open_tap; `env` is git's whole environment.
+    `scratch` is a local bare repository for it, created by open_tap; `env` is git's complete environment.
     """
 
     remote: str
@@ -37,90 +37,90 @@ class Tap:
     host: GitHub
 
     def head(self, *, whole: bool = False) -> str:
-        """Fetch the branch that brew reads, and give its newest commit; with `whole`, all of its history comes along."""
+        """Fetch the branch that brew reads and return its newest commit; with `whole`, fetch its complete history."""
         if head := self.fetch(self.branch, whole=whole):
             return head
-        raise TapError(f"{self.remote} has no branch {self.branch}", "name the branch that brew reads: --tap-branch")
+        raise TapError(f"{self.remote} has no branch {self.branch}", "give the branch that brew reads: --tap-branch")
 
     def fetch(self, branch: str, *, whole: bool = False) -> str:
-        """Fetch a branch and give its newest commit, or nothing when there is no such branch."""
+        """Fetch a branch and return its newest commit, or an empty string if there is no such branch."""
         depth = ("--unshallow",) if whole and (self.scratch / "shallow").is_file() else () if whole else ("--depth=1",)
         ref = f"refs/heads/{branch}"
         try:
-            self._far(["fetch", "--quiet", "--no-tags", *depth, self.remote, f"+{ref}:{ref}"])
+            self._run_remote(["fetch", "--quiet", "--no-tags", *depth, self.remote, f"+{ref}:{ref}"])
         except UnavailableError as error:
             if "couldn't find remote ref" in str(error):
                 return ""
             raise
-        return self._near(["rev-parse", ref]).stdout.strip()
+        return self._run(["rev-parse", ref]).stdout.strip()
 
     def read(self, commit: str, path: str) -> str | None:
-        """Give a file's text in a commit, or None when it has no such file."""
-        found = self._near(["cat-file", "blob", f"{commit}:{path}"], check=False)
+        """Return the text of a file in a commit, or None if there is no such file."""
+        found = self._run(["cat-file", "blob", f"{commit}:{path}"], check=False)
         return found.stdout if found.code == 0 else None
 
     def history(self, commit: str, path: str) -> tuple[str, ...]:
-        """List the commits up to `commit` that changed a file, newest first."""
-        return tuple(self._near(["log", "--format=%H", "--first-parent", commit, "--", path]).stdout.split())
+        """Return the commits up to `commit` that changed a file, newest first."""
+        return tuple(self._run(["log", "--format=%H", "--first-parent", commit, "--", path]).stdout.split())
 
     def commit(self, parent: str, path: str, text: str, message: str) -> str:
-        """Make a commit on `parent` in which the file has this text and all else stays; give its name."""
+        """Create a commit on `parent` that only changes the text of this file, and return its hash."""
         index = {**self.env, "GIT_INDEX_FILE": str(self.scratch / "index.tap")}
-        blob = self._near(["hash-object", "-w", "--stdin"], stdin=text).stdout.strip()
-        self._near(["read-tree", parent], env=index)
-        self._near(["update-index", "--add", "--cacheinfo", f"100644,{blob},{path}"], env=index)
-        tree = self._near(["write-tree"], env=index).stdout.strip()
-        return self._near(["commit-tree", tree, "-p", parent, "-F", "-"], stdin=message).stdout.strip()
+        blob = self._run(["hash-object", "-w", "--stdin"], stdin=text).stdout.strip()
+        self._run(["read-tree", parent], env=index)
+        self._run(["update-index", "--add", "--cacheinfo", f"100644,{blob},{path}"], env=index)
+        tree = self._run(["write-tree"], env=index).stdout.strip()
+        return self._run(["commit-tree", tree, "-p", parent, "-F", "-"], stdin=message).stdout.strip()
 
     def push(self, commit: str, branch: str, *, rehearse: bool = False) -> bool:
-        """Push a commit to a branch without force; False when somebody else was quicker.
+        """Push a commit to a branch without force; return False if the branch has changed in the meantime.
 
-        With `rehearse` nothing is changed: it only shows that we may. TapError when the tap's rules forbid it.
+        With `rehearse`, only check that the push is permitted. TapError if the rules of the tap forbid it.
         """
         dry = ("--dry-run",) if rehearse else ()
         words = ["push", "--porcelain", *dry, self.remote, f"{commit}:refs/heads/{branch}"]
         try:
-            self._far(words)
+            self._run_remote(words)
         except TapError as error:
-            if _QUICKER.search(str(error)):
+            if _REJECTED.search(str(error)):
                 return False
             raise
         return True
 
-    def _far(self, words: Sequence[str]) -> None:
-        done = self._near(words, check=False)
-        if done.code == 0:
+    def _run_remote(self, words: Sequence[str]) -> None:
+        result = self._run(words, check=False)
+        if result.code == 0:
             return
-        said = f"{self.remote}: git {words[0]} failed:\n{(done.stdout + done.stderr).strip()}"
-        if _REFUSED_TOKEN.search(said):
-            raise TokenError(f"{said}\nthe tap refuses the token or key")
-        if re.search(r"repository '[^']*' not found|Repository not found", said):
-            raise TapError(said, "name the tap in the manifest; a token that may not see it says the same")
-        if "rejected]" in said:
-            raise TapError(said, "where the branch is protected, let the change be proposed: --pull-request")
-        raise UnavailableError(said)
+        message = f"{self.remote}: git {words[0]} failed:\n{(result.stdout + result.stderr).strip()}"
+        if _REFUSED_TOKEN.search(message):
+            raise TokenError(f"{message}\nthe tap refuses the token or key")
+        if re.search(r"repository '[^']*' not found|Repository not found", message):
+            raise TapError(message, "correct the tap in the manifest; a token without access to it gets the same error")
+        if "rejected]" in message:
+            raise TapError(message, "if the branch is protected, propose the change: --pull-request")
+        raise UnavailableError(message)
 
-    def _near(
+    def _run(
         self, words: Sequence[str], *, env: Mapping[str, str] | None = None, stdin: str = "", check: bool = True
     ) -> command.Completed:
         return command.run(["git", "-C", self.scratch, *words], env=env or self.env, stdin=stdin, check=check)
 
 
 def open_tap(remote: str, branch: str, scratch: Path, env: Mapping[str, str], host: GitHub) -> Tap:
-    """Make the bare repository that a tap's commits are made in."""
+    """Create the bare repository in which a tap's commits are made."""
     command.run(["git", "init", "--quiet", "--bare", "--template=", scratch], env=env)
     return Tap(remote, branch, scratch, env, host)
 
 
 def git_environment(env: Mapping[str, str], author: str) -> dict[str, str]:
-    """Give git's environment: no questions, no settings of this machine's user, commits by `author`."""
+    """Return git's environment: no prompts, no settings of this machine's user, commits by `author`."""
     name = {"GIT_AUTHOR_NAME": author, "GIT_COMMITTER_NAME": author}
     address = dict.fromkeys(("GIT_AUTHOR_EMAIL", "GIT_COMMITTER_EMAIL"), "noreply@github.com")
     return {**env, **name, **address, "GIT_TERMINAL_PROMPT": "0", "GIT_CONFIG_GLOBAL": os.devnull}
 
 
 def with_token(env: Mapping[str, str], server: str, token: str) -> dict[str, str]:
-    """Add a token for all of a server's repositories, as the header that Actions' own checkout sends."""
+    """Add a token for all repositories of a server, as the same header that Actions' own checkout sends."""
     basic = base64.b64encode(f"x-access-token:{token}".encode()).decode()
     settings = (("credential.helper", ""), (f"http.{server}/.extraHeader", f"Authorization: Basic {basic}"))
     pairs = {f"GIT_CONFIG_KEY_{i}": key for i, (key, _) in enumerate(settings)}
@@ -131,12 +131,12 @@ def with_token(env: Mapping[str, str], server: str, token: str) -> dict[str, str
 def with_deploy_key(
     env: Mapping[str, str], key: str, host: str, host_keys: Sequence[str], folder: Path
 ) -> dict[str, str]:
-    """Add a deploy key for ssh, written to `folder` for its owner's eyes only; only the given host keys are trusted."""
-    private, known = folder / "deploy-key", folder / "known-hosts"
+    """Add a deploy key for ssh, written to `folder` with mode 0600; only the given host keys are trusted."""
+    private, known_hosts = folder / "deploy-key", folder / "known-hosts"
     private.touch(mode=0o600)
     private.write_text(key.strip() + "\n", encoding="ascii")
-    known.write_text("".join(f"{host} {line}\n" for line in host_keys), encoding="ascii")
-    words = ["ssh", "-F", os.devnull, "-i", str(private), "-o", f"UserKnownHostsFile={known}"]
+    known_hosts.write_text("".join(f"{host} {line}\n" for line in host_keys), encoding="ascii")
+    words = ["ssh", "-F", os.devnull, "-i", str(private), "-o", f"UserKnownHostsFile={known_hosts}"]
     options = ("IdentitiesOnly=yes", "StrictHostKeyChecking=yes", "BatchMode=yes", "ConnectTimeout=30")
     words += [word for option in options for word in ("-o", option)]
     return {**env, "GIT_SSH_COMMAND": shlex.join(words)}

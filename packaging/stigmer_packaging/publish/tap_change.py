@@ -1,4 +1,4 @@
-"""Changing one file of a tap while others may change the tap too: look, decide, commit, push; again when somebody was quicker."""
+"""Change one file of a tap that others may change, too: read, check, commit, push; retry after a conflict."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -12,14 +12,14 @@ from stigmer_packaging.publish.tap import Tap
 
 @dataclass(frozen=True)
 class TapEdit:
-    """A change of a tap. `allow` raises what forbids it, given the file's present text, or None where there is none."""
+    """A change of a tap. `allow` gets the file's current text, None if it is missing, and raises if it is forbidden."""
 
     tap: Tap
     change: TapChange
     allow: Callable[[str | None], None]
 
     def rehearse(self) -> None:
-        """See that the change may be made and that the tap would take it from us; nothing is changed."""
+        """Check that the change is allowed and that the tap would accept our push, without changing anything."""
 
         def attempt() -> None:
             head = self.tap.head()
@@ -29,11 +29,11 @@ class TapEdit:
         self.tap.host.persist(attempt)
 
     def make(self) -> tuple[str, str]:
-        """Push the change or propose it, unless that is done; give the commit, and the pull request's address or nothing."""
+        """Push or propose the change unless that is done; return the commit, and the pull request's URL or nothing."""
         return self.tap.host.persist(self._make)
 
     def read_back(self, *, proposed: bool) -> str:
-        """Give the file's text as it is in the tap now, or in the proposal."""
+        """Return the file's current text in the tap, or in the proposal."""
         branch = self.change.proposal if proposed else self.tap.branch
         return self.tap.host.persist(lambda: self.tap.read(self.tap.fetch(branch), self.change.path) or "")
 
@@ -47,11 +47,11 @@ class TapEdit:
         return commit, self.tap.host.find_pull(proposal, self.tap.branch) or self._open()
 
     def _is_made(self, head: str) -> bool:
-        """Whether the change is in a commit already; where it is not, it must be allowed."""
-        there = self.tap.read(head, self.change.path)
-        if there != self.change.text:
-            self.allow(there)
-        return there == self.change.text
+        """Return whether a commit contains the change; if not, check that it is allowed."""
+        current = self.tap.read(head, self.change.path)
+        if current != self.change.text:
+            self.allow(current)
+        return current == self.change.text
 
     def _push(self, head: str, branch: str) -> str:
         change = self.change
@@ -61,17 +61,17 @@ class TapEdit:
         return commit
 
     def _proposed(self) -> str:
-        """Give the commit of a proposal that is there already, or nothing."""
+        """Return the commit of an existing proposal, or an empty string."""
         change = self.change
         proposed = self.tap.fetch(change.proposal)
         if proposed and self.tap.read(proposed, change.path) != change.text:
-            remedy = "remove that branch when nobody needs it, then run again"
-            raise TapError(f"the branch {change.proposal} of {change.repository} holds another {change.path}", remedy)
+            remedy = "delete that branch if it is not needed, then run again"
+            raise TapError(f"the branch {change.proposal} of {change.repository} has a different {change.path}", remedy)
         return proposed
 
     def _open(self) -> str:
         title = self.change.message.splitlines()[0]
-        body = "The files this formula names are published, and were fetched and compared with it."
+        body = "The files that this formula names are published, and their checksums match it."
         try:
             return self.tap.host.open_pull(self.change.proposal, self.tap.branch, title=title, body=body)
         except GitHubError as error:
@@ -81,9 +81,9 @@ class TapEdit:
 
 
 def fetch_downloads(downloads: Iterable[Download], github: GitHub, report: Callable[[str], None]) -> None:
-    """Fetch what a formula names as brew does, by its public address and without a token; each must be itself."""
+    """Download the files of a formula like brew, by public URLs without a token, and check that their sha256 match."""
     for download in downloads:
         report(f"fetching {download.url}")
         found = github.persist(github.public_digest_of, download.url)
         if found != download.sha256:
-            raise PublicationError(f"{download.url} has the sha256 {found}, and the formula says {download.sha256}")
+            raise PublicationError(f"{download.url} has sha256 {found}; the formula expects {download.sha256}")

@@ -1,4 +1,4 @@
-"""Where components come from: one small module for each kind of source, all behind one Protocol."""
+"""Sources of components: one module for each kind, all with the same interface."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,10 +6,10 @@ from typing import Protocol
 
 
 class Source(Protocol):
-    """One place an executable comes from, for one target."""
+    """Where a component's executable for one target comes from."""
 
     def facts(self) -> Mapping[str, object]:
-        """Give everything the executable depends on, as plain values: other facts, another executable."""
+        """Return everything that the executable depends on, as plain values; if one changes, fetch it again."""
 
     def fetch(self, destination: Path) -> None:
-        """Write the executable to `destination`, whole or not at all."""
+        """Write the executable to `destination`, completely or not at all."""

@@ -1,4 +1,4 @@
-"""A Stigmer source tree, given by path or by git ref, and the Go executables built from it."""
+"""Opens the product's source tree, by path or git ref, and builds Go executables from it."""
 
 import shlex
 import shutil
@@ -16,51 +16,51 @@ from stigmer_packaging.records.workspace import Workspace
 from stigmer_packaging.sources.golang import Go
 
 IGNORED = ("__pycache__", ".git", ".venv", "node_modules", ".mypy_cache", ".pytest_cache", ".ruff_cache")
-"""What lies about in a work tree and is never built from."""
+"""Names in a work tree that no build uses."""
 
 PREPARING = 1800
-"""How long one command that prepares a tree may take, in seconds."""
+"""Timeout of each command that prepares a tree, in seconds."""
 
 
 @dataclass(frozen=True)
 class Tree:
-    """A source tree to build from: where it is, and the sha256 of all that is in it."""
+    """A source tree to build from: its path, and the sha256 of its content."""
 
     path: Path
     sha256: str
 
 
 def open_tree(
-    given: str,
+    checkout: str,
     workspace: Workspace,
     *,
     env: Mapping[str, str],
     prepare: Sequence[str] = (),
     report: Callable[[str], None] = lambda _: None,
 ) -> Tree:
-    """Give the tree of `PATH` as it lies there, or of `PATH@REF` as committed, written into the workspace.
+    """Return the tree at `PATH` in place, or the commit of `PATH@REF`, written into the workspace.
 
-    With commands in `prepare` it is a copy in which they have been run. SourceError when there is no such folder, no
-    such ref, the folder is no git repository, or a command failed.
+    With commands in `prepare`, it is a copy in which they were run. SourceError if the folder or the ref does not
+    exist, the folder is not a git repository, or a command fails.
     """
-    path, ref = split_checkout(given)
+    path, ref = split_checkout(checkout)
     if not path.is_dir():
         raise SourceError(f"{path} is not a folder", "give --checkout an existing source tree: PATH or PATH@REF")
     if ref:
         path = _committed(path, ref, workspace, env)
-    found = Tree(path, digest.sha256_of_tree(path, ignored=IGNORED))
-    return _prepared(found, prepare, workspace, env, report) if prepare else found
+    tree = Tree(path, digest.sha256_of_tree(path, ignored=IGNORED))
+    return _prepare(tree, prepare, workspace, env, report) if prepare else tree
 
 
-def _prepared(
+def _prepare(
     tree: Tree, commands: Sequence[str], workspace: Workspace, env: Mapping[str, str], report: Callable[[str], None]
 ) -> Tree:
-    """Give a copy of the tree after the commands; it is known by what went into it."""
+    """Return a copy of the tree in which the commands were run; its sha256 is that of the tree and the commands."""
     sha256 = digest.sha256_of_value(tree.sha256, list(commands))
 
-    def prepare(making: Path) -> Path:
+    def prepare(staging: Path) -> Path:
         ignored = shutil.ignore_patterns(*IGNORED)
-        folder = copy_tree(tree.path, making / "tree", symlinks=True, ignore=ignored)
+        folder = copy_tree(tree.path, staging / "tree", symlinks=True, ignore=ignored)
         for line in commands:
             report(f"preparing the source tree: {line}")
             command.run(shlex.split(line), cwd=folder, env=env, seconds=PREPARING)
@@ -68,15 +68,15 @@ def _prepared(
 
     remedy = "correct the tree, or `prepare` in the manifest"
     with command.failing_as(SourceError, "the source tree could not be prepared", remedy):
-        place = make_once(workspace.path(f"checkouts/prepared-{sha256[:20]}"), prepare, checked=True)
-    return Tree(place, sha256)
+        path = make_once(workspace.path(f"checkouts/prepared-{sha256[:20]}"), prepare, checked=True)
+    return Tree(path, sha256)
 
 
-def split_checkout(given: str) -> tuple[Path, str]:
-    """Take `PATH@REF` apart; a path that exists may hold an @ itself."""
-    path, at, ref = given.rpartition("@")
-    if not at or not path or Path(given).is_dir():
-        return Path(given).absolute(), ""
+def split_checkout(checkout: str) -> tuple[Path, str]:
+    """Split `PATH@REF` into an absolute path and a ref, empty if there is none; an existing path may contain an @."""
+    path, at, ref = checkout.rpartition("@")
+    if not at or not path or Path(checkout).is_dir():
+        return Path(checkout).absolute(), ""
     return Path(path).absolute(), ref
 
 
@@ -96,10 +96,10 @@ class FromCheckout:
     go: Go
 
     def facts(self) -> Mapping[str, object]:
-        """Give the tree's digest, the package and Go's version."""
+        """Return the tree's digest, the package and Go's version."""
         return {"tree": self.tree.sha256, "package": self.source.package, "go": self.go.version}
 
     def fetch(self, destination: Path) -> None:
-        """Build the package, which check_packages has found in the tree."""
+        """Build the package, which must be in the tree: see check_packages."""
         self.go.report(f"building {self.source.package} with Go {self.go.version}")
         self.go.build(self.tree.path, self.source.package, destination, target=self.target)

@@ -1,4 +1,4 @@
-"""The contract between launcher and services: a program must ask for each variable that it is said to require."""
+"""Checks the contract between launcher and services: a program must not start without a variable that it requires."""
 
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
@@ -10,7 +10,7 @@ from stigmer_packaging.sources.placeholders import fill_environment
 
 SECONDS = 60.0
 _REMEDY = (
-    "correct `required` of the component in the manifest, or have the program refuse to start, naming the variable"
+    "correct `required` of the component in the manifest, or make the program fail with an error naming the variable"
 )
 
 
@@ -23,24 +23,24 @@ def check_refusals(
     env: Mapping[str, str],
     seconds: float = SECONDS,
 ) -> None:
-    """Start a program once without each variable it must have; GateError unless it refuses, and names the variable.
+    """Start a program once without each required variable; GateError unless it fails and its output names the variable.
 
-    The values of `environment` may be templates; `folder` is the home they are filled in with. A program that still runs
-    after so many `seconds` has not refused.
+    The values of `environment` may contain placeholders; `folder` is the home. A program that still runs after
+    `seconds` has not failed.
     """
     filled = plain_environment(env) | {"HOME": str(folder)} | fill_environment(environment, folder)
     problems = (problem for name in required for problem in _problems(program, filled, name, folder, seconds))
-    refuse(GateError, f"{program.name} does not ask for what it needs", problems, _REMEDY)
+    refuse(GateError, f"{program.name} does not report a missing variable", problems, _REMEDY)
 
 
 def _problems(program: Path, environment: Mapping[str, str], name: str, folder: Path, seconds: float) -> Iterator[str]:
     remaining = {key: value for key, value in environment.items() if key != name}
     try:
-        done = command.run([program], env=remaining, cwd=folder, seconds=seconds, check=False)
+        result = command.run([program], env=remaining, cwd=folder, seconds=seconds, check=False)
     except CommandError:
         yield f"without {name} it starts, and still runs after {seconds:g} s"
         return
-    said = done.stdout + done.stderr
-    if done.code == 0 or name not in said:
-        last = "\n".join(said.splitlines()[-5:])
-        yield f"without {name} it ends with exit code {done.code} and says\n{last}"
+    output = result.stdout + result.stderr
+    if result.code == 0 or name not in output:
+        last = "\n".join(output.splitlines()[-5:])
+        yield f"without {name} it exits with code {result.code} and prints\n{last}"

@@ -1,7 +1,7 @@
-"""What is said about freezing a Python project, and by whom: the manifest, its pyproject.toml, its PyInstaller spec file.
+"""Reads how to freeze a Python project, from the manifest, its pyproject.toml and its PyInstaller spec file.
 
-Each key is taken from the first of these that has it: the manifest's `freeze`, `[tool.stigmer.freeze]` of pyproject.toml,
-the spec file, and `main.py` as the entry. A list is replaced by the one that comes first, never merged with it.
+Each key is taken from the first of these that has it: the manifest's `freeze`, `[tool.stigmer.freeze]` of
+pyproject.toml, the spec file, and the default entry `main.py`. Lists are not merged.
 """
 
 import glob
@@ -30,7 +30,7 @@ _REMEDY = (
 
 
 class Layer(NamedTuple):
-    """What one place says about freezing, and what of it was left out."""
+    """The settings from one place, and notes about those that were left out."""
 
     origin: str
     values: Mapping[str, FreezeValue]
@@ -39,36 +39,36 @@ class Layer(NamedTuple):
 
 @dataclass(frozen=True)
 class FreezeFacts:
-    """A project's freeze table, the place each key comes from, and notes about what was not taken over."""
+    """A project's freeze table, the origin of each key, and notes about settings that were left out."""
 
     table: FreezeTable
     origins: Mapping[str, str]
     notes: tuple[str, ...] = ()
 
     def describe(self) -> str:
-        """Say in one line which keys come from where."""
+        """Return a line that lists the keys by origin."""
         places = dict.fromkeys(self.origins.values())
         keys = {place: [key for key, origin in self.origins.items() if origin == place] for place in places}
         return "; ".join(f"{', '.join(keys[place])} from {place}" for place in places)
 
 
 def read_freeze_table(
-    project: Path, given: Mapping[str, FreezeValue] | None = None, *, component: str = ""
+    project: Path, from_manifest: Mapping[str, FreezeValue] | None = None, *, component: str = ""
 ) -> FreezeFacts:
-    """Read all that is said about freezing a project; SourceError names every problem.
+    """Read all settings for freezing a project; SourceError lists every problem.
 
-    `given` is what the manifest says; `component` is the name by which one of several spec files is chosen.
+    `from_manifest` are the manifest's; `component` is the name by which one of several spec files is chosen.
     """
     document = read_pyproject(project)
-    ours = [Layer(MANIFEST, given or {}), Layer(PYPROJECT, _read_own_table(document))]
+    ours = [Layer(MANIFEST, from_manifest or {}), Layer(PYPROJECT, _read_own_table(document))]
     named = str(ChainMap(*(dict(layer.values) for layer in ours)).get("spec", ""))
-    of_project = [_look_up(document, "project", "name"), _look_up(document, "tool", "poetry", "name")]
-    spec = _choose_spec(project, named, (component, *map(str, of_project), project.name))
+    project_names = [_look_up(document, "project", "name"), _look_up(document, "tool", "poetry", "name")]
+    spec = _choose_spec(project, named, (component, *map(str, project_names), project.name))
     default = Layer("the default", {"entry": FreezeTable.entry})
     facts = _merge([*ours, *([_spec_layer(project, spec)] if spec else []), default])
     absent = [(key, one) for key in facts.origins for one in _absent(project, key, getattr(facts.table, key))]
     if problems := [f"{key}: there is no {_path_of(one)} (from {facts.origins[key]})" for key, one in absent]:
-        raise SourceError(f"{project} cannot be frozen as it says: {'; '.join(problems)}", _REMEDY)
+        raise SourceError(f"the freeze settings of {project} are wrong: {'; '.join(problems)}", _REMEDY)
     return facts
 
 
@@ -91,16 +91,16 @@ def _merge(layers: Sequence[Layer]) -> FreezeFacts:
 
 
 def read_pyproject(project: Path) -> Mapping[str, Any]:
-    """Read a project's pyproject.toml, which it need not have; SourceError when it is no TOML."""
+    """Read a project's pyproject.toml, empty if it has none; SourceError if it is not valid TOML."""
     path = project / PYPROJECT
     try:
         return tomllib.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    except ValueError as error:  # no TOML, or no UTF-8
+    except ValueError as error:  # not TOML, or not UTF-8
         raise SourceError(f"{path}: {error}") from error
 
 
 def _look_up(document: object, *keys: str, default: object = "") -> object:
-    """Give the value that keys lead to; the default where one of them is missing or leads to no table."""
+    """Return the value at a path of keys; the default if a key is missing, or its parent is not a table."""
     for key in keys:
         if not isinstance(document, Mapping) or key not in document:
             return default
@@ -109,7 +109,7 @@ def _look_up(document: object, *keys: str, default: object = "") -> object:
 
 
 def _choose_spec(project: Path, named: str, names: Sequence[str]) -> str:
-    """Choose the spec file that is named, else the only one, else the one called like the component or the project."""
+    """Return the spec file that is named, else the only one, else the one named after the component or the project."""
     found = sorted(path.name for path in project.glob("*.spec"))
     if named or len(found) <= 1:
         return named or next(iter(found), "")
@@ -118,13 +118,13 @@ def _choose_spec(project: Path, named: str, names: Sequence[str]) -> str:
             if canonicalize_name(file.removesuffix(".spec")) == canonicalize_name(name):
                 return file
     raise SourceError(
-        f"{project} has several spec files, none of them called like the component: {', '.join(found)}",
+        f"{project} has several spec files, none of them named after the component: {', '.join(found)}",
         f"name one in the component's source in the manifest: `freeze: {{spec: {found[0]}}}`",
     )
 
 
 def _spec_layer(project: Path, name: str) -> Layer:
-    """Read a spec file; a path in it that the project does not have is left out with a note."""
+    """Read a spec file; leave out each path that the project does not have, with a note."""
     if not (project / name).is_file():
         return Layer(name, {})
     spec = parse_spec((project / name).read_bytes(), name)
@@ -139,7 +139,7 @@ def _spec_layer(project: Path, name: str) -> Layer:
 
 
 def _absent(project: Path, key: str, value: FreezeValue) -> list[str]:
-    """List what a key names of the project and is not there."""
+    """Return the items of a key's value that name files or folders missing in the project."""
     listed = (value,) if isinstance(value, str) else tuple(value)
     match key:
         case "entry" | "spec" | "runtime_hooks":
@@ -158,5 +158,5 @@ def _has_data(project: Path, path: str) -> bool:
 
 
 def _path_of(value: str) -> str:
-    """Give the source of a pair SOURCE:FOLDER, or a path itself."""
+    """Return the source of a pair SOURCE:FOLDER, or a path itself."""
     return value.rpartition(":")[0] or value

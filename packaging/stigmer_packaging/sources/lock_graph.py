@@ -1,17 +1,17 @@
-"""Locks that are a graph: which packages a project leads to, and under which markers."""
+"""Finds the packages that a project depends on in a lock that is a graph, and their markers."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from stigmer_packaging.lib.errors import SourceError
 
-Way = frozenset[str]
-"""The markers that must all hold for one way from the project to a package."""
+Markers = frozenset[str]
+"""The markers on one path from the project to a package, which must all hold."""
 
 
 @dataclass(frozen=True)
 class Edge:
-    """A dependency: the package's name, its version where the lock has several, the extras asked for, and a marker."""
+    """A dependency: the package's name, its version if the lock has several, the requested extras, and a marker."""
 
     name: str
     version: str | None = None
@@ -21,7 +21,7 @@ class Edge:
 
 @dataclass(frozen=True)
 class Node:
-    """A locked package, what it depends on, and what each extra of it adds."""
+    """A locked package, its dependencies, and those that each of its extras adds."""
 
     name: str
     version: str | None
@@ -30,39 +30,40 @@ class Node:
 
 
 def find_reached(edges: Sequence[Edge], nodes: Sequence[Node]) -> Iterator[tuple[int, str]]:
-    """Yield the index of each node that the edges lead to, and the marker under which they do, empty for always.
+    """Yield the index of each node that the edges lead to, with the marker under which they do, empty for always.
 
-    An extra is a place of its own beside its package. A way that includes a known one adds nothing, and is not gone.
+    An extra is visited separately from its package. A path is not followed if its markers include those of a known
+    path.
     """
-    ways: dict[tuple[int, str], set[Way]] = {}
-    waiting: list[tuple[Edge, Way]] = [(edge, frozenset()) for edge in edges]
-    while waiting:
-        edge, before = waiting.pop()
+    paths: dict[tuple[int, str], set[Markers]] = {}
+    queue: list[tuple[Edge, Markers]] = [(edge, frozenset()) for edge in edges]
+    while queue:
+        edge, before = queue.pop()
         index = _target_of(edge, nodes)
-        way = before | ({edge.marker} if edge.marker else set())
+        markers = before | ({edge.marker} if edge.marker else set())
         for extra in ("", *edge.extras):
-            known = ways.setdefault((index, extra), set())
-            if not any(other <= way for other in known):
-                ways[index, extra] = {other for other in known if not way <= other} | {way}
-                further = nodes[index].extras.get(extra, ()) if extra else nodes[index].edges
-                waiting += [(one, way) for one in further]
+            known = paths.setdefault((index, extra), set())
+            if not any(other <= markers for other in known):
+                paths[index, extra] = {other for other in known if not markers <= other} | {markers}
+                following = nodes[index].extras.get(extra, ()) if extra else nodes[index].edges
+                queue += [(each, markers) for each in following]
     for index in range(len(nodes)):
-        if found := set[Way]().union(*(ways[place] for place in ways if place[0] == index)):
-            yield index, _marker_of(found)
+        if reaching := set[Markers]().union(*(paths[visited] for visited in paths if visited[0] == index)):
+            yield index, _marker_of(reaching)
 
 
 def _target_of(edge: Edge, nodes: Sequence[Node]) -> int:
-    """Find the package an edge leads to: by its name, and by its version where there are several."""
+    """Return the index of the node that an edge leads to, by its name, and by its version if the edge has one."""
     for index, node in enumerate(nodes):
         if node.name == edge.name and edge.version in {None, node.version}:
             return index
-    remedy = "lock it again with the tool that made it, such as: uv lock"
-    raise SourceError(f"the lock names {edge.name} and does not lock it", remedy)
+    remedy = "lock again with the tool that created it, such as: uv lock"
+    raise SourceError(f"the lock refers to {edge.name}, but does not contain it", remedy)
 
 
-def _marker_of(ways: set[Way]) -> str:
-    """Give the marker under which one of the ways is open; nothing when one always is."""
-    if frozenset[str]() in ways:
+def _marker_of(paths: set[Markers]) -> str:
+    """Return the marker that holds if one of the paths does, empty if one always does."""
+    if frozenset[str]() in paths:
         return ""
-    options = sorted(" and ".join(f"({marker})" for marker in sorted(way)) for way in ways)
+    options = sorted(" and ".join(f"({marker})" for marker in sorted(markers)) for markers in paths)
     return " or ".join(f"({option})" for option in options)

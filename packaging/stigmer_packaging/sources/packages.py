@@ -1,4 +1,4 @@
-"""Whether a source tree holds what the components are built from, and what it has instead where it does not."""
+"""Checks that a source tree contains the packages of all components, and suggests similar ones if not."""
 
 import itertools
 import operator
@@ -16,16 +16,16 @@ from stigmer_packaging.sources.project_locks import read_project_lock
 
 _MAIN = re.compile(r"^package main\b", re.MULTILINE)
 _SUBMODULE = re.compile(r"^\s*path\s*=\s*(\S.*?)\s*$", re.MULTILINE)
-_SUBMODULE_REMEDY = "run `git submodule update --init --recursive`, and give the work tree without @REF"
-_DEPTH = 6  # folders below the tree in which a package that has moved is looked for
-_SHOWN = 12  # sub-folders that a message lists
-_SIMILAR = 3  # folders elsewhere that it lists
+_SUBMODULE_REMEDY = "run `git submodule update --init --recursive`, and pass the work tree without @REF"
+_DEPTH = 6  # levels of folders in which a moved package is searched
+_SHOWN = 12  # subfolders that a message lists
+_SIMILAR = 3  # folders elsewhere that a message lists
 
 
-def check_packages(tree: Path, components: Iterable[Component], given: str) -> None:
-    """Raise SourceError with every problem, unless each component's package is there and can be built.
+def check_packages(tree: Path, components: Iterable[Component], name: str) -> None:
+    """Raise SourceError with all problems, unless each component's package exists and can be built.
 
-    `given` is the tree as the user named it.
+    `name` is the tree as the user specified it.
     """
     problems = (
         f"{part.name}: {problem}"
@@ -33,19 +33,20 @@ def check_packages(tree: Path, components: Iterable[Component], given: str) -> N
         if isinstance(part.source, CheckoutSource)
         for problem in _problems(tree, part.source, part.name)
     )
-    remedy = "give --checkout a tree that does, or correct `package` of these components in the manifest"
-    refuse(SourceError, f"the source tree {given} does not hold what the manifest builds", problems, remedy)
+    remedy = "pass another tree with --checkout, or correct `package` of these components in the manifest"
+    refuse(SourceError, f"the source tree {name} does not contain what the manifest builds", problems, remedy)
 
 
 def _problems(tree: Path, source: CheckoutSource, component: str) -> Iterator[str]:
     folder = tree / source.package
     if submodule := _empty_submodule(tree, source.package):
-        yield f"{submodule} is a submodule of git and empty here; {_SUBMODULE_REMEDY}"
+        yield f"the git submodule {submodule} is empty; {_SUBMODULE_REMEDY}"
     elif not folder.is_dir():
         yield f"there is no folder {source.package}; {_instead(tree, source.package, component)}"
     elif source.build == "go":
         if not _is_program(folder):
-            yield f"no Go file in {source.package} says `package main`{_programs_near(tree, source.package, component)}"
+            nearby = _programs_near(tree, source.package, component)
+            yield f"no Go file in {source.package} declares `package main`{nearby}"
     else:
         lock = str(source.freeze.get("lock", ""))
         facts = partial(read_freeze_table, folder, source.freeze, component=component)
@@ -57,7 +58,7 @@ def _problems(tree: Path, source: CheckoutSource, component: str) -> Iterator[st
 
 
 def _empty_submodule(tree: Path, package: str) -> str:
-    """Name the submodule that a package lies in where nothing of it is there, as in the tree of a commit."""
+    """Return the submodule that contains a package if it is empty, as in the tree of a commit, else an empty string."""
     modules = tree / ".gitmodules"
     text = modules.read_text(encoding="utf-8", errors="replace") if modules.is_file() else ""
     for path in _SUBMODULE.findall(text):
@@ -72,7 +73,7 @@ def _is_program(folder: Path) -> bool:
 
 
 def _programs_near(tree: Path, package: str, component: str) -> str:
-    """Name the Go programs below the component's own folder, or beside the package where it has none."""
+    """Return a list of Go programs below the component's own folder or, without one, below the package's parent."""
     wanted = PurePosixPath(package)
     own = next((parent for parent in wanted.parents if parent.name == component), wanted.parent)
     folders = (own, *(own / path for path in _walk(tree / own)))
@@ -81,7 +82,7 @@ def _programs_near(tree: Path, package: str, component: str) -> str:
 
 
 def _instead(tree: Path, package: str, component: str) -> str:
-    """Say what the tree has: the sub-folders where the path ends, and folders of the same name elsewhere."""
+    """Return a list of the subfolders where the path ends in the tree, and of folders with the same name elsewhere."""
     wanted = PurePosixPath(package)
     parent = next(each for each in wanted.parents if (tree / each).is_dir())
     here = f"{_shown(parent)} has {_list_folders(tree / parent)}"
@@ -90,14 +91,14 @@ def _instead(tree: Path, package: str, component: str) -> str:
 
 
 def _find_similar(tree: Path, wanted: PurePosixPath, component: str) -> list[PurePosixPath]:
-    """Find folders named like the wanted one or like the component, those first that end most like the wanted one."""
-    found = [path for path in _walk(tree) if path.name in {wanted.name, component}]
+    """Return folders named like the wanted one or the component, those with the longest common path suffix first."""
+    similar = [path for path in _walk(tree) if path.name in {wanted.name, component}]
 
     def distance(path: PurePosixPath) -> tuple[int, int, PurePosixPath]:
         same = map(operator.eq, reversed(path.parts), reversed(wanted.parts))
         return -sum(itertools.takewhile(bool, same)), len(path.parts), path
 
-    return sorted(found, key=distance)[:_SIMILAR]
+    return sorted(similar, key=distance)[:_SIMILAR]
 
 
 def _walk(tree: Path) -> Iterator[PurePosixPath]:
@@ -110,7 +111,7 @@ def _walk(tree: Path) -> Iterator[PurePosixPath]:
 def _list_folders(folder: Path) -> str:
     names = _without_ignored(path.name for path in folder.iterdir() if path.is_dir())
     more = ["…"] if len(names) > _SHOWN else []
-    return ", ".join([*names[:_SHOWN], *more]) or "no sub-folder"
+    return ", ".join([*names[:_SHOWN], *more]) or "no subfolder"
 
 
 def _without_ignored(names: Iterable[str]) -> list[str]:

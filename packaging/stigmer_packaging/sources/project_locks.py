@@ -1,4 +1,4 @@
-"""The locks that Python projects bring, each read into the same pins with hashes, and folders of their own source tree.
+"""Reads the locks of Python projects into pins with hashes, and folders of the project's source tree.
 
 Sources: uv's `uv.lock` of version 1; Poetry's `poetry.lock` of lock-version 2.0 and 2.1; PDM's `pdm.lock` of 4.5;
 `pylock.toml` of PEP 751; and pip's requirements format.
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from packaging.markers import InvalidMarker, Marker, default_environment
-from packaging.pylock import Package as Locking
+from packaging.pylock import Package as PylockPackage
 from packaging.pylock import Pylock, PylockUnsupportedVersionError, PylockValidationError
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
@@ -27,19 +27,19 @@ ROOTS = (".", "")
 _EXPORT = "uv export --package NAME --format pylock.toml -o pylock.toml"
 _POETRY = "lock again with Poetry 2: poetry lock"
 Package = Mapping[str, Any]
-Found = Pin | str
-"""What a lock's package comes to: a pin, or the folder that it is taken from."""
+PinOrFolder = Pin | str
+"""A package of a lock: a pin, or the folder that contains its source."""
 
 _EXTRA = re.compile(r"""extra == (["'])[^"']*\1""")
 _ALWAYS = "python_version >= '0'"
-"""What an optional dependency's condition comes to, once it is reached by its extra."""
+"""Replaces `extra == …` in an optional dependency's marker, which is only read if the extra is requested."""
 
 
 @dataclass(frozen=True)
 class Locked:
-    """What a project runs with: distributions by version and hash, and folders of its own source tree.
+    """The run-time dependencies of a project: distributions by version and hash, and folders of its source tree.
 
-    The folders are relative to the project, and may lie beside it. `name` is the lock file's.
+    The folders are relative to the project, and may be outside of it. `name` is the name of the lock file.
     """
 
     pins: tuple[Pin, ...]
@@ -48,25 +48,26 @@ class Locked:
 
 
 def read_project_lock(project: Path, named: str = "") -> Locked:
-    """Read a project's lock: the one that is named, else the first of LOCKS that it has.
+    """Read a project's lock: the one that is named, else the first of LOCKS that exists.
 
-    Only what the project needs to run is taken: no group of development, no extra that it does not ask for. A
-    requirements.txt is a lock when it pins everything with hashes. SourceError when there is no lock, or it is not whole.
+    Only run-time dependencies are read: no development groups, and no extras that the project does not request. A
+    requirements.txt is a lock if it pins everything with hashes. SourceError if there is no lock, or it cannot be read;
+    GateError if a pin has no hash.
     """
     name = named or _choose(project)
     kind = Path(name).name
     pylock = kind.startswith("pylock.") and kind.endswith(".toml")
     read = LOCKS.get("pylock.toml" if pylock else kind, _read_pip)
     try:
-        found = list(read((project / name).read_text(encoding="utf-8"), project))
+        packages = list(read((project / name).read_text(encoding="utf-8"), project))
     except FileNotFoundError as error:
         raise SourceError(f"{project} has no {name}, which `lock` of its freeze table names") from error
     except (ValueError, LookupError, TypeError, AttributeError, InvalidMarker) as error:
-        raise SourceError(f"{project / name} is no lock we can read: {error!r}") from error
-    pins = tuple(one for one in found if isinstance(one, Pin))
-    bare = (f"{pin.name}=={pin.version}" for pin in pins if not pin.hashes)
-    refuse(GateError, "the lock pins these without a hash", bare, REMEDY)
-    return Locked(pins, tuple(sorted(one for one in found if isinstance(one, str))), name)
+        raise SourceError(f"{project / name} cannot be read as a lock: {error!r}") from error
+    pins = tuple(each for each in packages if isinstance(each, Pin))
+    unhashed = (f"{pin.name}=={pin.version}" for pin in pins if not pin.hashes)
+    refuse(GateError, "the lock pins these without a hash", unhashed, REMEDY)
+    return Locked(pins, tuple(sorted(each for each in packages if isinstance(each, str))), name)
 
 
 def _choose(project: Path) -> str:
@@ -79,27 +80,27 @@ def _choose(project: Path) -> str:
         raise SourceError(f"{project} has several locks: {', '.join(others)}", remedy)
     if others:
         return others[0]
-    loose = (project / _LAST).is_file()
-    if loose and _is_whole(project / _LAST):
+    has_requirements = (project / _LAST).is_file()
+    if has_requirements and _is_lock(project / _LAST):
         return _LAST
-    why = f"; its {_LAST} does not pin everything with hashes" if loose else ""
+    why = f"; its {_LAST} does not pin everything with hashes" if has_requirements else ""
     remedy = f"lock it with the tool it is developed with, such as: uv lock (as a member of a workspace: {_EXPORT})"
     raise SourceError(f"{project} has no lock: none of {', '.join(LOCKS)}{why}", remedy)
 
 
-def _is_whole(requirements: Path) -> bool:
+def _is_lock(requirements: Path) -> bool:
     try:
         return bool(parse_lock(requirements.read_text(encoding="utf-8")))
     except GateError:
         return False
 
 
-def _read_pip(text: str, _project: Path) -> Iterable[Found]:
+def _read_pip(text: str, _project: Path) -> Iterable[PinOrFolder]:
     return parse_lock(text)
 
 
-def _read_poetry(text: str, project: Path) -> Iterator[Found]:
-    """Take the packages of the group `main`, under the markers Poetry has worked out."""
+def _read_poetry(text: str, project: Path) -> Iterator[PinOrFolder]:
+    """Yield the packages of the group `main`, with the markers that Poetry computed."""
     document = tomllib.loads(text)
     version = document["metadata"]["lock-version"]
     if version == "2.0":
@@ -113,37 +114,37 @@ def _read_poetry(text: str, project: Path) -> Iterator[Found]:
             yield _from_poetry(package, marker.get("main", "") if isinstance(marker, Mapping) else marker)
 
 
-def _read_old_poetry(packages: Sequence[Package], pyproject: Mapping[str, Any]) -> Iterator[Found]:
-    """Take what is reached from the project's dependencies: lock-version 2.0 knows no groups."""
+def _read_old_poetry(packages: Sequence[Package], pyproject: Mapping[str, Any]) -> Iterator[PinOrFolder]:
+    """Yield the packages that the project's dependencies lead to: lock-version 2.0 has no groups."""
     nodes = [_poetry_node(package) for package in packages]
     names = [node.name for node in nodes]
-    if doubled := sorted({name for name in names if names.count(name) > 1}):
+    if duplicates := sorted({name for name in names if names.count(name) > 1}):
         raise SourceError(
-            f"poetry.lock of lock-version 2.0 locks {', '.join(doubled)} more than once, and does not say where which is",
+            f"poetry.lock of lock-version 2.0 locks {', '.join(duplicates)} more than once, without markers",
             _POETRY,
         )
-    wanted = pyproject.get("tool", {}).get("poetry", {}).get("dependencies", {})
-    if not wanted:
+    dependencies = pyproject.get("tool", {}).get("poetry", {}).get("dependencies", {})
+    if not dependencies:
         raise SourceError("poetry.lock of lock-version 2.0 needs [tool.poetry.dependencies]", _POETRY)
-    edges = [edge for name, spec in wanted.items() if name != "python" for edge in _poetry_edges(name, spec)]
+    edges = [edge for name, spec in dependencies.items() if name != "python" for edge in _poetry_edges(name, spec)]
     yield from (_from_poetry(packages[index], marker) for index, marker in find_reached(edges, nodes))
 
 
 def _poetry_node(package: Package) -> Node:
-    wanted = package.get("dependencies", {}).items()
-    plain = [edge for name, spec in wanted for edge in _poetry_edges(name, spec)]
-    optional = {edge.name: edge for name, spec in wanted for edge in _poetry_edges(name, spec, optional=True)}
+    dependencies = package.get("dependencies", {}).items()
+    required = [edge for name, spec in dependencies for edge in _poetry_edges(name, spec)]
+    optional = {edge.name: edge for name, spec in dependencies for edge in _poetry_edges(name, spec, optional=True)}
     extras = {}
     for extra, lines in package.get("extras", {}).items():
         names = [canonicalize_name(line.split()[0].split("[")[0]) for line in lines]
         extras[extra] = [optional[name] for name in names if name in optional]
-    return Node(canonicalize_name(package["name"]), package["version"], plain, extras)
+    return Node(canonicalize_name(package["name"]), package["version"], required, extras)
 
 
 def _poetry_edges(name: str, spec: Any, *, optional: bool = False) -> Iterator[Edge]:
-    """Yield the dependencies that Poetry writes as a version, a table, or a list of these; the optional ones or the others."""
-    for one in spec if isinstance(spec, list) else [spec]:
-        table = {"version": one} if isinstance(one, str) else one
+    """Yield the dependencies in a version, a table, or a list of these: either the optional or the required ones."""
+    for entry in spec if isinstance(spec, list) else [spec]:
+        table = {"version": entry} if isinstance(entry, str) else entry
         if bool(table.get("optional")) == optional:
             markers = [f"({_EXTRA.sub(_ALWAYS, table['markers'])})"] if table.get("markers") else []
             markers += _python_marker(table.get("python", ""))
@@ -151,22 +152,22 @@ def _poetry_edges(name: str, spec: Any, *, optional: bool = False) -> Iterator[E
 
 
 def _python_marker(constraint: str) -> list[str]:
-    """Give the marker for the Pythons a dependency is for; Poetry's own operators are not told apart, and let all in."""
+    """Return markers for the Python versions of a dependency; none for Poetry's own operators, which are ignored."""
     try:
         return [f"python_full_version {each.operator} '{each.version}'" for each in SpecifierSet(constraint)]
     except InvalidSpecifier:
         return []
 
 
-def _from_poetry(package: Package, marker: str) -> Found:
+def _from_poetry(package: Package, marker: str) -> PinOrFolder:
     source = package.get("source", {})
     if source.get("type") == "directory":
         return str(source["url"])
     return _pin(package, source.get("type", "legacy"), marker, [(one["file"], one["hash"]) for one in package["files"]])
 
 
-def _read_uv(text: str, _project: Path) -> Iterator[Found]:
-    """Take what is reached from the project, under the markers on the ways there."""
+def _read_uv(text: str, _project: Path) -> Iterator[PinOrFolder]:
+    """Yield the packages that the project leads to, with the markers on the paths to them."""
     document = tomllib.loads(text)
     if document["version"] != 1:
         raise SourceError(f"uv.lock has version {document['version']}, not 1", f"export the lock: {_EXPORT}")
@@ -175,7 +176,7 @@ def _read_uv(text: str, _project: Path) -> Iterator[Found]:
     roots = [node for node, package in zip(nodes, packages, strict=True) if _folder_of(package) in ROOTS]
     if not roots:
         remedy = f"export the lock of one project: {_EXPORT}"
-        raise SourceError("uv.lock locks a workspace, and no project beside it", remedy)
+        raise SourceError("uv.lock locks a workspace, and no project in its folder", remedy)
     reached = [(packages[index], marker) for index, marker in find_reached(roots[0].edges, nodes)]
     for package, marker in sorted(reached, key=lambda pair: (pair[0]["name"], pair[0].get("version", ""))):
         folder = _folder_of(package)
@@ -203,14 +204,14 @@ def _from_uv(package: Package, marker: str) -> Pin:
     return _pin(package, next(iter(package["source"]), "unknown"), marker, [*wheels, *source])
 
 
-def _read_pdm(text: str, _project: Path) -> Iterator[Found]:
-    """Take the packages of the group `default`, under the markers PDM has worked out."""
+def _read_pdm(text: str, _project: Path) -> Iterator[PinOrFolder]:
+    """Yield the packages of the group `default`, with the markers that PDM computed."""
     document = tomllib.loads(text)
     if "inherit_metadata" not in document["metadata"].get("strategy", ()):
         remedy = "lock again: pdm lock -S inherit_metadata"
-        raise SourceError("pdm.lock does not say which group wants a package", remedy)
+        raise SourceError("pdm.lock does not contain the groups of packages", remedy)
     for package in document["package"]:
-        if "default" in package["groups"] and not package.get("extras"):  # an extra's package is there without it, too
+        if "default" in package["groups"] and not package.get("extras"):  # such a package is listed without extras, too
             if "path" in package:
                 yield package["path"]
                 continue
@@ -219,13 +220,13 @@ def _read_pdm(text: str, _project: Path) -> Iterator[Found]:
             yield _pin(package, source, package.get("marker", ""), files)
 
 
-def _read_pylock(text: str, _project: Path) -> Iterator[Found]:
-    """Take what is to be installed with the default groups and without extras."""
+def _read_pylock(text: str, _project: Path) -> Iterator[PinOrFolder]:
+    """Yield the packages to install with the default groups and without extras."""
     try:
         document = Pylock.from_dict(tomllib.loads(text))
     except (PylockValidationError, PylockUnsupportedVersionError) as error:
-        remedy = "lock again with the tool that made it"
-        raise SourceError(f"this is no pylock.toml of PEP 751: {error}", remedy) from error
+        remedy = "lock again with the tool that created it"
+        raise SourceError(f"pylock.toml does not follow PEP 751: {error}", remedy) from error
     groups = frozenset(document.default_groups or ())
     for package in document.packages:
         wanted = package.marker is None or applies(package.marker, default_environment(), groups)
@@ -239,22 +240,22 @@ def _read_pylock(text: str, _project: Path) -> Iterator[Found]:
             _refuse_foreign(package.name, "vcs" if package.vcs else "archive")
 
 
-def _from_pylock(package: Locking, groups: frozenset[str]) -> Pin:
-    found = [wheel.hashes for wheel in package.wheels or ()] + ([package.sdist.hashes] if package.sdist else [])
-    hashes = tuple(sorted(f"sha256:{known['sha256']}" for known in found if "sha256" in known))
-    return Pin(package.name, str(package.version), package.marker, hashes, groups, bool(found) and not package.wheels)
+def _from_pylock(package: PylockPackage, groups: frozenset[str]) -> Pin:
+    files = [wheel.hashes for wheel in package.wheels or ()] + ([package.sdist.hashes] if package.sdist else [])
+    hashes = tuple(sorted(f"sha256:{file['sha256']}" for file in files if "sha256" in file))
+    return Pin(package.name, str(package.version), package.marker, hashes, groups, bool(files) and not package.wheels)
 
 
 def _refuse_foreign(name: str, source: str) -> None:
-    if source not in {"registry", "legacy"}:  # the latter is Poetry's word for an index that is named
+    if source not in {"registry", "legacy"}:  # the latter is Poetry's type for a named index
         raise SourceError(
-            f"the lock takes {name} from a source of the kind {source!r}, which is no package index",
-            f"take {name} from a package index, or put it into the source tree and depend on its folder",
+            f"the source of {name} in the lock is of the kind {source!r}, which is not a package index",
+            f"take {name} from a package index, or add it to the source tree and depend on its folder",
         )
 
 
 def _pin(package: Package, source: str, marker: str, files: Sequence[tuple[str, str]]) -> Pin:
-    """Give the pin of a package, which must be from an index; `files` are the names and hashes of its files."""
+    """Return the pin of a package, which must be from an index; `files` are the names and hashes of its files."""
     _refuse_foreign(package["name"], source)
     hashes = tuple(sorted({checksum for _, checksum in files} - {""}))
     source_only = bool(files) and not any(name.endswith(".whl") for name, _ in files)
@@ -262,7 +263,7 @@ def _pin(package: Package, source: str, marker: str, files: Sequence[tuple[str, 
     return Pin(name, package["version"], parsed, hashes, source_only=source_only)
 
 
-LOCKS: Mapping[str, Callable[[str, Path], Iterable[Found]]] = {
+LOCKS: Mapping[str, Callable[[str, Path], Iterable[PinOrFolder]]] = {
     "requirements.lock": _read_pip,
     "pylock.toml": _read_pylock,
     "uv.lock": _read_uv,
@@ -270,6 +271,6 @@ LOCKS: Mapping[str, Callable[[str, Path], Iterable[Found]]] = {
     "pdm.lock": _read_pdm,
     "requirements.txt": _read_pip,
 }
-"""The lock files by their names, and what reads each; of several the first is taken."""
+"""The reader of each lock file, by name; if a project has several, the first is used."""
 
 _LAST = "requirements.txt"

@@ -1,8 +1,8 @@
-"""PyInstaller's spec files, read without being run: the arguments of `Analysis` are facts about the project.
+"""Reads PyInstaller's spec files without running them: the arguments of `Analysis` describe the project.
 
-A spec file is a Python program. Literals, names that hold them, `+`, `+=`, paths below SPECPATH and calls of PyInstaller's
-collect functions are understood. Whatever else it does, and what it says about the form of the bundle (one file, UPX,
-signing, paths of its author's machine), is left out and noted.
+A spec file is a Python program. Literals, names with such values, `+`, `+=`, paths below SPECPATH and calls of
+PyInstaller's collect functions are evaluated. Everything else is left out with a note, such as settings of the bundle's
+form (one file, UPX, signing) and paths of the author's machine.
 """
 
 import ast
@@ -29,7 +29,7 @@ _FORM = ("EXE", "COLLECT", "BUNDLE")
 
 
 def _parent(path: str) -> str:
-    """Give the folder a path lies in; that of the project itself is `..`."""
+    """Return the parent folder of a path; that of the project itself is `..`."""
     return posixpath.normpath(posixpath.join(path, ".."))
 
 
@@ -43,13 +43,13 @@ _PATHS: Mapping[str, Callable[..., str]] = {
     "str": str,
 }
 _SILENT = ("name", "console", "exclude_binaries")
-"""Arguments of EXE and COLLECT that say what every freeze does, or that the component's name answers."""
+"""Arguments of EXE and COLLECT that every freeze sets, or that follow from the component's name: no note is needed."""
 
 _LONGEST = 80
 
 
 class Collected(NamedTuple):
-    """A call of a collect function: the key of the freeze table that does the same, and the package it is for."""
+    """A call of a collect function: the equivalent key of the freeze table, and the package."""
 
     key: str
     package: str
@@ -57,20 +57,20 @@ class Collected(NamedTuple):
 
 @dataclass(frozen=True)
 class Spec:
-    """What a spec file says, by the keys of a freeze table, and a note for everything that was left out."""
+    """The settings in a spec file, by the keys of a freeze table, and a note for everything that was left out."""
 
     values: Mapping[str, FreezeValue]
     notes: tuple[str, ...]
 
 
-class _Unreadable(Exception):  # noqa: N818 - no failure: it becomes a note
-    """An expression only running it could evaluate."""
+class _Unreadable(Exception):  # noqa: N818 - not an error: it becomes a note
+    """The expression cannot be evaluated without running the file."""
 
 
 def parse_spec(source: str | bytes, name: str) -> Spec:
-    """Read the spec file `name`; what cannot be read without running it is a note.
+    """Read the spec file `name`; everything that cannot be read without running it becomes a note.
 
-    Bytes are decoded as Python does it: by their byte order mark or their coding comment, else as UTF-8.
+    Bytes are decoded as Python does: by their byte order mark or coding comment, else as UTF-8.
     """
     try:
         program = parse_source(source, name)
@@ -82,19 +82,19 @@ def parse_spec(source: str | bytes, name: str) -> Spec:
             reader.read(statement)
         except RecursionError:
             reader.note("not read: nested too deeply", statement)
-    if reader.given is None:
+    if reader.analysis is None:
         reader.note("it has no Analysis that can be read")
-    facts = _Facts(reader.given or {}, reader.note)
+    facts = _Facts(reader.analysis or {}, reader.note)
     return Spec({key: value for key, value in facts.values() if value}, tuple(reader.notes))
 
 
 class _Reader:
-    """Goes through a spec file statement by statement and keeps the values of its names."""
+    """Evaluates a spec file statement by statement, and keeps the values of its names."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.names: dict[str, object] = {"SPECPATH": ".", "SPEC": name}
-        self.given: dict[str, list[object]] | None = None
+        self.analysis: dict[str, list[object]] | None = None
         self.notes: list[str] = []
 
     def note(self, text: str, node: ast.stmt | ast.expr | None = None) -> None:
@@ -125,7 +125,7 @@ class _Reader:
                 self.not_read(statement)
 
     def assign(self, target: ast.expr, value: ast.expr) -> None:
-        """Keep what a name, or each name of a tuple, is set to; a value that is not understood is noted where it is used."""
+        """Store the value of a name, or of each name in a tuple; one that cannot be read is noted where it is used."""
         if isinstance(value, ast.Call) and _function(value) in {"Analysis", "PYZ", *_FORM}:
             return self.call(value)
         found = self.value_or_none(value)
@@ -145,39 +145,39 @@ class _Reader:
         self.assign(target, ast.copy_location(ast.BinOp(target, ast.Add(), value), value))
 
     def call(self, call: ast.Call) -> None:
-        """Read an Analysis; note what other steps of the build say about the bundle's form."""
+        """Read an Analysis; note the arguments of other build steps, which set the bundle's form."""
         match _function(call):
-            case "Analysis" if self.given is None:
-                known = list(takewhile(lambda part: not isinstance(part, ast.Starred), call.args))
-                for part in call.args[len(known) :]:
+            case "Analysis" if self.analysis is None:
+                positional = list(takewhile(lambda part: not isinstance(part, ast.Starred), call.args))
+                for part in call.args[len(positional) :]:
                     self.not_read(part)
-                given = dict(zip(_POSITIONAL, known, strict=False)) | _keywords(call)
-                self.given = {key: self.items(given.pop(key)) for key in FACTS if key in given}
-                self.forget(given, "Analysis")
+                arguments = dict(zip(_POSITIONAL, positional, strict=False)) | _keywords(call)
+                self.analysis = {key: self.items(arguments.pop(key)) for key in FACTS if key in arguments}
+                self.leave_out(arguments, "Analysis")
             case "Analysis":
                 self.note(f"a further Analysis is left out: {_shorten(call)}", call)
             case "EXE" | "COLLECT" | "BUNDLE" as step:
-                whole = any(isinstance(part, ast.Attribute) and part.attr == "binaries" for part in call.args)
-                if step == "EXE" and whole:
+                one_file = any(isinstance(part, ast.Attribute) and part.attr == "binaries" for part in call.args)
+                if step == "EXE" and one_file:
                     self.note("left out: one file; the bundle is a folder", call)
-                self.forget({key: node for key, node in _keywords(call).items() if key not in _SILENT}, step)
+                self.leave_out({key: node for key, node in _keywords(call).items() if key not in _SILENT}, step)
             case "PYZ":
                 return
             case _:
                 self.not_read(call)
 
-    def forget(self, given: Mapping[str, ast.expr], step: str) -> None:
-        """Note each argument that is left out and is not a default."""
-        for key, node in given.items():
+    def leave_out(self, arguments: Mapping[str, ast.expr], step: str) -> None:
+        """Note each argument that is left out, unless its value is empty or false, as most defaults are."""
+        for key, node in arguments.items():
             try:
-                said = None if isinstance(node, ast.Dict) and not node.keys else self.value(node) or None
+                setting = None if isinstance(node, ast.Dict) and not node.keys else self.value(node) or None
             except _Unreadable:
-                said = node
-            if said is not None:
+                setting = node
+            if setting is not None:
                 self.note(f"left out: {key}={_shorten(node)} of {step}", node)
 
     def items(self, node: ast.expr) -> list[object]:
-        """Evaluate a list; parts that are not understood are noted, the rest is kept."""
+        """Evaluate a list; note the items that cannot be read, and return the others."""
         if isinstance(node, ast.List | ast.Set):
             return [item for part in node.elts for item in self.element(part)]
         return [item for value in self.element(node) for item in _as_list(value)]
@@ -192,7 +192,7 @@ class _Reader:
             return []
 
     def value(self, node: ast.expr) -> object:
-        """Evaluate an expression; _Unreadable when only running it could."""
+        """Evaluate an expression; _Unreadable if that needs running the file."""
         match node:
             case ast.Constant(value=value):
                 return value
@@ -211,9 +211,9 @@ class _Reader:
             case ast.Call(func=ast.Attribute(value=path, attr="resolve" | "absolute"), args=[]):
                 return self.value(path)
             case ast.Call():
-                found = _result(_function(node), [self.value(argument) for argument in node.args])
-                self.forget(_keywords(node), _function(node))
-                return found
+                result = _result(_function(node), [self.value(argument) for argument in node.args])
+                self.leave_out(_keywords(node), _function(node))
+                return result
             case ast.Attribute(value=path, attr="parent"):
                 return _result("os.path.dirname", [self.value(path)])
             case ast.BinOp(left=left, op=ast.Add(), right=right):
@@ -237,7 +237,7 @@ class _Reader:
         raise _Unreadable
 
     def sum(self, *nodes: ast.expr) -> object:
-        """Add texts, tuples, or lists; of a sum with a list, what is not understood is noted and the rest is kept."""
+        """Add texts, tuples, or lists; if one operand is a list, note one that cannot be read, and return the rest."""
         known = [(node, self.value_or_none(node)) for node in nodes]
         match [value for _, value in known]:
             case [str(left), str(right)]:
@@ -277,7 +277,7 @@ def _result(function: str, arguments: list[object]) -> object:
 class _Facts:
     """Turns the arguments of Analysis into the keys of a freeze table."""
 
-    given: Mapping[str, list[object]]
+    analysis: Mapping[str, list[object]]
     note: Callable[[str], None]
 
     def values(self) -> Iterator[tuple[str, FreezeValue]]:
@@ -291,24 +291,24 @@ class _Facts:
         yield "hooks", self.paths("hookspath")
         yield "runtime_hooks", self.paths("runtime_hooks")
         yield "stand_ins", tuple(path for path in self.paths("pathex") if path != ".")
-        every = [item for key in ("hiddenimports", "datas", "binaries") for item in self.given.get(key, ())]
+        every = [item for key in ("hiddenimports", "datas", "binaries") for item in self.analysis.get(key, ())]
         collected = [item for item in every if isinstance(item, Collected)]
         for key in _COLLECT.values():
             yield key, tuple(dict.fromkeys(one.package for one in collected if one.key == key))
-        for pair in self.given.get("binaries", ()):
+        for pair in self.analysis.get("binaries", ()):
             if not isinstance(pair, Collected):
                 self.note(f"left out: the library {pair} of binaries")
 
     def words(self, key: str) -> tuple[str, ...]:
-        """Keep the texts; note whatever else the list has, but for the collect functions that are read elsewhere."""
-        items = self.given.get(key, ())
+        """Return the texts; note other items, except collect functions in hiddenimports, which `values` reads."""
+        items = self.analysis.get(key, ())
         for item in items:
             if not isinstance(item, str) and not (key == "hiddenimports" and isinstance(item, Collected)):
                 self.note(f"left out: {_shorten(item)} of {key}")
         return tuple(dict.fromkeys(item for item in items if isinstance(item, str)))
 
     def paths(self, key: str) -> tuple[str, ...]:
-        """Keep the paths inside the project, and note the others."""
+        """Return the paths inside the project, and note the others."""
         words = self.words(key)
         for word in words:
             if not _inside(word):
@@ -316,7 +316,7 @@ class _Facts:
         return tuple(filter(None, map(_inside, words)))
 
     def pairs(self) -> Iterator[str]:
-        for item in self.given.get("datas", ()):
+        for item in self.analysis.get("datas", ()):
             match item:
                 case Collected():
                     pass
@@ -334,7 +334,7 @@ def _as_list(value: object) -> list[object]:
 
 
 def _inside(path: str) -> str:
-    """Give a path below the project in its plain form, and nothing for any other."""
+    """Return the normalized form of a path below the project, or an empty string for any other path."""
     plain = posixpath.normpath(path.replace("\\", "/")) if path else ""
     outside = not plain or plain.startswith(("/", "~")) or plain.split("/")[0] == ".." or plain[1:2] == ":"
     return "" if outside else plain

@@ -1,4 +1,4 @@
-"""Obtain a component that is one executable: built, or fetched, and made for its target, as its own headers say."""
+"""Obtains a component that is one executable, built or downloaded, and checks that its headers match the target."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,37 +17,37 @@ def obtain_component(
 ) -> BuiltPart:
     """Obtain a component's executable for one target.
 
-    The executable has the component's name. SourceError when the source gives another platform's executable, GateError
-    when, where it can run (`env` is what programs here may see), it does not ask for what it needs.
+    The executable has the component's name. SourceError if it is for another platform. `env` is the environment of
+    programs that run here, None if this one cannot: GateError if it does not report a missing required variable.
     """
     record = f"obtain/{target}/{component.name}"
-    with workspace.staging() as staged:
-        folder = staged / component.name
+    with workspace.staging() as staging:
+        folder = staging / component.name
         folder.mkdir()
         source.fetch(folder / component.name)
         refuse_foreign(folder / component.name, target)
         if env is not None and component.required:
-            sent, home = component.run.environment, staged / "home"
+            environment, home = component.run.environment, staging / "home"
             home.mkdir()
-            contract.check_refusals(folder / component.name, sent, component.required, folder=home, env=env)
+            contract.check_refusals(folder / component.name, environment, component.required, folder=home, env=env)
         facts = {"version": component.version, "target": str(target), "entry": component.name}
         return workspace.add_part(folder, record, component=component.name, **facts)
 
 
 def find_platforms(content: bytes) -> tuple[Target, ...]:
-    """Name the platforms of an executable: one, several for a fat Mach-O, none for anything else, or what is not whole."""
+    """Return the platforms of an executable: one, several for a fat Mach-O, none if it is something else or damaged."""
     try:
         if elf.is_elf(content):
             return (Target("linux", elf.read_elf(content).architecture),)
-        found = macho.read_machos(content) if macho.is_macho(content[:8]) else ()
-    except (ValueError, SystemError):  # lief answers so for a header that it does not know
+        slices = macho.read_machos(content) if macho.is_macho(content[:8]) else ()
+    except (ValueError, SystemError):  # lief raises the latter for an unknown header
         return ()
-    return tuple(Target("darwin", each.architecture) for each in found)
+    return tuple(Target("darwin", each.architecture) for each in slices)
 
 
 def refuse_foreign(path: Path, target: Target) -> None:
     """Raise SourceError unless the file is an executable for `target`."""
     platforms = find_platforms(path.read_bytes())
     if target not in platforms:
-        found = " and ".join(map(str, platforms)) or "no platform known here"
-        raise SourceError(f"{path.name} was asked for {target}, and is an executable for {found}")
+        found = " and ".join(map(str, platforms)) or "no known platform"
+        raise SourceError(f"{path.name} should be an executable for {target}, but is one for {found}")

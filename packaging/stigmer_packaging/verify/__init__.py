@@ -1,1 +1,1 @@
-"""Try a bottle on machines that never saw a developer: sandbox, virtual machine, Mac, Homebrew."""
+"""Verify a bottle on machines without developer tools: sandbox, virtual machine, Mac, Homebrew."""

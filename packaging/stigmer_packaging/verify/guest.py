@@ -1,4 +1,4 @@
-"""What every kind of guest has in common: a bottle put to the trial on a machine, and what came of it."""
+"""What all kinds of guests share: the trial of a bottle on a machine, and its result."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -9,14 +9,14 @@ from stigmer_packaging.lib.errors import CommandError
 from stigmer_packaging.records.model import Check
 
 PREFIX = "/home/linuxbrew/.linuxbrew"
-"""Where brew installs on Linux, for every user."""
+"""The prefix of every brew installation on Linux."""
 
 DEMANDS = ("--python-free", "--deep", "--offline")
-"""What the script demands of a machine of ours."""
+"""Options that make the script check that a machine of ours has no Python and no network."""
 
 
 class Task(NamedTuple):
-    """What a guest is asked: to run `script`, which reports with `nonce`, within `seconds`."""
+    """The task of a guest: to run `script`, which reports with `nonce`, within `seconds`."""
 
     script: Path
     nonce: str
@@ -24,12 +24,12 @@ class Task(NamedTuple):
 
     @property
     def scripts(self) -> tuple[Path, ...]:
-        """The script, and the one that must lie beside it for --bottle and --trials."""
+        """The script, and the one that must be beside it for --bottle and --trials."""
         return (self.script, self.script.with_name("verify-trials"))
 
 
 class Trial(NamedTuple):
-    """A file of NAME VERSION, a bottle or a single file that `unpacks_itself`, and what the guest is asked of it."""
+    """A file of NAME VERSION, a bottle or a single file that `unpacks_itself`, and the guest's task."""
 
     bottle: Path
     name: str
@@ -38,23 +38,24 @@ class Trial(NamedTuple):
     unpacks_itself: bool = False
 
     def words(self, script: str, bottle: str, prefix: str = PREFIX, demands: Sequence[str] = DEMANDS) -> list[str]:
-        """Give the command that runs the script where it lies in the guest, on the product's file there.
+        """Return the command that runs the script on the product's file; both are paths in the guest.
 
-        The script pours a bottle (tar or tar.gz) into `prefix`, and goes through all trials: kill, damage, upgrade,
-        removal. A single file unpacks itself first, into the user's home; then its tree stands where a keg would.
+        For a bottle (tar or tar.gz), the script pours it into `prefix` and runs all trials: kill, damage, upgrade,
+        removal. A single file first unpacks itself into the user's home; the script then uses that tree instead of a
+        keg.
         """
-        asked = ["--name", self.name, "--expect-version", self.version, "--nonce", self.task.nonce]
+        options = ["--name", self.name, "--expect-version", self.version, "--nonce", self.task.nonce]
         if not self.unpacks_itself:
-            return ["sh", script, *demands, "--trials", "--bottle", bottle, "--prefix", prefix, *asked]
+            return ["sh", script, *demands, "--trials", "--bottle", bottle, "--prefix", prefix, *options]
         first = 'file=$1 script=$2 && shift 2 && chmod 755 "$file" && { "$file" version >/dev/null || :; }'
         run = f'{first} && exec sh "$script" --stigmer "$file" --keg "$(echo "$HOME"/.{self.name}/dist/*)" "$@"'
-        return ["sh", "-c", run, "sh", bottle, script, *demands, *asked]
+        return ["sh", "-c", run, "sh", bottle, script, *demands, *options]
 
 
 class GuestRun(NamedTuple):
-    """What a guest printed, and the script's exit code; none when it did not end within its time and was killed.
+    """The output of a guest and the exit code of the script, None if it was killed because it ran out of time.
 
-    `steps` are what the machine itself did before and after the script, such as to boot; `emulated`, whether its
+    `steps` are what the machine itself did before and after the script, such as booting; `emulated`, whether its
     processor was emulated.
     """
 
@@ -66,7 +67,7 @@ class GuestRun(NamedTuple):
 
 
 def run_guest(words: Sequence[str], *, seconds: float) -> GuestRun:
-    """Run the command that runs a guest, or the script in it; after `seconds` all of it is killed."""
+    """Run the command of a guest, or of the script in it; kill all its processes after `seconds`."""
     try:
         ended = command.run(words, seconds=seconds, check=False)
     except CommandError as error:
@@ -75,11 +76,11 @@ def run_guest(words: Sequence[str], *, seconds: float) -> GuestRun:
 
 
 class Machine(NamedTuple):
-    """A place where a bottle can be put to the trial.
+    """A place where a bottle can be tried.
 
-    `level` is its kind, such as `sandbox`; `name` is for people, such as `debian trixie`; `target` is the platform whose
-    bottles it can run; `recipe` is the hash of how it was made. `run` carries out a trial, with an empty folder for
-    whatever it takes.
+    `level` is its kind, such as `sandbox`; `name` is a display name, such as `debian trixie`; `target` is the platform
+    whose bottles it can run; `recipe` is the hash of how it was made. `run` carries out a trial, with an empty folder
+    for temporary files.
     """
 
     level: str

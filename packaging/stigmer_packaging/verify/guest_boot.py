@@ -1,7 +1,7 @@
-"""What a virtual machine boots from: a distribution's own kernel, an initial root of busybox and three modules, a root.
+"""What a virtual machine boots from: a distribution's kernel, an initramfs of busybox and modules, and a squashed root.
 
-All of it is taken from packages or made from a guest root; kept in the cache by the hash of its recipe. Sources: the
-kernel's Documentation/filesystems/ramfs-rootfs-initramfs.rst (several archives in a row are one root).
+All of it comes from packages or from a guest root, and is cached by the hash of its recipe. Source: the kernel's
+Documentation/filesystems/ramfs-rootfs-initramfs.rst (several concatenated archives make one root).
 """
 
 import lzma
@@ -28,13 +28,13 @@ _KERNELS = {
 }
 _MODULES = ("virtio", "virtio_ring", "virtio_pci_modern_dev", "virtio_pci_legacy_dev", "virtio_pci", "virtio_console")
 _MODULES_TOO = ("virtio_blk", "squashfs", "overlay")
-"""In the order in which they are loaded; what a kernel has built in is no file."""
+"""Modules in the order in which they are loaded; modules that a kernel has built in have no file."""
 
 _SQUASH = ("-comp", "zstd", "-Xcompression-level", "3", "-all-root", "-noappend", "-quiet", "-no-progress")
 
 
 class Boot(NamedTuple):
-    """A kernel and its initial root; `kernel` and `initramfs` are files, `version` the kernel's, `recipe` a hash."""
+    """The files `kernel` and `initramfs`, the kernel's `version`, and the hash of the recipe."""
 
     kernel: Path
     initramfs: Path
@@ -43,27 +43,27 @@ class Boot(NamedTuple):
 
 
 def build_boot(cache: Path, mirror: Mirror, suite: str, target: Target, *, report: Callable[[str], None]) -> Boot:
-    """Give kernel and initial root for a platform, of any architecture; made in about ten seconds when not in `cache`.
+    """Return kernel and initramfs for a platform of any architecture, made in about ten seconds if not in `cache`.
 
-    MissingToolError for a distribution whose kernel package is not known.
+    MissingToolError for a distribution without a known kernel package.
     """
     package = _KERNELS.get((mirror.distribution, target.architecture))
     if not package:
         remedy = "run this on Debian or Ubuntu, or with --level sandbox"
-        raise MissingToolError(f"no kernel is known for {target} of {mirror.distribution}", remedy)
+        raise MissingToolError(f"no kernel package is known for {target} on {mirror.distribution}", remedy)
     words = describe_root(mirror, Recipe(suite, target, (package, "busybox-static"), unpacked=True))
     init = (TEMPLATES / "init").read_text(encoding="utf-8")
     key = digest.sha256_of_value(words, init, _MODULES, _MODULES_TOO)
     place = cache / "boots" / f"{suite}-{target}-{key[:12]}"
     if not place.is_dir():
-        report(f"making a kernel and its initial root of {mirror.distribution} {suite} for {target}")
+        report(f"making a kernel and initramfs from {mirror.distribution} {suite} for {target}")
     make_once(place, partial(_make_boot, words))
     version = (place / "version").read_text(encoding="utf-8")
     return Boot(place / "vmlinuz", place / "initramfs", version, digest.sha256_of_value(key, version))
 
 
 def squash_root(root: GuestRoot) -> Path:
-    """Give a guest root as one compressed file system in a file beside it, made in a second when it is not there."""
+    """Return a guest root as a squashfs file beside it, made in a second if it does not exist."""
 
     def make(making: Path) -> Path:
         command.run(["mksquashfs", root.path, making / "root", *_SQUASH], seconds=300)
@@ -73,35 +73,35 @@ def squash_root(root: GuestRoot) -> Path:
 
 
 def pack_initramfs(tree: Path, archive: Path) -> None:
-    """Pack a folder as the kernel unpacks it, owned by root, readable for the guest's user whatever our umask is."""
+    """Pack a folder as a cpio archive, owned by root and readable for the guest's user, whatever our umask is."""
     for path in (tree, *tree.rglob("*")):
-        runs = path.is_dir() or path.stat().st_mode & 0o100
-        path.chmod(0o755 if runs else 0o644)
+        executable = path.is_dir() or path.stat().st_mode & 0o100
+        path.chmod(0o755 if executable else 0o644)
     names = [".", *sorted(path.relative_to(tree).as_posix() for path in tree.rglob("*"))]
     options = ["--create", "--quiet", "--format=newc", "--owner=0:0", "--reproducible"]
     command.run(["cpio", *options, "-F", archive], cwd=tree, stdin="\n".join(names), seconds=120)
 
 
 def _make_boot(words: list[str], making: Path) -> Path:
-    root, made, tree = unpack_debian(words, making), making / "boot", making / "tree"
+    root, output, tree = unpack_debian(words, making), making / "boot", making / "tree"
     kernel = next((root / "boot").glob("vmlinuz-*"))
     version = kernel.name.removeprefix("vmlinuz-")
-    for folder in (made, tree / "bin", tree / "modules"):
+    for folder in (output, tree / "bin", tree / "modules"):
         folder.mkdir(parents=True)
     shutil.copy(root / "usr/bin/busybox", tree / "bin/busybox")
     modules = {path.name.partition(".")[0]: path for path in (root / "usr/lib/modules" / version).rglob("*.ko*")}
     for number, name in enumerate((*_MODULES, *_MODULES_TOO)):
         if path := modules.get(name):
-            (tree / "modules" / f"{number}-{name}.ko").write_bytes(_plain(path))
+            (tree / "modules" / f"{number}-{name}.ko").write_bytes(_read_module(path))
     shutil.copy(TEMPLATES / "init", tree / "init")
     (tree / "init").chmod(0o755)
-    pack_initramfs(tree, made / "initramfs")
-    shutil.copy(kernel, made / "vmlinuz")
-    (made / "version").write_text(version, encoding="utf-8")
-    return made
+    pack_initramfs(tree, output / "initramfs")
+    shutil.copy(kernel, output / "vmlinuz")
+    (output / "version").write_text(version, encoding="utf-8")
+    return output
 
 
-def _plain(module: Path) -> bytes:
+def _read_module(module: Path) -> bytes:
     if module.suffix == ".zst":  # Ubuntu's
         command.run(["zstd", "--decompress", "--quiet", module])
         return module.with_suffix("").read_bytes()

@@ -1,7 +1,7 @@
-"""Read what verify-install reports: TAP 13 with a BEGIN and an END line that carry a nonce.
+"""Parse the report of verify-install: TAP 13 with a BEGIN and an END line that contain a nonce.
 
-Source: https://testanything.org/tap-version-13-specification.html; each result has a YAML block with seconds and detail.
-Anybody may send what scripts/check-on-mac makes of it, so the size and the texts of such a file are bounded.
+Source: https://testanything.org/tap-version-13-specification.html; each result has a YAML block with seconds and
+detail. Anybody can send a report made with scripts/check-on-mac, so the size and the texts of such a file are limited.
 """
 
 import json
@@ -14,7 +14,7 @@ from stigmer_packaging.lib.errors import RecordError
 from stigmer_packaging.records.model import Check, VerificationReport
 
 MAC = "mac"
-"""The level of what scripts/check-on-mac reports."""
+"""The level of the reports of scripts/check-on-mac."""
 
 MOST_BYTES = 1_000_000
 
@@ -24,20 +24,20 @@ _DETAIL = re.compile(r'  detail: (".*")')
 _FILE = re.compile(r"^# file: ([0-9a-f]{64}) ", re.MULTILINE)
 _MACHINE = re.compile(r"^# machine: (.{1,200})$", re.MULTILINE)
 _STRANGE = re.compile(r"[^A-Za-z0-9 .,:()+_-]")
-"""What has no place in a machine's name: control characters, and what HTML or a terminal would interpret."""
+"""Characters that a machine's name must not contain: control characters, and what HTML or a terminal interprets."""
 
 _REMEDY = "make the report on a Mac: scripts/check-on-mac FOLDER REPORT"
 
 
 class GuestReport(NamedTuple):
-    """The checks a guest reported, and whether its report is whole: begun, numbered, counted and ended with our nonce."""
+    """The checks of a guest, and whether its report is complete: begun, numbered, counted and ended with our nonce."""
 
     checks: tuple[Check, ...]
     whole: bool
 
 
 def parse_report(text: str, nonce: str) -> GuestReport:
-    """Read a report. A check that was skipped did not pass: it shows nothing."""
+    """Parse a report. A skipped check counts as failed, because it shows nothing."""
     lines = text.splitlines()
     heads = [(index, found) for index, line in enumerate(lines) if (found := _RESULT.fullmatch(line))]
     ends = [*(index for index, _ in heads[1:]), len(lines)]
@@ -49,10 +49,10 @@ def parse_report(text: str, nonce: str) -> GuestReport:
     return GuestReport(checks, whole)
 
 
-def _parse_check(head: re.Match[str], lines: Sequence[str]) -> Check:
+def _parse_check(result: re.Match[str], lines: Sequence[str]) -> Check:
     seconds = next((float(found[1]) for found in map(_SECONDS.fullmatch, lines) if found), 0.0)
     detail = next((_unquote(found[1]) for found in map(_DETAIL.fullmatch, lines) if found), "")
-    return Check(head["name"], not head["not"] and not head["skip"], seconds, detail)
+    return Check(result["name"], not result["not"] and not result["skip"], seconds, detail)
 
 
 def _unquote(text: str) -> str:
@@ -63,7 +63,7 @@ def _unquote(text: str) -> str:
 
 
 def read_mac_report(path: Path) -> str:
-    """Read a report's text; RecordError when it is too large to be one."""
+    """Return the text of a report file; RecordError if it is too large."""
     with path.open("rb") as stream:
         content = stream.read(MOST_BYTES + 1)
     if len(content) > MOST_BYTES:
@@ -72,9 +72,9 @@ def read_mac_report(path: Path) -> str:
 
 
 def parse_mac_report(text: str) -> tuple[VerificationReport, tuple[str, ...]]:
-    """Read a report of a bottle, and the sha256 of the files it is of: the bottle and, where it was there, the single file.
+    """Parse a report of a bottle; return it with the sha256 of its files: the bottle and possibly the single file.
 
-    RecordError when it names no file or no machine.
+    RecordError if it names no file or no machine.
     """
     files, machine = tuple(dict.fromkeys(_FILE.findall(text))), _MACHINE.search(text)
     if not files or not machine:

@@ -1,6 +1,6 @@
-"""A root file system that never saw a developer: Debian's or Ubuntu's essential packages, without Python.
+"""The root file system of a guest: Debian's or Ubuntu's essential packages, without Python or developer tools.
 
-Made by mmdebstrap from a mirror, kept in the cache by the hash of its recipe, never changed afterwards.
+mmdebstrap makes it from a mirror; it is cached by the hash of its recipe and never changed afterwards.
 """
 
 import os
@@ -23,19 +23,19 @@ FOREIGN_PACKAGES = (
     *("base-files", "base-passwd", "bash", "coreutils", "dash", "diffutils", "dpkg", "findutils", "grep", "gzip"),
     *("hostname", "libc-bin", "mawk", "ncurses-base", "perl-base", "sed", "tar", "util-linux"),
 )
-"""What of Debian's essential packages a root of a foreign architecture has."""
+"""Those of Debian's essential packages that a root of a foreign architecture contains."""
 
 _HOSTS = "127.0.0.1 localhost\n::1 localhost\n"
 _PASSWD = f"{USER}:x:{UID}:{UID}::/home/{USER}:/bin/sh\n"
 _GROUP = f"{USER}:x:{UID}:\n"
 _AWK = ("usr/bin/awk", "mawk")
-"""What mawk's own script would link, where no script was run."""
+"""The link that mawk's maintainer script would create in a root where no script was run."""
 
 _SETUID = 0o6000
 
 
 class GuestRoot(NamedTuple):
-    """A root at `path`; `name` says what it is (`debian trixie`), `recipe` is the hash of how it was made.
+    """A root file system at `path`; `name` describes it (`debian trixie`), `recipe` is the hash of how it was made.
 
     `target` is the platform whose programs run in it, such as `linux-amd64`.
     """
@@ -47,9 +47,9 @@ class GuestRoot(NamedTuple):
 
 
 class Recipe(NamedTuple):
-    """Which root is wanted: a release, a platform, and packages besides the essential ones.
+    """What a root consists of: a release, a platform, and packages in addition to the essential ones.
 
-    An `unpacked` root has these packages alone, and no script of theirs was run: it may be of any architecture.
+    An `unpacked` root has only these packages, and their scripts were not run: it may be of any architecture.
     """
 
     suite: str
@@ -59,28 +59,28 @@ class Recipe(NamedTuple):
 
 
 def default_suite(mirror: Mirror) -> str:
-    """Give Debian's stable release, else this host's own: a C library no older than what the frozen parts were made with."""
+    """Return Debian's stable release or this host's own: its glibc must not be older than that of the frozen parts."""
     return _DEBIAN_SUITE if mirror.distribution == "debian" else mirror.release
 
 
 def build_root(cache: Path, mirror: Mirror, recipe: Recipe, *, report: Callable[[str], None]) -> GuestRoot:
-    """Give the root of a recipe, made when it is not in `cache` yet (about half a minute, 100 MB).
+    """Return the root of a recipe, made in about half a minute if it is not in `cache` yet; it takes 100 MB.
 
-    Works as root, and as a user who may make namespaces. Concurrent calls make it once.
+    Works as root, and for users who may create namespaces. Concurrent calls make it once.
     """
     words = describe_root(mirror, recipe)
     linked = [_AWK] if recipe.unpacked else []
     key = digest.sha256_of_value(words, _HOSTS, _PASSWD, _GROUP, *linked)
-    marks = [recipe.suite, *recipe.packages[:1], *([str(recipe.target)] if recipe.unpacked else [])]
+    labels = [recipe.suite, *recipe.packages[:1], *([str(recipe.target)] if recipe.unpacked else [])]
     name = f"{mirror.distribution} {recipe.suite}"
-    place = cache / "roots" / f"{'-'.join(marks)}-{key[:12]}"
+    place = cache / "roots" / f"{'-'.join(labels)}-{key[:12]}"
     if not place.is_dir():
         report(f"making a root of {name} without Python")
     return GuestRoot(make_once(place, partial(_make, words)), name, key, str(recipe.target))
 
 
 def describe_root(mirror: Mirror, recipe: Recipe) -> list[str]:
-    """Give mmdebstrap's arguments for a recipe, but for its mode and the archive it writes: the source comes last."""
+    """Return mmdebstrap's arguments for a recipe, without mode and output archive; the source is the last one."""
     signed = f"[signed-by={mirror.keyring}] " if mirror.keyring else ""
     source = f"deb {signed}{mirror.uri} {recipe.suite} main"
     included = [f"--include={','.join(recipe.packages)}"] if recipe.packages else []
@@ -90,7 +90,7 @@ def describe_root(mirror: Mirror, recipe: Recipe) -> list[str]:
 
 
 def unpack_debian(words: list[str], making: Path) -> Path:
-    """Have mmdebstrap make a root in the empty folder `making`; owned by whoever we are, without devices."""
+    """Make a root with mmdebstrap in the empty folder `making`, owned by the current user, without devices."""
     mode = "root" if os.geteuid() == 0 else "unshare"
     root, archive = making / "root", making / "root.tar"
     *options, source = words
@@ -107,9 +107,9 @@ def _make(words: list[str], making: Path) -> Path:
 
 
 def settle_root(root: Path) -> None:
-    """Take this host's traces out of a system, name the guest's user, and leave nothing setuid in the cache.
+    """Remove traces of this host from a root, add the guest's user, and clear setuid bits.
 
-    The user can read what is written, whatever our umask is.
+    The guest's user can read what is written here, whatever our umask is.
     """
     for name in ("resolv.conf", "hostname"):
         (root / "etc" / name).unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Keep a verification: its record, and JUnit XML beside it, which CI systems show as test results.
+"""Write the results of a verification: its record, and JUnit XML beside it, which CI systems show as test results.
 
 Source: the schema of Jenkins' xunit plugin, junit-10.xsd.
 """
@@ -10,11 +10,11 @@ from stigmer_packaging.records.model import Check, VerificationReport
 from stigmer_packaging.records.workspace import Workspace
 
 _FORBIDDEN = re.compile(r"[^\t\n\r\x20-\uD7FF\uE000-\uFFFD\U00010000-\U0010FFFF]")
-"""What no XML text may hold. Source: XML 1.0, section 2.2."""
+"""Characters that XML text must not contain. Source: XML 1.0, section 2.2."""
 
 
 def keep_report(name: str, report: VerificationReport, workspace: Workspace, *, log: str = "") -> None:
-    """Write the record `name`, its checks as NAME.xml, and what the guest printed, if there is a log, as NAME.log."""
+    """Write the record `name`, its checks as NAME.xml, and the output of the guest, if there is any, as NAME.log."""
     with workspace.staging() as staged:
         for suffix, text in ((".log", log), (".xml", render_junit(report))):
             if text:
@@ -24,9 +24,9 @@ def keep_report(name: str, report: VerificationReport, workspace: Workspace, *, 
 
 
 def render_junit(report: VerificationReport) -> str:
-    """Give one test suite with a case for each check, and one for the end of the report: without an end it failed."""
-    seen = "" if report.ended else "no whole report"
-    ended = Check("the guest ends and its report is whole", report.ended, 0.0, seen)
+    """Return a test suite with a case for each check, and one that fails if the report is incomplete."""
+    detail = "" if report.ended else "the report is incomplete"
+    ended = Check("the guest finishes and its report is complete", report.ended, 0.0, detail)
     cases = (*report.checks, ended)
     suite = ET.Element(
         "testsuite",

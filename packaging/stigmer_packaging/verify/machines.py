@@ -1,4 +1,4 @@
-"""Which machines a bottle is verified on at each level, and how they are made."""
+"""The machines that a bottle is verified on at each level, and how to make them."""
 
 import os
 import tempfile
@@ -18,15 +18,15 @@ from stigmer_packaging.verify.virtual_machine import SYSTEMD, make_virtual_machi
 
 LEVELS = ("sandbox", "vm", "matrix", "brew", "macos")
 GUESTS = ("debian bullseye", "debian bookworm", "debian trixie", "debian sid")
-"""The matrix, the oldest C library first."""
+"""The guests of the level `matrix`, those with the oldest glibc first."""
 
 NOT_GATING = ("debian sid",)
-"""Guests whose failure is told and changes no exit code: what they hold tomorrow nobody knows."""
+"""Guests whose failures are reported without changing the exit code, because their packages change every day."""
 
 
 @dataclass(frozen=True)
 class MachineFactory:
-    """Makes machines on this one, a `host` with `processors`, from the mirrors by distribution, into `cache`."""
+    """Makes machines on this `host`, with its `processors`, mirrors by distribution, and a `cache` for their parts."""
 
     host: Target
     processors: int
@@ -35,24 +35,24 @@ class MachineFactory:
     report: Callable[[str], None]
 
     def sandbox(self, guest: str, target: Target) -> Machine:
-        """Make a sandbox; MissingToolError for a platform whose programs do not run here."""
+        """Return a sandbox; MissingToolError for a platform whose programs cannot run here."""
         if not is_runnable(target, self.host):
-            raise MissingToolError(f"programs for {target} do not run here", "use --machine vm, which emulates")
+            raise MissingToolError(f"programs for {target} do not run here", "emulate them: --level vm or --machine vm")
         runner = runner_for(target, self.host, os.environ)
         require_emulation(runner.prefix, os.environ)
         return make_sandbox(self._root(guest, target), runner)
 
     def virtual_machine(self, guest: str, target: Target, *, service: bool = False) -> Machine:
-        """Make a virtual machine; one of another architecture is emulated. Its kernel is the same for all guests.
+        """Return a virtual machine, emulated if its architecture is foreign. All guests boot the same kernel.
 
-        For the trial of the service it has systemd, and cannot be of another architecture.
+        With `service`, the guest has systemd, and its architecture must be this host's.
         """
         boot, hardware = self.boot(guest, target)
         root = self._root(guest, target, SYSTEMD if service else ())
         return make_virtual_machine(root, boot, hardware, service=service)
 
     def boot(self, guest: str, target: Target) -> tuple[guest_boot.Boot, Hardware]:
-        """Give what a virtual machine for the guest boots, and on what."""
+        """Return the kernel and initramfs that a virtual machine for the guest boots, and its hardware."""
         mirror = self._mirror("debian" if "debian" in self.mirrors else guest.split(maxsplit=1)[0])
         boot = guest_boot.build_boot(self.cache, mirror, guest_root.default_suite(mirror), target, report=self.report)
         with tempfile.TemporaryDirectory() as folder:
@@ -60,7 +60,7 @@ class MachineFactory:
         return boot, Hardware(target.architecture, accelerator, self.processors)
 
     def default_guest(self) -> str:
-        """Name the guest of the levels that have one."""
+        """Return the guest of the levels that have a single one."""
         mirror = next(iter(self.mirrors.values()))
         return f"{mirror.distribution} {guest_root.default_suite(mirror)}"
 
@@ -73,15 +73,15 @@ class MachineFactory:
 
     def _mirror(self, distribution: str) -> apt.Mirror:
         if distribution not in self.mirrors:
-            remedy = f"name one: --mirror {distribution}=URL"
-            raise MissingToolError(f"no mirror of {distribution} is known on this machine", remedy)
+            remedy = f"give one: --mirror {distribution}=URL"
+            raise MissingToolError(f"this machine has no mirror of {distribution} configured", remedy)
         return self.mirrors[distribution]
 
 
 def find_mirrors(named: Mapping[str, str], keyrings: Path = Path("/usr/share/keyrings")) -> dict[str, apt.Mirror]:
-    """Give the mirrors by distribution: this machine's own, and those named by their URL.
+    """Return the mirrors by distribution: those given by URL, or else the one that this machine is configured with.
 
-    MissingToolError when the archive keys of a named distribution are not here.
+    MissingToolError if the archive keys of a given distribution are not installed.
     """
     if not named:
         own = apt.find_mirror()
@@ -91,6 +91,6 @@ def find_mirrors(named: Mapping[str, str], keyrings: Path = Path("/usr/share/key
         keyring = keyrings / f"{distribution}-archive-keyring.gpg"
         if not keyring.is_file():
             remedy = f"install {distribution}-keyring"
-            raise MissingToolError(f"the archive keys of {distribution} are not here", remedy)
+            raise MissingToolError(f"the archive keys of {distribution} are not installed", remedy)
         mirrors[distribution] = apt.Mirror(uri, distribution, "", str(keyring))
     return mirrors

@@ -1,7 +1,7 @@
-"""A bottle's trial on a Mac that has Pythons: a sandbox denies them all, and the network but for this machine itself.
+"""The trial of a bottle on a Mac that has Pythons: a sandbox denies access to them, and to all networks but localhost.
 
-NOT YET RUN ON A MAC: written from what is documented. Sources: sandbox-exec(1); the profiles in Homebrew's sandbox.rb and
-in /System/Library/Sandbox/Profiles; the lists of software on GitHub's macOS runners.
+NOT YET RUN ON A MAC: written from what is documented. Sources: sandbox-exec(1); the profiles in Homebrew's sandbox.rb
+and in /System/Library/Sandbox/Profiles; the lists of software on GitHub's macOS runners.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from stigmer_packaging.records.model import Check
 from stigmer_packaging.verify.guest import GuestRun, Machine, Trial, run_guest
 
 PYTHON = "/usr/bin/python3"
-"""Apple's own, which cannot be removed: it stands for all that the profile must deny."""
+"""Apple's Python, which cannot be removed; used to test that the profile denies Python."""
 
 NETWORK = ("/usr/bin/curl", "--silent", "--head", "--max-time", "10", "https://github.com")
 
@@ -22,10 +22,10 @@ _FOLDERS = (
     "/Applications",
     "/Users/runner/hostedtoolcache/Python",
 )
-"""Where python.org, Apple and GitHub's runners put theirs."""
+"""Where python.org, Apple and GitHub's runners install Python."""
 
 PS = "/bin/ps"
-"""It is setuid root, which a sandbox denies unless the program runs outside of it."""
+"""setuid root, so a sandboxed process may run it only with `no-sandbox`."""
 
 _PROGRAMS = r"/(python|pypy|pip|pipx|uv|conda)[0-9.]*$"
 _HOMEBREWS = r"^(/opt/homebrew|/usr/local)/(Cellar|opt)/(python|pypy)(@|/|$)"
@@ -33,9 +33,9 @@ _HOMEBREWS_COMMANDS = r"^(/opt/homebrew|/usr/local)/bin/(python|pypy|pip|idle|py
 
 
 def sandbox_profile() -> str:
-    """Give the profile: the last rule that fits decides, so what is allowed again stands after what is denied.
+    """Return the sandbox profile. The last matching rule wins, so exceptions follow the denials they narrow.
 
-    A server may bind the wildcard addresses, which "localhost" does not stand for; nobody is reached by that alone.
+    Servers may bind the wildcard addresses, which "localhost" does not match; binding alone opens no connection.
     """
     folders = "\n".join(f'  (subpath "{folder}")' for folder in _FOLDERS)
     return f"""(version 1)
@@ -54,17 +54,17 @@ def sandbox_profile() -> str:
 
 
 def this_mac(name: str, target: str) -> Machine:
-    """Give the Mac we are on, as `name` (`macOS 15`) for bottles of `target`."""
+    """Return this Mac as a machine with the given name (`macOS 15`), for bottles of `target`."""
     return Machine("macos", name, target, digest.sha256_of_value(name, sandbox_profile()), _run)
 
 
 def _run(trial: Trial, folder: Path) -> GuestRun:
-    """Show that the profile denies what works without it, then run the script within it, in a home of its own."""
+    """Check that the profile denies what works without it, then run the script within it, with a home of its own."""
     profile = folder / "profile.sb"
     profile.write_text(sandbox_profile(), encoding="utf-8")
     controls = (
-        _control("without the profile there is a Python, within it there is none", profile, (PYTHON, "-c", "1")),
-        _control("without the profile there is a network, within it there is none", profile, NETWORK),
+        _control("Python runs without the profile, but not within it", profile, (PYTHON, "-c", "1")),
+        _control("the network works without the profile, but not within it", profile, NETWORK),
     )
     for name in ("home", "tmp"):
         (folder / name).mkdir()
@@ -72,13 +72,13 @@ def _run(trial: Trial, folder: Path) -> GuestRun:
 
 
 def mac_command(trial: Trial, folder: Path) -> list[str]:
-    """Give the command line of the trial in `folder`.
+    """Return the command line of the trial in `folder`.
 
-    The script is not told to find no Python and no network card: they are there, and denied.
+    The script is not asked to check that there is no Python and no network card: they exist, but are denied.
     """
     words = trial.words(str(trial.task.script), str(trial.bottle), f"{folder}/prefix", ())
-    places = (f"HOME={folder / 'home'}", f"TMPDIR={folder / 'tmp'}", "PATH=/usr/bin:/bin:/usr/sbin:/sbin")
-    return _within(folder / "profile.sb", ["env", "-i", *places, "LANG=C", *words])
+    variables = (f"HOME={folder / 'home'}", f"TMPDIR={folder / 'tmp'}", "PATH=/usr/bin:/bin:/usr/sbin:/sbin")
+    return _within(folder / "profile.sb", ["env", "-i", *variables, "LANG=C", *words])
 
 
 def _within(profile: Path, words: Sequence[str]) -> list[str]:
@@ -86,8 +86,8 @@ def _within(profile: Path, words: Sequence[str]) -> list[str]:
 
 
 def _control(name: str, profile: Path, words: Sequence[str]) -> Check:
-    """Run a program without the profile, where it must work, and within it, where it must not."""
+    """Run a program without the profile, where it must succeed, and within it, where it must fail."""
     outside = command.run(words, seconds=60, check=False)
     inside = command.run(_within(profile, words), seconds=60, check=False)
-    seen = f"{words[0]}: exit code {outside.code} without, {inside.code} within"
-    return Check(name, outside.code == 0 and inside.code != 0, 0.0, seen)
+    detail = f"{words[0]}: exit code {outside.code} without, {inside.code} within"
+    return Check(name, outside.code == 0 and inside.code != 0, 0.0, detail)

@@ -1,6 +1,6 @@
-"""A whole machine under QEMU: a kernel of its own, no network card, nothing of this host but the bottle.
+"""A virtual machine under QEMU: a kernel of its own, no network card, and nothing from this host but the bottle.
 
-Sources: qemu(1). Its parts reach the guest as disks, what it says comes out of virtio-serial ports into files.
+Sources: qemu(1). Files reach the guest as disks; its output is written to virtio-serial ports, which are files here.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,10 +12,10 @@ from stigmer_packaging.verify.guest import run_guest
 from stigmer_packaging.verify.guest_boot import Boot
 
 PROBE_SECONDS = 6
-"""How long a machine that truly has KVM may take to say that it lives; it takes less than one."""
+"""How long to wait for a probe to boot under KVM; with working KVM it takes less than a second."""
 
 PORTS = ("report", "errors", "marks")
-"""What a guest writes: the script's report, what it said besides, and what the machine itself did when."""
+"""The guest's output ports: the script's report, its other output, and the timestamped steps of the machine itself."""
 
 _MEMORY_MB = 3072
 _KINDS = {
@@ -28,14 +28,16 @@ _CPUS = {
     ("arm64", "tcg"): "cortex-a72",
     ("arm64", "kvm"): "host",
 }
-"""What the emulated processors are.
+"""The CPU model for each architecture and accelerator.
 
-Without cmpxchg16b, whose flags QEMU 7.2 computes with garbage in the upper bits: an interrupt right after it ends the
-kernel in a double fault, once in some minutes. A Cortex-A72 under emulation, as `max` emulates pointer authentication too and takes twice as long."""
+cx16 is off because QEMU 7.2 leaves garbage in the upper flag bits after cmpxchg16b: an interrupt right after it causes
+a double fault in the kernel, about once every few minutes. The Cortex-A72 is emulated twice as fast as `max`, which
+includes pointer authentication.
+"""
 
 
 class Hardware(NamedTuple):
-    """A machine's architecture (`amd64`, `arm64`), what runs its instructions (`kvm`, `tcg`), and its processors."""
+    """A machine's architecture (`amd64`, `arm64`), its accelerator (`kvm`, `tcg`), and its number of processors."""
 
     architecture: str
     accelerator: str
@@ -43,7 +45,7 @@ class Hardware(NamedTuple):
 
 
 class Ended(NamedTuple):
-    """What a machine wrote to each port, its console, and whether it was switched off by its guest in time."""
+    """The output of a machine on each port, its console, and whether the guest powered it off in time."""
 
     ports: Mapping[str, str]
     console: str
@@ -59,10 +61,10 @@ def qemu_command(
     disks: Sequence[Path] = (),
     writable: Path | None = None,
 ) -> list[str]:
-    """Give the command line of a machine whose ports and console are files in `folder`.
+    """Return the command line of a machine whose ports and console are files in `folder`.
 
-    `words` go to the guest with the kernel's command line. `disks` are only read; with a `writable` one, which remembers,
-    the machine may reboot. QEMU dies with the thread that starts it, however that dies.
+    `words` are added to the kernel's command line. `disks` are read-only; with a `writable` disk, which keeps its
+    content, the machine may reboot. QEMU is killed if the thread that starts it dies.
     """
     program, machine, console = _KINDS[hardware.architecture]
     accelerator = "tcg,thread=multi,tb-size=1024" if hardware.accelerator == "tcg" else hardware.accelerator
@@ -87,16 +89,16 @@ def qemu_command(
 
 
 def run_machine(command_line: list[str], folder: Path, *, seconds: float) -> Ended:
-    """Run a machine until its guest switches it off; after `seconds` it is killed."""
-    ran = run_guest(command_line, seconds=seconds)
+    """Run a machine until the guest powers it off; kill it after `seconds`."""
+    result = run_guest(command_line, seconds=seconds)
     ports = {name: _read(folder / name) for name in PORTS}
-    return Ended(ports, _read(folder / "console") + ran.output + ran.errors, ran.code == 0)
+    return Ended(ports, _read(folder / "console") + result.output + result.errors, result.code == 0)
 
 
 def choose_accelerator(target: Target, host: Target, boot: Boot, folder: Path) -> str:
-    """Give `kvm` if a machine boots under it within six seconds, else `tcg`.
+    """Return `kvm` if a machine boots with it within PROBE_SECONDS, else `tcg`.
 
-    Nothing less shows it: a device file that opens, even a machine that is made, may still never run an instruction.
+    Only booting proves it: /dev/kvm may open, and a machine may even be created, without ever running an instruction.
     """
     if target != host or not Path("/dev/kvm").exists():
         return "tcg"

@@ -1,6 +1,7 @@
-"""Run a command in a guest root as an unprivileged user without network: bubblewrap, as root or as anybody.
+"""Run a command in a guest root as an unprivileged user without network, by bubblewrap, started by root or any user.
 
-As root no user namespace is made (some systems forbid them), and `setpriv` gives up all privilege inside.
+When started by root, no user namespace is created (some systems forbid them), and `setpriv` drops all privileges
+inside.
 """
 
 import os
@@ -22,21 +23,21 @@ _DROP = ("setpriv", f"--reuid={UID}", f"--regid={UID}", "--clear-groups", "--inh
 
 
 def make_sandbox(root: GuestRoot, runner: Runner = NATIVE) -> Machine:
-    """Give a machine that is no more than a root without Python: this one's kernel, no boot, seconds instead of minutes."""
+    """Return a machine that is only a root without Python under this host's kernel: it needs seconds, not minutes."""
 
     def run(trial: Trial, folder: Path) -> GuestRun:
-        """Lay bottle and scripts into the guest's /home, and run the script there as the guest's user."""
+        """Copy the bottle and the scripts to the guest's /home, and run the script there as the guest's user."""
         lay_home(trial, folder)
         words = trial.words(f"/home/{USER}/{trial.task.script.name}", bottle=f"/home/{USER}/{trial.bottle.name}")
         seconds = trial.task.seconds * runner.slowdown
-        ran = run_in_sandbox(root.path, folder, words, seconds=seconds, emulator=runner.prefix)
-        return ran._replace(emulated=bool(runner.prefix))
+        result = run_in_sandbox(root.path, folder, words, seconds=seconds, emulator=runner.prefix)
+        return result._replace(emulated=bool(runner.prefix))
 
     return Machine("sandbox", root.name, root.target, root.recipe, run)
 
 
 def lay_home(trial: Trial, folder: Path) -> None:
-    """Make of a folder the guest's /home with bottle and scripts, readable for bubblewrap whatever our umask is."""
+    """Turn a folder into the guest's /home with bottle and scripts, readable for bubblewrap whatever our umask is."""
     own = folder / USER
     own.mkdir()
     for file in (trial.bottle, *trial.task.scripts):
@@ -46,42 +47,43 @@ def lay_home(trial: Trial, folder: Path) -> None:
 
 
 def sandbox_command(root: Path, home: Path, words: Sequence[str], *, privileged: bool) -> list[str]:
-    """Give the command line that runs `words` in `root`, read-only, with `home` writable as /home.
+    """Return the command line that runs `words` in the read-only `root`, with `home` writable as /home.
 
-    Everything else that can be written is a fresh tmpfs. `privileged` says that it will be run by root.
+    All other writable places are a fresh tmpfs. `privileged` means that root runs the command.
     """
-    kept = (word for name in _CAPABILITIES for word in ("--cap-add", name))
-    identity = (*_ALONE, "--cap-drop", "ALL", *kept) if privileged else _USER
+    capabilities = (word for name in _CAPABILITIES for word in ("--cap-add", name))
+    identity = (*_ALONE, "--cap-drop", "ALL", *capabilities) if privileged else _USER
     environment = {"PATH": f"{PREFIX}/bin:/usr/local/bin:/usr/bin:/bin", "HOME": f"/home/{USER}", "LANG": "C.UTF-8"}
     mounts = ["--ro-bind", str(root), "/", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/run"]
     mounts += ["--perms", "1777", "--tmpfs", "/tmp", "--bind", str(home), "/home"]  # noqa: S108 - the guest's, not ours
     settings = [word for name, value in environment.items() for word in ("--setenv", name, value)]
     settings = ["--hostname", "guest", "--clearenv", *settings, "--chdir", f"/home/{USER}"]
-    shut_in = ["bwrap", *identity, "--die-with-parent", "--new-session", *mounts, *settings, "--"]
-    return [*shut_in, *(_DROP if privileged else ()), *words]
+    bwrap = ["bwrap", *identity, "--die-with-parent", "--new-session", *mounts, *settings, "--"]
+    return [*bwrap, *(_DROP if privileged else ()), *words]
 
 
 def run_in_sandbox(
     root: Path, home: Path, words: Sequence[str], *, seconds: float, emulator: Sequence[str] = ()
 ) -> GuestRun:
-    """Run `words` in the guest; after `seconds` everything in it is killed and the code is None.
+    """Run `words` in the guest; after `seconds`, all its processes are killed and the exit code is None.
 
-    `home` becomes the guest user's. Behind the words `emulator` there is no other user, not even for root. Raise MissingToolError where bubblewrap is missing or may not make namespaces.
+    `home` is changed to belong to the guest's user. With an `emulator` prefix there is only one user, even for root.
+    Raise MissingToolError if bubblewrap is missing or may not create namespaces.
     """
     privileged = os.geteuid() == 0 and not emulator
     if privileged:
-        _give_to_guest(home)
-    entered = partial(sandbox_command, root, home, privileged=privileged)
-    probe = command.run([*emulator, *entered(["true"])], seconds=60, check=False)
+        _chown_to_guest(home)
+    guest_command = partial(sandbox_command, root, home, privileged=privileged)
+    probe = command.run([*emulator, *guest_command(["true"])], seconds=60, check=False)
     if probe.code != 0:
         raise MissingToolError(
             f"bubblewrap cannot make a sandbox here: {probe.stderr.strip()}",
             "run as root, or allow unprivileged user namespaces (on Ubuntu: sysctl kernel.apparmor_restrict_unprivileged_userns=0)",
         )
-    return run_guest([*emulator, *entered(words)], seconds=seconds)
+    return run_guest([*emulator, *guest_command(words)], seconds=seconds)
 
 
-def _give_to_guest(home: Path) -> None:
+def _chown_to_guest(home: Path) -> None:
     os.chown(home, UID, UID)
     for folder, folders, names in os.walk(home):
         for name in (*folders, *names):

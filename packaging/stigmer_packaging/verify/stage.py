@@ -14,16 +14,16 @@ from stigmer_packaging.verify.guest_report import MAC, parse_mac_report, parse_r
 from stigmer_packaging.verify.junit import keep_report
 
 _UNSAFE = re.compile(r"[^\w.-]+")
-"""Characters of a machine's name that do not belong into the name of a file."""
+"""Characters of a machine's name that are not allowed in a file name."""
 
 _RECORD = 2
-"""Part of each report's cache key. 2: reports say whether the processor was emulated."""
+"""Version of the reports, part of their cache key. 2: reports say whether the processor was emulated."""
 
 
 def current_report(
     bottle: ReleaseFile, machine: Machine, task: Task, workspace: Workspace, name: str
 ) -> VerificationReport | None:
-    """Give the report of a run that passed with the same inputs, whoever asked for it."""
+    """Return the report of an earlier run that passed with the same inputs, or None."""
     with contextlib.suppress(RecordError):
         kept = workspace.read_record(name, VerificationReport)
         if kept.passed and kept.made_from == _made_from(bottle, machine, task):
@@ -34,15 +34,15 @@ def current_report(
 def verify_bottle(
     bottle: ReleaseFile, machine: Machine, task: Task, *, workspace: Workspace, name: str
 ) -> VerificationReport:
-    """Run the task's script on the poured bottle, or on the single file in its place.
+    """Run the task's script on the poured bottle, or on the single file instead.
 
-    A run that is killed at its deadline has not ended. The record is `name`; what the guest printed is in NAME.log, the
-    checks as JUnit XML in NAME.xml. The nonce must be new for each call. Raise RecordError when the bottle is not the
-    recorded one, ArchiveError when it cannot be poured, ForeignTargetError when it is another platform's than the machine.
+    A run that is killed at its deadline has not ended. The record is `name`; the guest's output is in NAME.log, the
+    checks as JUnit XML in NAME.xml. The nonce must be new for each call. Raise RecordError if the bottle differs from
+    its record, ArchiveError if it cannot be poured, ForeignTargetError if its platform differs from the machine's.
     """
     if machine.target != bottle.target:
         raise ForeignTargetError(
-            f"{machine.name} is a machine for {machine.target}: nothing for {bottle.target} runs there",
+            f"{machine.name} is a machine for {machine.target} and cannot run programs for {bottle.target}",
             f"verify it on a machine for {bottle.target}",
         )
     path = workspace.whole(bottle)
@@ -66,21 +66,21 @@ def _made_from(bottle: ReleaseFile, machine: Machine, task: Task) -> str:
 
 
 def take_in_report(text: str, release: Release, workspace: Workspace) -> dict[str, VerificationReport]:
-    """Keep the report of scripts/check-on-mac as the verification of a release's bottle, and of its single file.
+    """Store a report of scripts/check-on-mac as the verification of a release's bottle, and of its single file.
 
-    Give the records by their names, of which the machine is a part. RecordError when the report is of another bottle.
+    Return the records by name; the machine is part of each name. RecordError if the report is about another bottle.
     """
-    found, files = parse_mac_report(text)
-    checked = [one for one in release.of_programs() if one.sha256 in files]
-    if found.bottle_sha256 not in {one.sha256 for one in checked if one.kind == "bottle"}:
+    parsed, files = parse_mac_report(text)
+    checked = [artefact for artefact in release.of_programs() if artefact.sha256 in files]
+    if parsed.bottle_sha256 not in {artefact.sha256 for artefact in checked if artefact.kind == "bottle"}:
         raise RecordError(
-            f"the report is of the bottle with sha256 {found.bottle_sha256}, which this release does not have",
+            f"the report is of the bottle with sha256 {parsed.bottle_sha256}, which this release does not have",
             "make a report of this release: scripts/check-on-mac FOLDER REPORT",
         )
-    taken = {}
-    for one in checked:
-        report = replace(found, bottle_sha256=one.sha256)
-        name = f"verify/{MAC}/{one.target}-{one.kind}/{_UNSAFE.sub('-', report.guest)}"
+    reports = {}
+    for artefact in checked:
+        report = replace(parsed, bottle_sha256=artefact.sha256)
+        name = f"verify/{MAC}/{artefact.target}-{artefact.kind}/{_UNSAFE.sub('-', report.guest)}"
         keep_report(name, report, workspace, log=text)
-        taken[name] = report
-    return taken
+        reports[name] = report
+    return reports

@@ -1,4 +1,4 @@
-"""A bottle's trial in a virtual machine: the root boots, the bottle is poured in the guest, the script reports."""
+"""The trial of a bottle in a virtual machine: the root boots, the bottle is poured in the guest, the script reports."""
 
 import gzip
 import shlex
@@ -19,21 +19,20 @@ BOTTLE = "/dev/vdb"
 """The bottle's tar in the guest: its second disk."""
 
 SYSTEMD = ("systemd-sysv", "systemd", "udev", "dbus", "dbus-user-session", "libpam-systemd")
-"""What the root has besides the essential packages."""
+"""Packages that the root has in addition to the essential ones."""
 
 _DISK = 4 << 30
-"""Bytes of the disk that remembers; sparse."""
+"""Size of the writable disk in bytes; sparse."""
 _BLOCK = 1 << 20
 _SECTOR = 512
 
 
 def make_virtual_machine(root: GuestRoot, boot: Boot, hardware: Hardware, *, service: bool = False) -> Machine:
-    """Give a machine that boots `boot`, with `root` as its root file system: all that is written is forgotten.
+    """Return a machine that boots `boot` with `root` as its root file system; what it writes is discarded.
 
-    For the trial of the service, its first program is systemd, and its disk outlives a reboot: start, crash, reboot and
-    stop of the unit in the keg, installed as `brew services start` does. A user's services run without a login only if
-    the user lingers. The recipe is the hash of root, kernel, and what the guest does first; not of what runs its
-    instructions.
+    With `service`, init is systemd and the writable disk survives reboots: the trial starts, crashes, reboots and stops
+    the unit in the keg, installed as `brew services start` does. A user's services run without a login only if the user
+    lingers. The recipe is the hash of root, kernel and the guest's first script; it does not depend on the accelerator.
     """
     template = read_template("service-trial" if service else "trial")
 
@@ -54,7 +53,7 @@ def make_virtual_machine(root: GuestRoot, boot: Boot, hardware: Hardware, *, ser
 
 
 def _texts_for_user(trial: Trial, hardware: Hardware) -> dict[str, str]:
-    """Have the guest run the script on the bottle as its user."""
+    """Return the files that make the guest run the script on the bottle as its user."""
     demands = (*DEMANDS, *(["--slow"] if hardware.accelerator == "tcg" else []))
     words = trial.words(f"/run/trial/{trial.task.script.name}", demands=demands, bottle=BOTTLE)
     return {
@@ -73,10 +72,10 @@ def boot_trial(
     folder: Path,
     writable: Path | None = None,
 ) -> GuestRun:
-    """Boot a machine with the bottle as its second disk and `texts` as files in its /run/trial; read what it reports.
+    """Boot a machine with the bottle as its second disk and `texts` as files in its /run/trial; return what it reports.
 
-    With a `writable` disk nothing is forgotten over a reboot, which the guest may do. An emulated machine that does
-    not come up has run nothing of the bottle, and is started once more.
+    A `writable` disk keeps its content over a reboot by the guest. An emulated machine that does not boot has not run
+    the bottle, so it is started once more.
     """
     disk = folder / "bottle.tar"
     unpack_disk(trial.bottle, disk)
@@ -86,21 +85,21 @@ def boot_trial(
     for name, text in {**texts, "facts": _assignments({**facts, "nonce": trial.task.nonce})}.items():
         (tree / name).write_text(text, encoding="utf-8")
     pack_initramfs(tree.parent, folder / "trial.cpio")
-    whole = boot._replace(initramfs=folder / "initramfs")  # the kernel takes several archives in a row
-    whole.initramfs.write_bytes(boot.initramfs.read_bytes() + (folder / "trial.cpio").read_bytes())
-    words = qemu_command(hardware, whole, folder, disks=(squash_root(root), disk), writable=writable)
-    emulated, first = hardware.accelerator == "tcg", ""
+    combined = boot._replace(initramfs=folder / "initramfs")  # the kernel takes several archives in a row
+    combined.initramfs.write_bytes(boot.initramfs.read_bytes() + (folder / "trial.cpio").read_bytes())
+    words = qemu_command(hardware, combined, folder, disks=(squash_root(root), disk), writable=writable)
+    emulated, failed_start = hardware.accelerator == "tcg", ""
     ended = run_machine(words, folder, seconds=trial.task.seconds)
     if emulated and not ended.ports["marks"]:
-        first = f"--- console of a first start that did not come up\n{ended.console}\n"
+        failed_start = f"--- console of a first start that did not boot\n{ended.console}\n"
         ended = run_machine(words, folder, seconds=trial.task.seconds)
     code, steps = read_marks(ended.ports["marks"], hardware.accelerator)
-    errors = f"{first}{ended.ports['errors']}\n--- console\n{ended.console}"
+    errors = f"{failed_start}{ended.ports['errors']}\n--- console\n{ended.console}"
     return GuestRun(code if ended.switched_off else None, ended.ports["report"], errors, steps, emulated)
 
 
 def unpack_disk(bottle: Path, disk: Path) -> None:
-    """Write a bottle's tar as a disk, so that the slow machine need not decompress it; ArchiveError when it is damaged."""
+    """Write a bottle's tar as a disk, so that a slow machine need not decompress it; ArchiveError if it is damaged."""
     try:
         with gzip.open(bottle) as packed, disk.open("wb") as plain:
             shutil.copyfileobj(packed, plain, _BLOCK)
@@ -110,14 +109,14 @@ def unpack_disk(bottle: Path, disk: Path) -> None:
 
 
 def read_marks(text: str, accelerator: str) -> tuple[int | None, tuple[Check, ...]]:
-    """Read what the machine did and when: lines of `SECONDS STEP DETAIL`, seconds since it was switched on.
+    """Parse what the machine did and when: lines of `SECONDS STEP DETAIL`, in seconds since it was powered on.
 
-    Give the script's exit code, none when it did not end, and as a check that the machine booted.
+    Return the script's exit code, None if it did not finish, and a check that the machine booted.
     """
     marks = {words[1]: (float(words[0]), words[2:]) for words in map(str.split, text.splitlines()) if len(words) > 1}
-    seconds, seen = marks.get("boot", (0.0, ["it did not say so"]))
+    seconds, detail = marks.get("boot", (0.0, ["no boot mark"]))
     _, code = marks.get("exit", (0.0, [""]))
-    booted = Check("the machine boots", "boot" in marks, seconds, " ".join([*seen, accelerator]))
+    booted = Check("the machine boots", "boot" in marks, seconds, " ".join([*detail, accelerator]))
     return int(code[0]) if code[:1] and code[0].isdigit() else None, (booted,)
 
 
@@ -126,5 +125,5 @@ def _assignments(facts: Mapping[str, str]) -> str:
 
 
 def read_template(name: str) -> str:
-    """Read a file for the guest."""
+    """Return the text of a file for the guest."""
     return (TEMPLATES / name).read_text(encoding="utf-8")

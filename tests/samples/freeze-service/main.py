@@ -1,4 +1,4 @@
-"""A service in small: imports by name, connects, says that it is ready, and ends well on SIGTERM."""
+"""A minimal service: it imports a module by name, connects, prints a ready line, and exits with 0 on SIGTERM."""
 
 import importlib
 import os
@@ -11,7 +11,7 @@ from python_multipart.multipart import MultipartParser
 
 
 def main(arguments: list[str]) -> int:
-    """Connect, wait for SIGTERM, and give the exit code."""
+    """Connect and wait for SIGTERM, or run the selftest; return the exit code."""
     word = importlib.import_module("greeter.by_name").WORD
     if arguments == ["--selftest"]:
         sys.stdout.write(f"{GREETING}, {word} {MultipartParser.__name__}\n")

@@ -1,4 +1,4 @@
-"""Works where it is installed, for python-multipart looks on disk for the module it shadows; breaks when frozen."""
+"""Works when installed, as python-multipart searches the disk for the module that it shadows; breaks when frozen."""
 
 import sys
 

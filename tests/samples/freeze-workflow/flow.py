@@ -1,4 +1,4 @@
-"""The workflow and its activity."""
+"""A workflow and its activity."""
 
 from datetime import timedelta
 
@@ -7,15 +7,15 @@ from temporalio import activity, workflow
 
 @activity.defn
 async def greet() -> str:
-    """Greet."""
+    """Return the greeting."""
     return "hello"
 
 
 @workflow.defn
 class Greeting:
-    """Has somebody greeted."""
+    """Calls the activity."""
 
     @workflow.run
     async def run(self) -> str:
-        """Give the greeting."""
+        """Return the greeting."""
         return await workflow.execute_activity(greet, start_to_close_timeout=timedelta(seconds=10))

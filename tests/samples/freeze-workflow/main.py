@@ -1,4 +1,4 @@
-"""A Temporal worker in small: gets ready with an activity alone, and on demand runs a workflow in Temporal's sandbox."""
+"""A minimal Temporal worker: it serves one activity; with `--workflow`, it runs a workflow in Temporal's sandbox."""
 
 import asyncio
 import os
@@ -21,7 +21,7 @@ async def serve() -> None:
 
 
 async def run_workflow() -> None:
-    """Run one workflow to its end."""
+    """Run one workflow to completion."""
     client = await connect()
     async with Worker(client, task_queue="tried", workflows=[Greeting], activities=[greet]):
         limit = timedelta(seconds=30)
@@ -29,11 +29,11 @@ async def run_workflow() -> None:
 
 
 async def connect() -> Client:
-    """Connect to the server we are told of."""
+    """Connect to the server at TEMPORAL_SERVICE_ADDRESS."""
     return await Client.connect(os.environ["TEMPORAL_SERVICE_ADDRESS"])
 
 
 if __name__ == "__main__":
     asyncio.run(run_workflow() if sys.argv[1:] == ["--workflow"] else serve())
     sys.stderr.flush()
-    os._exit(0)  # threads of the SDK's core may still be about when Python takes itself apart, which ends it by SIGABRT
+    os._exit(0)  # the SDK core's threads may outlive the interpreter's finalization, which then aborts with SIGABRT

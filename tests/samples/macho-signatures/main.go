@@ -1,4 +1,4 @@
-// Check ad-hoc signatures with an implementation that is not ours, every digest of them: go run . FILE...
+// Check every digest of ad-hoc signatures with an independent implementation: go run . FILE...
 package main
 
 import (
@@ -68,7 +68,8 @@ func checkPages(raw []byte, offset int, directory types.CodeDirectory) error {
 	return nil
 }
 
-// checkBlobs compares what lies beside the code directory, such as requirements and entitlements, with its digests there.
+// checkBlobs compares the blobs beside the code directory, such as requirements and entitlements, with their digests in
+// it.
 func checkBlobs(signature []byte, directory types.CodeDirectory) error {
 	reader := bytes.NewReader(signature)
 	head := types.SbHeader{}

@@ -1,1 +1,1 @@
-"""Make the pinned CPython that is frozen: one recipe, compiled for every target by one cross compiler on any Linux host."""
+"""Builds the pinned CPython for frozen programs, with one cross compiler for every target, on any Linux host."""

@@ -1,4 +1,4 @@
-"""The frozen CPython of a target, from the cache or made: once for a recipe, whole or not at all, the same on any machine."""
+"""Provides a target's CPython: from the cache, or built once per recipe, atomically, with the same bytes anywhere."""
 
 import shutil
 from collections.abc import Callable, Mapping
@@ -19,19 +19,22 @@ from stigmer_packaging.records.text import parse_record, render_record
 from stigmer_packaging.sources import wheel
 
 FOLDER = "freeze-python"
-"""Of the cache: finished Pythons by their digests, downloads, and the compiler."""
+"""Folder in the cache, with the finished Pythons by digest, downloads, and the compiler."""
 
 HOST_FORMAT = 1
-"""Counts how what all builds on a machine share is made: it takes minutes and changes no result, so code does not count."""
+"""Version of the host parts, to increment when they are built differently.
+
+The code is not in their key: they take minutes to build, and do not affect a result.
+"""
 
 _CODE = ("build.py", "cpython.py", "finish.py", "libraries.py", "sources.py")
 _RECORD = "tree.json"
-_NAMES = 20  # characters of a digest that name a folder
+_NAME_LENGTH = 20  # characters of a digest in a folder's name
 
 
 @dataclass(frozen=True)
 class BuildSettings:
-    """What a machine gives to the making: its platform, its cache, a Debian mirror, and how many compilers run at once.
+    """A machine's settings for builds: its cache, a Debian mirror, its environment, and how many compilers run at once.
 
     `host_recipe` is the recipe for the machine's own platform.
     """
@@ -55,8 +58,8 @@ class BuildSettings:
 
 
 @dataclass(frozen=True)
-class _Made:
-    """What was measured of a finished Python, and the sha256 of its files."""
+class _TreeRecord:
+    """The record of a finished Python: measured properties, and the sha256 of its files."""
 
     floor: str
     builtins: tuple[str, ...]
@@ -64,16 +67,16 @@ class _Made:
 
 
 def provide_python(recipe: Recipe, maker: BuildSettings, *, make: Callable[..., None] | None = None) -> PythonTree:
-    """Give the CPython that this recipe describes, made if the cache has it not, or has it damaged.
+    """Return the CPython of a recipe; build it if it is missing or damaged in the cache.
 
-    `make` leaves its result in the folder `tree` below an empty folder; by default `make_tree`. Raise MissingToolError
-    where the compiler does not run, DownloadError when a mirror has other bytes than those pinned, GateError when a
+    `make`, by default `make_tree`, leaves its result in the folder `tree` below an empty folder. MissingToolError if
+    the compiler does not run on this machine, DownloadError if a file does not have the pinned sha256, GateError if a
     module is missing or a file needs a newer system than the recipe promises.
     """
     key, place = digest_of(recipe), place_of(recipe, maker.cache)
 
     def make_new(work: Path) -> Path:
-        maker.report(f"making Python {recipe.version} for {recipe.target}: some minutes, once")
+        maker.report(f"building Python {recipe.version} for {recipe.target}, which takes some minutes, once")
         (make or make_tree)(recipe, maker, work)
         return work / "tree"
 
@@ -83,49 +86,49 @@ def provide_python(recipe: Recipe, maker: BuildSettings, *, make: Callable[..., 
             shutil.rmtree(place)
     if tree := tree or read_tree(recipe, make_once(place, make_new), key):
         return tree
-    raise RecordError(f"{place} changed while it was made", f"remove {place}, and run again")
+    raise RecordError(f"{place} changed while it was built", f"remove {place}, and run again")
 
 
 def provide_host_parts(maker: BuildSettings) -> Path:
-    """Give the folder of what all builds on this machine share, made if it is not there.
+    """Return the folder of the parts that all builds on this machine share; build them if they are not in the cache.
 
-    It holds a CPython that runs here, and SQLite's one file in `sqlite`.
+    It contains a CPython that runs here, and SQLite's amalgamation in `sqlite`.
     """
     recipe = maker.host_recipe
     used = [recipe.find_source(name) for name in (recipe.cpython.source, "sqlite")]
     key = digest.sha256_of_value(HOST_FORMAT, [asdict(source) for source in used], asdict(recipe.toolchain))
-    place = maker.folder / f"host-{maker.host}-{key[:_NAMES]}"
+    place = maker.folder / f"host-{maker.host}-{key[:_NAME_LENGTH]}"
     return make_once(place, partial(_make_host_parts, maker))
 
 
 def digest_of(recipe: Recipe) -> str:
-    """Give the digest by which a finished Python is known: of its recipe, with its target, and of the code that makes it."""
+    """Return the digest that identifies a finished Python: of its recipe for the target and the code that builds it."""
     code = [digest.sha256_of(Path(__file__).with_name(name)) for name in _CODE]
     return digest.sha256_of_value(recipe.digest, digest.sha256_of_value(code))
 
 
 def place_of(recipe: Recipe, cache: Path) -> Path:
-    """Give the folder of a finished Python in the cache."""
-    return cache / FOLDER / digest_of(recipe)[:_NAMES]
+    """Return the folder of a finished Python in the cache."""
+    return cache / FOLDER / digest_of(recipe)[:_NAME_LENGTH]
 
 
 def read_tree(recipe: Recipe, place: Path, key: str) -> PythonTree | None:
-    """Give the Python in a folder of the cache if every byte of it is what it was when it was made."""
-    record, prefix = place / _RECORD, place / "prefix"
+    """Return the Python in a folder of the cache, or None if it is missing or its files no longer match its record."""
+    path, prefix = place / _RECORD, place / "prefix"
     try:
-        said = parse_record(record.read_bytes(), _Made, str(record))
+        record = parse_record(path.read_bytes(), _TreeRecord, str(path))
     except (FileNotFoundError, RecordError):
         return None
-    if digest.sha256_of_tree(prefix) != said.sha256:
+    if digest.sha256_of_tree(prefix) != record.sha256:
         return None
-    return PythonTree(recipe, prefix, said.floor, said.builtins, said.sha256, key)
+    return PythonTree(recipe, prefix, record.floor, record.builtins, record.sha256, key)
 
 
 def make_tree(recipe: Recipe, maker: BuildSettings, work: Path) -> None:
-    """Build everything below `work`; what is kept is in its folder `tree`."""
+    """Build a Python below `work`; the result is its folder `tree`."""
     host = provide_host_parts(maker)
     build = open_build(recipe, maker, work)
-    (work / "host").symlink_to(host)  # its own name says which machine this is
+    (work / "host").symlink_to(host)  # so that no file contains its real path, which names this machine's platform
     copy_into([host / "sqlite" / name for name in ("sqlite3.c", "sqlite3.h")], build.source(AMALGAMATION))
     unpack_sources(build, maker, [source.name for source in recipe.source if source.name != "sqlite"])
     for library in recipe.library:
@@ -140,10 +143,10 @@ def make_tree(recipe: Recipe, maker: BuildSettings, work: Path) -> None:
 
 
 def record_tree(prefix: Path, floor: str, builtins: list[str], tree: Path) -> None:
-    """Move what was made to a folder, with what was measured of it beside it."""
-    said = _Made(floor, tuple(builtins), digest.sha256_of_tree(prefix))
+    """Move a finished Python to the new folder `tree`, and write its record there."""
+    record = _TreeRecord(floor, tuple(builtins), digest.sha256_of_tree(prefix))
     tree.mkdir()
-    (tree / _RECORD).write_text(render_record(said), encoding="utf-8")
+    (tree / _RECORD).write_text(render_record(record), encoding="utf-8")
     prefix.rename(tree / "prefix")
 
 
@@ -156,7 +159,7 @@ def _make_host_parts(maker: BuildSettings, work: Path) -> Path:
 
 
 def open_build(recipe: Recipe, maker: BuildSettings, work: Path) -> Build:
-    """Give a build below the empty folder `work`, with the compiler in it."""
+    """Return a prepared build below the empty folder `work`; download the compiler if it is not in the cache."""
     zig = provide_compiler(maker)
     build = Build(recipe, work, zig, maker.folder / "zig-cache", maker.environment, maker.jobs, maker.report)
     prepare_folder(build)
@@ -164,11 +167,11 @@ def open_build(recipe: Recipe, maker: BuildSettings, work: Path) -> Build:
 
 
 def provide_compiler(maker: BuildSettings) -> Path:
-    """Give zig for this machine, from its pinned wheel; MissingToolError when none is pinned for this platform."""
+    """Return zig for this machine, from its pinned wheel; MissingToolError if none is pinned for this platform."""
     pin = maker.host_recipe.toolchain
     if str(maker.host) not in pin.sha256:
-        raise MissingToolError(f"no {pin.distribution} is pinned for {maker.host}", "make the Python on Linux")
-    place = maker.folder / f"{pin.distribution}-{pin.version}-{pin.sha256[str(maker.host)][:_NAMES]}"
+        raise MissingToolError(f"no {pin.distribution} is pinned for {maker.host}", "build the Python on Linux")
+    place = maker.folder / f"{pin.distribution}-{pin.version}-{pin.sha256[str(maker.host)][:_NAME_LENGTH]}"
 
     def unpack(folder: Path) -> Path:
         file = wheel.fetch_wheel(pin, maker.host, maker.cache, env=maker.environment, report=maker.report)
@@ -180,7 +183,7 @@ def provide_compiler(maker: BuildSettings) -> Path:
 
 
 def unpack_sources(build: Build, maker: BuildSettings, names: list[str]) -> None:
-    """Download what the recipe pins, and unpack and patch the named sources."""
+    """Download the files that the recipe pins, and unpack and patch the named sources."""
     build.report("unpacking the sources")
     files = sources.download_sources(build.recipe, maker.folder / "downloads", maker.archives)
     for name in names:
@@ -190,7 +193,7 @@ def unpack_sources(build: Build, maker: BuildSettings, names: list[str]) -> None
 def _keep_licences(build: Build, maker: BuildSettings) -> None:
     for source in build.recipe.source:
         folder = build.source(source.name)
-        if not folder.is_dir():  # SQLite, which is compiled from what was made before
+        if not folder.is_dir():  # SQLite: the amalgamation is compiled, not this source
             files = sources.download_sources(build.recipe, maker.folder / "downloads", maker.archives)
             sources.unpack_archive(files[list(source.files)[1]], folder)
         sources.keep_licence(source, folder, build.outcome)

@@ -1,4 +1,4 @@
-"""The recipe of the frozen CPython: read from packaging/python/ for one target, with all its problems at once."""
+"""Reads the recipe of the frozen CPython in packaging/python/ for one target, and reports all problems at once."""
 
 import re
 import tomllib
@@ -15,7 +15,7 @@ from stigmer_packaging.lib.target import ARCHITECTURES, SYSTEMS, Target
 from stigmer_packaging.manifest.model import WheelPin
 
 TEXTS = ("recipe.toml", "libraries.toml", "cpython.toml")
-"""The files that people write; the folders beside them hold what goes into a build as it is."""
+"""The files of the recipe itself; FOLDERS contain files that a build uses unchanged."""
 
 FOLDERS = ("tools", "macos")
 _SELECTORS = {*SYSTEMS, *ARCHITECTURES, *(f"{system}-{each}" for system in SYSTEMS for each in ARCHITECTURES)}
@@ -24,7 +24,7 @@ _CONVERTER = cattrs.Converter(forbid_extra_keys=True)
 
 @dataclass(frozen=True)
 class Platform:
-    """What the compiler makes: zig's name of the target, the oldest system, GNU's name, Debian's name of the libraries."""
+    """What to compile for: zig's and GNU's names of the target, the oldest glibc or macOS, Debian's multiarch name."""
 
     zig: str
     host: str
@@ -35,10 +35,10 @@ class Platform:
 
 @dataclass(frozen=True)
 class Source:
-    """One of Debian's source packages: the upstream archive and Debian's, by path on a mirror and sha256, in this order.
+    """One of Debian's source packages: `files` maps the upstream archive and Debian's, in this order, to their sha256.
 
-    `patches` are those of Debian's that are applied; `licence` is an SPDX expression; `modules` are the extension modules
-    that it is linked into, none for what is a library of its own.
+    Files are named by their path on a mirror. `patches` are those of Debian's patches that are applied; `licence` is an
+    SPDX expression; `modules` are the extension modules that are linked with it, none for CPython itself.
     """
 
     name: str
@@ -72,7 +72,7 @@ class Library:
 
 @dataclass(frozen=True)
 class OpenSsl:
-    """How OpenSSL is configured, and its libraries: the link's name by which they are linked to, and their own."""
+    """How OpenSSL is configured; `libraries` maps the name that the linker looks for to the name of the library."""
 
     source: str
     platform: str
@@ -110,7 +110,7 @@ class CPython:
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that decides what a target's CPython is. `texts` are the files beside the recipe, by their paths."""
+    """Everything that determines a target's CPython. `texts` are the contents of the files in FOLDERS, by path."""
 
     target: Target
     epoch: int
@@ -125,32 +125,32 @@ class Recipe:
 
     @property
     def digest(self) -> str:
-        """Give the sha256 of all of it."""
+        """The sha256 of the whole recipe, in hex."""
         return digest.sha256_of_value(asdict(self))
 
     @property
     def version(self) -> str:
-        """Give CPython's version, such as `3.13.5`."""
+        """CPython's version, such as `3.13.5`."""
         return self.find_source(self.cpython.source).version.partition("-")[0]
 
     @property
     def major_minor(self) -> str:
-        """Give the part of the version that names files, such as `3.13`."""
+        """The part of the version in the names of files, such as `3.13`."""
         return ".".join(self.version.split(".")[:2])
 
     def find_source(self, name: str) -> Source:
-        """Give a source by its name."""
+        """Return a source by its name."""
         return next(source for source in self.source if source.name == name)
 
 
 def read_recipe(folder: Path, target: Target) -> Recipe:
-    """Read the recipe for a target; RecordError names what is wrong with it."""
+    """Read the recipe for a target; RecordError lists its problems."""
     plain: dict[str, Any] = {}
     try:
         for name in TEXTS:
             plain |= _merge(plain, tomllib.loads((folder / name).read_text(encoding="utf-8")))
-        given = select(plain, target) | {"target": list(target), "texts": read_texts(folder)}
-        recipe = _CONVERTER.structure(given, Recipe)
+        values = select(plain, target) | {"target": list(target), "texts": read_texts(folder)}
+        recipe = _CONVERTER.structure(values, Recipe)
     except (OSError, ValueError) as error:
         raise _error(folder, [str(error)]) from error
     except cattrs.BaseValidationError as error:
@@ -161,15 +161,15 @@ def read_recipe(folder: Path, target: Target) -> Recipe:
 
 
 def read_texts(folder: Path) -> dict[str, str]:
-    """Read the files that go into a build as they are."""
+    """Return the contents of the files that a build uses unchanged, by path."""
     paths = (path for name in FOLDERS for path in sorted((folder / name).rglob("*")) if path.is_file())
     return {path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8") for path in paths}
 
 
 def select(value: Any, target: Target) -> Any:
-    """Give a value as it is for a target: what stands below `on` for it is merged with what stands beside it.
+    """Return a value for a target: merge the entries below `on` that are for it with those beside `on`.
 
-    ValueError for what stands there for a target that does not exist.
+    ValueError if `on` has an entry for an unknown target.
     """
     if isinstance(value, list):
         return [select(each, target) for each in value]
@@ -180,29 +180,29 @@ def select(value: Any, target: Target) -> Any:
     if unknown := sorted(special.keys() - _SELECTORS):
         raise ValueError(f"there is no target `on.{unknown[0]}`")
     for selector in (target.system, target.architecture, str(target)):
-        if held := special.get(selector):
-            chosen = _merge(chosen, select(held, target))
+        if extra := special.get(selector):
+            chosen = _merge(chosen, select(extra, target))
     return chosen
 
 
 def find_problems(recipe: Recipe) -> Iterator[str]:
-    """Name what is wrong with a recipe that has all its fields."""
+    """Yield the problems of a recipe that has all fields."""
     names = [source.name for source in recipe.source]
     used = [library.source for library in recipe.library] + [recipe.openssl.source, recipe.cpython.source]
-    yield from (f"the source {name} is there twice" for name in sorted(set(names)) if names.count(name) > 1)
+    yield from (f"the source {name} is defined twice" for name in sorted(set(names)) if names.count(name) > 1)
     yield from (f"there is no source {name}" for name in sorted(set(used) - {*names, AMALGAMATION}))
     for source in recipe.source:
         yield from (f"{source.name}: {problem}" for problem in _problems_of_source(source))
     pins = recipe.toolchain.sha256.items()
     yield from (f"toolchain: {name} has no sha256" for name, sha256 in pins if not _is_sha256(sha256))
     if not recipe.prefix.startswith("/"):
-        yield f"the prefix {recipe.prefix} is no absolute path"
+        yield f"the prefix {recipe.prefix} is not an absolute path"
     if not re.fullmatch(r"\d+(\.\d+)+", recipe.platform.floor):
-        yield f"the floor {recipe.platform.floor!r} is no version"
+        yield f"the floor {recipe.platform.floor!r} is not a version"
 
 
 AMALGAMATION = "sqlite-amalgamation"
-"""The folder of SQLite's one file, which is made of the source `sqlite` and compiled as a source of its own."""
+"""The name of SQLite's amalgamation as a source: it is generated from the source `sqlite`, and compiled instead."""
 
 
 def _problems_of_source(source: Source) -> Iterator[str]:
@@ -210,7 +210,7 @@ def _problems_of_source(source: Source) -> Iterator[str]:
         yield "there must be two files, the upstream archive and Debian's"
     for path, sha256 in source.files.items():
         if not path.startswith("pool/") or ".." in path:
-            yield f"{path} is no path on a mirror"
+            yield f"{path} is not a path on a mirror"
         if not _is_sha256(sha256):
             yield f"{path} has no sha256"
 

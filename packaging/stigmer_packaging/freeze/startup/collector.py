@@ -1,7 +1,8 @@
-"""Start hook: keep the cyclic garbage collector out of a program's imports.
+"""Start hook: disables the cyclic garbage collector while a program imports its modules.
 
-Modules live until the program ends, so a collection during the imports finds nothing and visits everything. The collector is
-off until no module has been imported for a second. What is in memory then is frozen: later collections do not visit it.
+Modules live until the program ends, so a collection during the imports finds nothing and visits everything. The
+collector is enabled once no module has been imported for a second, or after a minute. The objects in memory at that
+time are frozen: later collections do not visit them.
 """
 
 import gc
@@ -9,18 +10,18 @@ import sys
 import threading
 import time
 
-_INTERVAL = 0.25  # seconds between two looks
-_QUIET_LOOKS = 4  # looks in a row without a new module, after which the imports are over
-_MOST_LOOKS = 240
+_INTERVAL = 0.25  # seconds between two checks
+_QUIET_CHECKS = 4  # consecutive checks without a new module, after which the imports are over
+_MAX_CHECKS = 240
 
 
 def _wait_for_imports() -> None:
     quiet, known = 0, 0
-    for _ in range(_MOST_LOOKS):
+    for _ in range(_MAX_CHECKS):
         time.sleep(_INTERVAL)
         quiet = quiet + 1 if len(sys.modules) == known else 0
         known = len(sys.modules)
-        if quiet == _QUIET_LOOKS:
+        if quiet == _QUIET_CHECKS:
             return
 
 

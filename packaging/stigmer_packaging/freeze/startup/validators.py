@@ -1,8 +1,8 @@
-"""Start hook: let Pydantic build the validators of models and functions when they are first used, not when they are imported.
+"""Start hook: makes Pydantic build the validators of models and functions on first use instead of at import.
 
-Both are documented settings of Pydantic 2 (`defer_build`), which a model or a function of the program may set otherwise.
-Clients that are generated from an API description define thousands of them, and a service uses a few. A program with
-Pydantic 1, or without Pydantic, starts as it would without this hook.
+It sets `defer_build`, a documented setting of Pydantic 2 for both, which a model or function of the program may
+override. Clients generated from an API description define thousands of them, of which a service uses a few. The hook
+does nothing without Pydantic or with Pydantic 1.
 """
 
 from collections.abc import Callable

@@ -1,1 +1,1 @@
-"""The page a maintainer looks at before publishing: values in, one self-contained HTML file out."""
+"""The page that a maintainer reads before publishing, rendered from values as one self-contained HTML file."""

@@ -1,4 +1,4 @@
-"""The page itself: a release, what its bottles hold, and the release before it, rendered as one HTML file."""
+"""The report page: a release, the contents of its bottles, and the previous release, rendered as one HTML file."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,31 +15,31 @@ from stigmer_packaging.records.model import AuditReport
 from stigmer_packaging.records.release import Artefact, Release, with_levels
 
 WIDTH, HEIGHT = 1120.0, 460.0
-"""The treemap's size in the units of its drawing."""
+"""Size of the treemap in SVG units."""
 
 _TEMPLATE = Path(__file__).with_name("page.html.jinja")
 
 
 @dataclass(frozen=True)
 class Licences:
-    """How many packages are under which licence, the most used first, and the packages that state none."""
+    """The number of packages under each licence, most used first, and the packages without a declared licence."""
 
     counted: tuple[tuple[str, int], ...]
     unstated: tuple[str, ...]
 
     @property
     def packages(self) -> int:
-        """Give the number of all packages."""
+        """The number of all packages."""
         return sum(count for _, count in self.counted) + len(self.unstated)
 
 
 Files = Mapping[str, Sequence[tuple[str, int]]]
-"""Of each bottle, by its file's name: paths and sizes of the files in the keg."""
+"""The paths and sizes of the files in each bottle's keg, by the bottle's file name."""
 
 
 @dataclass(frozen=True)
 class Growth:
-    """The size of something in bytes, and what it was in the release before; None where it was not there."""
+    """The size of something in bytes, now and in the previous release; None if it was not there."""
 
     name: str
     size: int
@@ -47,19 +47,19 @@ class Growth:
 
     @property
     def grown(self) -> int | None:
-        """Give by how many bytes it grew."""
+        """The growth in bytes, None if the previous size is unknown."""
         return None if self.before is None else self.size - self.before
 
     @property
     def percent(self) -> float:
-        """Give the growth in percent of the former size."""
+        """The growth in percent of the previous size."""
         return 100 * (self.grown or 0) / (self.before or 1)
 
 
 def render_page(release: Release, files: Files, licences: Mapping[str, Licences], previous: Release | None) -> str:
-    """Give the page.
+    """Return the page as HTML.
 
-    `licences` are of each platform what its software bill of materials declares; `previous` is the release to compare
+    `licences` are those that each platform's software bill of materials declares; `previous` is the release to compare
     sizes with.
     """
     release = with_levels(release)
@@ -81,14 +81,14 @@ def render_page(release: Release, files: Files, licences: Mapping[str, Licences]
 
 
 def megabytes(size: int) -> str:
-    """Write a size in bytes for people."""
+    """Format a size in bytes for readers."""
     return f"{size / 1e6:.1f} MB" if abs(size) >= 100_000 else f"{size / 1e3:.1f} kB"
 
 
 def _section(
     bottle: Artefact, release: Release, files: Files, licences: Mapping[str, Licences], previous: Release | None
 ) -> dict[str, Any]:
-    """Give what the page shows of one platform that has a bottle; `left_out` is what its services were shipped without."""
+    """Return what the page shows for a platform with a bottle; `left_out` lists what its services omit."""
     audit = next((one for one in release.audits if one.bottle_sha256 == bottle.sha256), None)
     parts = [(*name.split("/", 1), modules) for name, modules in release.left_out.items()]
     return {
@@ -103,16 +103,16 @@ def _section(
 
 
 def _growth_of(artefact: Artefact, previous: Release | None) -> Growth:
-    """Compare one file with the file of the same kind and platform in the release before."""
+    """Compare a file with the file of the same kind and platform in the previous release."""
     known = previous.artefacts if previous else ()
     same = (other.size for other in known if (other.kind, other.target) == (artefact.kind, artefact.target))
     return Growth(artefact.name, artefact.size, next(same, None))
 
 
 def _growth_within(audit: AuditReport, previous: Release | None) -> tuple[Growth, ...]:
-    """Compare what a bottle holds: the whole, then of its largest files those that changed, most changed first.
+    """Compare the contents of a bottle: the total, then those of its largest files that changed, most changed first.
 
-    Only files that are among the largest of both are compared: of others the former size is not known.
+    Only files among the largest of both releases are compared; the previous sizes of others are not known.
     """
     before = next((one for one in (previous.audits if previous else ()) if one.target == audit.target), None)
     if not before:

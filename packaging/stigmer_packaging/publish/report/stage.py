@@ -1,4 +1,4 @@
-"""Draw a release's folder as one page: report.html, for the maintainer who decides whether to publish it."""
+"""Render a release's folder as one page, report.html, for the maintainer who decides whether to publish it."""
 
 import json
 from collections import Counter
@@ -17,7 +17,7 @@ _UNSTATED = frozenset({"NOASSERTION", "NONE", ""})
 def write_report(folder: Path, previous: Release | None = None) -> Path:
     """Write the page of the release in `folder` beside its files; `previous` is the release to compare sizes with.
 
-    RecordError as read_release, or for a damaged SBOM; ArchiveError for a bottle that is no archive.
+    RecordError like read_release, or for a damaged SBOM; ArchiveError for a bottle that is not an archive.
     """
     release = read_release(folder)
     files = {bottle.name: read_sizes(folder / bottle.name) for bottle in release.of_kind("bottle")}
@@ -26,7 +26,7 @@ def write_report(folder: Path, previous: Release | None = None) -> Path:
 
 
 def read_licences(sbom: str) -> Licences:
-    """Read the licences that an SPDX document declares; RecordError when it is none."""
+    """Return the licences that an SPDX document declares; RecordError if it is damaged."""
     try:
         packages: list[dict[str, str]] = json.loads(sbom)["packages"]
         pairs = [

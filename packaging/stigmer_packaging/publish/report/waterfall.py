@@ -1,4 +1,4 @@
-"""When each service was started and ready, and whom it had waited for, by the launcher's own timings."""
+"""When each service was started and became ready, and which one it waited for, from the launcher's own timings."""
 
 import json
 from collections.abc import Iterable
@@ -8,12 +8,12 @@ from stigmer_packaging.records.model import VerificationReport
 
 _KEY = '"timeline"'
 _WITHIN = 0.25
-"""Seconds within which a start follows what it waited for."""
+"""The longest time in seconds between the readiness of a service and the start of one that waited for it."""
 
 
 @dataclass(frozen=True)
 class Span:
-    """One service: seconds from the supervisor's start to its own, and to its being ready; `after` whom it started."""
+    """A service: when it was spawned and ready, in seconds from the supervisor's start, and the one it waited for."""
 
     name: str
     spawned: float
@@ -22,23 +22,23 @@ class Span:
 
 
 def find_spans(report: VerificationReport) -> tuple[Span, ...]:
-    """Find the timings in what a guest saw of `stigmer server status --json`; nothing where no check shows them."""
+    """Return the timings of `stigmer server status --json` that a report's checks contain, or an empty tuple."""
     found = (_timeline(check.detail) for check in report.checks if _KEY in check.detail)
     return next((_waiting(spans) for spans in found if spans), ())
 
 
 def _timeline(detail: str) -> tuple[Span, ...]:
-    """Read the timings where they stand: of a long answer a guest reports the end alone."""
+    """Parse the timings wherever they are in the text: a guest reports only the end of long output."""
     _, _, rest = detail.partition(_KEY)
     try:
-        plain, _ = json.JSONDecoder().raw_decode(rest.lstrip(": "))
-        return tuple(Span(name, float(times["spawned"]), float(times["ready"])) for name, times in plain.items())
+        timings, _ = json.JSONDecoder().raw_decode(rest.lstrip(": "))
+        return tuple(Span(name, float(times["spawned"]), float(times["ready"])) for name, times in timings.items())
     except (ValueError, LookupError, TypeError, AttributeError):
         return ()
 
 
 def _waiting(spans: Iterable[Span]) -> tuple[Span, ...]:
-    """Say of each service which one's readiness it followed at once; the first ones followed nobody."""
+    """Add to each service the one whose readiness it started right after; the first ones have none."""
     ordered = sorted(spans, key=lambda span: (span.spawned, span.ready))
     return tuple(Span(span.name, span.spawned, span.ready, _before(span, ordered)) for span in ordered)
 

@@ -1,1 +1,1 @@
-"""Verification with a real Homebrew."""
+"""Verify a release with a real Homebrew."""

@@ -1,4 +1,4 @@
-"""A tap on this machine that brew takes for the one on GitHub: a git repository, and git told where to look."""
+"""A local tap that brew uses instead of the one on GitHub: a git repository, and git settings that redirect to it."""
 
 import re
 from collections.abc import Mapping
@@ -12,14 +12,14 @@ _ROOT_URL = re.compile(r'^(    root_url )"[^"]*"', re.MULTILINE)
 
 
 class LocalTap(NamedTuple):
-    """The tap `name`, such as `stigmer/tap`, kept in `folder`."""
+    """The tap `name`, such as `stigmer/tap`, in `folder`."""
 
     name: str
     folder: Path
     env: Mapping[str, str]
 
     def publish(self, formula: str, text: str) -> None:
-        """Have the tap say this of a formula from now on."""
+        """Commit a new text of a formula to the tap."""
         path = self.folder / "Formula" / f"{formula}.rb"
         path.parent.mkdir(exist_ok=True)
         path.write_text(text, encoding="utf-8")
@@ -31,9 +31,9 @@ class LocalTap(NamedTuple):
 
 
 def make_local_tap(name: str, folder: Path, env: Mapping[str, str]) -> LocalTap:
-    """Make an empty tap, and have git of the home in `env` go there when it is asked for the tap on GitHub.
+    """Create an empty tap, and redirect git to it from the tap on GitHub, in the settings of the home in `env`.
 
-    Brew asks with the owner as typed or capitalised, depending on its version.
+    Depending on its version, brew uses the owner's name as typed or capitalised.
     """
     folder.mkdir(parents=True)
     command.run(["git", "init", "--quiet", "--initial-branch=main", folder], env=env, seconds=60)
@@ -46,7 +46,7 @@ def make_local_tap(name: str, folder: Path, env: Mapping[str, str]) -> LocalTap:
 
 
 def with_root_url(formula: str, url: str) -> str:
-    """Give a formula whose bottles are found below another address; ValueError when it has no bottle block of ours."""
+    """Return a formula with another root_url of its bottles; ValueError if it has no bottle block of ours."""
     text, found = _ROOT_URL.subn(rf'\g<1>"{url}"', formula)
     if found != 1:
         raise ValueError("the formula has no bottle block with a root_url")

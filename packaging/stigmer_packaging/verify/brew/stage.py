@@ -1,4 +1,4 @@
-"""Verify a release with a real Homebrew, from the folder it is delivered in: level `brew`."""
+"""Verify the release in a folder with a real Homebrew: level `brew`."""
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
@@ -28,11 +28,11 @@ def verify_with_brew(
     clock: Callable[[], float],
     report: Callable[[str], None],
 ) -> VerificationReport:
-    """Put the release in the first folder to the trial with brew; a second folder holds the one to upgrade to.
+    """Try the release in the first folder with brew; a second folder contains the release to upgrade to.
 
-    `ports` are the launcher's names of ports, `clock` gives seconds. The record is `verify/brew/TARGET` of the bottle
-    that brew poured, with the checks as JUnit XML beside it. Raise RecordError when a folder is no whole release,
-    VerificationError where brew has the formula or its tap already.
+    `ports` are the launcher's names of ports, `clock` returns seconds. The record is `verify/brew/TARGET` of the bottle
+    that brew poured, with the checks as JUnit XML beside it. Raise RecordError if a folder is not a complete release,
+    VerificationError if brew has the formula or its tap already.
     """
     releases = [read_release(folder) for folder in folders]
     product = releases[0].product
@@ -59,15 +59,15 @@ def verify_with_brew(
 
 
 def _offer(release: Release, folder: Path, url: str) -> Offer:
-    """Describe a release whose folder is served at `url`."""
+    """Return the offer of a release whose folder is served at `url`."""
     names = tuple(artefact.name for artefact in release.of_kind("bottle"))
     formulae = release.of_kind("formula")
     if not names or len(formulae) != 1:
-        raise RecordError(f"{folder} holds no release with bottles and one formula")
+        raise RecordError(f"{folder} does not contain a release with bottles and one formula")
     return Offer(release.product.version, (folder / formulae[0].name).read_text(encoding="utf-8"), url, names)
 
 
 def _poured(release: Release, details: Sequence[str]) -> tuple[str, str]:
-    """Give target and sha256 of the bottle that brew poured; empty when it poured none."""
-    said = " ".join(details).split()
-    return next(((each.target, each.sha256) for each in release.of_kind("bottle") if each.name in said), ("none", ""))
+    """Return target and sha256 of the bottle that brew poured; `none` and an empty string if it poured none."""
+    words = " ".join(details).split()
+    return next(((each.target, each.sha256) for each in release.of_kind("bottle") if each.name in words), ("none", ""))

@@ -1,3 +1,3 @@
-"""Imported by name only, so that a freezer does not see it by itself."""
+"""Imported by name only, so that a freezer does not detect it."""
 
 WORD = "world"

@@ -1,4 +1,4 @@
-"""A service that nobody wrote for this packaging: its spec file makes one file, and two of its libraries share a module."""
+"""A service not written for this pipeline: its spec file builds one file, and two of its libraries share a module."""
 
 import importlib
 import os
@@ -13,14 +13,14 @@ from words import GREETING
 
 
 def main() -> int:
-    """Connect, wait for SIGTERM, and give the exit code."""
+    """Connect and wait for SIGTERM; return the exit code."""
     word = importlib.import_module("words.by_name").WORD
     text = (Path(__file__).parent / "texts" / "ready.txt").read_text(encoding="utf-8").strip()
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     host, _, port = os.environ["TEMPORAL_SERVICE_ADDRESS"].rpartition(":")
     with socket.create_connection((host, int(port))):
-        made_of = f"{MultipartSegment.__name__} {python_multipart.MultipartParser.__name__}"
-        sys.stderr.write(f"{GREETING}, {word} {made_of}\n{text}\n")
+        libraries = f"{MultipartSegment.__name__} {python_multipart.MultipartParser.__name__}"
+        sys.stderr.write(f"{GREETING}, {word} {libraries}\n{text}\n")
         signal.sigwait({signal.SIGTERM})
     return 0
 

@@ -1,5 +1,5 @@
-// Package service holds what the Go services have in common: how they read their environment, how they log,
-// and the one document that travels through the whole stack.
+// Package service contains the code shared by the Go services: environment variables, logging, Temporal workers, and
+// the document that is passed through the whole stack.
 package service
 
 import (
@@ -7,7 +7,7 @@ import (
 	"strconv"
 )
 
-// Env gives the value of an environment variable, or the fallback when it is unset or empty.
+// Env returns the value of an environment variable, or the fallback if it is unset or empty.
 func Env(name, fallback string) string {
 	if value := os.Getenv(name); value != "" {
 		return value
@@ -15,8 +15,8 @@ func Env(name, fallback string) string {
 	return fallback
 }
 
-// EnvInt gives a positive number from the environment. Anything else is ignored in favour of the fallback,
-// as the service contract asks: a mistyped GRPC_PORT must not keep the server from starting.
+// EnvInt returns a positive integer from the environment, or the fallback for any other value: by the service contract,
+// a mistyped GRPC_PORT must not keep the server from starting.
 func EnvInt(name string, fallback int) int {
 	if value, err := strconv.Atoi(os.Getenv(name)); err == nil && value > 0 {
 		return value

@@ -1,6 +1,6 @@
 package service
 
-// ExecutionWorkflow is the Temporal workflow type that the workflow-runner carries out for the server.
+// ExecutionWorkflow is the Temporal workflow type that the workflow-runner executes for the server.
 const ExecutionWorkflow = "RunExecution"
 
 // The states of an execution.
@@ -10,8 +10,8 @@ const (
 	Failed    = "failed"
 )
 
-// Execution is the document that travels through the stack. Path names the services it went through: each one
-// adds itself, so a whole path is the proof that every service took part.
+// Execution is the document that is passed through the stack. Each service appends its name to Path, so a complete path
+// proves that every service took part.
 type Execution struct {
 	ID      string   `json:"execution"`
 	Message string   `json:"message"`

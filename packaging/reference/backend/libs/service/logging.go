@@ -9,8 +9,8 @@ import (
 	"go.temporal.io/sdk/log"
 )
 
-// NewLogger logs to stderr, at LOG_LEVEL: coloured lines for people with ENV=local (the default), else JSON with unix time.
-// The colours are there in a file too, as the product's own services have it.
+// NewLogger returns a logger that writes to stderr at LOG_LEVEL: coloured lines with ENV=local (the default), otherwise
+// JSON with Unix time. As in the product's own services, lines are coloured even if stderr is a file.
 func NewLogger() zerolog.Logger {
 	zerolog.TimeFieldFormat = zerolog.TimeFormatUnix
 	var out io.Writer = os.Stderr
@@ -20,7 +20,7 @@ func NewLogger() zerolog.Logger {
 	return zerolog.New(out).Level(logLevel(os.Getenv("LOG_LEVEL"))).With().Timestamp().Logger()
 }
 
-// logLevel reads zerolog's names of levels in any case; what is not one of them means info.
+// logLevel parses a zerolog level name, ignoring case; anything else means info.
 func logLevel(name string) zerolog.Level {
 	level, err := zerolog.ParseLevel(name)
 	if err != nil || level == zerolog.NoLevel {
@@ -29,10 +29,10 @@ func logLevel(name string) zerolog.Level {
 	return level
 }
 
-// temporalLogger lets the Temporal SDK write into our log, so that a service has one stream in one format.
+// temporalLogger adapts our logger to the Temporal SDK, so that a service logs in a single format.
 type temporalLogger struct{ logger zerolog.Logger }
 
-// TemporalLogger gives the Temporal SDK a logger that writes to ours.
+// TemporalLogger returns a logger for the Temporal SDK that writes to ours.
 func TemporalLogger(logger zerolog.Logger) log.Logger { return temporalLogger{logger} }
 
 func (t temporalLogger) Debug(message string, fields ...any) {

@@ -13,11 +13,11 @@ func TestEmptyVariablesCountAsUnset(t *testing.T) {
 	}
 }
 
-func TestNumbersThatAreNoneFallBack(t *testing.T) {
+func TestInvalidNumbersFallBack(t *testing.T) {
 	for value, want := range map[string]int{"8000": 8000, "": 7234, "http": 7234, "-1": 7234, "0": 7234, "7.5": 7234} {
 		t.Setenv("GRPC_PORT", value)
 		if got := EnvInt("GRPC_PORT", 7234); got != want {
-			t.Errorf("GRPC_PORT=%q gives %d, not %d", value, got, want)
+			t.Errorf("GRPC_PORT=%q: got %d, want %d", value, got, want)
 		}
 	}
 }
@@ -28,7 +28,7 @@ func TestUnknownLevelsMeanInfo(t *testing.T) {
 	}
 	for name, want := range levels {
 		if got := logLevel(name); got != want {
-			t.Errorf("LOG_LEVEL=%q gives %v, not %v", name, got, want)
+			t.Errorf("LOG_LEVEL=%q: got %v, want %v", name, got, want)
 		}
 	}
 }

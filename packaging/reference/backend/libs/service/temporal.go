@@ -13,7 +13,7 @@ import (
 
 const dialTimeout = 5 * time.Second
 
-// DialTemporal connects now, so that the caller learns at once when there is no Temporal.
+// DialTemporal connects eagerly, so that it returns an error if Temporal is not available within dialTimeout.
 func DialTemporal(ctx context.Context, address, namespace string, logger zerolog.Logger) (client.Client, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
@@ -22,10 +22,10 @@ func DialTemporal(ctx context.Context, address, namespace string, logger zerolog
 	})
 }
 
-// Workers poll one task queue each; they start and stop together.
+// Workers each poll one task queue; they start and stop together.
 type Workers []worker.Worker
 
-// StartWorkers polls every queue with what `register` gives to each worker; `failed` hears of a worker that cannot go on.
+// StartWorkers starts a worker for each queue, set up by `register`; `failed` is called with a worker's fatal error.
 func StartWorkers(
 	temporal client.Client, queues []string, options worker.Options, register func(worker.Registry), failed func(error),
 ) (Workers, error) {
@@ -43,7 +43,7 @@ func StartWorkers(
 	return workers, nil
 }
 
-// Stop stops all workers at the same time, so that the whole takes as long as the slowest.
+// Stop stops all workers concurrently, so that it takes only as long as the slowest.
 func (w Workers) Stop() {
 	var stopping sync.WaitGroup
 	for _, started := range w {

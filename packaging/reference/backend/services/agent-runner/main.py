@@ -1,4 +1,4 @@
-"""Entry point of the agent runner; its only arguments are its two selftests. See the README of the reference stack."""
+"""Entry point of the agent runner; the only options are two selftests. See the README of the reference stack."""
 
 import asyncio
 import logging
@@ -13,7 +13,7 @@ LOG = logging.getLogger("agent_runner")
 
 
 def main(arguments: list[str]) -> int:
-    """Run to the end and give the exit code: 0 after a signal, 1 when the start failed."""
+    """Run until a signal; return the exit code: 0, or 1 if the start failed."""
     if arguments == ["--selftest"]:
         from agent_runner.selftest import selftest
 
@@ -42,7 +42,7 @@ def _serve(config: Config, *, selftest: bool) -> int:
 
 
 def _load_dotenv() -> None:
-    """Load `.env` of the current directory, else the one beside this file; what is set already stays."""
+    """Load `.env` from the current directory, or else the one beside this file; variables already set are kept."""
     for path in (Path.cwd() / ".env", Path(__file__).with_name(".env")):
         if path.is_file():
             load_dotenv(path, override=False)
@@ -50,15 +50,15 @@ def _load_dotenv() -> None:
 
 
 def _log_to_stderr(level: str) -> None:
-    known = logging.getLevelNamesMapping().get(level.upper(), logging.INFO)
-    logging.basicConfig(level=known, format="%(asctime)s - %(name)s - %(levelname)s - %(message)s")
+    number = logging.getLevelNamesMapping().get(level.upper(), logging.INFO)
+    logging.basicConfig(level=number, format="%(asctime)s - %(name)s - %(levelname)s - %(message)s")
 
 
 def leave(code: int) -> None:
-    """End the process at once, with everything printed.
+    """Flush all output and exit without finalizing the interpreter.
 
-    Tearing down an interpreter that holds the language model stack takes over half a second, for nothing: all that
-    had to be closed is closed. Whoever stops us waits for exactly this.
+    Finalization takes over half a second with the language model stack loaded, which would delay every stop, and
+    everything that must be closed is closed already.
     """
     logging.shutdown()
     sys.stdout.flush()

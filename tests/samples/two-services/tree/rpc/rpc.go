@@ -1,4 +1,4 @@
-// Package rpc serves and makes unary gRPC calls of one protobuf string each, with nothing but the standard library.
+// Package rpc serves and makes unary gRPC calls with a protobuf string each way, using only the standard library.
 package rpc
 
 import (
@@ -14,8 +14,8 @@ import (
 	"syscall"
 )
 
-// Serve answers every call with answer(the string it was given), until SIGTERM or SIGINT; it ends with exit code 1
-// when the variable that names its port is not set, or the port is taken.
+// Serve answers every call with the result of answer(request) until SIGTERM or SIGINT. It exits with 1 if the port's
+// environment variable is not set, or the port is in use.
 func Serve(variable string, answer func(string) (string, error)) {
 	port := Required(variable)
 	server := &http.Server{Addr: "127.0.0.1:" + port, Protocols: protocols()}
@@ -47,7 +47,7 @@ func Serve(variable string, answer func(string) (string, error)) {
 	}
 }
 
-// Call asks the service at address, and gives its answer.
+// Call calls a method of the service at address and returns its answer.
 func Call(address, method, text string) (string, error) {
 	client := &http.Client{Transport: &http.Transport{Protocols: protocols()}}
 	request, err := http.NewRequest("POST", "http://"+address+method, bytes.NewReader(frame(text)))
@@ -68,7 +68,7 @@ func Call(address, method, text string) (string, error) {
 	return unframe(body), nil
 }
 
-// Required gives a variable's value, and ends the program with a message that names it when there is none.
+// Required returns a variable's value, or exits with a message that names the variable if it is unset or empty.
 func Required(variable string) string {
 	value := os.Getenv(variable)
 	if value == "" {
@@ -83,7 +83,7 @@ func protocols() *http.Protocols {
 	return &known
 }
 
-// frame gives a message as gRPC sends it (one byte of flags, four of length), holding google.protobuf.StringValue.
+// frame returns a google.protobuf.StringValue as a gRPC message: one byte of flags, four of length, and the message.
 func frame(text string) []byte {
 	message := append(binary.AppendUvarint([]byte{0x0a}, uint64(len(text))), text...)
 	return append(binary.BigEndian.AppendUint32([]byte{0}, uint32(len(message))), message...)

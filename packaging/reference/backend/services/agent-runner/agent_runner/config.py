@@ -1,4 +1,4 @@
-"""What the agent runner reads from its environment, with the defaults and rules of the service contract."""
+"""Configuration of the agent runner from environment variables, with the defaults and rules of the service contract."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,11 +8,11 @@ PROVIDERS = ("anthropic", "openai", "ollama")
 
 
 class ConfigError(Exception):
-    """The environment does not say enough, or says something impossible."""
+    """A required variable is missing, or a value is invalid."""
 
 
 class Redis(NamedTuple):
-    """Where cloud mode finds its Redis."""
+    """The Redis server of cloud mode."""
 
     host: str
     port: int
@@ -41,9 +41,9 @@ class Config(NamedTuple):
 
 
 def load_config(environment: Mapping[str, str]) -> Config:
-    """Read the environment; raise ConfigError for the first thing that is missing or wrong.
+    """Read the environment; raise ConfigError for the first missing or invalid variable.
 
-    The language model is looked at first: a start without any variable ends with the missing model key.
+    The language model comes first: without any variables, the error is that its API key is missing.
     """
     mode = environment.get("MODE", "cloud")
     if mode not in {"local", "cloud"}:
@@ -77,7 +77,7 @@ def _language_model(environment: Mapping[str, str], *, local: bool) -> tuple[str
     model = environment.get("STIGMER_LLM_MODEL", "qwen2.5-coder:7b" if local else "claude-sonnet-4.5")
     if not model.strip():
         raise ConfigError("STIGMER_LLM_MODEL is blank")
-    # The contract's rule, surprising as it is: OPENAI_API_KEY is not looked at, for any provider.
+    # OPENAI_API_KEY is ignored for every provider: surprising, but a rule of the contract.
     key = environment.get("STIGMER_LLM_API_KEY") or environment.get("ANTHROPIC_API_KEY") or ""
     if provider != "ollama" and not key:
         raise ConfigError(f"provider {provider} needs an API key: set STIGMER_LLM_API_KEY or ANTHROPIC_API_KEY")

@@ -1,4 +1,4 @@
-"""The workflow of `--selftest-workflow`. Temporal's sandbox imports this module anew for each run, so it imports little."""
+"""The workflow of `--selftest-workflow`. Temporal's sandbox imports this module for every run, so it imports little."""
 
 from datetime import timedelta
 from typing import Any
@@ -12,16 +12,16 @@ ONCE = RetryPolicy(maximum_attempts=1)
 
 @workflow.defn(name="AgentRunnerSelftest")
 class Selftest:
-    """Has every activity of this worker called once, as the product's own workflows call them."""
+    """Calls every activity of this worker once, in the same way as the product's own workflows."""
 
     @workflow.run
     async def run(self, message: str) -> str:
-        """Give what the agent answers, in a thread of its own that is cleaned up afterwards."""
+        """Return the agent's answer, given in a new thread that is cleaned up afterwards."""
         thread = await self._call("EnsureThread", None, str)
         execution = {"message": message, "path": []}
-        answered = await self._call("ExecuteGraphton", execution, dict)
+        result = await self._call("ExecuteGraphton", execution, dict)
         await self._call("CleanupSandbox", thread, bool)
-        return str(answered["message"])
+        return str(result["message"])
 
     async def _call(self, name: str, argument: object, kind: type) -> Any:
         return await workflow.execute_activity(

@@ -1,7 +1,7 @@
 """The agent: a LangGraph graph around a chat model that only echoes.
 
-Importing this module imports the language model stack, which takes most of a second: it is done when the first
-execution needs it, or in the background once the worker is ready.
+Importing this module imports the language model stack, which takes most of a second. It is therefore imported by the
+first execution, or in the background once the worker is ready.
 """
 
 from functools import lru_cache
@@ -13,7 +13,7 @@ from langgraph.graph import END, START, MessagesState, StateGraph
 
 
 def answer(message: str) -> str:
-    """Give what the agent answers to a message: the message itself."""
+    """Return the agent's answer to a message: the message itself."""
     messages = _agent().invoke({"messages": [HumanMessage(message)]})["messages"]
     return str(messages[-1].content)
 
@@ -28,7 +28,7 @@ def _agent() -> Any:
 
 
 def _echo(state: MessagesState) -> dict[str, list[Any]]:
-    """Ask a fake chat model, told beforehand what to say: no provider, no key, no network."""
-    said = str(state["messages"][-1].content)
-    model = GenericFakeChatModel(messages=iter([AIMessage(said)]))
+    """Call a fake chat model with a predefined answer: no provider, no key, no network."""
+    text = str(state["messages"][-1].content)
+    model = GenericFakeChatModel(messages=iter([AIMessage(text)]))
     return {"messages": [model.invoke(state["messages"])]}

@@ -1,7 +1,7 @@
-"""`--selftest`: prove that everything the product may ever import is here, without network, key or Temporal.
+"""`--selftest`: check, without network, key or Temporal, that everything the product may import is present.
 
-The imports are statements, so that a freezer sees them. What only appears by name at run time is the freezer's
-business: `[tool.stigmer.freeze]` in pyproject.toml.
+The imports are statements, so that a freezer detects them. Modules imported by name at run time must be declared to the
+freezer, in `[tool.stigmer.freeze]` of pyproject.toml.
 """
 
 import importlib
@@ -11,23 +11,23 @@ from typing import Any
 
 from agent_runner.graph import answer
 
-# Imported by name from inside Temporal's workflow sandbox, so that no freezer sees it.
+# Imported by name in Temporal's workflow sandbox, where no freezer detects it.
 SANDBOX = "temporalio.worker.workflow_sandbox._in_sandbox"
 
 
 def selftest() -> str:
-    """Import, build and run; give one line of JSON about it. Whatever is missing raises."""
+    """Import everything, build the models and run the graph; return a line of JSON. Raise if anything is missing."""
     importlib.import_module(SANDBOX)
-    said = answer("selftest")
-    if said != "selftest":
-        raise RuntimeError(f"the graph answered {said!r}")
+    reply = answer("selftest")
+    if reply != "selftest":
+        raise RuntimeError(f"the graph answered {reply!r}")
     models = [type(model).__name__ for model in _chat_models()]
     imported = [thing.__module__ for thing in (*_libraries(), *_form_parsers())]
-    return json.dumps({"selftest": "passed", "graph": said, "models": models, "imported": imported})
+    return json.dumps({"selftest": "passed", "graph": reply, "models": models, "imported": imported})
 
 
 def _chat_models() -> tuple[Any, ...]:
-    """Build one chat model for each provider; they reach for the network only when asked something."""
+    """Return one chat model per provider; none of them uses the network before it is called."""
     from langchain_anthropic import ChatAnthropic
     from langchain_ollama import ChatOllama
     from langchain_openai import ChatOpenAI
@@ -41,7 +41,7 @@ def _chat_models() -> tuple[Any, ...]:
 
 
 def _libraries() -> tuple[Any, ...]:
-    """Take one name of each, as deep as the product reaches: some packages load their contents only for a name."""
+    """Return names from every library, imported as the product does: some packages load their modules lazily."""
     from authlib.integrations.httpx_client import AsyncOAuth2Client
     from daytona import AsyncDaytona, Daytona
     from daytona._async.filesystem import AsyncFileSystem
@@ -57,7 +57,7 @@ def _libraries() -> tuple[Any, ...]:
 
 
 def _form_parsers() -> tuple[Any, ...]:
-    """Take python-multipart by both names it has; the old one is where frozen bundles have broken."""
+    """Return python-multipart's parser by both module names; the old one has been missing from frozen bundles."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PendingDeprecationWarning)
         from multipart import MultipartParser as OldName

@@ -1,4 +1,4 @@
-"""The worker's life: connect to Temporal, poll the queue, stop on a signal."""
+"""The worker: connects to Temporal, polls the queue, stops on a signal."""
 
 import asyncio
 import importlib
@@ -16,16 +16,16 @@ from agent_runner.config import Config, Redis
 
 LOG = logging.getLogger("agent_runner")
 CONNECT_SECONDS = 10
-# A stop may take five seconds in all: what an activity has not finished by then is tried again elsewhere.
+# A stop may take five seconds in total. Temporal retries the activities that have not finished by then.
 GRACE = timedelta(seconds=4)
 
 
 class StartError(Exception):
-    """Something this worker cannot work without did not answer."""
+    """A server that the worker requires did not answer."""
 
 
 async def serve(config: Config) -> None:
-    """Work until SIGTERM or SIGINT; raise StartError when Temporal (or, in cloud mode, Redis) is not there."""
+    """Work until SIGTERM or SIGINT; raise StartError if Temporal (or, in cloud mode, Redis) is not available."""
     _log_banner(config)
     if config.redis:
         await _check_redis(config.redis)
@@ -42,10 +42,10 @@ async def serve(config: Config) -> None:
     stopping = _stop_on_signals()
     LOG.info("Signal handlers registered")
     async with worker:
-        while not worker.is_running:  # noqa: ASYNC110 - the SDK checks the namespace first, then tells nobody
+        while not worker.is_running:  # noqa: ASYNC110 - the SDK checks the namespace first, and has no event for that
             await asyncio.sleep(0.005)
         LOG.info("Worker ready, polling for tasks")
-        # So that the first execution does not wait for these imports, nor our readiness either.
+        # Neither readiness nor the first execution should have to wait for these imports.
         threading.Thread(target=importlib.import_module, args=["agent_runner.graph"], daemon=True).start()
         await stopping.wait()
         LOG.info("Stopping: no new tasks, running ones have %s s", GRACE.seconds)
@@ -53,9 +53,9 @@ async def serve(config: Config) -> None:
 
 
 async def run_workflow(config: Config) -> None:
-    """Run a workflow in a worker on a queue of its own: what only Temporal's sandbox imports, and every activity.
+    """Run a workflow in a worker on its own queue; it needs every activity, and the imports of Temporal's sandbox.
 
-    Raise StartError when Temporal is not there; any other failure is that of the workflow.
+    Raise StartError if Temporal is not available; any other error comes from the workflow.
     """
     from agent_runner.flow import SECONDS, Selftest
 
@@ -63,11 +63,11 @@ async def run_workflow(config: Config) -> None:
     queue = f"agent-runner-selftest-{uuid.uuid4().hex}"
     activities = Activities(config.sandbox_root).all()
     async with Worker(client, task_queue=queue, workflows=[Selftest], activities=activities):
-        said = await client.execute_workflow(
+        reply = await client.execute_workflow(
             Selftest.run, "selftest", id=queue, task_queue=queue, execution_timeout=2 * SECONDS
         )
-    if said != "selftest":
-        raise RuntimeError(f"the workflow answered {said!r}")
+    if reply != "selftest":
+        raise RuntimeError(f"the workflow answered {reply!r}")
     LOG.info("Workflow selftest passed")
 
 
@@ -75,7 +75,7 @@ async def _connect(config: Config) -> Client:
     attempt = Client.connect(config.temporal, namespace=config.namespace)
     try:
         client = await asyncio.wait_for(attempt, CONNECT_SECONDS)
-    except (RuntimeError, TimeoutError) as error:  # what the SDK raises when nobody answers
+    except (RuntimeError, TimeoutError) as error:  # raised by the SDK without an answer
         raise StartError(f"cannot connect to Temporal at {config.temporal}: {error or 'no answer'}") from error
     LOG.info("Connected to Temporal server at %s, namespace %s", config.temporal, config.namespace)
     return client
@@ -93,7 +93,7 @@ async def _check_redis(settings: Redis) -> None:
 
 
 def _stop_on_signals() -> asyncio.Event:
-    """Give the event that the first signal sets; later signals change nothing."""
+    """Return an event that the first signal sets; later signals have no effect."""
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)

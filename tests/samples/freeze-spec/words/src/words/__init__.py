@@ -1,3 +1,3 @@
-"""A library in the same tree."""
+"""A library in the same source tree."""
 
 GREETING = "hello"

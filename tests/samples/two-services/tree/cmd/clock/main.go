@@ -1,4 +1,4 @@
-// Clock answers every call with the time.
+// Command clock answers every call with the current time.
 package main
 
 import (

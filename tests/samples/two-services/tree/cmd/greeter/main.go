@@ -1,4 +1,4 @@
-// Greeter answers with a greeting and the clock's time.
+// Command greeter answers every call with a greeting and the clock's time.
 package main
 
 import "example.invalid/greetings/rpc"

@@ -1,9 +1,9 @@
-"""The one name of obstore that Daytona's client takes."""
+"""The only name of obstore that Daytona's client imports."""
 
 
 class S3Store:
-    """Refuse to be made: whatever needs it, needs the whole of obstore."""
+    """Raises an error when instantiated: its users need the real obstore."""
 
     def __init__(self, *_arguments: object, **_settings: object) -> None:
-        message = "this agent-runner uploads no build contexts: obstore is left out of it; use an existing snapshot"
+        message = "agent-runner was built without obstore and cannot upload build contexts; use an existing snapshot"
         raise RuntimeError(message)

@@ -10,8 +10,8 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
-// api is what we serve: two unary methods that take and give one protobuf string. The reference stack has no
-// generated stubs, so that building it needs no protobuf compiler; the service is described by hand instead.
+// api is the gRPC service: two unary methods with a protobuf string as request and response. The reference stack has no
+// generated stubs, so that no protobuf compiler is needed to build it; the service description is handwritten.
 type api interface {
 	Run(ctx context.Context, request string) (string, error)
 	Get(ctx context.Context, id string) (string, error)
@@ -23,7 +23,7 @@ var apiDescription = grpc.ServiceDesc{
 	Methods:     []grpc.MethodDesc{unary("Run", api.Run), unary("Get", api.Get)},
 }
 
-// unary describes a method of the API as generated code would.
+// unary returns the description of an API method, as generated code would.
 func unary(name string, method func(api, context.Context, string) (string, error)) grpc.MethodDesc {
 	handler := func(server any, ctx context.Context, decode func(any) error, intercept grpc.UnaryServerInterceptor) (any, error) {
 		request := new(wrapperspb.StringValue)
@@ -40,7 +40,7 @@ func unary(name string, method func(api, context.Context, string) (string, error
 	return grpc.MethodDesc{MethodName: name, Handler: handler}
 }
 
-// newServer serves the API in plain text with messages of up to 10 MB each way, and logs every call.
+// newServer returns a server of the API without TLS that limits messages to 10 MiB each way and logs every call.
 func newServer(implementation api, logger zerolog.Logger) *grpc.Server {
 	const messageLimit = 10 << 20
 	server := grpc.NewServer(

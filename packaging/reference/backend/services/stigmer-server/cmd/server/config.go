@@ -8,7 +8,7 @@ import (
 	"stigmer.ai/reference/backend/libs/service"
 )
 
-// config is what the server reads from its environment. Nothing is required.
+// config is the server's configuration from environment variables, none of which is required.
 type config struct {
 	port            int
 	dbPath          string
@@ -20,7 +20,7 @@ type config struct {
 	ownQueues       [3]string // polled by the server itself: executions of workflows and agents, validation
 }
 
-// loadConfig fails only when a path has neither a value nor a home directory to default to.
+// loadConfig reads the environment. It fails only if a path is unset and there is no home directory for its default.
 func loadConfig() (config, error) {
 	dbPath, err := pathInHome("DB_PATH", "stigmer.db")
 	if err != nil {

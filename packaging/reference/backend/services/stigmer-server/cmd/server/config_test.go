@@ -30,7 +30,7 @@ func TestNoHomeIsAnErrorOnlyWhenADefaultIsNeeded(t *testing.T) {
 	t.Setenv("HOME", "")
 	t.Setenv("DB_PATH", "")
 	if _, err := loadConfig(); err == nil {
-		t.Error("a database path came out of nowhere")
+		t.Error("got a database path without a home directory")
 	}
 	t.Setenv("DB_PATH", "stigmer.db")
 	t.Setenv("STORAGE_PATH", "/data/storage")

@@ -19,12 +19,13 @@ import (
 )
 
 const (
-	startTimeout    = 3 * time.Second // a Temporal that is away is reported, not waited for
-	settleTimeout   = time.Second     // how long a look at an execution may wait for its end
+	startTimeout    = 3 * time.Second // an unavailable Temporal is reported, not waited for
+	settleTimeout   = time.Second     // how long Get may wait for the end of a running execution
 	executionExpiry = 10 * time.Minute
 )
 
-// executions runs executions as Temporal workflows and keeps what became of them. Without a Temporal it only has the kept ones.
+// executions runs executions as Temporal workflows and stores their results. Without Temporal, only stored ones are
+// available.
 type executions struct {
 	store    *store
 	temporal client.Client
@@ -32,22 +33,22 @@ type executions struct {
 	logger   zerolog.Logger
 }
 
-// Run starts an execution, waits for its end as long as the caller does, and gives the finished document.
+// Run starts an execution, waits for its end as long as the caller does, and returns the finished document.
 func (e *executions) Run(ctx context.Context, request string) (string, error) {
 	execution := service.Execution{ID: "exec-" + strings.ToLower(rand.Text()), State: service.Running}
-	var asked struct {
+	var input struct {
 		Message string `json:"message"`
 	}
-	if err := json.Unmarshal([]byte(request), &asked); err != nil || asked.Message == "" {
+	if err := json.Unmarshal([]byte(request), &input); err != nil || input.Message == "" {
 		return "", status.Error(codes.InvalidArgument, `the request is not JSON like {"message": "..."}`)
 	}
-	execution.Message, execution.Path = asked.Message, []string{}
+	execution.Message, execution.Path = input.Message, []string{}
 	if err := e.start(ctx, execution); err != nil {
 		return "", err
 	}
 	finished, err := e.settle(ctx, execution)
 	if err != nil {
-		return "", status.Errorf(waitingCode(ctx, err), "how execution %s ends is not known yet: %v", execution.ID, err)
+		return "", status.Errorf(waitingCode(ctx, err), "the outcome of execution %s is not known yet: %v", execution.ID, err)
 	}
 	if finished.State == service.Failed {
 		return "", status.Errorf(codes.Internal, "execution %s failed: %s", finished.ID, finished.Error)
@@ -55,7 +56,7 @@ func (e *executions) Run(ctx context.Context, request string) (string, error) {
 	return asText(finished)
 }
 
-// Get gives a stored document by its id, brought up to date if the execution was still running when last seen.
+// Get returns a stored document by its id, updated first if the execution is stored as running.
 func (e *executions) Get(ctx context.Context, id string) (string, error) {
 	execution, err := e.store.get(id)
 	if errors.Is(err, errNoSuchRecord) {
@@ -74,11 +75,11 @@ func (e *executions) Get(ctx context.Context, id string) (string, error) {
 	return asText(execution)
 }
 
-// start stores the execution as running once Temporal has taken it.
+// start starts the workflow, and stores the execution as running once Temporal has accepted it.
 func (e *executions) start(ctx context.Context, execution service.Execution) error {
 	if e.temporal == nil {
 		return status.Errorf(codes.Unavailable,
-			"Temporal at %s did not answer when this server started; it executes nothing until it is restarted",
+			"Temporal at %s did not answer when this server started; restart the server to execute workflows",
 			e.config.temporalAddress)
 	}
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
@@ -97,7 +98,7 @@ func (e *executions) start(ctx context.Context, execution service.Execution) err
 	return nil
 }
 
-// settle waits for the end of a workflow and stores how it ended; an error means that we do not know yet.
+// settle waits for the end of a workflow and stores the outcome; an error means that the outcome is not known yet.
 func (e *executions) settle(ctx context.Context, execution service.Execution) (service.Execution, error) {
 	finished := execution
 	err := e.temporal.GetWorkflow(ctx, execution.ID, "").Get(ctx, &finished)
@@ -110,8 +111,8 @@ func (e *executions) settle(ctx context.Context, execution service.Execution) (s
 	return finished, e.store.put(finished)
 }
 
-// waitingCode tells a caller who stopped waiting from a Temporal that went away meanwhile. When the caller's time is over,
-// Temporal may say so a moment before our own clock does.
+// waitingCode distinguishes between a caller that stopped waiting and a Temporal that became unavailable. Temporal may
+// report an exceeded deadline a moment before our own context does.
 func waitingCode(ctx context.Context, err error) codes.Code {
 	var late *serviceerror.DeadlineExceeded
 	switch {

@@ -10,7 +10,7 @@ import (
 	"google.golang.org/grpc/codes"
 )
 
-func TestATimeThatIsOverIsToldFromATemporalThatIsGone(t *testing.T) {
+func TestAnExceededDeadlineDiffersFromAnUnavailableTemporal(t *testing.T) {
 	over, cancel := context.WithCancel(context.Background())
 	cancel()
 	cases := []struct {
@@ -25,7 +25,7 @@ func TestATimeThatIsOverIsToldFromATemporalThatIsGone(t *testing.T) {
 	}
 	for _, each := range cases {
 		if got := waitingCode(each.ctx, each.err); got != each.want {
-			t.Errorf("%v: %v, not %v", each.err, got, each.want)
+			t.Errorf("%v: got %v, want %v", each.err, got, each.want)
 		}
 	}
 }

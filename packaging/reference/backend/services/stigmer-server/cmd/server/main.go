@@ -1,5 +1,6 @@
-// Command server is the reference stigmer-server: a gRPC front that keeps executions in an embedded database and
-// runs them as Temporal workflows, whose first part it works on itself. It takes no arguments; its environment is described in ../../../../../README.md.
+// Command server is the reference stigmer-server: a gRPC server that stores executions in an embedded database and runs
+// each as a Temporal workflow of its own queues, with a child workflow for the workflow-runner. It takes no arguments;
+// its environment is described in ../../../../../README.md.
 package main
 
 import (
@@ -19,7 +20,7 @@ import (
 	"stigmer.ai/reference/backend/libs/service"
 )
 
-const drainTimeout = 5 * time.Second // open calls may finish within half of the grace that a stop gives us
+const drainTimeout = 5 * time.Second // for open calls: half of the stop's grace period
 
 func main() {
 	logger := service.NewLogger()
@@ -35,10 +36,10 @@ func main() {
 	logger.Info().Msg("Stigmer Server stopped")
 }
 
-// run serves until the context ends. Whatever keeps it from serving is an error; a missing Temporal is not.
+// run serves until the context is done. It returns an error if it cannot serve; a missing Temporal is not an error.
 func run(ctx context.Context, config config, logger zerolog.Logger) error {
 	if err := os.MkdirAll(filepath.Join(config.storagePath, "skills"), 0o755); err != nil {
-		return fmt.Errorf("cannot make the storage directory: %w", err)
+		return fmt.Errorf("cannot create the storage directory: %w", err)
 	}
 	store, err := openStore(config.dbPath)
 	if err != nil {
@@ -49,7 +50,7 @@ func run(ctx context.Context, config config, logger zerolog.Logger) error {
 	if err != nil {
 		temporal = nil
 		logger.Warn().Err(err).Str("address", config.temporalAddress).
-			Msg("No Temporal: serving all the same, but no workflow is executed until the next start")
+			Msg("Temporal is not available: serving, but no workflow is executed until a restart")
 	} else {
 		defer temporal.Close()
 		workers, err := startWorkers(temporal, config, logger)
@@ -66,7 +67,7 @@ func run(ctx context.Context, config config, logger zerolog.Logger) error {
 	return serve(ctx, newServer(&executions{store, temporal, config, logger}, logger), listener)
 }
 
-// serve answers calls until the context ends, then lets the open ones finish for a while.
+// serve answers calls until the context is done, then gives open calls drainTimeout to finish.
 func serve(ctx context.Context, server *grpc.Server, listener net.Listener) error {
 	context.AfterFunc(ctx, func() {
 		timer := time.AfterFunc(drainTimeout, server.Stop)
@@ -74,7 +75,7 @@ func serve(ctx context.Context, server *grpc.Server, listener net.Listener) erro
 		server.GracefulStop()
 	})
 	err := server.Serve(listener)
-	if errors.Is(err, grpc.ErrServerStopped) { // the signal was faster than we
+	if errors.Is(err, grpc.ErrServerStopped) { // the signal arrived before Serve was called
 		return nil
 	}
 	return err

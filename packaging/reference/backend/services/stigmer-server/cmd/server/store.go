@@ -15,22 +15,22 @@ import (
 )
 
 const (
-	// lockWait is how long we wait for another server to let go of the database, so that a restart may overlap a little.
+	// lockWait is how long we wait for another server to release the database, so that a restart may overlap briefly.
 	lockWait  = 3 * time.Second
 	lockPause = 10 * time.Millisecond
 )
 
 var errNoSuchRecord = errors.New("no such execution")
 
-// store keeps executions in a folder, in the manner of a log-structured merge tree: what is put is appended to a memtable
-// file, and a segment under a new name takes over everything when the store is opened or closed. LOCK and the memtable
-// are gone after a clean close. A second server on one database cannot open it.
+// store keeps executions in a directory, similar to a log-structured merge tree: put appends to a memtable file, and
+// opening or closing the store writes all records to a new segment. A clean close removes LOCK and the memtable.
+// A second server cannot open the same database.
 type store struct {
 	folder   *os.File // holds the lock
 	memtable *os.File
 	mutex    sync.Mutex
 	records  map[string]service.Execution
-	segments int // the number of the newest one
+	segments int // the number of the newest segment
 }
 
 func openStore(path string) (*store, error) {
@@ -46,7 +46,7 @@ func openStore(path string) (*store, error) {
 	return s, err
 }
 
-// close leaves segments alone behind, everything in the newest one.
+// close writes all records to a new segment, and removes the memtable and LOCK.
 func (s *store) close() error {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
@@ -57,7 +57,7 @@ func (s *store) close() error {
 	return errors.Join(os.Remove(s.file("00001.mem")), os.Remove(s.file("LOCK")), s.folder.Close())
 }
 
-// put returns when the execution is on disk.
+// put stores an execution; it is on disk when put returns.
 func (s *store) put(execution service.Execution) error {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
@@ -77,7 +77,7 @@ func (s *store) get(id string) (service.Execution, error) {
 
 func (s *store) file(name string) string { return filepath.Join(s.folder.Name(), name) }
 
-// load reads the segments in their order, then what a server that was killed had in its memtable.
+// load reads the segments in order, then the memtable that a killed server may have left.
 func (s *store) load() error {
 	segments, err := filepath.Glob(s.file("*.sst"))
 	for _, path := range append(segments, s.file("00001.mem")) {
@@ -90,7 +90,7 @@ func (s *store) load() error {
 	return err
 }
 
-// read takes in the executions of one file; a last one that was cut off was never confirmed to anybody.
+// read adds the executions of one file; a truncated last one is ignored, as its put never returned.
 func (s *store) read(path string) error {
 	file, err := os.Open(path)
 	if errors.Is(err, os.ErrNotExist) {
@@ -136,7 +136,7 @@ func (s *store) writeSegment() error {
 	return err
 }
 
-// lockFolder makes the folder if there is none, and waits a moment for another server to leave it.
+// lockFolder creates the directory if necessary and locks it; it waits up to lockWait for another server to release it.
 func lockFolder(path string) (*os.File, error) {
 	if err := os.MkdirAll(path, 0o755); err != nil {
 		return nil, err

@@ -63,7 +63,7 @@ func TestACleanCloseLeavesOneSegmentUnderANewName(t *testing.T) {
 		}
 	}
 	if _, err := opened.get("three"); err != errNoSuchRecord {
-		t.Errorf("what was never put: %v", err)
+		t.Errorf("an unknown id: %v", err)
 	}
 }
 

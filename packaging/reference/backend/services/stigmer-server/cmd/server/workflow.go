@@ -9,14 +9,14 @@ import (
 	"stigmer.ai/reference/backend/libs/service"
 )
 
-// startWorkers polls the server's own queues. A worker that cannot go on is logged; the server serves on.
+// startWorkers starts workers for the server's own queues. A worker's fatal error is logged; the server keeps serving.
 func startWorkers(temporal client.Client, config config, logger zerolog.Logger) (service.Workers, error) {
 	register := func(registry worker.Registry) { registry.RegisterWorkflow(handOver) }
-	failed := func(err error) { logger.Error().Err(err).Msg("No more workflows are executed") }
+	failed := func(err error) { logger.Error().Err(err).Msg("Worker failed: no more workflows are executed") }
 	return service.StartWorkers(temporal, config.ownQueues[:], worker.Options{}, register, failed)
 }
 
-// handOver is the workflow of the server's own queues: it lets a workflow-runner carry the execution out.
+// handOver is the workflow of the server's own queues: it passes the execution on to a workflow-runner.
 func handOver(
 	ctx workflow.Context, execution service.Execution, workflowQueue, agentQueue string,
 ) (service.Execution, error) {

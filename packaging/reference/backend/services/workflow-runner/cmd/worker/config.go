@@ -7,7 +7,7 @@ import (
 	"stigmer.ai/reference/backend/libs/service"
 )
 
-// config is what the runner reads from its environment.
+// config is the runner's configuration from environment variables.
 type config struct {
 	backendEndpoint string
 	backendTLS      bool
@@ -17,8 +17,8 @@ type config struct {
 	concurrency     int
 }
 
-// loadConfig fails when the mode is not `temporal`, the only one the reference runner has, or when a required
-// variable is missing.
+// loadConfig reads the environment. It fails if a required variable is missing, or if the mode is not `temporal`, the
+// only one that the reference runner supports.
 func loadConfig() (config, error) {
 	if mode := os.Getenv("EXECUTION_MODE"); mode != "temporal" {
 		return config{}, fmt.Errorf("EXECUTION_MODE is %q: this runner needs EXECUTION_MODE=temporal", mode)
@@ -38,7 +38,7 @@ func loadConfig() (config, error) {
 			service.Env("TEMPORAL_ZIGFLOW_EXECUTION_TASK_QUEUE", "zigflow_execution"),
 			service.Env("TEMPORAL_WORKFLOW_VALIDATION_RUNNER_TASK_QUEUE", "workflow_validation_runner"),
 		},
-		// Temporal's own lower bound for workflow tasks is two.
+		// The Temporal SDK requires at least two for workflow tasks.
 		concurrency: max(2, service.EnvInt("TEMPORAL_MAX_CONCURRENCY", 10)),
 	}, nil
 }

@@ -30,7 +30,7 @@ func main() {
 	logger.Info().Msg("Workflow runner stopped")
 }
 
-// run works until the context ends, or until a worker cannot go on, which is an error.
+// run works until the context is done, or returns the error of a failed worker.
 func run(ctx context.Context, config config, logger zerolog.Logger) error {
 	temporal, err := service.DialTemporal(ctx, config.temporalAddress, config.namespace, logger)
 	if err != nil {

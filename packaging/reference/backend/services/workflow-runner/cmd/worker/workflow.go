@@ -9,7 +9,7 @@ import (
 	"stigmer.ai/reference/backend/libs/service"
 )
 
-// runExecution has an agent work on the execution, in whichever agent-runner listens on the queue.
+// runExecution passes the execution to the agent-runner that polls the queue.
 func runExecution(ctx workflow.Context, execution service.Execution, agentQueue string) (service.Execution, error) {
 	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		TaskQueue:           agentQueue,
