@@ -91,14 +91,14 @@ def test_the_index_tells_the_launcher_what_the_manifest_says(root: Path) -> None
 
 def test_the_index_lists_transitive_needs_of_a_component_once_each(workspace: Workspace, parts: KegParts) -> None:
     """Without them, the launcher kept restarting the last of four services while a command had stopped the first."""
-    ours = standin_manifest()
-    names = [part.name for part in ours.components]
+    base = standin_manifest()
+    names = [part.name for part in base.components]
     needs: tuple[tuple[str, ...], ...] = ((), (names[0],), (names[0],), (names[1], names[2]))
     chained = [
-        replace(part, run=replace(part.run, needs=each)) for part, each in zip(ours.components, needs, strict=True)
+        replace(part, run=replace(part.run, needs=each)) for part, each in zip(base.components, needs, strict=True)
     ]
     keg = assemble_keg(
-        replace(ours, components=tuple(chained)), TARGET, parts, source_date_epoch=EPOCH, workspace=workspace
+        replace(base, components=tuple(chained)), TARGET, parts, source_date_epoch=EPOCH, workspace=workspace
     )
     index = (workspace.path(keg.root) / "libexec/payload.json").read_text(encoding="utf-8")
     assert [part.needs for part in parse_payload(index).components] == [
@@ -120,9 +120,9 @@ def test_help_and_completions_of_another_product_show_its_description_and_ports(
     workspace: Workspace, parts: KegParts
 ) -> None:
     """They once came from this repository's manifest, although that product's launcher prints its own."""
-    ours = standin_manifest(name="two-tiny", description="Say hello, and when")
-    server = replace(ours.components[1], run=replace(ours.components[1].run, ports={"front": 7234}))
-    manifest = replace(ours, components=(ours.components[0], server, *ours.components[2:]))
+    base = standin_manifest(name="two-tiny", description="Say hello, and when")
+    server = replace(base.components[1], run=replace(base.components[1].run, ports={"front": 7234}))
+    manifest = replace(base, components=(base.components[0], server, *base.components[2:]))
     keg = workspace.path(assemble_keg(manifest, TARGET, parts, source_date_epoch=EPOCH, workspace=workspace).root)
     assert (keg / "libexec/help.txt").read_text(encoding="utf-8").startswith("two-tiny - say hello, and when\n")
     completions = (keg / COMPLETIONS["bash"].format(name="two-tiny")).read_text(encoding="utf-8")

@@ -105,7 +105,7 @@ def test_folders_of_this_machine_are_forbidden_both_unresolved_and_resolved(tmp_
 
 
 @pytest.mark.parametrize(
-    ("home", "found"),
+    ("home", "forbidden"),
     [
         ("/root", ()),
         ("/builder", ()),
@@ -115,8 +115,8 @@ def test_folders_of_this_machine_are_forbidden_both_unresolved_and_resolved(tmp_
         ("/home/nobody-we-know", ("/home/nobody-we-know",)),
     ],
 )
-def test_a_home_shared_by_many_builders_is_not_forbidden(home: str, found: tuple[str, ...]) -> None:
-    assert forbidden_folders([Path(home)]) == found
+def test_a_home_shared_by_many_builders_is_not_forbidden(home: str, forbidden: tuple[str, ...]) -> None:
+    assert forbidden_folders([Path(home)]) == forbidden
 
 
 def test_in_a_container_only_the_folders_of_the_build_are_traces_of_the_host() -> None:

@@ -104,7 +104,7 @@ def test_an_sbom_depends_only_on_the_credits_and_the_given_time() -> None:
 
 
 def test_a_go_program_is_credited_by_its_build_info(workspace: Workspace) -> None:
-    made = standin_service(workspace, "temporal", {"temporal": "#!/bin/sh\n"})
+    service = standin_service(workspace, "temporal", {"temporal": "#!/bin/sh\n"})
     asked: list[BuildInfo] = []
 
     def credit_go(info: BuildInfo) -> tuple[Credit, ...]:
@@ -113,11 +113,11 @@ def test_a_go_program_is_credited_by_its_build_info(workspace: Workspace) -> Non
         return (one, one)
 
     (component, *_) = standin_manifest().components
-    own = credit_program(made, component.license, credit_go, workspace=workspace)
+    own = credit_program(service, component.license, credit_go, workspace=workspace)
     assert (own.licence, own.ingredients, asked) == (component.license, (), []), "a shell script has no build info"
-    path = workspace.path(f"{made.root}/{made.entry}")
+    path = workspace.path(f"{service.root}/{service.entry}")
     path.write_bytes(program("go1.26.8", "mod\tours.example\t(devel)\t\n"))
-    found = credit_program(made, component.license, credit_go, workspace=workspace)
+    found = credit_program(service, component.license, credit_go, workspace=workspace)
     assert asked[0].go == "1.26.8"
     (one,) = found.ingredients
     assert [found.texts[key] for key in one.texts] == ["b\n", "a\n"]
@@ -130,10 +130,10 @@ def test_a_bundle_is_credited_with_its_distributions_its_python_and_its_librarie
     site = tmp_path / "site"
     for name in ("attrs", "setuptools", "pyinstaller"):
         install(site, name, metadata="License-Expression: MIT")
-    made = standin_service(workspace, "agent-runner", {"agent-runner": "", "agent-runner.lib/libz.so.1": ""})
+    service = standin_service(workspace, "agent-runner", {"agent-runner": "", "agent-runner.lib/libz.so.1": ""})
     python = Interpreter("/python3.13/bin/python3.13", "3.13.5", TARGET, "", "x")
     environment = Environment(site, {"attrs"}, python, InstalledPackages({"PATH": str(tmp_path)}))
-    found = credit_bundle(made, "MIT", environment, workspace=workspace)
+    found = credit_bundle(service, "MIT", environment, workspace=workspace)
     names = [f"{each.name} {each.version}" for each in found.ingredients]
     assert names == ["attrs 1.0", "cpython 3.13.5", "pyinstaller 1.0", "zlib "], (
         "library versions are known only on Debian"
@@ -141,7 +141,7 @@ def test_a_bundle_is_credited_with_its_distributions_its_python_and_its_librarie
 
 
 def test_the_sbom_is_written_beside_the_bottle_and_named_after_it(workspace: Workspace) -> None:
-    made = write_sbom(PRODUCT, TARGET, TAG, ALL, source_date_epoch=EPOCH, workspace=workspace)
-    assert made.path == "dist/stigmer-2.0.0.x86_64_linux.sbom.spdx.json"
-    assert workspace.path(made.path).read_text(encoding="utf-8") == sbom()
-    assert workspace.is_whole(made)
+    written = write_sbom(PRODUCT, TARGET, TAG, ALL, source_date_epoch=EPOCH, workspace=workspace)
+    assert written.path == "dist/stigmer-2.0.0.x86_64_linux.sbom.spdx.json"
+    assert workspace.path(written.path).read_text(encoding="utf-8") == sbom()
+    assert workspace.is_whole(written)

@@ -37,12 +37,12 @@ def with_history(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("rows", [1, 900], ids=["one page", "many pages"])
 @pytest.mark.parametrize("kind", ["", "WITHOUT ROWID"], ids=["rowid", "without rowid"])
 def test_a_database_with_history_is_intact(tmp_path: Path, rows: int, kind: str) -> None:
-    made = database(
+    path = database(
         tmp_path / "t.db",
         f"CREATE TABLE executions (id INTEGER, data TEXT, PRIMARY KEY (id)) {kind}",
         *("INSERT INTO executions SELECT coalesce(max(id), 0) + 1, 'event' FROM executions" for _ in range(rows)),
     )
-    assert examine(str(made)) is Content.WHOLE
+    assert examine(str(path)) is Content.WHOLE
 
 
 @pytest.mark.parametrize("statements", [(), ("CREATE TABLE executions (id INTEGER)",)], ids=["no table", "no rows"])
@@ -71,22 +71,22 @@ def test_a_database_below_a_file_is_missing(tmp_path: Path) -> None:
 
 def test_a_database_with_a_write_ahead_log_counts_as_intact(tmp_path: Path) -> None:
     """The log may contain history that is not in the database file yet."""
-    made = database(tmp_path / "t.db")
+    path = database(tmp_path / "t.db")
     (tmp_path / "t.db-wal").write_bytes(b"frames")
-    assert examine(str(made)) is Content.WHOLE
+    assert examine(str(path)) is Content.WHOLE
 
 
-def killed_in(transaction: Iterable[str], made: Path) -> Iterator[Path]:
+def killed_in(transaction: Iterable[str], path: Path) -> Iterator[Path]:
     """Yield the files of a database as a kill after each statement of one transaction would leave them."""
-    with closing(sqlite3.connect(made, isolation_level=None)) as connection:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         for statement in ("PRAGMA cache_size = 1", "PRAGMA cache_spill = 1", "BEGIN"):
             connection.execute(statement)
         for number, statement in enumerate(transaction):
             connection.execute(statement)
-            copy = made.parent / f"killed-{number}" / made.name
+            copy = path.parent / f"killed-{number}" / path.name
             copy.parent.mkdir()
             for side in ("", "-journal"):
-                shutil.copyfile(f"{made}{side}", f"{copy}{side}")
+                shutil.copyfile(f"{path}{side}", f"{copy}{side}")
             yield copy
 
 
@@ -103,8 +103,8 @@ def more_tables(count: int) -> list[str]:
 
 def test_an_interrupted_transaction_is_classified_as_rolled_back(tmp_path: Path) -> None:
     """No matter how many of the new tables are in the file already."""
-    made = database(tmp_path / "t.db")
-    states = {(examine(str(copy)), tables(copy)) for copy in killed_in(more_tables(60), made)}
+    path = database(tmp_path / "t.db")
+    states = {(examine(str(copy)), tables(copy)) for copy in killed_in(more_tables(60), path)}
     assert states == {(Content.UNFINISHED, len(SCHEMA))}
 
 
@@ -120,13 +120,13 @@ for statement in ("BEGIN", *(f"CREATE TABLE more{number} (id INTEGER UNIQUE)" fo
 
 def test_an_interrupted_commit_is_classified_as_rolled_back(tmp_path: Path) -> None:
     """The schema may list tables whose pages were not written; that used to be reported as damage."""
-    made = database(tmp_path / "t.db")
-    limit = made.stat().st_size + 8192
-    completed = subprocess.run([sys.executable, "-c", FULL, str(made), str(limit)], timeout=30, check=False)
+    path = database(tmp_path / "t.db")
+    limit = path.stat().st_size + 8192
+    completed = subprocess.run([sys.executable, "-c", FULL, str(path), str(limit)], timeout=30, check=False)
     assert completed.returncode == -signal.SIGXFSZ
-    assert made.stat().st_size == limit
-    assert examine(str(made)) is Content.UNFINISHED
-    assert tables(made) == len(SCHEMA)
+    assert path.stat().st_size == limit
+    assert examine(str(path)) is Content.UNFINISHED
+    assert tables(path) == len(SCHEMA)
 
 
 def test_history_that_an_interrupted_transaction_was_deleting_still_counts(with_history: Path) -> None:

@@ -83,7 +83,9 @@ def test_files_are_linked_to_the_new_keg_after_an_upgrade(keg: Path, newer: Path
     """A hard link to the old file would keep it on disk; a link to the new keg costs nothing."""
     put(keg, places, methods=LINK)
     put(newer, places, methods=LINK)
-    assert Path(places.bin, "stigmer-server").samefile(newer / "components/stigmer-server"), "linked although unchanged"
+    assert Path(places.bin, "stigmer-server").samefile(newer / "components/stigmer-server"), (
+        "unchanged files are linked to the new keg, too"
+    )
 
 
 def test_the_bin_directory_of_an_earlier_stigmer_is_moved_aside(keg: Path, places: Places) -> None:
