@@ -33,4 +33,4 @@ def _default(field: Field) -> str:
 
 
 def _about(field: Field) -> str:
-    return f"nothing any more: {field.unused}" if field.unused else field.about
+    return f"no effect: {field.unused}" if field.unused else field.about

@@ -36,7 +36,7 @@ def test_every_key_of_the_manifest_is_explained(record: type) -> None:
 
 
 def test_a_setting_says_what_may_be_given_and_what_is_taken_otherwise() -> None:
-    assert "| `ports.server` | 1-65535 | `7234` | a port of stigmer-server |" in render_settings().splitlines()
+    assert "| `ports.server` | 1-65535 | `7234` | the `server` port of stigmer-server |" in render_settings().splitlines()
 
 
 def test_every_command_has_its_place() -> None:
