@@ -1,1 +1,1 @@
-"""What the documents take from the programs they describe: pictures and the table of settings."""
+"""Generates the parts of the documents that describe the programs: reference pages, the manual page and pictures."""

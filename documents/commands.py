@@ -1,4 +1,4 @@
-"""The reference of commands, made from the tables that the two programs parse with."""
+"""The reference of commands, generated from the tables that the two programs parse arguments with."""
 
 import click
 
@@ -10,13 +10,13 @@ ALIASES = {"server start", "server smoke"}
 SCRIPTS = """\
 `scripts/packaging STAGE` runs one of these commands in the environment of the lock. `scripts/release`, `scripts/verify`,
 `scripts/publish`, `scripts/rollback`, `scripts/rehearse`, `scripts/workflows`, `scripts/tap-init`, `scripts/tap-refresh`
-and `scripts/verify-published` are the same commands by a shorter name. `--help` prints what stands here."""
+and `scripts/verify-published` are shorter names for the same commands. `--help` prints the same text as this page."""
 SHARED = """\
-The stages share one set of options: they differ in where they end."""
+All stages have the same options. A stage also runs the stages before it."""
 
 
 def render_commands(pipeline: click.Group) -> str:
-    """Give the page, of the launcher and of the pipeline's command line."""
+    """Render the page: the commands of the launcher and of the pipeline."""
     launcher = [_launcher_command(command) for command in COMMANDS if command.name not in ALIASES]
     options = table(
         ("option", "meaning"), [(f"`{describe_option(each)}`", sentence(each.help)) for each in (HELP, VERSION)]
@@ -60,5 +60,5 @@ def _pipeline_command(command: click.Command) -> str:
 def _parameters(command: click.Command) -> str:
     with click.Context(command) as context:
         records = [record for option in command.params if (record := option.get_help_record(context))]
-    rows = [(f"`{flags}`", meaning) for flags, meaning in records if meaning]  # an argument's name says it all
+    rows = [(f"`{flags}`", meaning) for flags, meaning in records if meaning]  # arguments have no help text
     return table(("option", "meaning"), rows) if rows else ""

@@ -1,4 +1,4 @@
-"""The reference of exit codes, made from the classes of errors."""
+"""The reference of exit codes, generated from the error classes."""
 
 import inspect
 from types import ModuleType
@@ -15,12 +15,12 @@ USUAL = (
     ("130", "Interrupted by ^C or SIGTERM.", "Run it again. It resumes."),
 )
 BOTH = """\
-Every failure prints `Error: …` with what happened, and `Hint: …` with what to do about it. The remedies below are the usual
-ones; a message often has a more precise one."""
+Every failure prints `Error: …` with what happened, and `Hint: …` with what to do about it. The remedies below are the
+defaults; many messages have a more specific one."""
 
 
 def render_exit_codes() -> str:
-    """Give the page, of the launcher and of the pipeline."""
+    """Render the page: the exit codes of the launcher and of the pipeline."""
     codes = table(("code", "meaning"), [(str(code), sentence(meaning)) for code, meaning in EXIT_CODES])
     head = ("code", "what happened", "what to do")
     rows = [(str(error.exit_code), _about(error), sentence(error.remedy)) for error in errors_of(packaging)]
@@ -36,7 +36,7 @@ def render_exit_codes() -> str:
 
 
 def errors_of(module: ModuleType) -> list[Failure]:
-    """List the failures that a module defines, by exit code."""
+    """Return the error classes that a module defines, sorted by exit code."""
     classes = [each for _, each in inspect.getmembers(module, inspect.isclass) if each.__module__ == module.__name__]
     failures = [each for each in classes if issubclass(each, launcher.LauncherError | packaging.PackagingError)]
     return sorted(failures, key=lambda error: error.exit_code)

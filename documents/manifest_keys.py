@@ -1,4 +1,4 @@
-"""The reference of the manifest's keys, made from the model's fields and what is written below each of them."""
+"""The reference of the manifest's keys, generated from the model's fields and the text below each field."""
 
 import ast
 import dataclasses
@@ -31,7 +31,7 @@ WHERE = {
     model.Proof: "`components.run.readiness.proofs`, each",
     model.Liveness: "`components.run.liveness`",
 }
-"""Where in the file each record stands, in the order of the page."""
+"""The place of each record in the file, in the order of the page."""
 
 RENAMED: Mapping[tuple[type, str], str] = {(model.Manifest, "go"): "toolchain.go"}
 NEVER_EMPTY = {"targets", "components", "sha256", "files", "proofs"}
@@ -40,26 +40,26 @@ Everything about a product is in one YAML file, `packaging/manifest.yaml` or the
 not listed here is an error, and all problems are reported at once, each with its line. Numbers that look like versions are
 written in quotes.
 
-The section `reference` is optional. It holds what differs when the reference services are built, without `--checkout`: the
-keys `smoke`, `targets` and `components`, each replacing the same key of the rest."""
+The section `reference` is optional. It applies to builds of the reference services, without `--checkout`: its keys `smoke`,
+`targets` and `components` replace the keys of the same name."""
 
 PLACEHOLDERS = """\
 ## Placeholders
 
-In `arguments` and `environment` these are filled in at each start.
+`arguments` and `environment` can contain these placeholders, which are replaced at each start.
 
-| placeholder | what it becomes |
+| placeholder | value |
 | --- | --- |
-| `{port.NAME}` | The number of that port, of this component or of another. |
+| `{port.NAME}` | The number of that port, of this component or another one. |
 | `{home}` | The product's home, an absolute path. |
-| `{home.relative}` | The same from the directory that services are started in, for what is read as a URI. |
-| `{temporal.address}`, `{temporal.namespace}` | Where Temporal is: ours, or the one that is configured. |
-| `{llm.provider}`, `{llm.model}`, `{llm.base_url}`, `{llm.api_key}` | The language model that is configured. |
-| `{execution.KEY}` | A key of `backend.local.execution`; the variable is not sent where the file does not set it. |"""
+| `{home.relative}` | The home relative to the working directory of the services, for values that are parsed as a URI. |
+| `{temporal.address}`, `{temporal.namespace}` | Address and namespace of the managed or the configured Temporal. |
+| `{llm.provider}`, `{llm.model}`, `{llm.base_url}`, `{llm.api_key}` | The configured language model. |
+| `{execution.KEY}` | A key of `backend.local.execution`; if the file does not set it, the variable is not set. |"""
 
 
 class Key(NamedTuple):
-    """One key: what it is called, what it may hold, its default (empty: none), and what it means."""
+    """One key: its name, the kind of its value, its default (empty if it is required), and its meaning."""
 
     name: str
     kind: str
@@ -68,12 +68,12 @@ class Key(NamedTuple):
 
 
 def render_manifest() -> str:
-    """Give the page."""
+    """Render the page."""
     return page("Manifest", INTRODUCTION, *map(_section, WHERE), PLACEHOLDERS)
 
 
 def keys_of(record: type) -> Iterator[Key]:
-    """Yield the keys of a record; those of a wheel's pin are the source's own."""
+    """Yield the keys of a record; the keys of a wheel's pin belong to the source itself."""
     meanings = meanings_of(record)
     hints = typing.get_type_hints(record)
     for field in dataclasses.fields(record):
@@ -86,7 +86,7 @@ def keys_of(record: type) -> Iterator[Key]:
 
 
 def meanings_of(record: type) -> dict[str, str]:
-    """Map the fields of a record to the texts written below them."""
+    """Return the text below each field of a record, by the field's name."""
     (body,) = ast.parse(inspect.getsource(record)).body
     statements = body.body if isinstance(body, ast.ClassDef) else []
     return {
@@ -103,7 +103,7 @@ def _section(record: type) -> str:
 
 
 def _kind(hint: Any) -> str:
-    """Say in a word what a key holds."""
+    """Return the kind of a key's value in a word or two."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is tuple:
         return f"list of {'texts' if arguments[0] is str else 'mappings'}"
@@ -114,7 +114,7 @@ def _kind(hint: Any) -> str:
 
 
 def _default(field: "dataclasses.Field[Any]", hint: Any) -> str:
-    """Give the value of a key that is left out; nothing for one that is required."""
+    """Return the default of an optional key, and an empty string for a required one."""
     if field.default in {dataclasses.MISSING, ()}:
         collection = typing.get_origin(hint) in {tuple, Mapping}
         return "none" if collection and field.name not in NEVER_EMPTY else ""

@@ -1,4 +1,4 @@
-"""The manual page launcher/man/stigmer.1, made from the table in `grammar`. Source of the macros: man(7)."""
+"""The manual page launcher/man/stigmer.1, generated from the table in `grammar`. Source of the macros: man(7)."""
 
 from documents.commands import ALIASES
 from documents.markdown import sentence
@@ -10,7 +10,7 @@ _FILES = (
     ("bin", "the components that run: a link to one version below versions/"),
     ("logs", "one log for each service, and the supervisor's own; at most five files of 10 MB each"),
     ("run", "locks and the state of the running server"),
-    ("stigmer.db, temporal-data, storage, workspace, checkpoints", "what the services keep"),
+    ("stigmer.db, temporal-data, storage, workspace, checkpoints", "the data of the services"),
 )
 _DESCRIPTION = """\
 Stigmer runs AI workflows on your own machine. One supervisor starts Temporal, stigmer-server, workflow-runner and
@@ -21,7 +21,7 @@ that crashes later is started again, after a pause that grows with each crash.""
 
 
 def render_manual() -> str:
-    """Give the page as roff."""
+    """Render the page as roff."""
     commands = "".join(_command(command) for command in COMMANDS if command.name not in ALIASES)
     sections = (
         ("NAME", "stigmer \\- run AI workflows on your own machine\n"),
@@ -54,6 +54,6 @@ def _entry(name: str, text: str) -> str:
 
 
 def _escape(text: str) -> str:
-    """Keep roff from reading a text as its own: backslashes, hyphens, and dots that begin a line."""
+    """Escape what roff would interpret: backslashes, hyphens, and dots at the beginning of a line."""
     escaped = text.replace("\\", "\\e").replace("-", "\\-")
     return "\n".join(f"\\&{line}" if line.startswith((".", "'")) else line for line in escaped.split("\n"))

@@ -1,4 +1,4 @@
-"""Take anew what docs/ shows of the programs.
+"""Regenerates the pictures in docs/ by running the programs.
 
 python -m documents.record start KEG [--check]    (a keg: the directory `stigmer/2.0.0` of an unpacked bottle)
 python -m documents.record report PAGE
@@ -19,7 +19,7 @@ _PASSED = ("PATH", "LANG", "TMPDIR")
 
 
 def main() -> int:
-    """Take what is asked for, or compare it; 1 when that fails."""
+    """Regenerate a picture, or compare it; return 1 if that fails."""
     options = _parser().parse_args()
     try:
         if options.what == "report":
@@ -33,12 +33,12 @@ def main() -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="scripts/record", description="Take anew what docs/ shows of the programs.")
+    parser = argparse.ArgumentParser(prog="scripts/record", description="Regenerate the pictures in docs/.")
     kinds = parser.add_subparsers(dest="what", required=True)
-    start = kinds.add_parser("start", help="docs/images/first-start.svg, recorded from a keg")
+    start = kinds.add_parser("start", help="docs/images/first-start.svg, from the output of a keg")
     start.add_argument("keg", type=Path, metavar="KEG", help="the directory stigmer/VERSION of an unpacked bottle")
-    start.add_argument("--check", action="store_true", help="only say whether the keg prints what the picture shows")
-    report = kinds.add_parser("report", help="docs/images/report.png, photographed with Chromium")
+    start.add_argument("--check", action="store_true", help="only check that the keg prints what the picture shows")
+    report = kinds.add_parser("report", help="docs/images/report.png, a screenshot by Chromium")
     report.add_argument("page", type=Path, metavar="PAGE", help="a release's report.html")
     return parser
 
@@ -51,9 +51,7 @@ def _first_start(keg: Path, picture: Path, *, check: bool) -> None:
         picture.write_text(first_start.draw(recorded), encoding="utf-8")
     elif found := first_start.differences(picture.read_text(encoding="utf-8"), recorded):
         changed = "\n".join(found)
-        raise PictureError(
-            f"{picture} is not what {keg} prints; record it anew: `scripts/record start {keg}`\n{changed}"
-        )
+        raise PictureError(f"{picture} differs from the output of {keg}; run `scripts/record start {keg}`\n{changed}")
 
 
 if __name__ == "__main__":

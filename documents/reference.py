@@ -1,6 +1,6 @@
-"""Write what is made from the code: `python -m documents.reference`; --check refuses what is stale.
+"""Generates docs/reference, the table of settings in docs/using.md, and the manual page.
 
-That is docs/reference, the table of settings in docs/using.md, and the manual page.
+Run it as `python -m documents.reference`; with --check, it fails if a file is stale.
 """
 
 import sys
@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def render_all() -> dict[str, str]:
-    """Give the text of each file by its path in the repository."""
+    """Return the text of each generated file, by its path in the repository."""
     return {
         "docs/reference/manifest.md": render_manifest(),
         "docs/reference/commands.md": render_commands(pipeline),
@@ -31,7 +31,7 @@ def render_all() -> dict[str, str]:
 
 
 def find_stale(files: Mapping[str, str], root: Path) -> list[str]:
-    """Name the files that are missing, are not what the code gives, or are pages of the reference that nothing makes."""
+    """Return the files that are missing, differ from the generated ones, or are reference pages that nothing generates."""
     pages = {path.relative_to(root).as_posix() for path in (root / "docs" / "reference").glob("*.md")}
     there = {
         name: (root / name).read_text(encoding="utf-8") for name in files.keys() | pages if (root / name).is_file()
@@ -40,12 +40,12 @@ def find_stale(files: Mapping[str, str], root: Path) -> list[str]:
 
 
 def main(arguments: list[str]) -> int:
-    """Write the files, or compare them; 1 when one is stale."""
+    """Write the files, or compare them; return 1 if one is stale."""
     files = render_all()
     if "--check" in arguments:
         stale = find_stale(files, ROOT)
         if stale:
-            sys.stderr.write(f"Error: stale: {', '.join(stale)}\nHint: scripts/docs writes them anew\n")
+            sys.stderr.write(f"Error: stale: {', '.join(stale)}\nHint: run `scripts/docs`\n")
         return 1 if stale else 0
     for name, text in files.items():
         (ROOT / name).parent.mkdir(parents=True, exist_ok=True)

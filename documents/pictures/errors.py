@@ -1,5 +1,5 @@
-"""Why a picture cannot be taken, or must be taken anew."""
+"""The error of a picture that cannot be generated or is stale."""
 
 
 class PictureError(Exception):
-    """The program did not do what the picture shows, or shows something else today."""
+    """The program failed, or its output differs from the picture."""

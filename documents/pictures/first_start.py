@@ -1,4 +1,4 @@
-"""The picture of a first start: a program's own output in an empty home, and the comparison with a recorded one."""
+"""The picture of a first start: the output of a program in an empty home, and its comparison with an earlier one."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -15,22 +15,22 @@ _VARYING = ((r"exec-\w+", "EXECUTION"), (r"\d+(?:\.\d+)*", "N"), (r"[ \t]+", " "
 
 
 def record(program: Sequence[str], home: Path, env: Mapping[str, str]) -> str:
-    """Start the server, look at it and call it; it is stopped again. The text names `home` as somebody's own."""
-    given = {**env, "HOME": str(home), "STIGMER_HOME": str(home / ".stigmer")}
+    """Run the commands of a first start, stop the server, and return their output with SHOWN_HOME in place of `home`."""
+    variables = {**env, "HOME": str(home), "STIGMER_HOME": str(home / ".stigmer")}
     try:
-        shown = "\n".join(_typed(command, program, given) for command in COMMANDS)
+        shown = "\n".join(_typed(command, program, variables) for command in COMMANDS)
     finally:
-        _run(STOP, program, given)
+        _run(STOP, program, variables)
     return shown.replace(str(home), SHOWN_HOME)
 
 
 def draw(recorded: str) -> str:
-    """Draw a recording."""
+    """Return the recorded output as SVG."""
     return terminal.draw_svg(recorded, "A first start", COLUMNS)
 
 
 def differences(svg: str, recorded: str) -> tuple[str, ...]:
-    """List the lines that only a drawing or only a recording has; numbers and the order of the services may differ."""
+    """Return the lines that only the drawing or only the recording has; numbers and the order of services may differ."""
     drawn, now = _comparable(terminal.text_of(svg)), _comparable(terminal.plain(recorded))
     gone = [f"- {line}" for line in sorted(drawn - now)]
     return (*gone, *(f"+ {line}" for line in sorted(now - drawn)))

@@ -1,4 +1,4 @@
-"""The picture of a report: the page as Chromium shows it."""
+"""The picture of a report: a screenshot of the page in Chromium."""
 
 import shutil
 import subprocess
@@ -16,14 +16,14 @@ _SECONDS = 120
 
 
 def photograph(page: Path, picture: Path) -> None:
-    """Write what a window shows of a page, as PNG."""
+    """Write a screenshot of a page as PNG."""
     if not BROWSER:
         raise PictureError("there is no Chromium on PATH: `sudo apt-get install chromium`")
     show(page, 1200, 900).quantize(_COLOURS).save(picture, optimize=True)
 
 
 def show(page: Path, width: int, height: int) -> Image.Image:
-    """Give what a window of that size shows of a page."""
+    """Return a screenshot of a page in a window of this size."""
     with tempfile.TemporaryDirectory(prefix="stigmer-browser-") as folder:
         shot = Path(folder) / "page.png"
         options = (f"--user-data-dir={folder}", f"--window-size={width},{height}", f"--screenshot={shot}")

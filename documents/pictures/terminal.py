@@ -1,4 +1,4 @@
-"""A terminal: what a program prints there, and a drawing of it as SVG."""
+"""Runs a program on a terminal, and draws its output as SVG."""
 
 import fcntl
 import io
@@ -36,18 +36,18 @@ _FORMAT = """\
     </g>
 </svg>
 """
-"""What rich fills in, as Console.export_svg describes it; its own format loads fonts from a server."""
+"""A template for rich's Console.export_svg, which describes its fields; rich's own template loads fonts from a server."""
 
 
 class Shown(NamedTuple):
-    """How a program on a terminal ended, and the lines that stay there, with their colours as escape sequences."""
+    """The exit code of a program on a terminal, and the lines left on it, with colours as escape sequences."""
 
     code: int
     text: str
 
 
 def show(command: Sequence[str], env: Mapping[str, str], columns: int) -> Shown:
-    """Run a program on a terminal of that many columns, in the root directory, without any input."""
+    """Run a program on a terminal with this many columns, in the root directory, without input."""
     pid, controller = pty.fork()
     if pid == 0:
         _become(command, env, columns)
@@ -60,7 +60,7 @@ def show(command: Sequence[str], env: Mapping[str, str], columns: int) -> Shown:
 
 
 def draw_svg(text: str, title: str, columns: int) -> str:
-    """Draw lines with colours as a terminal's window. It loads no fonts, and its description holds the bare text."""
+    """Draw lines with colours as a terminal window. The SVG loads no fonts, and its description is the plain text."""
     console = Console(record=True, width=columns, file=io.StringIO(), force_terminal=True, color_system="truecolor")
     shown = Text.from_ansi(text.removesuffix("\n"))
     console.print(shown, "", sep="\n", soft_wrap=True)
@@ -70,12 +70,12 @@ def draw_svg(text: str, title: str, columns: int) -> str:
 
 
 def text_of(svg: str) -> str:
-    """Read the bare text of a drawing."""
+    """Return the plain text of a drawing."""
     return ET.fromstring(svg).findtext(f"{_SVG}desc", "")  # noqa: S314 - a file of this repository
 
 
 def plain(text: str) -> str:
-    """Give lines without their colours."""
+    """Return lines without their colours."""
     return Text.from_ansi(text.removesuffix("\n")).plain + "\n"
 
 
@@ -91,10 +91,10 @@ def _become(command: Sequence[str], env: Mapping[str, str], columns: int) -> Non
 def _read(controller: int) -> bytes:
     try:
         return os.read(controller, 4096)
-    except OSError:  # Linux reports the terminal's other end closed as an error
+    except OSError:  # Linux reports a closed terminal as an error
         return b""
 
 
 def _remaining(line: str) -> str:
-    """Give what of a line stays: progress is overwritten from the line's beginning."""
+    """Return what is left of a line after carriage returns, with which programs overwrite their progress."""
     return line.rstrip("\r").rpartition("\r")[2].removeprefix("\x1b[K")

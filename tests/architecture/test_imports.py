@@ -1,4 +1,4 @@
-"""Who may import whom: the tables of CONTRIBUTING.md, held against the code."""
+"""The import rules of CONTRIBUTING.md are followed by the code."""
 
 import ast
 import graphlib
@@ -18,13 +18,13 @@ ROOT = Path(__file__).parents[2]
 LAUNCHER = ROOT / "launcher" / "stigmer_launcher"
 PACKAGING = ROOT / "packaging" / "stigmer_packaging"
 
-ONLY_HERE = {
+ALLOWED_IMPORTERS = {
     "subprocess": {"lib/command.py"},
     "httpx": {"lib/http.py"},
     "ruamel": {"manifest/reader.py", "ci/workflow_file.py"},
 }
-# Whom each package of the launcher may import from; all of them may import the errors and the version.
-LAUNCHER_ARROWS = {
+# The packages that each package of the launcher may import from; all may import `errors` and `version`.
+LAUNCHER_IMPORTS = {
     "cli": {"doctor", "supervise", "launch", "install", "config", "readiness", "system"},
     "doctor": {"supervise", "launch", "install", "config", "readiness", "system"},
     "supervise": {"launch", "install", "readiness", "system"},
@@ -36,8 +36,8 @@ LAUNCHER_ARROWS = {
 }
 COMMON = {"records", "manifest", "lib"}
 DOMAIN = {"audit", "bottle", "formula", "freeze", "licensing", "sources", "binaries"}
-# Whom each package may import from, besides itself: from the command line down to what is common.
-PACKAGING_ARROWS = {
+# The packages that each package may import from besides itself, from the command line down to the common ones.
+PACKAGING_IMPORTS = {
     "cli": {"pipeline", "publish", "verify", "ci", *DOMAIN, *COMMON},
     "ci": {"pipeline", "formula", *COMMON},
     "pipeline": {"verify", *DOMAIN, *COMMON},
@@ -62,9 +62,9 @@ STAGES = {
     "publish.publish",
     "publish.rollback",
 }
-"""Those of which a package has several; the others are called `stage`."""
+"""Modules of stages in packages that have several; in all other packages, the module is called `stage`."""
 CALLERS = {"pipeline", "cli"}
-"""Who may call stages. They never see each other."""
+"""The packages that may call stages; stages never import each other."""
 
 
 def modules(root: Path) -> list[Path]:
@@ -73,24 +73,24 @@ def modules(root: Path) -> list[Path]:
 
 @cache
 def imports_of(path: Path) -> frozenset[str]:
-    """Name every module a file imports, wherever in it; `from a import b` counts as both `a` and `a.b`."""
+    """Return every module that a file imports, at any place in it; `from a import b` counts as both `a` and `a.b`."""
     return imported_names(path.read_text(encoding="utf-8"))
 
 
 class Program(NamedTuple):
-    """A program's packages: `arrows` say whom each may import from; `everywhere` are modules that all of them may import."""
+    """A program: `allowed` maps each package to those it may import from; all may import the modules `everywhere`."""
 
     root: Path
-    arrows: Mapping[str, AbstractSet[str]]
+    allowed: Mapping[str, AbstractSet[str]]
     at_the_root: AbstractSet[str]
     everywhere: AbstractSet[str] = frozenset()
 
     def imports_of(self, path: Path) -> AbstractSet[str]:
-        """Name the modules of the same program that a module imports, wherever in the file."""
+        """Return the modules of this program that a module imports, at any place in the file."""
         return own_imports(dotted_name(path, self.root), imports_of(path), known_modules(self.root))
 
     def graph(self) -> dict[str, AbstractSet[str]]:
-        """Map each module to those that it imports."""
+        """Return the modules that each module imports."""
         return {dotted_name(path, self.root): self.imports_of(path) for path in modules(self.root)}
 
 
@@ -104,18 +104,18 @@ def known_modules(root: Path) -> frozenset[str]:
 
 
 def own_imports(name: str, imported: AbstractSet[str], known: AbstractSet[str]) -> AbstractSet[str]:
-    """Name the modules of the same program that a module imports; a package only where something of its own is taken."""
+    """Return the known modules among those that a module imports; a package only if no module of it is imported."""
     used = imported & known
     packages = {module.rpartition(".")[0] for module in used}
     return used - packages - {name}
 
 
-def violations_of_arrows(name: str, used: AbstractSet[str], program: Program) -> list[str]:
+def forbidden_imports(name: str, used: AbstractSet[str], program: Program) -> list[str]:
     package = name.split(".")[1] if name.count(".") else ""
-    if package not in program.arrows:
+    if package not in program.allowed:
         return []
-    allowed = program.arrows[package] | program.everywhere | {package}
-    return sorted(module for module in used if module.split(".")[1] not in allowed)
+    permitted = program.allowed[package] | program.everywhere | {package}
+    return sorted(module for module in used if module.split(".")[1] not in permitted)
 
 
 def is_stage(name: str) -> bool:
@@ -123,55 +123,55 @@ def is_stage(name: str) -> bool:
 
 
 PROGRAMS = (
-    Program(LAUNCHER, LAUNCHER_ARROWS, {"__init__", "__main__", "errors", "version"}, {"errors", "version"}),
-    Program(PACKAGING, PACKAGING_ARROWS, {"__init__"}),
+    Program(LAUNCHER, LAUNCHER_IMPORTS, {"__init__", "__main__", "errors", "version"}, {"errors", "version"}),
+    Program(PACKAGING, PACKAGING_IMPORTS, {"__init__"}),
 )
 every_program = pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.root.name)
 
 
-def found_in(folder: Path, look: Callable[[Path], Collection[str]]) -> dict[str, Collection[str]]:
-    """Map each module under a folder to what `look` finds in it, where it finds anything."""
-    return {path.relative_to(folder).as_posix(): found for path in modules(folder) if (found := look(path))}
+def findings_in(folder: Path, find: Callable[[Path], Collection[str]]) -> dict[str, Collection[str]]:
+    """Return what `find` finds in each module below a folder, without modules in which it finds nothing."""
+    return {path.relative_to(folder).as_posix(): found for path in modules(folder) if (found := find(path))}
 
 
 @every_program
-def test_packages_import_along_the_arrows(program: Program) -> None:
+def test_packages_import_only_from_the_allowed_packages(program: Program) -> None:
     assert {
-        name: found for name, used in program.graph().items() if (found := violations_of_arrows(name, used, program))
+        name: found for name, used in program.graph().items() if (found := forbidden_imports(name, used, program))
     } == {}
 
 
 @every_program
 def test_every_module_belongs_to_a_package(program: Program) -> None:
-    """The listing is the architecture: each package has its arrows, and nothing else is at the root."""
+    """Every package has import rules, and the root contains no other modules."""
     assert {path.stem for path in program.root.glob("*.py")} == program.at_the_root
-    assert {path.name for path in program.root.iterdir() if path.is_dir()} - {"__pycache__"} == set(program.arrows)
+    assert {path.name for path in program.root.iterdir() if path.is_dir()} - {"__pycache__"} == set(program.allowed)
 
 
 @every_program
-def test_neither_modules_nor_packages_import_each_other_in_a_circle(program: Program) -> None:
-    for graph in (program.graph(), program.arrows):
+def test_there_are_no_import_cycles_between_modules_or_packages(program: Program) -> None:
+    for graph in (program.graph(), program.allowed):
         assert list(graphlib.TopologicalSorter(graph).static_order()) != []
 
 
-def test_a_package_of_packaging_has_a_listing_that_fits_a_screen() -> None:
+def test_the_listing_of_a_package_of_packaging_fits_a_screen() -> None:
     folders = [PACKAGING, *(path.parent for path in PACKAGING.rglob("__init__.py"))]
     assert {path.name for path in folders if len([*path.glob("*.py")]) > 20} == set()
     assert len([path for path in PACKAGING.iterdir() if path.name != "__pycache__"]) <= 16
 
 
 def test_only_the_command_line_and_the_pipeline_call_a_stage() -> None:
-    calls = found_in(PACKAGING, lambda path: set(filter(is_stage, PROGRAMS[1].imports_of(path))))
+    calls = findings_in(PACKAGING, lambda path: set(filter(is_stage, PROGRAMS[1].imports_of(path))))
     assert {name: stages for name, stages in calls.items() if Path(name).parts[0] not in CALLERS} == {}
 
 
-def test_the_arrow_check_catches_a_package_that_imports_from_above() -> None:
+def test_the_check_detects_an_import_from_a_higher_package() -> None:
     known = {"stigmer_launcher.system.locks", "stigmer_launcher.cli.main", "stigmer_launcher.cli"}
     source = "def late():\n    from stigmer_launcher.cli.main import main\n    from stigmer_launcher.cli import main\n"
     used = own_imports("stigmer_launcher.system.locks", imported_names(source), known)
-    assert violations_of_arrows("stigmer_launcher.system.locks", used, PROGRAMS[0]) == ["stigmer_launcher.cli.main"]
+    assert forbidden_imports("stigmer_launcher.system.locks", used, PROGRAMS[0]) == ["stigmer_launcher.cli.main"]
     used = {"stigmer_packaging.bottle.archive", "stigmer_packaging.binaries.elf", "stigmer_packaging.lib.errors"}
-    found = violations_of_arrows("stigmer_packaging.audit.links", used, PROGRAMS[1])
+    found = forbidden_imports("stigmer_packaging.audit.links", used, PROGRAMS[1])
     assert found == ["stigmer_packaging.bottle.archive"]
 
 
@@ -180,29 +180,29 @@ def distributions_of(path: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("root", [LAUNCHER, PACKAGING], ids=lambda root: root.name)
-def test_dangerous_libraries_are_imported_in_one_place_only(root: Path) -> None:
-    used = found_in(root, lambda path: distributions_of(path) & set(ONLY_HERE))
+def test_restricted_libraries_are_imported_only_by_their_wrappers(root: Path) -> None:
+    used = findings_in(root, lambda path: distributions_of(path) & set(ALLOWED_IMPORTERS))
     assert [
-        (name, library) for name, found in used.items() for library in found if name not in ONLY_HERE[library]
+        (name, library) for name, found in used.items() for library in found if name not in ALLOWED_IMPORTERS[library]
     ] == []
 
 
-def test_the_launcher_imports_nothing_of_packaging_and_no_third_party_code() -> None:
+def test_the_launcher_imports_neither_packaging_nor_third_party_code() -> None:
     allowed = {"stigmer_launcher", *sys.stdlib_module_names}
-    assert found_in(LAUNCHER, lambda path: distributions_of(path) - allowed) == {}
+    assert findings_in(LAUNCHER, lambda path: distributions_of(path) - allowed) == {}
 
 
 def test_the_launcher_imports_no_private_module_of_the_standard_library() -> None:
-    """Those change with every version of Python."""
+    """Private modules may change in any version of Python."""
     private = {name for name in sys.stdlib_module_names if name.startswith("_")} - {"__future__"}
-    assert found_in(LAUNCHER, lambda path: imports_of(path) & private) == {}
+    assert findings_in(LAUNCHER, lambda path: imports_of(path) & private) == {}
 
 
 FROZEN_CODECS = {"utf-8", "ascii", "latin-1", "idna"}
 
 
-def codecs_named(source: str) -> set[str]:
-    """Name every codec a source asks for by a literal: `x.decode("…")`, `x.encode("…")`, `encoding="…"`."""
+def named_codecs(source: str) -> set[str]:
+    """Return every codec that a source names in a literal: `x.decode("…")`, `x.encode("…")`, `encoding="…"`."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(source)):
         if not isinstance(node, ast.Call):
@@ -214,23 +214,23 @@ def codecs_named(source: str) -> set[str]:
     return found
 
 
-def test_the_launcher_asks_only_for_codecs_that_are_frozen_with_it() -> None:
-    """A codec is loaded by its name, which no import statement shows: every second start once died of `utf-8-sig`."""
-    assert found_in(LAUNCHER, lambda path: codecs_named(path.read_text(encoding="utf-8")) - FROZEN_CODECS) == {}
+def test_the_launcher_uses_only_codecs_that_are_frozen_with_it() -> None:
+    """Codecs are loaded by name, not imported: a missing `utf-8-sig` once crashed every second start."""
+    assert findings_in(LAUNCHER, lambda path: named_codecs(path.read_text(encoding="utf-8")) - FROZEN_CODECS) == {}
 
 
-def test_the_codec_check_sees_a_codec_that_is_left_out() -> None:
-    assert codecs_named('b"".decode("utf-8-sig"); open("x", encoding="cp1252")') == {"utf-8-sig", "cp1252"}
+def test_the_check_detects_codecs_that_are_not_frozen() -> None:
+    assert named_codecs('b"".decode("utf-8-sig"); open("x", encoding="cp1252")') == {"utf-8-sig", "cp1252"}
 
 
-def test_only_the_index_imports_the_launcher() -> None:
-    """It is the one tie between packaging and the launcher."""
-    imports = found_in(PACKAGING, lambda path: distributions_of(path) & {"stigmer_launcher"})
+def test_only_the_index_module_of_packaging_imports_the_launcher() -> None:
+    """The index is the only connection between packaging and the launcher."""
+    imports = findings_in(PACKAGING, lambda path: distributions_of(path) & {"stigmer_launcher"})
     assert set(imports) == {"bottle/index.py"}
 
 
-def test_neither_packaging_nor_launcher_is_itself_a_package() -> None:
-    """A `packaging/__init__.py` would shadow the library of that name."""
+def test_the_folders_packaging_and_launcher_are_not_packages() -> None:
+    """A `packaging/__init__.py` would shadow the library `packaging`."""
     folders = (ROOT / "packaging", ROOT / "launcher")
     assert list(itertools.chain.from_iterable(folder.glob("*.py") for folder in folders)) == []
     tests = ROOT / "tests"

@@ -1,4 +1,4 @@
-"""packaging/ACCIDENTS.md names tests that exist."""
+"""The tests that packaging/ACCIDENTS.md names must exist."""
 
 import ast
 import re
@@ -12,7 +12,7 @@ ROWS = [
 ]
 
 
-def names_of_tests(folder: Path) -> set[str]:
+def defined_tests(folder: Path) -> set[str]:
     return {
         node.name
         for path in folder.rglob("test_*.py")
@@ -22,15 +22,15 @@ def names_of_tests(folder: Path) -> set[str]:
 
 
 def missing_from(rows: list[str], known: set[str]) -> list[str]:
-    """List what the rows name and nobody has written."""
+    """Return the tests that the rows name but that do not exist."""
     return [name for row in rows for name in re.findall(r"`(test_\w+)`", row) if name not in known]
 
 
-def test_every_accident_has_its_tests_and_each_of_them_exists() -> None:
+def test_every_accident_names_tests_that_exist() -> None:
     assert [int(row.split("|")[1]) for row in ROWS] == list(range(1, 26))
     assert [row for row in ROWS if "`test_" not in row] == []
-    assert missing_from(ROWS, names_of_tests(ROOT / "tests")) == []
+    assert missing_from(ROWS, defined_tests(ROOT / "tests")) == []
 
 
-def test_a_test_that_is_gone_is_found() -> None:
+def test_a_missing_test_is_reported() -> None:
     assert missing_from(["| 1 | x | y | `test_that_never_was` |"], {"test_other"}) == ["test_that_never_was"]

@@ -1,4 +1,4 @@
-"""The mirror is the one this machine is configured with, in either format of apt's sources."""
+"""The apt mirror is the one configured on this machine, in the one-line or the deb822 format."""
 
 from pathlib import Path
 
@@ -20,16 +20,16 @@ Signed-By: /usr/share/keyrings/debian.gpg
 
 
 def etc(folder: Path, release: str, **sources: str) -> Path:
-    """Write an /etc with the given files below apt; `__` in a name stands for a dot."""
+    """Write an /etc with these files below apt; `__` in a name stands for a dot."""
     (folder / "apt/sources.list.d").mkdir(parents=True)
     (folder / "os-release").write_text(release, encoding="utf-8")
     for name, text in sources.items():
-        place = folder / "apt" / ("" if name == "sources__list" else "sources.list.d") / name.replace("__", ".")
-        place.write_text(text, encoding="utf-8")
+        path = folder / "apt" / ("" if name == "sources__list" else "sources.list.d") / name.replace("__", ".")
+        path.write_text(text, encoding="utf-8")
     return folder
 
 
-def test_a_deb822_source_of_the_own_release_is_found_among_others(tmp_path: Path) -> None:
+def test_the_deb822_source_of_this_release_is_found_among_others(tmp_path: Path) -> None:
     vendor = "Types: deb\nURIs: https://vendor.invalid/apt\nSuites: nodistro\nComponents: main\n"
     found = find_mirror(etc(tmp_path, BOOKWORM, a__sources=vendor, b__sources=DEB822))
     assert found == Mirror("http://mirror.invalid/debian", "debian", "bookworm", "/usr/share/keyrings/debian.gpg")
@@ -49,17 +49,17 @@ def test_a_one_line_source_is_found(tmp_path: Path, line: str, keyring: str) -> 
 
 
 @pytest.mark.parametrize("word", ["no", "No", "false", "without", "off", "disable", "0"])
-def test_a_disabled_stanza_is_passed_over_in_each_of_apt_s_words(tmp_path: Path, word: str) -> None:
+def test_a_disabled_stanza_is_skipped_for_every_spelling_that_apt_accepts(tmp_path: Path, word: str) -> None:
     text = DEB822 + f"Enabled: {word}\n\n" + DEB822.replace("mirror", "second")
     assert find_mirror(etc(tmp_path, BOOKWORM, a__sources=text)).uri == "http://second.invalid/debian"
 
 
-def test_a_key_written_into_the_stanza_is_not_taken_for_a_file(tmp_path: Path) -> None:
+def test_an_inline_key_is_not_mistaken_for_a_keyring_file(tmp_path: Path) -> None:
     text = DEB822.replace("/usr/share/keyrings/debian.gpg", "\n -----BEGIN PGP PUBLIC KEY BLOCK-----\n .\n abc")
     assert find_mirror(etc(tmp_path, BOOKWORM, a__sources=text)).keyring == ""
 
 
-def test_a_machine_without_such_a_source_is_told_what_it_needs(tmp_path: Path) -> None:
+def test_a_machine_without_a_source_of_its_release_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(MissingToolError, match="apt sources lack"):
         find_mirror(tmp_path)
     with pytest.raises(MissingToolError, match="apt sources lack"):
@@ -67,5 +67,5 @@ def test_a_machine_without_such_a_source_is_told_what_it_needs(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(("release", "suite"), [("debian", "trixie"), ("ubuntu", "noble")])
-def test_the_guest_is_no_older_than_the_host(release: str, suite: str) -> None:
+def test_the_default_suite_is_debian_stable_or_the_release_of_an_ubuntu_host(release: str, suite: str) -> None:
     assert default_suite(Mirror("http://mirror.invalid", release, "noble", "")) == suite

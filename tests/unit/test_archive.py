@@ -1,4 +1,4 @@
-"""Archives: the same bytes for the same members, and nothing unpacked where it does not belong."""
+"""Archives are reproducible, and unpacking one never writes outside its directory."""
 
 import os
 import tarfile
@@ -35,18 +35,18 @@ def crafted(path: Path, *entries: Entry) -> Path:
     return path
 
 
-def test_equal_members_give_equal_bytes_whatever_their_times_and_modes_on_disk(tmp_path: Path) -> None:
+def test_equal_members_give_equal_bytes_regardless_of_times_and_modes_on_disk(tmp_path: Path) -> None:
     first = pack(tmp_path / "a").read_bytes()
     assert pack(tmp_path / "b", mode=0o700, time=1).read_bytes() == first
     assert pack(tmp_path / "c", "Content").read_bytes() != first
 
 
-def test_the_gzip_header_has_no_name_and_no_time_and_says_best_compression(tmp_path: Path) -> None:
+def test_the_gzip_header_has_no_name_or_time_and_records_best_compression(tmp_path: Path) -> None:
     """RFC 1952: magic, deflate, no flags, time 0, XFL 2."""
     assert pack(tmp_path / "a").read_bytes()[:9] == b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02"
 
 
-def test_members_are_sorted_after_their_directories_and_belong_to_nobody(tmp_path: Path) -> None:
+def test_members_are_sorted_and_have_normalised_modes_owners_and_times(tmp_path: Path) -> None:
     with tarfile.open(pack(tmp_path / "a")) as tar:
         found = tar.getmembers()
     assert [(info.name, oct(info.mode)) for info in found] == [
@@ -66,7 +66,7 @@ def test_a_name_too_long_for_ustar_survives(tmp_path: Path) -> None:
     assert (tmp_path / "out/keg" / ("x" * 150)).read_text(encoding="utf-8") == "long"
 
 
-def test_unpacking_gives_what_was_packed(tmp_path: Path) -> None:
+def test_unpacking_restores_contents_links_and_modes(tmp_path: Path) -> None:
     keg = tmp_path / "out/keg/1.0"
     unpack_archive(pack(tmp_path / "a"), tmp_path / "out")
     assert (keg / "alias").read_text(encoding="utf-8") == "content"
@@ -74,7 +74,7 @@ def test_unpacking_gives_what_was_packed(tmp_path: Path) -> None:
     assert [oct((keg / "bin" / name).stat().st_mode & 0o7777) for name in ("tool", "note")] == ["0o755", "0o644"]
 
 
-def test_unpacking_drops_setuid_and_the_write_permission_of_others(tmp_path: Path) -> None:
+def test_unpacking_drops_setuid_and_write_permission_for_group_and_others(tmp_path: Path) -> None:
     archive = crafted(tmp_path / "a.tar.gz", file_entry("keg/tool", mode=0o6777))
     unpack_archive(archive, tmp_path / "out")
     assert (tmp_path / "out/keg/tool").stat().st_mode & 0o7777 == 0o755
@@ -90,16 +90,23 @@ def test_unpacking_drops_setuid_and_the_write_permission_of_others(tmp_path: Pat
         [link_entry("keg", "../passwd"), file_entry("keg")],
         [link_entry("keg", "../passwd", hard=True)],
     ],
-    ids=["absolute", "escaping", "through an absolute link", "through a link", "over a link", "hard link"],
+    ids=[
+        "absolute path",
+        "parent directories",
+        "through an absolute link",
+        "through a relative link",
+        "over a link",
+        "hard link",
+    ],
 )
-def test_nothing_is_written_outside(tmp_path: Path, entries: list[Entry]) -> None:
+def test_an_entry_outside_the_directory_is_refused(tmp_path: Path, entries: list[Entry]) -> None:
     (tmp_path / "out").mkdir()
     with pytest.raises(ArchiveError, match="would be"):
         unpack_archive(crafted(tmp_path / "a.tar.gz", *entries), tmp_path / "out")
     assert list(tmp_path.glob("passwd")) == []
 
 
-def test_devices_and_pipes_are_left_out(tmp_path: Path) -> None:
+def test_devices_and_pipes_are_not_unpacked(tmp_path: Path) -> None:
     kinds = {"keg/pipe": tarfile.FIFOTYPE, "keg/disk": tarfile.BLKTYPE}
     entries = [*(device_entry(name, kind) for name, kind in kinds.items()), file_entry("keg/tool")]
     unpack_archive(crafted(tmp_path / "a.tar.gz", *entries), tmp_path / "out")
@@ -111,15 +118,15 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
     "content": lambda content: flip(content, 60),
     "checksum": lambda content: flip(content, -6),
     "size": lambda content: flip(content, -2),
-    "end cut off": lambda content: content[:-20],
-    "half": lambda content: content[: len(content) // 2],
+    "last 20 bytes missing": lambda content: content[:-20],
+    "second half missing": lambda content: content[: len(content) // 2],
     "empty": lambda _: b"",
 }
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_archive_is_named_as_such(tmp_path: Path, damage: str) -> None:
-    """The checksum at gzip's very end is read too, which tarfile alone does not do."""
+def test_a_damaged_archive_is_reported_as_damaged(tmp_path: Path, damage: str) -> None:
+    """The module tarfile stops before gzip's trailing checksum and size, so damage there would go unnoticed."""
     archive = pack(tmp_path / "a", "content" * 1000)
     archive.write_bytes(DAMAGES[damage](archive.read_bytes()))
     with pytest.raises(ArchiveError, match=r"a\.tar\.gz is damaged"):

@@ -1,4 +1,4 @@
-"""The keg's tree: what is in it, what brew and the launcher find there, and what cannot become one."""
+"""Assembling the keg: its files, what brew and the launcher read from it, and which parts are refused."""
 
 import hashlib
 import json
@@ -44,7 +44,7 @@ def root(workspace: Workspace, parts: KegParts) -> Path:
     return workspace.path(assemble(workspace, parts).root)
 
 
-def test_the_keg_holds_the_command_the_launcher_the_components_and_what_brew_reads(
+def test_the_keg_holds_the_launcher_the_components_and_the_files_that_brew_reads(
     workspace: Workspace, parts: KegParts
 ) -> None:
     keg = assemble(workspace, parts)
@@ -75,7 +75,7 @@ def test_the_keg_holds_the_command_the_launcher_the_components_and_what_brew_rea
     assert (workspace.path(keg.root) / "bin/stigmer").resolve().name == "stigmer"
 
 
-def test_the_launcher_reads_from_the_index_what_the_manifest_says(root: Path) -> None:
+def test_the_index_tells_the_launcher_what_the_manifest_says(root: Path) -> None:
     manifest = standin_manifest()
     payload = parse_payload((root / "libexec/payload.json").read_text(encoding="utf-8"))
     assert payload[:4] == ("stigmer", "2.0.0", "linux-amd64", manifest.inherit)
@@ -89,16 +89,16 @@ def test_the_launcher_reads_from_the_index_what_the_manifest_says(root: Path) ->
         assert (len(content), hashlib.sha256(content).hexdigest()) == (file.size, file.sha256)
 
 
-def test_the_launcher_learns_what_a_component_needs_through_others(workspace: Workspace, parts: KegParts) -> None:
-    """It restarted the last of four again and again while a command had stopped the first; each is named once."""
-    ours = standin_manifest()
-    names = [part.name for part in ours.components]
+def test_the_index_lists_transitive_needs_of_a_component_once_each(workspace: Workspace, parts: KegParts) -> None:
+    """Without them, the launcher kept restarting the last of four services while a command had stopped the first."""
+    base = standin_manifest()
+    names = [part.name for part in base.components]
     needs: tuple[tuple[str, ...], ...] = ((), (names[0],), (names[0],), (names[1], names[2]))
     chained = [
-        replace(part, run=replace(part.run, needs=each)) for part, each in zip(ours.components, needs, strict=True)
+        replace(part, run=replace(part.run, needs=each)) for part, each in zip(base.components, needs, strict=True)
     ]
     keg = assemble_keg(
-        replace(ours, components=tuple(chained)), TARGET, parts, source_date_epoch=EPOCH, workspace=workspace
+        replace(base, components=tuple(chained)), TARGET, parts, source_date_epoch=EPOCH, workspace=workspace
     )
     index = (workspace.path(keg.root) / "libexec/payload.json").read_text(encoding="utf-8")
     assert [part.needs for part in parse_payload(index).components] == [
@@ -108,7 +108,7 @@ def test_the_launcher_learns_what_a_component_needs_through_others(workspace: Wo
 
 
 @pytest.mark.parametrize("shell", COMPLETIONS)
-def test_the_completions_are_those_the_launcher_itself_prints_in_this_keg(root: Path, shell: str) -> None:
+def test_the_completions_are_those_that_the_launcher_prints_for_this_keg(root: Path, shell: str) -> None:
     environment = {"PYTHONPATH": str(LAUNCHER), "STIGMER_PAYLOAD": str(root / "libexec"), "HOME": str(root)}
     command = [sys.executable, "-S", "-B", "-m", "stigmer_launcher", "completion", shell]
     printed = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
@@ -116,13 +116,13 @@ def test_the_completions_are_those_the_launcher_itself_prints_in_this_keg(root: 
     assert (root / COMPLETIONS[shell].format(name="stigmer")).read_text(encoding="utf-8") == printed
 
 
-def test_help_and_completions_of_another_product_name_its_own_description_and_ports(
+def test_help_and_completions_of_another_product_show_its_description_and_ports(
     workspace: Workspace, parts: KegParts
 ) -> None:
-    """They were those of our manifest, while its launcher answered with its own."""
-    ours = standin_manifest(name="two-tiny", description="Say hello, and when")
-    server = replace(ours.components[1], run=replace(ours.components[1].run, ports={"front": 7234}))
-    manifest = replace(ours, components=(ours.components[0], server, *ours.components[2:]))
+    """They once came from this repository's manifest, although that product's launcher prints its own."""
+    base = standin_manifest(name="two-tiny", description="Say hello, and when")
+    server = replace(base.components[1], run=replace(base.components[1].run, ports={"front": 7234}))
+    manifest = replace(base, components=(base.components[0], server, *base.components[2:]))
     keg = workspace.path(assemble_keg(manifest, TARGET, parts, source_date_epoch=EPOCH, workspace=workspace).root)
     assert (keg / "libexec/help.txt").read_text(encoding="utf-8").startswith("two-tiny - say hello, and when\n")
     completions = (keg / COMPLETIONS["bash"].format(name="two-tiny")).read_text(encoding="utf-8")
@@ -130,27 +130,27 @@ def test_help_and_completions_of_another_product_name_its_own_description_and_po
     assert "ports.server" not in completions
 
 
-def test_the_completions_of_two_products_in_one_shell_offer_each_its_own(
+def test_the_completions_of_two_products_coexist_in_one_shell(
     workspace: Workspace, parts: KegParts, tmp_path: Path
 ) -> None:
-    """Both had a function of one name, and the one that was read last answered for both."""
+    """Both once defined a function of the same name, so the one sourced last completed both commands."""
     for name in ("stigmer", "two-tiny"):
         manifest = standin_manifest(name=name)
         keg = assemble_keg(manifest, TARGET, parts, source_date_epoch=EPOCH, workspace=workspace)
         shutil.copy(workspace.path(keg.root) / COMPLETIONS["bash"].format(name=name), tmp_path / name)
     script = "for name in stigmer two-tiny; do . ./$name; done; complete -p stigmer two-tiny"
     command = ["bash", "--norc", "-c", script]
-    said = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True).stdout
-    assert said.splitlines() == [f"complete -o default -F _{name} {name}" for name in ("stigmer", "two-tiny")]
+    output = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+    assert output.splitlines() == [f"complete -o default -F _{name} {name}" for name in ("stigmer", "two-tiny")]
 
 
-def test_the_checksums_cover_every_file_but_those_brew_rewrites(root: Path) -> None:
-    brews = {"libexec/SHA256SUMS", "INSTALL_RECEIPT.json", ".brew/stigmer.rb", "homebrew.stigmer.service"}
+def test_the_checksums_cover_every_file_except_those_that_brew_rewrites(root: Path) -> None:
+    rewritten = {"libexec/SHA256SUMS", "INSTALL_RECEIPT.json", ".brew/stigmer.rb", "homebrew.stigmer.service"}
     lines = (root / "libexec/SHA256SUMS").read_text(encoding="utf-8").splitlines()
-    assert lines == [f"{file.sha256}  {file.path}" for file in scan_files(root) if file.path not in brews]
+    assert lines == [f"{file.sha256}  {file.path}" for file in scan_files(root) if file.path not in rewritten]
 
 
-def test_the_receipt_has_exactly_the_fields_brew_writes(root: Path) -> None:
+def test_the_receipt_has_exactly_the_fields_that_brew_writes(root: Path) -> None:
     receipt = json.loads((root / "INSTALL_RECEIPT.json").read_text(encoding="utf-8"))
     assert receipt == {
         "homebrew_version": "6.0.18",
@@ -184,7 +184,7 @@ def test_the_receipt_has_exactly_the_fields_brew_writes(root: Path) -> None:
     }
 
 
-def test_a_receipt_for_a_mac_names_no_glibc() -> None:
+def test_the_receipt_of_a_macos_bottle_has_no_glibc_version() -> None:
     product = replace(standin_manifest().product, tap="acme/homebrew-tools")
     text = render_receipt(product, parse_target("darwin-arm64"), TargetSpec("", "", "14.0", 0), source_date_epoch=EPOCH)
     receipt = json.loads(text)
@@ -192,7 +192,7 @@ def test_a_receipt_for_a_mac_names_no_glibc() -> None:
     assert (receipt["arch"], receipt["source"]["tap"]) == ("arm64", tap_name(product)) == ("arm64", "acme/tools")
 
 
-def test_the_keg_carries_the_formula_without_a_bottle_block(root: Path, parts: KegParts) -> None:
+def test_the_keg_contains_the_formula_without_a_bottle_block(root: Path, parts: KegParts) -> None:
     text = (root / ".brew/stigmer.rb").read_text(encoding="utf-8")
     assert "class Stigmer < Formula" in text
     assert f'sha256 "{parts.source.sha256}"' in text
@@ -200,7 +200,9 @@ def test_the_keg_carries_the_formula_without_a_bottle_block(root: Path, parts: K
 
 
 @pytest.mark.parametrize("mode", [0o777, 0o4755, 0o700])
-def test_modes_are_normalised_and_the_artefact_keeps_its_own(workspace: Workspace, parts: KegParts, mode: int) -> None:
+def test_modes_are_normalised_in_the_keg_and_kept_in_the_artefact(
+    workspace: Workspace, parts: KegParts, mode: int
+) -> None:
     artefact = workspace.path("artefacts/temporal/temporal")
     artefact.chmod(mode)
     keg = assemble(workspace, parts)
@@ -208,19 +210,19 @@ def test_modes_are_normalised_and_the_artefact_keeps_its_own(workspace: Workspac
     assert oct(artefact.stat().st_mode & 0o7777) == oct(mode)
 
 
-def test_two_components_that_own_the_same_path_are_an_error(workspace: Workspace, parts: KegParts) -> None:
+def test_two_components_with_the_same_path_are_refused(workspace: Workspace, parts: KegParts) -> None:
     service = standin_service(workspace, "temporal", {"temporal": "#!/bin/sh\n", "agent-runner": "mine too\n"})
     with pytest.raises(KegError, match=r"components/agent-runner comes from temporal and from agent-runner"):
         assemble(workspace, replace(parts, services=(service, *parts.services[1:])))
 
 
-def test_a_file_below_another_components_file_is_an_error(workspace: Workspace, parts: KegParts) -> None:
+def test_a_file_below_a_file_of_another_component_is_refused(workspace: Workspace, parts: KegParts) -> None:
     service = standin_service(workspace, "agent-runner", {"agent-runner": "#!/bin/sh\n", "temporal/below": "oops\n"})
     with pytest.raises(KegError, match="temporal/below of agent-runner"):
         assemble(workspace, replace(parts, services=(*parts.services[:-1], service)))
 
 
-def test_a_link_in_a_component_is_refused_because_the_index_cannot_name_it(
+def test_a_symbolic_link_in_a_component_is_refused_because_the_index_cannot_hold_it(
     workspace: Workspace, parts: KegParts
 ) -> None:
     workspace.path("artefacts/temporal/alias").symlink_to("temporal")
@@ -228,13 +230,13 @@ def test_a_link_in_a_component_is_refused_because_the_index_cannot_name_it(
         assemble(workspace, parts)
 
 
-def test_a_component_that_cannot_be_executed_is_refused(workspace: Workspace, parts: KegParts) -> None:
+def test_a_component_whose_entry_is_not_executable_is_refused(workspace: Workspace, parts: KegParts) -> None:
     workspace.path("artefacts/temporal/temporal").chmod(0o644)
     with pytest.raises(KegError, match="temporal is not executable"):
         assemble(workspace, parts)
-    lost = replace(parts.services[0], entry="elsewhere")
+    missing = replace(parts.services[0], entry="elsewhere")
     with pytest.raises(KegError, match="elsewhere is not executable"):
-        assemble(workspace, replace(parts, services=(lost, *parts.services[1:])))
+        assemble(workspace, replace(parts, services=(missing, *parts.services[1:])))
 
 
 def test_a_relative_link_in_the_launcher_is_kept(workspace: Workspace, parts: KegParts) -> None:
@@ -243,14 +245,14 @@ def test_a_relative_link_in_the_launcher_is_kept(workspace: Workspace, parts: Ke
     assert ("libexec/launcher/lib/library.so.1", "library.so") in keg.links
 
 
-@pytest.mark.parametrize("goal", ["/usr/lib/library.so", "../../../../library.so"])
-def test_a_link_that_leads_out_of_the_keg_is_refused(workspace: Workspace, parts: KegParts, goal: str) -> None:
-    workspace.path("artefacts/launcher/lib/library.so.1").symlink_to(goal)
+@pytest.mark.parametrize("link_target", ["/usr/lib/library.so", "../../../../library.so"])
+def test_a_link_to_a_target_outside_the_keg_is_refused(workspace: Workspace, parts: KegParts, link_target: str) -> None:
+    workspace.path("artefacts/launcher/lib/library.so.1").symlink_to(link_target)
     with pytest.raises(KegError, match="leads out of the keg"):
         assemble(workspace, parts)
 
 
-def test_a_failure_in_the_middle_leaves_the_former_keg_as_it_was(workspace: Workspace, parts: KegParts) -> None:
+def test_a_failed_assembly_leaves_the_previous_keg_unchanged(workspace: Workspace, parts: KegParts) -> None:
     first = assemble(workspace, parts)
     workspace.path("artefacts/agent-runner/agent-runner").unlink()
     with pytest.raises(KegError, match="agent-runner is not a plain file"):

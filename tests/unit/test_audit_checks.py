@@ -1,4 +1,4 @@
-"""Every check of the audit finds the fault it is for, in a bottle that is good but for it."""
+"""Every check of the audit finds its fault in a bottle that is otherwise good."""
 
 import os
 import tarfile
@@ -24,17 +24,17 @@ from support.audit_bottles import (
 from support.native_code import elf, flip, macho
 
 POLICY = Policy(forbidden=("/home/builder/checkout",), glibc_floor="2.31", size_budget=3_000_000)
-"""What the bottles here are held to."""
+"""The policy under which the bottles of these tests are audited."""
 
 Fault = Callable[[Craft], object]
 
 
 def _after_seal(change: Fault) -> Fault:
-    def spoil(craft: Craft) -> None:
+    def apply(craft: Craft) -> None:
         craft.seal()
         change(craft)
 
-    return spoil
+    return apply
 
 
 def _module(content: bytes) -> Fault:
@@ -121,12 +121,12 @@ FAULTS = {
 
 
 def test_every_check_has_a_bottle_that_violates_it() -> None:
-    """A check nobody has seen fail is no check."""
+    """A check that no test has ever made fail may not check anything."""
     assert sorted(name for _, name in FAULTS) == sorted(check.name for check in CHECKS)
 
 
 @pytest.mark.parametrize("target", ["linux-amd64", "linux-arm64", "darwin-arm64", "darwin-amd64"])
-def test_a_good_bottle_has_no_finding_at_all(target: str) -> None:
+def test_a_good_bottle_has_no_findings(target: str) -> None:
     report = audit(good_bottle(target), POLICY)
     assert report.findings == ()
     assert report.passed

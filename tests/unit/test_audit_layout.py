@@ -1,4 +1,4 @@
-"""Names, links, modes, index and checksums: the faults within the faults, and what is right although it looks odd."""
+"""Audit of names, links, modes, index and checksums: variants of each fault, and unusual layouts that are valid."""
 
 import json
 import tarfile
@@ -21,13 +21,13 @@ from support.audit_bottles import (
 
 
 @pytest.mark.parametrize("name", ["other/2.0.0/x", "stigmer/2.0.1/x", "./stigmer/2.0.0/x", "stigmer/2.0.0/../x", "x"])
-def test_a_member_outside_the_keg_is_found_however_it_is_spelled(name: str) -> None:
+def test_a_member_outside_the_keg_is_found_in_every_spelling(name: str) -> None:
     craft = good_bottle()
     craft.last.append((name, Piece()))
     assert seen_by("outside-keg", craft) == [(name, "not below stigmer/2.0.0/")]
 
 
-def test_an_archive_without_members_is_refused_by_what_it_lacks() -> None:
+def test_an_empty_archive_has_a_finding_for_each_required_file() -> None:
     craft = good_bottle()
     craft.seal()
     craft.keg.clear()
@@ -48,13 +48,13 @@ def test_an_archive_without_members_is_refused_by_what_it_lacks() -> None:
     ],
 )
 @pytest.mark.parametrize("kind", [tarfile.REGTYPE, tarfile.DIRTYPE])
-def test_modes_other_than_ours_are_found_once_each(mode: int, check: str, kind: bytes) -> None:
+def test_an_unexpected_mode_gives_exactly_one_finding(mode: int, check: str, kind: bytes) -> None:
     craft = good_bottle()
     craft.keg["share/stigmer"] = Piece(mode=mode, kind=kind)
     assert [finding.check for finding in audit(craft).findings] == [check]
 
 
-def test_links_are_followed_through_linked_folders() -> None:
+def test_links_are_resolved_through_linked_folders() -> None:
     craft = good_bottle()
     craft.put("libexec/Python.framework/Versions/3.13/Python", "text\n")
     craft.link("libexec/Python.framework/Versions/Current", "3.13")
@@ -62,14 +62,14 @@ def test_links_are_followed_through_linked_folders() -> None:
     assert audit(craft).findings == ()
 
 
-def test_links_that_lead_round_in_circles_lead_nowhere() -> None:
+def test_links_in_a_cycle_are_dangling() -> None:
     craft = good_bottle()
     craft.link("share/one", "two")
     craft.link("share/two", "one")
     assert [path for path, _ in seen_by("dangling-link", craft)] == ["share/one", "share/two"]
 
 
-def test_the_program_may_be_missing_or_lead_to_a_folder() -> None:
+def test_a_program_that_is_missing_or_links_to_a_folder_is_found() -> None:
     craft = good_bottle()
     craft.link("bin/stigmer", "../libexec/launcher")
     assert len(seen_by("program", craft)) == 1
@@ -82,14 +82,14 @@ def test_the_program_may_be_missing_or_lead_to_a_folder() -> None:
     [{"format": 1}, {"name": "other"}, {"version": "2.0.1"}, {"target": "linux-arm64"}],
     ids=lambda index: next(iter(index)),
 )
-def test_an_index_of_something_else_is_found(index: dict[str, object]) -> None:
+def test_an_index_of_another_format_product_version_or_target_is_found(index: dict[str, object]) -> None:
     craft = good_bottle()
     craft.edit(INDEX, **index)
     assert len(seen_by("index", craft)) == 1
 
 
 @pytest.mark.parametrize("components", [None, 3, [], [3], [{"files": None}], [{"files": [["a"]]}]])
-def test_an_index_of_another_shape_leaves_the_files_unnamed(components: object) -> None:
+def test_with_a_malformed_index_every_component_file_is_unlisted(components: object) -> None:
     craft = good_bottle()
     craft.edit(INDEX, components=components)
     assert seen_by("indexed-files", craft) == [
@@ -102,7 +102,7 @@ def change(craft: Craft, path: str) -> None:
     craft.keg[path].content = craft.keg[path].content[:-1] + b"?"
 
 
-def test_files_that_are_more_less_or_other_than_the_index_says_are_all_found() -> None:
+def test_extra_missing_and_changed_files_are_all_found() -> None:
     craft = good_bottle()
     craft.put(f"{COMPONENTS}/agent-runner.lib/tool", "#!/bin/sh\n", 0o755)
     craft.seal()
@@ -118,7 +118,7 @@ def test_files_that_are_more_less_or_other_than_the_index_says_are_all_found() -
     }
 
 
-def test_a_file_of_two_components_is_found() -> None:
+def test_a_file_listed_for_two_components_is_found() -> None:
     craft = good_bottle()
     craft.seal()
     components = json.loads(craft.text(INDEX))["components"]
@@ -126,8 +126,8 @@ def test_a_file_of_two_components_is_found() -> None:
     assert seen_by("indexed-files", craft) == [(f"{COMPONENTS}/stigmer-server", "listed for two components")]
 
 
-def test_the_launcher_is_held_to_the_checksums() -> None:
-    """The index is of the components; the checksums are of all."""
+def test_files_outside_the_components_are_compared_with_the_checksums() -> None:
+    """The index covers only the components, the checksums cover the whole keg."""
     craft = good_bottle()
     craft.seal()
     change(craft, LAUNCHER)
@@ -137,7 +137,7 @@ def test_the_launcher_is_held_to_the_checksums() -> None:
     assert seen_by("checksums", craft) == [(CHECKSUMS, "missing")]
 
 
-def test_a_bottle_over_its_budget_names_its_parts_and_its_ten_largest_files() -> None:
+def test_a_bottle_over_its_size_budget_lists_its_parts_and_ten_largest_files() -> None:
     craft = good_bottle()
     for number in range(12):
         craft.put(f"{LIBRARIES}/part{number:02d}", bytes(1_000_000 + number))

@@ -1,4 +1,4 @@
-"""The loader simulation: what ld.so and dyld would refuse is found in a bottle that neither has loaded."""
+"""The simulated loader finds what ld.so and dyld would refuse, without loading the bottle."""
 
 import pytest
 
@@ -30,13 +30,13 @@ def add_python(craft: Craft, python: bytes) -> None:
 
 
 def mac_bottle(**module: object) -> Craft:
-    """Make a bottle for macOS with another module, which needs libSystem and libz unless it says otherwise."""
-    given: dict[str, object] = {"kind": BUNDLE, "needed": (LIBSYSTEM, LIBZ), "search": ("@loader_path/..",)}
-    return with_module("darwin-amd64", macho("amd64", **(given | module)))  # type: ignore[arg-type]
+    """Return a bottle for macOS with this module, which needs libSystem and libz by default."""
+    defaults: dict[str, object] = {"kind": BUNDLE, "needed": (LIBSYSTEM, LIBZ), "search": ("@loader_path/..",)}
+    return with_module("darwin-amd64", macho("amd64", **(defaults | module)))  # type: ignore[arg-type]
 
 
-def test_a_module_finds_pythons_symbols_in_the_library_that_its_program_loads() -> None:
-    """A module names no Python library itself."""
+def test_a_module_finds_the_symbols_of_python_in_the_library_that_its_program_loads() -> None:
+    """Extension modules are not linked against libpython themselves."""
     craft = with_module("linux-amd64", elf(needed=("libc.so.6",), undefined=("PyModule_Create2",)))
     add_python(craft, elf(needed=("libc.so.6",), defined=("PyModule_Create2",)))
     assert undefined(craft) == []
@@ -44,8 +44,8 @@ def test_a_module_finds_pythons_symbols_in_the_library_that_its_program_loads() 
     assert undefined(craft) == ["PyModule_Create2: not in any library loaded with it"]
 
 
-def test_a_symbol_comes_from_a_library_that_the_file_needs_or_that_comes_with_one() -> None:
-    """Not from a library that lies in the bundle and that nothing loads."""
+def test_a_symbol_must_be_in_a_direct_or_transitive_dependency() -> None:
+    """A library that is in the bundle but that nothing loads does not provide symbols."""
     craft = with_module("linux-amd64", elf(needed=("libz.so.1",), undefined=("inflate", "XML_Parse")))
     craft.put(f"{LIBRARIES}/libz.so.1", elf(needed=("libexpat.so.1",), defined=("inflate",)), 0o755)
     craft.put(f"{LIBRARIES}/libexpat.so.1", elf(defined=("XML_Parse",)), 0o755)
@@ -54,8 +54,8 @@ def test_a_symbol_comes_from_a_library_that_the_file_needs_or_that_comes_with_on
     assert undefined(craft) == ["XML_Parse: not in any library loaded with it"]
 
 
-def test_a_text_under_a_librarys_name_ends_the_search_for_it() -> None:
-    """ld.so does not go on to the system's."""
+def test_a_text_file_with_the_name_of_a_library_hides_the_system_library() -> None:
+    """ld.so fails on such a file instead of searching further."""
     craft = with_module("linux-amd64", elf(needed=("libc.so.6",), symbols=(("memcpy", "GLIBC_2.14"),)))
     craft.put(f"{LIBRARIES}/libc.so.6", "INPUT(x)\n")
     assert (MODULE, "needs libc.so.6, which is neither in the keg nor a system library") in seen_by(
@@ -63,7 +63,7 @@ def test_a_text_under_a_librarys_name_ends_the_search_for_it() -> None:
     )
 
 
-def test_a_library_for_another_processor_is_passed_over() -> None:
+def test_a_library_for_another_processor_is_skipped() -> None:
     craft = with_module("linux-amd64", elf(needed=("libz.so.1",), undefined=("inflate",)))
     craft.put(f"{LIBRARIES}/libz.so.1", elf("arm64", defined=("inflate",)), 0o755)
     findings = audit(craft).findings
@@ -83,12 +83,14 @@ def test_a_library_for_another_processor_is_passed_over() -> None:
         (("pow", "GLIBC_2.29"), ["pow@GLIBC_2.29: not in libc.so.6"]),
     ],
 )
-def test_glibc_has_a_symbol_in_a_version_and_in_one_library(symbol: tuple[str, str], seen: list[str]) -> None:
-    """`pow` is in libm, which the file does not name."""
+def test_a_glibc_symbol_is_looked_up_with_its_version_in_the_needed_libraries(
+    symbol: tuple[str, str], seen: list[str]
+) -> None:
+    """`pow` is in libm, which this file does not list as needed."""
     assert undefined(with_module("linux-amd64", elf(needed=("libc.so.6",), symbols=(symbol,)))) == seen
 
 
-def test_a_symbol_newer_than_the_promised_glibc_is_found_once() -> None:
+def test_a_symbol_newer_than_the_glibc_floor_is_reported_only_once() -> None:
     craft = with_module("linux-amd64", elf(needed=("libc.so.6",), symbols=(("no_such_call", "GLIBC_2.38"),)))
     report = audit(craft, Policy(glibc_floor="2.31"))
     assert [(found.check, found.path) for found in report.findings] == [("glibc-floor", MODULE)]
@@ -116,8 +118,8 @@ def test_a_symbol_newer_than_the_promised_glibc_is_found_once() -> None:
         (("_pipe2", 1, True), []),
     ],
 )
-def test_dyld_looks_for_a_symbol_where_the_file_says(bind: tuple[str, int], seen: list[str]) -> None:
-    """In one library, in all that are loaded, in the program or in itself; one that may be missing is no fault."""
+def test_a_symbol_is_looked_up_where_its_bind_ordinal_says(bind: tuple[str, int], seen: list[str]) -> None:
+    """In one library, in all loaded ones, in the program or in the file itself; a missing weak symbol is no fault."""
     craft = mac_bottle(binds=(bind,))
     library = macho("amd64", identity=LIBZ, needed=(LIBSYSTEM,), exports=("_inflate",))
     craft.put(f"{LIBRARIES}/libz.1.dylib", library, 0o755)
@@ -125,13 +127,13 @@ def test_dyld_looks_for_a_symbol_where_the_file_says(bind: tuple[str, int], seen
     assert undefined(craft) == seen
 
 
-def test_a_symbol_newer_than_the_promised_macos_is_found() -> None:
+def test_a_symbol_newer_than_the_oldest_supported_macos_is_found() -> None:
     assert undefined(mac_bottle(binds=(("_mkfifoat", 1),)), Policy(macos_minimum="12.0")) == [
         "_mkfifoat: in /usr/lib/libSystem.B.dylib only since macOS 13.0, but the bottle promises 12.0"
     ]
 
 
-def test_a_library_that_passes_another_on_has_its_symbols_too() -> None:
+def test_a_library_provides_the_symbols_of_the_libraries_it_reexports() -> None:
     craft = mac_bottle(binds=(("_inflate", 2),))
     library = macho("amd64", identity=LIBZ, reexported=("@loader_path/libng.dylib",))
     craft.put(f"{LIBRARIES}/libz.1.dylib", library, 0o755)
@@ -139,7 +141,7 @@ def test_a_library_that_passes_another_on_has_its_symbols_too() -> None:
     assert undefined(craft) == []
 
 
-def test_libraries_that_pass_each_other_on_have_no_more_symbols_than_their_own() -> None:
+def test_libraries_that_reexport_each_other_do_not_cause_an_endless_search() -> None:
     craft = mac_bottle(binds=(("_inflate", 2),))
     for name, other in (("libz.1", "libng"), ("libng", "libz.1")):
         library = macho("amd64", identity=f"@rpath/{name}.dylib", reexported=(f"@loader_path/{other}.dylib",))
@@ -147,8 +149,8 @@ def test_libraries_that_pass_each_other_on_have_no_more_symbols_than_their_own()
     assert undefined(craft) == ["_inflate: not in @rpath/libz.1.dylib"]
 
 
-def test_a_library_is_looked_for_in_the_search_paths_of_the_program_too() -> None:
-    """As dyld does for what a module needs."""
+def test_the_search_paths_of_the_program_are_used_for_its_modules() -> None:
+    """When dyld loads a module, it also searches the rpaths of the main program."""
     craft = mac_bottle(search=())
     assert [path for path, _ in seen_by("needed-library", craft)] == [MODULE]
     program = macho("amd64", kind=EXECUTE, needed=(LIBSYSTEM,), search=("@executable_path/lib",))
@@ -156,7 +158,7 @@ def test_a_library_is_looked_for_in_the_search_paths_of_the_program_too() -> Non
     assert seen_by("needed-library", craft) == []
 
 
-def test_a_library_of_the_builders_machine_is_found_wherever_it_is_named() -> None:
+def test_a_library_of_the_build_machine_is_found_in_every_load_command() -> None:
     name = "/opt/homebrew/opt/zlib/lib/libz.1.dylib"
     findings = audit(mac_bottle(needed=(LIBSYSTEM, name), search=(name,), identity=name)).findings
     assert {(found.check, found.path) for found in findings} == {
@@ -166,19 +168,19 @@ def test_a_library_of_the_builders_machine_is_found_wherever_it_is_named() -> No
     }
 
 
-def test_libraries_without_a_list_are_named_and_are_no_fault() -> None:
+def test_system_libraries_without_a_symbol_list_are_reported_but_allowed() -> None:
     report = audit(mac_bottle(needed=("/usr/lib/libffi.dylib",), binds=(("_ffi_call", 1), ("_ffi_prep_cif", 1))))
     assert [found.seen for found in report.findings] == ["2 symbols of /usr/lib/libffi.dylib"]
     assert report.passed
 
 
-def test_many_symbols_of_one_library_are_one_finding() -> None:
+def test_many_missing_symbols_of_a_file_are_one_finding() -> None:
     assert undefined(with_module("linux-amd64", elf(undefined=[f"call_{number}" for number in range(8)]))) == [
         "call_0, call_1, call_2, call_3, call_4 and 3 more: not in any library loaded with it"
     ]
 
 
-def test_the_systems_lists_know_where_and_since_when_a_symbol_is() -> None:
+def test_the_symbol_lists_record_the_library_and_version_of_a_symbol() -> None:
     linux = system_symbols(parse_target("linux-amd64"))
     assert {"GLIBC_2.2.5", "GLIBC_2.14"} <= linux["libc.so.6"]["memcpy"]
     assert "GLIBC_2.30" in linux["libpthread.so.0"]["sem_clockwait"]

@@ -1,4 +1,4 @@
-"""Native code is read as the system's loader would read it, from real programs and from ones made to be wrong."""
+"""Native code is read as the system's loader reads it, from real programs and from deliberately broken ones."""
 
 import shutil
 import sys
@@ -18,7 +18,7 @@ WINDOWS = b"MZ".ljust(60, b"\0") + (64).to_bytes(4, "little") + b"PE\0\0"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the system's own programs are ELF files on Linux only")
-def test_a_program_of_this_system_asks_for_a_loader_and_libc() -> None:
+def test_a_program_of_this_system_needs_a_loader_and_libc() -> None:
     image = read_elf(Path(shutil.which("true") or "/bin/true").read_bytes())
     assert image.interpreter.startswith("/lib")
     assert ("libc.so.6" in image.needed, image.search, image.private) == (True, (), False)
@@ -27,13 +27,13 @@ def test_a_program_of_this_system_asks_for_a_loader_and_libc() -> None:
 
 
 @pytest.mark.parametrize("architecture", ["amd64", "arm64"])
-def test_a_program_of_go_for_linux_asks_for_nothing(architecture: str) -> None:
+def test_a_static_go_program_for_linux_needs_no_library(architecture: str) -> None:
     image = read_elf(go_program("linux", architecture))
     assert (image.architecture, image.interpreter, image.needed, image.glibc) == (architecture, "", (), ())
 
 
 @pytest.mark.parametrize(("architecture", "flaws"), [("arm64", ()), ("amd64", None)])
-def test_a_program_of_go_for_macos_is_signed_where_it_must_be(architecture: str, flaws: tuple[str, ...] | None) -> None:
+def test_a_go_program_for_macos_is_signed_on_arm64(architecture: str, flaws: tuple[str, ...] | None) -> None:
     (program,) = read_machos(go_program("darwin", architecture))
     assert (program.architecture, program.flaws) == (architecture, flaws)
     assert ([each.name for each in program.libraries], program.platform) == ([SYSTEM], "MACOS")
@@ -41,16 +41,16 @@ def test_a_program_of_go_for_macos_is_signed_where_it_must_be(architecture: str,
 
 
 @pytest.mark.parametrize("share", [0.0, 0.25, 0.5, 0.75, 0.95])
-def test_a_byte_changed_anywhere_breaks_a_signature_of_go(share: float) -> None:
+def test_changing_any_byte_breaks_the_signature_of_a_go_program(share: float) -> None:
     signed = go_program("darwin", "arm64")
-    place = 2048 + int(share * len(signed) * 0.9)
-    (program,) = read_machos(flip(signed, place))
+    offset = 2048 + int(share * len(signed) * 0.9)
+    (program,) = read_machos(flip(signed, offset))
     assert program.flaws is not None
-    assert [flaw for flaw in program.flaws if f"first at {place // 4096 * 4096:#x}" in flaw]
+    assert [flaw for flaw in program.flaws if f"first at {offset // 4096 * 4096:#x}" in flaw]
 
 
 @pytest.mark.parametrize("digests", [("sha1",), ("sha256",), ("sha384",), ("sha1", "sha256")])
-def test_each_code_directory_of_a_signature_is_held_to_its_own_digest(digests: tuple[str, ...]) -> None:
+def test_each_code_directory_is_checked_with_its_own_digest(digests: tuple[str, ...]) -> None:
     image = macho(digests=digests, content=b"x" * 9000)
     assert read_machos(image)[0].flaws == ()
     assert read_machos(flip(image, 5000))[0].flaws == tuple(
@@ -58,11 +58,11 @@ def test_each_code_directory_of_a_signature_is_held_to_its_own_digest(digests: t
     )
 
 
-def test_a_signature_over_less_than_the_file_is_found() -> None:
-    """What is added after signing is not covered."""
+def test_a_signature_that_covers_only_part_of_the_file_is_found() -> None:
+    """Anything appended after signing is not covered."""
     image = macho(digests=("sha256",), content=b"x" * 9000)
-    place = image.index(b"\xfa\xde\x0c\x02") + 32
-    shorter = image[:place] + (4096).to_bytes(4, "big") + image[place + 4 :]
+    offset = image.index(b"\xfa\xde\x0c\x02") + 32
+    shorter = image[:offset] + (4096).to_bytes(4, "big") + image[offset + 4 :]
     flaws = read_machos(shorter)[0].flaws or ()
     assert [flaw.split(" of ")[0] for flaw in flaws] == [
         "the signature covers 4096",
@@ -70,27 +70,27 @@ def test_a_signature_over_less_than_the_file_is_found() -> None:
     ]
 
 
-def test_requirements_that_were_changed_after_signing_are_found() -> None:
+def test_requirements_changed_after_signing_are_found() -> None:
     image = macho(digests=("sha256",))
     changed = flip(image, image.index(b"\xfa\xde\x0c\x01") + 11)
     assert read_machos(changed)[0].flaws == ("the requirements differ from what was signed (sha256)",)
 
 
 @pytest.mark.parametrize("magic", [b"\xfa\xde\x0c\xc0", b"\xfa\xde\x0c\x02"])
-def test_a_damaged_signature_is_a_flaw_and_no_crash(magic: bytes) -> None:
+def test_a_damaged_signature_is_reported_as_a_flaw(magic: bytes) -> None:
     image = macho(digests=("sha256",))
     assert read_machos(image.replace(magic, b"\0\0\0\0"))[0].flaws
     assert read_machos(image[:-40])[0].flaws
 
 
-def test_a_fat_file_is_read_slice_by_slice() -> None:
+def test_every_slice_of_a_universal_file_is_read() -> None:
     both = read_machos(fat(macho("amd64"), macho("arm64", digests=("sha256",))))
     assert [(each.architecture, each.flaws) for each in both] == [("amd64", None), ("arm64", ())]
 
 
 @pytest.mark.parametrize("make", [lambda binds: macho(binds=binds), lambda binds: chained(*binds)])
 def test_binds_are_read_from_opcodes_and_from_chained_fixups(make: Callable[[Sequence[Any]], bytes]) -> None:
-    """With the same numbers for the same libraries, whichever linker wrote them."""
+    """Both formats must give the same library ordinals."""
     binds = [("_one", 1), ("_many", 12), ("_weak", 2, True), ("_self", 0), ("_main", -1), ("_flat", -2), ("_cxx", -3)]
     (found,) = read_machos(make(binds))
     assert found.binds == {(name, ordinal, any(weak)) for name, ordinal, *weak in binds}
@@ -114,10 +114,10 @@ def test_a_truncated_file_is_refused(content: bytes, read: Callable[[bytes], obj
         ([("x", "OTHER_9.9")], (), ()),
     ],
 )
-def test_the_highest_glibc_by_number_is_needed_and_the_symbols_are_named_that_need_it(
+def test_the_needed_glibc_is_the_numerically_highest_version_with_its_symbols(
     symbols: Sequence[tuple[str, str]], glibc: tuple[int, ...], newest: tuple[str, ...]
 ) -> None:
-    """Relative relocations need a newer one than any symbol."""
+    """Relative relocations (DT_RELR) need glibc 2.36, which may be newer than any symbol needs."""
     image = read_elf(elf(symbols=symbols))
     assert (image.glibc, image.newest) == (glibc, newest)
 
@@ -127,8 +127,8 @@ def test_code_for_another_platform_is_found(content: bytes) -> None:
     assert len(seen_by("architecture", with_module("darwin-amd64", content))) == 1
 
 
-def test_a_program_needs_its_own_search_path_and_a_library_does_not() -> None:
-    """PyInstaller's program starts itself again with a search path set; it needs libz before that."""
+def test_a_program_needs_a_search_path_of_its_own() -> None:
+    """PyInstaller's bootloader sets a search path and executes itself again, but needs libz before that."""
     craft = good_bottle()
     craft.put(LAUNCHER, elf(interpreter="/lib64/ld-linux-x86-64.so.2", needed=("libz.so.1",)), 0o755)
     seen = "needs libz.so.1, which is neither in the keg nor a system library"
@@ -146,7 +146,7 @@ def test_a_program_needs_its_own_search_path_and_a_library_does_not() -> None:
         ("lib", 1),
     ],
 )
-def test_a_search_path_that_leads_out_of_the_keg_is_found(search: str, count: int) -> None:
+def test_only_search_paths_inside_the_keg_are_accepted(search: str, count: int) -> None:
     assert len(seen_by("search-path", with_module("linux-amd64", elf(search=search)))) == count
 
 
@@ -165,7 +165,7 @@ def test_a_search_path_that_leads_out_of_the_keg_is_found(search: str, count: in
         ((SYSTEM,), ("/opt/absent.dylib",), (), 0),
     ],
 )
-def test_a_library_on_macos_is_found_in_the_keg_or_is_the_systems(
+def test_a_library_on_macos_must_be_in_the_keg_or_part_of_the_system(
     needed: tuple[str, ...], optional: tuple[str, ...], search: tuple[str, ...], missing: int
 ) -> None:
     code = macho("amd64", kind=BUNDLE, needed=needed, optional=optional, search=search)
@@ -176,13 +176,13 @@ def test_a_library_on_macos_is_found_in_the_keg_or_is_the_systems(
     ("identity", "count"),
     [("@rpath/x", 0), ("@loader_path/x", 0), ("/Users/me/target/libx.dylib", 1), ("/usr/lib/libx.dylib", 1), ("x", 1)],
 )
-def test_a_librarys_own_name_must_be_one_that_brew_leaves_alone(identity: str, count: int) -> None:
+def test_the_install_name_of_a_library_must_be_one_that_brew_does_not_rewrite(identity: str, count: int) -> None:
     craft = with_module("darwin-amd64", macho("amd64", identity=identity))
     assert len(seen_by("library-identity", craft)) == count
 
 
 @pytest.mark.parametrize(("minimum", "count"), [((14, 0), 0), ((14, 6), 1), (None, 1)])
-def test_the_tags_macos_is_the_oldest_that_a_file_may_need(minimum: tuple[int, int] | None, count: int) -> None:
-    """A bottle for 14 is poured on 14.0 too."""
+def test_a_file_must_not_need_a_newer_macos_than_the_bottle_tag(minimum: tuple[int, int] | None, count: int) -> None:
+    """A bottle for macOS 14 is also poured on 14.0."""
     craft = with_module("darwin-amd64", macho("amd64", minimum=minimum))
     assert len(seen_by("macos-minimum", craft)) == count

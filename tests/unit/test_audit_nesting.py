@@ -1,4 +1,4 @@
-"""What is packed inside a file is seen as well as what lies there openly."""
+"""The audit also looks inside archives: zip files and frozen programs."""
 
 from pathlib import Path
 
@@ -15,18 +15,18 @@ from support.native_code import elf
 PATH = "/home/builder/checkout/launcher/cli.py"
 
 
-def test_the_modules_and_scripts_of_a_frozen_program_are_given_decompressed(tmp_path: Path) -> None:
-    """Also a module that is larger than what is read at once."""
+def test_the_modules_and_scripts_of_a_frozen_program_are_decompressed(tmp_path: Path) -> None:
+    """Including a module that is larger than one read."""
     large = "".join(f"{number:08x}" for number in range(60_000))
     program = frozen_program(tmp_path, {"one": f"A = '{large}'", "two": "B = 2"}, {"main": f"print('{PATH}')\n"})
-    given = dict(read_frozen(program))
-    assert list(given) == ["PYZ.pyz#1", "PYZ.pyz#2", "main"]
-    assert large.encode() in given["PYZ.pyz#1"]
-    assert b"two.py" in given["PYZ.pyz#2"]
-    assert PATH.encode() in given["main"]
+    pieces = dict(read_frozen(program))
+    assert list(pieces) == ["PYZ.pyz#1", "PYZ.pyz#2", "main"]
+    assert large.encode() in pieces["PYZ.pyz#1"]
+    assert b"two.py" in pieces["PYZ.pyz#2"]
+    assert PATH.encode() in pieces["main"]
 
 
-def test_what_must_not_be_there_is_found_in_a_zip_file_too() -> None:
+def test_secrets_and_host_paths_are_found_in_a_zip_file() -> None:
     craft = good_bottle()
     key = b"-----BEGIN PRIVATE KEY-----\n" + b"MIIEvQIBADANBgkq" * 4
     packed = zipped({"code.pyc": f"{PATH}\0{PATH}".encode(), "tests/server.key": key})
@@ -37,7 +37,7 @@ def test_what_must_not_be_there_is_found_in_a_zip_file_too() -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"PK", elf(), b"\x7fELF"])
-def test_what_holds_nothing_gives_nothing(content: bytes) -> None:
+def test_a_file_without_an_archive_has_no_pieces(content: bytes) -> None:
     assert [*read_zip(content), *read_frozen(content)] == []
 
 
@@ -49,20 +49,20 @@ def test_a_damaged_zip_file_is_refused() -> None:
         list(read_zip(packed[:45] + b"\xff" + packed[46:]))
 
 
-def test_a_damaged_frozen_program_is_refused_wherever_the_damage_is(tmp_path: Path) -> None:
+def test_a_frozen_program_with_damage_anywhere_is_refused(tmp_path: Path) -> None:
     program = frozen_program(tmp_path, {"module": "A = 1"}, {"main": "B = 2"})
     pyz = program.index(b"PYZ\0")
     table = program.rindex(b"MEI\014\013\012\013\016") + 8
-    for place, wrong in ((pyz, b"X"), (pyz + 20, b"\xff"), (table, b"\xff"), (table + 4, b"\xff")):
+    for offset, wrong in ((pyz, b"X"), (pyz + 20, b"\xff"), (table, b"\xff"), (table + 4, b"\xff")):
         with pytest.raises(ValueError, match="unreadable archive in a frozen program"):
-            list(read_frozen(program[:place] + wrong + program[place + len(wrong) :]))
+            list(read_frozen(program[:offset] + wrong + program[offset + len(wrong) :]))
 
 
 @pytest.mark.parametrize(("limit", "value"), [("LARGEST", 10_000), ("_MOST", 8)])
-def test_the_limits_hold_for_all_archives_of_a_frozen_program_together(
+def test_the_limits_apply_to_all_archives_of_a_frozen_program_together(
     limit: str, value: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Five modules of 1 kB in each of two archives: one is within the limits, both are not."""
+    """Two archives of five modules, 1 kB each: one archive is within the limits, both together are not."""
     modules = {f"module{number}": f"A = '{number * 1000}'" for number in "12345"}
     one = frozen_program(tmp_path, modules, {})
     path = str(tmp_path / "PYZ.pyz")
@@ -75,8 +75,8 @@ def test_the_limits_hold_for_all_archives_of_a_frozen_program_together(
         list(read_frozen(two))
 
 
-def test_what_cannot_be_looked_into_is_a_finding() -> None:
-    """An archive nobody could read must not pass for one in which nothing was found."""
+def test_an_unreadable_archive_is_a_finding() -> None:
+    """An archive that cannot be read must not count as one without findings."""
     craft = good_bottle()
     craft.put(f"{COMPONENTS}/agent-runner.lib/data.zip", zipped({"a": b"text"})[:-10])
     assert [finding.check for finding in audit(craft).findings] == ["damaged"]

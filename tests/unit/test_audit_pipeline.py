@@ -1,4 +1,4 @@
-"""The audit as the pipeline runs it: once for each bottle, and again after an error."""
+"""The audit as a step of the pipeline: it runs once per bottle, and again after an error."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -37,14 +37,14 @@ def _context(tmp_path: Path) -> BuildContext:
 
 @pytest.fixture(name="craft")
 def _craft(context: BuildContext) -> Craft:
-    """Make a bottle whose notices name what the frozen components lock."""
+    """Return a bottle whose notices name the locked distributions of the frozen components."""
     pins = map(str.split, context.policy_of(LINUX).noticed)
     locked = (Ingredient(name, version, "MIT", f"pkg:pypi/{name}@{version}") for name, version in pins)
     return good_bottle(str(LINUX), *locked)
 
 
 def run(craft: Craft, context: BuildContext) -> StepResult:
-    """Audit a bottle with the real stage; it and its bill of materials are made by hand."""
+    """Audit a bottle with the real stage; the records of the bottle and its SBOM are made by hand."""
     bottle = craft.pack(context.workspace)
     sbom = context.workspace.path("dist/stigmer.sbom.spdx.json")
     sbom.write_bytes(craft.keg[SBOM].content)
@@ -63,7 +63,7 @@ def run(craft: Craft, context: BuildContext) -> StepResult:
     return Pipeline(context.workspace, maker, FakeProgress(), lambda: 0.0).run(STEPS)[-1]
 
 
-def test_a_bottle_is_audited_once(craft: Craft, context: BuildContext) -> None:
+def test_a_passed_audit_is_reused(craft: Craft, context: BuildContext) -> None:
     first = run(craft, context)
     assert context.workspace.read_record("audit/linux-amd64", AuditReport) == first.record
     assert output.verified(first) == f"{first.record.files} files without an error, glibc 2.14"
@@ -71,8 +71,8 @@ def test_a_bottle_is_audited_once(craft: Craft, context: BuildContext) -> None:
     assert run(craft, context).reused
 
 
-def test_an_error_ends_the_run_again_and_again_and_its_report_stays(craft: Craft, context: BuildContext) -> None:
-    """What the run saw is there to be read, and is not taken for a passed audit by the next one."""
+def test_an_error_fails_every_run_and_its_report_is_kept(craft: Craft, context: BuildContext) -> None:
+    """The report of a failed run stays readable, but the next run must not reuse it as a passed audit."""
     craft.put("share/notes", f"built in {context.root}/launcher\n")
     for _ in range(2):
         with pytest.raises(AuditError, match="share/notes: first of 1"):

@@ -1,4 +1,4 @@
-"""Secrets are found in the forms they have, and what is known to be none is not taken for one."""
+"""Secrets are found in their common formats, and known harmless texts are not reported."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from support.audit_bottles import good_bottle, seen_by
 BODY = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASC" * 3
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGHIJ"
 
-# Put together here, so that nobody who searches this repository for tokens finds one.
+# Assembled from parts, so that secret scanners do not report this file.
 SECRETS = {
     "a private key": [
         f"-----BEGIN PRIVATE KEY-----\n{BODY}",
@@ -45,32 +45,32 @@ HARMLESS = [
 
 
 @pytest.mark.parametrize(("kind", "text"), [(kind, text) for kind, texts in SECRETS.items() for text in texts])
-def test_a_secret_is_found_between_other_bytes(kind: str, text: str) -> None:
+def test_a_secret_is_found_in_binary_data(kind: str, text: str) -> None:
     (found,) = find_secrets([("", b"\0\1key=" + text.encode() + b"\0more")])
     assert found.startswith(f"{kind}: ")
 
 
 @pytest.mark.parametrize("text", HARMLESS)
-def test_what_is_no_secret_is_left_alone(text: str) -> None:
+def test_a_harmless_text_is_not_reported(text: str) -> None:
     assert find_secrets([("", b"\0" + text.encode() + b"\0")]) == ()
 
 
-def test_a_secret_beside_a_harmless_one_is_found() -> None:
-    """What was reviewed is a text, not a file."""
+def test_a_secret_in_the_same_file_as_a_harmless_text_is_found() -> None:
+    """An exception applies to a text, not to the whole file."""
     text = "\n".join([*HARMLESS[4:6], "AKIA" + "Z2J4W5EXAMPL1234"])
     assert len(find_secrets([("", text.encode())])) == 1
 
 
-def test_a_finding_does_not_give_the_secret_away() -> None:
+def test_a_finding_shows_only_the_beginning_of_the_secret() -> None:
     token = "ghp_" + LETTERS[:36]
     (found,) = find_secrets([("inner.txt", token.encode())])
     assert found == f"a GitHub token in inner.txt: {token[:12]}…"
 
 
-def test_a_file_in_which_people_keep_secrets_is_found_by_its_name() -> None:
-    kept = [".aws/anything", ".env", ".env.production", ".git/config", "id_ed25519", "release.keystore"]
+def test_files_that_usually_hold_secrets_are_found_by_name() -> None:
+    secret = [".aws/anything", ".env", ".env.production", ".git/config", "id_ed25519", "release.keystore"]
     harmless = [".env.example", "environment", "id_ed25519.pub", "cacert.pem"]
     craft = good_bottle()
-    for name in (*kept, *harmless):
+    for name in (*secret, *harmless):
         craft.put(f"share/{name}", "nothing\n")
-    assert [path for path, _ in seen_by("secret-file", craft)] == [f"share/{name}" for name in kept]
+    assert [path for path, _ in seen_by("secret-file", craft)] == [f"share/{name}" for name in secret]

@@ -1,4 +1,4 @@
-"""The stage: all findings at once, one record, and a failure that names everything."""
+"""The audit stage: all findings in one run, one record, and an error that lists every finding."""
 
 from dataclasses import replace
 
@@ -12,7 +12,7 @@ from support.audit_bottles import COMPONENTS, MODULE, audit, audit_in, good_bott
 from support.native_code import elf
 
 
-def test_all_faults_are_found_at_once_the_gravest_first_and_refused_with_their_remedies(workspace: Workspace) -> None:
+def test_all_faults_are_reported_at_once_most_severe_first_with_their_remedies(workspace: Workspace) -> None:
     craft = good_bottle()
     craft.keg["LICENSE"].uid = 1000
     craft.put(MODULE, elf("arm64", symbols=(("pow", "GLIBC_2.29"),)), 0o755)
@@ -34,8 +34,8 @@ def test_all_faults_are_found_at_once_the_gravest_first_and_refused_with_their_r
         assert all(part in text for part in (finding.check, finding.seen, finding.reason, finding.remedy))
 
 
-def test_what_a_policy_is_lenient_with_is_a_warning_and_not_refused(workspace: Workspace) -> None:
-    """A bottle for the machine it was made on may need that machine's C library, and says that it does."""
+def test_a_lenient_policy_turns_an_error_into_a_warning(workspace: Workspace) -> None:
+    """A bottle for the machine that built it may need that machine's C library, but the report must show it."""
     craft = with_module("linux-amd64", elf(symbols=(("pow", "GLIBC_2.36"),)))
     assert not audit(craft, Policy(glibc_floor="2.31")).passed
     bottle = craft.pack(workspace)
@@ -45,7 +45,7 @@ def test_what_a_policy_is_lenient_with_is_a_warning_and_not_refused(workspace: W
     refuse_errors(report, bottle)
 
 
-def test_the_report_holds_the_figures_of_the_bottle() -> None:
+def test_the_report_contains_sizes_and_needed_glibc_of_the_bottle() -> None:
     craft = good_bottle()
     report = audit(craft)
     sizes = [len(piece.content) for piece in craft.keg.values() if not piece.link]
@@ -53,7 +53,7 @@ def test_the_report_holds_the_figures_of_the_bottle() -> None:
     assert (report.glibc, report.largest[0][1]) == ("2.14", max(sizes))
 
 
-def test_reason_and_remedy_of_a_check_are_written_once_for_all_that_it_found() -> None:
+def test_reason_and_remedy_of_a_check_are_printed_once_for_all_its_findings() -> None:
     craft = good_bottle()
     craft.keg["LICENSE"].mode = craft.keg["libexec/launcher/stigmer"].mode = 0o777
     assert render_findings(audit(craft).findings).splitlines() == [
@@ -64,7 +64,7 @@ def test_reason_and_remedy_of_a_check_are_written_once_for_all_that_it_found() -
     ]
 
 
-def test_a_bottle_that_is_not_the_recorded_one_is_not_audited(workspace: Workspace) -> None:
+def test_a_bottle_that_differs_from_its_record_is_not_audited(workspace: Workspace) -> None:
     bottle = good_bottle().pack(workspace)
     with pytest.raises(RecordError, match="is not what its record says"):
         audit_in(workspace, replace(bottle, sha256="0" * 64))

@@ -1,4 +1,4 @@
-"""Paths of the build host are told from those of others, and from what merely looks like one."""
+"""Paths of the build host are distinguished from those of other builders and from text that only resembles a path."""
 
 import marshal
 from pathlib import Path
@@ -21,7 +21,7 @@ def traces(text: str, policy: Policy = HOST) -> list[tuple[str, str, int]]:
 
 
 @pytest.mark.parametrize(
-    ("text", "whose"),
+    ("text", "origin"),
     [
         ("/root/work/tap/build/x.py", "the build host"),
         ("/root/.cache/packaging/x.c", "the build host"),
@@ -37,9 +37,9 @@ def traces(text: str, policy: Policy = HOST) -> list[tuple[str, str, int]]:
         ("/home/user/report.pdf", "a home folder on another machine"),
     ],
 )
-def test_a_path_belongs_to_the_most_special_folder_it_is_in(text: str, whose: str) -> None:
-    """A wheel built under /root is not ours, though our home is /root too."""
-    assert [found[0] for found in traces(f"…{text}\0")] == [whose]
+def test_a_path_belongs_to_the_most_specific_folder_that_contains_it(text: str, origin: str) -> None:
+    """A path under /root in a wheel is not a trace of this host, even if its home is /root too."""
+    assert [found[0] for found in traces(f"…{text}\0")] == [origin]
 
 
 @pytest.mark.parametrize(
@@ -55,11 +55,11 @@ def test_a_path_belongs_to_the_most_special_folder_it_is_in(text: str, whose: st
         "/usr/home/x",
     ],
 )
-def test_what_only_looks_like_a_folder_is_none(text: str) -> None:
+def test_text_that_only_resembles_a_folder_is_not_a_trace(text: str) -> None:
     assert traces(text, Policy(forbidden=("/root/work/tap", "/root/x"))) == []
 
 
-def test_a_file_has_one_finding_for_each_builder_with_the_first_path_and_the_count() -> None:
+def test_a_file_has_one_finding_per_origin_with_the_first_path_and_the_count() -> None:
     text = "/root/work/tap/one.py\0/root/work/tap/b/two.py\0/root/.cargo/x\0/root/work/tap"
     assert traces(text) == [
         ("the build host", "/root/work/tap/one.py", 3),
@@ -67,8 +67,8 @@ def test_a_file_has_one_finding_for_each_builder_with_the_first_path_and_the_cou
     ]
 
 
-def test_the_build_hosts_paths_are_errors_and_others_information() -> None:
-    """The name of the source stands in every code object."""
+def test_paths_of_the_build_host_are_errors_and_others_are_information() -> None:
+    """Every code object contains the path of its source file."""
     craft = good_bottle()
     craft.put("share/module.pyc", marshal.dumps(compile("x = 1", "/root/work/tap/module.py", "exec")))
     craft.put("share/two", "/root/.cargo/registry/x")
@@ -90,13 +90,13 @@ def test_the_build_hosts_paths_are_errors_and_others_information() -> None:
         ("import sys  #!/usr/bin/python", 0),
     ],
 )
-def test_a_script_that_asks_for_a_python_is_found(line: str, count: int) -> None:
+def test_only_a_script_run_by_a_python_is_found(line: str, count: int) -> None:
     craft = good_bottle()
     craft.put("bin/tool", f"{line}\n", 0o755)
     assert len(seen_by("python-script", craft)) == count
 
 
-def test_folders_of_this_machine_are_forbidden_as_given_and_resolved(tmp_path: Path) -> None:
+def test_folders_of_this_machine_are_forbidden_both_unresolved_and_resolved(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to("real")
     everywhere = [Path(name) for name in ("/", "/tmp", "/var/tmp", "/src", "/usr/local")]  # noqa: S108 - names only
@@ -105,7 +105,7 @@ def test_folders_of_this_machine_are_forbidden_as_given_and_resolved(tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("home", "found"),
+    ("home", "forbidden"),
     [
         ("/root", ()),
         ("/builder", ()),
@@ -115,12 +115,12 @@ def test_folders_of_this_machine_are_forbidden_as_given_and_resolved(tmp_path: P
         ("/home/nobody-we-know", ("/home/nobody-we-know",)),
     ],
 )
-def test_a_home_that_many_builders_have_is_not_forbidden(home: str, found: tuple[str, ...]) -> None:
-    assert forbidden_folders([Path(home)]) == found
+def test_a_home_shared_by_many_builders_is_not_forbidden(home: str, forbidden: tuple[str, ...]) -> None:
+    assert forbidden_folders([Path(home)]) == forbidden
 
 
-def test_built_by_root_a_docstring_is_no_leak_and_a_folder_of_the_build_is() -> None:
-    """In a container everybody's home is /root: what identifies the machine is where sources, workspace and cache are."""
+def test_in_a_container_only_the_folders_of_the_build_are_traces_of_the_host() -> None:
+    """There the home is always /root; only the folders of sources, workspace and cache identify the machine."""
     folders = forbidden_folders([Path("/root"), Path("/root/src/product"), Path("/root/.cache/stigmer-packaging")])
     text = "/root/.ssh/authorized_keys\0/root/src/product/main.go\0/root/.cache/stigmer-packaging/x/module.py"
     assert traces(text, Policy(forbidden=folders)) == [
@@ -129,6 +129,6 @@ def test_built_by_root_a_docstring_is_no_leak_and_a_folder_of_the_build_is() -> 
     ]
 
 
-def test_a_python_is_tolerated_only_inside_what_is_forbidden() -> None:
-    """One in /usr is no trace of anybody."""
+def test_a_python_is_tolerated_only_inside_a_forbidden_folder() -> None:
+    """A Python in /usr does not identify a machine."""
     assert traces("/usr/lib/python3.13/os.py", Policy(forbidden=("/root/x",), tolerated=("/usr",))) == []

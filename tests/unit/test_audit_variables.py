@@ -1,4 +1,4 @@
-"""A variable that the launcher sends and nobody reads is a warning with the name that was probably meant."""
+"""An environment variable that a component is passed but never reads is a warning, with the likely correct name."""
 
 from pathlib import Path
 
@@ -23,8 +23,8 @@ def unread(craft: Craft, policy: Policy | None = None) -> list[str]:
     return [seen for _, seen in seen_by("unread-variable", craft, policy)]
 
 
-def test_a_variable_that_is_nowhere_in_the_program_is_a_warning_with_the_name_that_was_meant() -> None:
-    """Queues were once sent without their prefix for weeks, and STIGMER_BACKEND_URL."""
+def test_a_variable_that_the_program_does_not_contain_is_a_warning_with_a_suggestion() -> None:
+    """For weeks, STIGMER_BACKEND_URL and queue variables without their prefix were passed, and nothing read them."""
     report = audit(bottle_with("\0STIGMER_BACKEND_ENDPOINT\0", "STIGMER_BACKEND_URL", "XYZZY"))
     nowhere = "but none of its files contains that name"
     assert report.passed
@@ -38,21 +38,21 @@ def test_a_variable_that_is_nowhere_in_the_program_is_a_warning_with_the_name_th
     ]
 
 
-def test_a_variable_that_is_read_or_optional_for_the_component_is_no_finding() -> None:
+def test_a_variable_that_is_read_or_optional_is_not_reported() -> None:
     craft = bottle_with("\0GRPC_PORT\0", "GRPC_PORT", "STORAGE_PATH")
     assert unread(craft, Policy(optional={"stigmer-server": ("STORAGE_PATH",), "temporal": ("GRPC_PORT",)})) == []
     assert len(unread(craft, Policy(optional={"agent-runner": ("STORAGE_PATH",)}))) == 1
 
 
-def test_a_name_may_stand_in_any_file_of_a_component_and_in_no_other_components() -> None:
+def test_a_name_counts_in_any_file_of_the_component_but_not_in_other_components() -> None:
     craft = bottle_with("\0ONLY_THE_SERVER\0")
     craft.put(f"{COMPONENTS}/agent-runner.lib/settings.py", "os.environ['SANDBOX_TYPE']")
     craft.sent["agent-runner"] = ("SANDBOX_TYPE", "ONLY_THE_SERVER")
     assert [seen.split(",")[0] for seen in unread(craft)] == ["agent-runner is passed ONLY_THE_SERVER"]
 
 
-def test_a_name_in_a_compressed_module_of_a_program_that_unpacks_itself_is_seen(tmp_path: Path) -> None:
-    """The product's prebuilt runner is one file, whose modules cannot be seen from outside."""
+def test_a_name_in_a_compressed_module_of_a_single_file_program_is_found(tmp_path: Path) -> None:
+    """The product's prebuilt runner is one file with compressed modules, so a search of its bytes is not enough."""
     craft = good_bottle()
     program = frozen_program(tmp_path, {"config": "MODE = 'SANDBOX_ROOT_DIR'"}, {"main": "read('STIGMER_MODE')"})
     assert b"SANDBOX_ROOT_DIR" not in program
@@ -62,22 +62,22 @@ def test_a_name_in_a_compressed_module_of_a_program_that_unpacks_itself_is_seen(
 
 
 @pytest.mark.parametrize("text", ["GRPC_PORTDB_PATH", "XGRPC_PORT", "$GRPC_PORT_"])
-def test_strings_that_a_linker_put_side_by_side_hold_their_names(text: str) -> None:
+def test_a_name_is_found_within_strings_that_a_linker_joined(text: str) -> None:
     assert find_unread(["GRPC_PORT"], find_words([("", text.encode())])) == []
 
 
-def test_of_strings_side_by_side_the_one_that_was_meant_is_suggested() -> None:
-    """Go's linker sorts strings by their length and separates them by nothing."""
+def test_the_suggestion_is_cut_out_of_strings_that_a_linker_joined() -> None:
+    """Go's linker sorts strings by length and puts no separator between them."""
     words = "\0STIGMER_BACKEND_ENDPOINTTEMPORAL_SERVICE_ADDRESSTEMPORAL_MAX_CONCURRENCY\0"
     (seen,) = unread(bottle_with(words, "TEMPORAL_ADDRESS"))
     assert seen.endswith("; did you mean TEMPORAL_SERVICE_ADDRESS?")
 
 
-def test_a_name_with_a_letter_behind_it_is_suggested_without_it_when_another_component_is_sent_it() -> None:
+def test_a_name_passed_to_another_component_is_suggested_without_joined_letters() -> None:
     craft = bottle_with("\0STIGMER_API_KEYE\0", "STIGMER_APIKEY")
     craft.sent["agent-runner"] = ("STIGMER_API_KEY",)
     assert unread(craft)[0].endswith("; did you mean STIGMER_API_KEY?")
 
 
-def test_a_name_with_small_letters_is_not_looked_for() -> None:
+def test_a_lower_case_name_is_not_checked() -> None:
     assert find_unread(["http_proxy"], frozenset()) == []

@@ -1,4 +1,4 @@
-"""The speed table: every promise has its row, and a report cannot leave one out or hide one that is missed."""
+"""The speed table has a row for every promise, and a report cannot omit or hide a missed one."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ MET = {key: Result(row.limit, "1 ms : 1 ms", 3) for key, row in ROWS.items()}
 
 
 def test_the_table_has_every_promised_row_with_its_limit() -> None:
-    """A limit is not to be moved where the measurement is."""
+    """The limits are repeated here, so that they cannot be relaxed in the benchmark alone."""
     assert {key: ROWS[key].limit for key in PROMISED} == PROMISED
     assert [row.what for row in ROWS.values() if row.what not in render_table(MET)] == []
 
@@ -32,7 +32,7 @@ def test_a_report_without_a_measurement_is_refused() -> None:
         render_table(short)
 
 
-def test_a_miss_is_named_in_its_row_and_in_the_verdict() -> None:
+def test_a_missed_limit_is_shown_in_its_row_and_in_the_summary() -> None:
     missed = {**MET, "stop": Result(1.2, "6 ms : 5 ms", 3)}
     assert not is_met(ROWS["stop"], missed["stop"])
     report = render_report(missed, ["2 cores"], ["scripts/bench KEG"], "")
@@ -41,7 +41,7 @@ def test_a_miss_is_named_in_its_row_and_in_the_verdict() -> None:
     assert "1.2 x | **missed**" in line
 
 
-def test_a_report_that_reaches_everything_says_so_and_how_to_repeat_it() -> None:
+def test_a_report_without_misses_says_so_and_how_to_repeat_it() -> None:
     report = render_report(MET, ["2 cores"], ["scripts/bench KEG"], "")
     assert "All limits are met." in report
     assert "* 2 cores" in report
@@ -49,8 +49,8 @@ def test_a_report_that_reaches_everything_says_so_and_how_to_repeat_it() -> None
     assert "**missed**" not in report
 
 
-def test_the_bare_interpreter_must_be_the_frozen_one(tmp_path: Path) -> None:
-    """Another Python's start is no measure for this one's."""
+def test_the_reference_interpreter_must_have_the_version_of_the_frozen_one(tmp_path: Path) -> None:
+    """The start-up time of another version of Python is not comparable."""
     library = tmp_path / "libexec" / "launcher" / "lib" / "libpython3.11.so.1.0"
     library.parent.mkdir(parents=True)
     library.write_bytes(b"\x7fELF versions/3.11.7\0 more")
@@ -58,7 +58,7 @@ def test_the_bare_interpreter_must_be_the_frozen_one(tmp_path: Path) -> None:
     assert not has_python(tmp_path, "3.12.1")
 
 
-def test_what_misses_in_two_rows_is_named_once_in_the_verdict() -> None:
+def test_an_operation_that_misses_in_two_rows_is_named_once_in_the_summary() -> None:
     slow = Result(1.2, "6 ms : 5 ms", 3)
     report = render_report({**MET, "stop": slow, "stop-order": slow}, ["2 cores"], ["scripts/bench KEG"], "")
     assert "Missed: stop of an idle stack." in report

@@ -1,4 +1,4 @@
-"""What a run that is interrupted while it reads binaries prints."""
+"""An interrupted run that was reading binaries prints no warnings about leaked objects."""
 
 import subprocess
 import sys
@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 
 PACKAGING = Path(__file__).parents[2] / "packaging"
-LEFT = """import ctypes, lief
+LEAK = """import ctypes, lief
 from stigmer_packaging.binaries import {module}
-left = lief.assembly.AssemblerConfig()
-ctypes.pythonapi.Py_IncRef(ctypes.py_object(left))
+leaked = lief.assembly.AssemblerConfig()
+ctypes.pythonapi.Py_IncRef(ctypes.py_object(leaked))
 """
 
 
 @pytest.mark.parametrize("module", ["elf", "macho"])
-def test_objects_of_the_library_that_are_left_at_the_end_are_not_listed(module: str) -> None:
-    program = [sys.executable, "-c", LEFT.format(module=module)]
-    done = subprocess.run(program, env={"PYTHONPATH": str(PACKAGING)}, capture_output=True, text=True, check=True)
-    assert (done.stdout, done.stderr) == ("", "")
+def test_objects_of_lief_that_are_leaked_at_exit_are_not_listed(module: str) -> None:
+    program = [sys.executable, "-c", LEAK.format(module=module)]
+    completed = subprocess.run(program, env={"PYTHONPATH": str(PACKAGING)}, capture_output=True, text=True, check=True)
+    assert (completed.stdout, completed.stderr) == ("", "")

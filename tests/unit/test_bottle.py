@@ -1,4 +1,4 @@
-"""Bottles and the source archive: named and packed as brew asks for them, the same bytes every time."""
+"""Bottles and the source archive are reproducible, and are named and packed as brew expects."""
 
 import gzip
 import tarfile
@@ -33,22 +33,22 @@ def test_a_bottle_is_named_with_a_single_dash_and_recorded_with_its_sha256(stand
     assert standin.bottle.path == "dist/stigmer-2.0.0.x86_64_linux.bottle.tar.gz"
     path = standin.workspace.path(standin.bottle.path)
     assert (standin.bottle.size, standin.bottle.sha256) == (path.stat().st_size, digest.sha256_of(path))
-    # a local install of brew reads name and version from the first bytes
+    # brew reads name and version of a local bottle from its first member
     assert gzip.decompress(path.read_bytes()).startswith(b"stigmer/2.0.0/\0")
     assert pack(standin, rebuild=2).path == "dist/stigmer-2.0.0.x86_64_linux.bottle.2.tar.gz"
 
 
-def test_two_bottles_of_equal_kegs_built_in_different_directories_are_identical(tmp_path: Path) -> None:
+def test_bottles_of_equal_kegs_in_different_directories_are_identical(tmp_path: Path) -> None:
     assert build_standin(tmp_path / "one").bottle == build_standin(tmp_path / "another directory").bottle
 
 
-def test_a_keg_that_is_not_what_its_record_says_is_not_packed(standin: StandIn) -> None:
+def test_a_keg_that_differs_from_its_record_is_not_packed(standin: StandIn) -> None:
     (standin.workspace.path(standin.keg.root) / "libexec/extra").touch()
     with pytest.raises(RecordError, match="is not what its record says"):
         pack(standin, rebuild=1)
 
 
-def test_the_source_archive_holds_the_named_files_below_name_and_version(tmp_path: Path) -> None:
+def test_the_source_archive_holds_the_listed_files_below_name_and_version(tmp_path: Path) -> None:
     checkout = tmp_path / "checkout"
     (checkout / "scripts").mkdir(parents=True)
     (checkout / "scripts/release").write_text("#!/bin/sh\n", encoding="utf-8")
@@ -67,6 +67,6 @@ def test_the_source_archive_holds_the_named_files_below_name_and_version(tmp_pat
         ]
 
 
-def test_a_file_missing_from_the_checkout_is_named(tmp_path: Path) -> None:
+def test_a_file_missing_from_the_checkout_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ArchiveError, match="LICENSE belongs in the source archive"):
         pack_source(tmp_path, tmp_path, ("LICENSE",))

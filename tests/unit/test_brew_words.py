@@ -1,4 +1,4 @@
-"""What Homebrew prints is read right: samples are from real runs of 5.0.16 and 6.0.18."""
+"""Homebrew's output is parsed correctly; the samples are from real runs of 5.0.16 and 6.0.18."""
 
 from pathlib import Path
 
@@ -34,7 +34,7 @@ BUILT = """==> Fetching downloads for: stigmer
 """
 
 
-def test_a_poured_bottle_is_told_from_a_build() -> None:
+def test_a_poured_bottle_is_distinguished_from_a_build() -> None:
     assert parse_pours(UPGRADE) == ("stigmer-2.0.1.x86_64_linux.bottle.tar.gz",)
     assert parse_pours(BUILT) == ()
 
@@ -49,29 +49,29 @@ def test_a_poured_bottle_is_told_from_a_build() -> None:
         ("command not found", ()),
     ],
 )
-def test_a_version_is_read_as_numbers(text: str, version: tuple[int, ...]) -> None:
+def test_a_version_is_parsed_into_numbers(text: str, version: tuple[int, ...]) -> None:
     assert parse_version(text) == version
 
 
-def test_what_is_installed_is_read_behind_whatever_brew_says_first() -> None:
+def test_installed_versions_are_read_despite_warnings_before_the_json() -> None:
     text = 'Warning: a note\n{"formulae": [{"installed": [{"version": "2.0.0", "poured_from_bottle": true}]}]}'
     assert parse_installed(text) == (("2.0.0", True),)
 
 
-def test_outdated_formulae_are_read_with_both_versions() -> None:
+def test_outdated_formulae_are_parsed_with_both_versions() -> None:
     assert parse_outdated("stigmer/tap/stigmer (2.0.0) < 2.0.1\n") == (("stigmer/tap/stigmer", "2.0.0", "2.0.1"),)
     assert parse_outdated("") == ()
 
 
-def test_brew_gets_a_home_of_its_own_and_no_token() -> None:
-    secret = {"PATH": "/bin", "GITHUB_TOKEN": "x", "HOMEBREW_GITHUB_API_TOKEN": "x", "HOME": "/home/somebody"}
-    given = brew_environment(secret, Path("/scratch"))
-    assert given["HOME"] == "/scratch"
-    assert given["HOMEBREW_CACHE"] == "/scratch/cache"
-    assert not [name for name in given if "TOKEN" in name]
+def test_brew_runs_with_a_private_home_and_without_tokens() -> None:
+    caller = {"PATH": "/bin", "GITHUB_TOKEN": "x", "HOMEBREW_GITHUB_API_TOKEN": "x", "HOME": "/home/somebody"}
+    env = brew_environment(caller, Path("/scratch"))
+    assert env["HOME"] == "/scratch"
+    assert env["HOMEBREW_CACHE"] == "/scratch/cache"
+    assert not [name for name in env if "TOKEN" in name]
 
 
-def test_only_our_own_formulas_bottles_are_pointed_elsewhere() -> None:
+def test_the_root_url_is_replaced_only_in_a_formula_with_bottles() -> None:
     assert with_root_url('    root_url "https://a.example/b"\n', "http://c") == '    root_url "http://c"\n'
     with pytest.raises(ValueError, match="no bottle block"):
         with_root_url('  url "https://a.example"\n', "http://c")

@@ -1,4 +1,4 @@
-"""What a release depends on is gathered once, and frozen services are tried as they will be run."""
+"""The build context: inputs of a release, probes of frozen services and policies of bottles."""
 
 import dataclasses
 import os
@@ -37,7 +37,7 @@ def build_context(folder: Path, *, root: Path = ROOT, checkout: str = "", python
     return BuildContext(MANIFEST, workspace, root, LINUX, tree, env, 1, lambda _: None, python=python)
 
 
-def test_a_frozen_service_is_tried_in_its_own_environment_without_a_key(tmp_path: Path) -> None:
+def test_a_frozen_service_is_probed_with_the_environment_of_its_component_without_an_api_key(tmp_path: Path) -> None:
     probe = build_context(tmp_path).probe_of(PARTS["agent-runner"])
     assert probe.ready == "Worker ready"
     assert probe.environment["STIGMER_LLM_PROVIDER"] == "ollama"
@@ -48,14 +48,14 @@ def test_a_frozen_service_is_tried_in_its_own_environment_without_a_key(tmp_path
     assert not {"STIGMER_LLM_API_KEY", "STIGMER_LLM_MODEL"} & set(probe.environment), "empty variables are not set"
 
 
-def test_the_agent_runner_asks_no_proxy_for_the_server_of_this_machine() -> None:
-    """The core of gRPC takes the user's http_proxy also for localhost; Go's proxies never apply to it."""
+def test_the_agent_runner_uses_no_proxy_for_the_local_server() -> None:
+    """Unlike Go, the gRPC core library applies the user's http_proxy to localhost, too."""
     environment = PARTS["agent-runner"].run.environment
     host, _, _ = environment["STIGMER_BACKEND_ENDPOINT"].partition(":")
     assert host in environment["no_grpc_proxy"].split(",")
 
 
-def test_a_service_that_neither_needs_temporal_nor_is_ready_by_it_is_tried_without(tmp_path: Path) -> None:
+def test_a_service_without_temporal_in_needs_or_readiness_is_probed_without_it(tmp_path: Path) -> None:
     part = PARTS["agent-runner"]
     run = dataclasses.replace(
         part.run, needs=(), readiness=Readiness(9, (Proof("grpc", "server"),)), ports={"own": 7777}
@@ -64,14 +64,14 @@ def test_a_service_that_neither_needs_temporal_nor_is_ready_by_it_is_tried_witho
     assert (probe.temporal, probe.port) == (False, "own")
 
 
-def test_a_frozen_service_is_tried_with_paths_relative_to_its_home(tmp_path: Path) -> None:
-    """It runs there; an empty text would make the path an absolute one."""
+def test_a_frozen_service_is_probed_with_paths_relative_to_its_home(tmp_path: Path) -> None:
+    """The probe runs in that home; replacing the placeholder by nothing would make the path absolute."""
     part = PARTS["agent-runner"]
     run = dataclasses.replace(part.run, arguments=("--db", "{home.relative}/data/own.db"))
     assert build_context(tmp_path).probe_of(dataclasses.replace(part, run=run)).arguments == ("--db", "./data/own.db")
 
 
-def test_the_source_archive_holds_what_git_tracks_and_without_git_what_does_not_lie_about(tmp_path: Path) -> None:
+def test_the_source_archive_holds_tracked_files_or_without_git_all_but_caches(tmp_path: Path) -> None:
     root = tmp_path / "checkout"
     for name in (
         "LICENSE",
@@ -82,58 +82,53 @@ def test_the_source_archive_holds_what_git_tracks_and_without_git_what_does_not_
     ):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).touch()
-    wanted = ["LICENSE", "launcher/main.py", "packaging/manifest.yaml"]
-    assert sorted(build_context(tmp_path, root=root).sources) == wanted
+    expected = ["LICENSE", "launcher/main.py", "packaging/manifest.yaml"]
+    assert sorted(build_context(tmp_path, root=root).sources) == expected
     command.run(["git", "-C", root, "init", "-q"])
     command.run(["git", "-C", root, "add", "LICENSE", "launcher/main.py"])
-    assert sorted(build_context(tmp_path, root=root).sources) == wanted[:2]
+    assert sorted(build_context(tmp_path, root=root).sources) == expected[:2]
 
 
-def test_in_a_repository_that_git_refuses_nothing_that_lies_about_gets_into_the_source_archive(
+def test_a_repository_that_git_refuses_to_read_is_an_error(
     tmp_path: Path,
 ) -> None:
-    """As root in a container with somebody's checkout: git lists nothing, and there may be keys beside the code."""
+    """For root in a container with another user's checkout, git lists nothing; packing all files could include keys."""
     root = tmp_path / "checkout"
     (root / "launcher").mkdir(parents=True)
     (root / "launcher/secret.env").touch()
     command.run(["git", "-C", root, "init", "-q"])
     context = build_context(tmp_path, root=root)
-    another_users = {**context.env, "GIT_TEST_ASSUME_DIFFERENT_OWNER": "1", "HOME": str(tmp_path)}
+    other_owner = {**context.env, "GIT_TEST_ASSUME_DIFFERENT_OWNER": "1", "HOME": str(tmp_path)}
     with pytest.raises(SourceError, match="dubious ownership"):
-        _ = dataclasses.replace(context, env=another_users).sources
+        _ = dataclasses.replace(context, env=other_owner).sources
 
 
 _SETTINGS = ("user.name=t", "user.email=t@example.invalid", "commit.gpgsign=false")
 
 
 def git_in(root: Path) -> list[str]:
-    """Give the beginning of a git command in a repository, whatever the user's settings are."""
+    """Return the first words of a git command in a repository, independent of the user's settings."""
     return ["git", "-C", str(root), *(word for setting in _SETTINGS for word in ("-c", setting))]
 
 
-def test_a_release_knows_the_commit_it_is_made_from_and_whether_it_is_all_of_it(tmp_path: Path) -> None:
+def test_the_commit_of_a_release_is_known_only_if_all_shipped_files_are_committed(tmp_path: Path) -> None:
     root = tmp_path / "checkout"
     (root / "launcher").mkdir(parents=True)
     (root / "launcher/main.py").touch()
     context = build_context(tmp_path, root=root)
-    assert context.commit == "", "it is no repository"
+    assert context.commit == "", "not a repository"
     git = git_in(root)
     for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "one"]):
         assert context.commit == ""
         command.run([*git, *words])
     commit = command.run([*git, "rev-parse", "HEAD"]).stdout.strip()
     (root / "notes").touch()
-    assert context.commit == commit, "what is not shipped does not matter"
+    assert context.commit == commit, "untracked files that are not shipped do not matter"
     (root / "launcher/new.py").touch()
-    assert context.commit == "", "a file that is not committed may be built"
+    assert context.commit == "", "an uncommitted file may end up in the release"
 
 
-@pytest.mark.parametrize(("before", "named"), [("as it was", True), ("another", False)])
-def test_a_release_names_no_commit_when_somebody_went_on_with_the_tree_meanwhile(
-    before: str,
-    named: bool,  # noqa: FBT001 - a parameter of the test
-    tmp_path: Path,
-) -> None:
+def test_a_release_records_its_commit_only_if_the_tree_did_not_change_meanwhile(tmp_path: Path) -> None:
     root = tmp_path / "checkout"
     (root / "launcher").mkdir(parents=True)
     (root / "launcher/main.py").touch()
@@ -141,13 +136,13 @@ def test_a_release_names_no_commit_when_somebody_went_on_with_the_tree_meanwhile
     for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "one"]):
         command.run([*git, *words])
     context = build_context(tmp_path, root=root)
-    known = context.commit if before == "as it was" else "a" * 40
-    wanted = BuildOptions((), tmp_path, "", PATH, "", "", dry_run=False, as_json=False, verbose=False)
-    deliver_results(wanted, (), context, known)
-    assert read_release(tmp_path / "delivered").commit == (context.commit if named else "")
+    options = BuildOptions((), tmp_path, "", PATH, "", "", dry_run=False, as_json=False, verbose=False)
+    for before, recorded in ((context.commit, context.commit), ("a" * 40, "")):
+        deliver_results(options, (), context, before)
+        assert read_release(tmp_path / "delivered").commit == recorded
 
 
-def test_a_source_file_that_becomes_a_program_or_a_link_changes_the_source_archive(tmp_path: Path) -> None:
+def test_a_changed_mode_or_type_of_a_source_file_changes_the_source_archive(tmp_path: Path) -> None:
     root = tmp_path / "checkout"
     shutil.copytree(ROOT / "packaging" / "program", root / "packaging" / "program")
     (root / "launcher" / "man").mkdir(parents=True)
@@ -166,14 +161,14 @@ def test_a_source_file_that_becomes_a_program_or_a_link_changes_the_source_archi
     assert before != executable != facts() != before
 
 
-def test_the_source_archive_holds_all_that_bottles_are_built_from() -> None:
-    """The formula names it as what the bottles come from. What it holds must not be named by it: the formula is not."""
+def test_the_source_archive_holds_everything_that_bottles_are_built_from() -> None:
+    """The formula contains the checksum of the source archive, so the archive cannot contain the formula."""
     assert all((ROOT / name).exists() for name in SHIPPED)
     assert "Formula" not in SHIPPED
 
 
-def test_a_bottle_is_held_to_what_the_manifest_promises_of_its_target(tmp_path: Path) -> None:
-    """Frozen with the pinned Python it may name no folder of this machine at all."""
+def test_a_bottle_is_audited_against_the_promises_of_the_manifest_for_its_target(tmp_path: Path) -> None:
+    """With the pinned Python, no folder of this machine is tolerated in a bottle."""
     context = build_context(tmp_path)
     linux, mac = context.policy_of(LINUX), context.policy_of(MAC)
     assert (linux.glibc_floor, linux.macos_minimum, linux.size_budget) == ("2.31", "", 108_000_000)
@@ -182,35 +177,35 @@ def test_a_bottle_is_held_to_what_the_manifest_promises_of_its_target(tmp_path: 
     assert str(tmp_path / "build") in linux.forbidden
 
 
-def test_a_bottle_names_neither_workspace_nor_cache_nor_source_tree(tmp_path: Path) -> None:
-    """A tree given by ref is written into the workspace, and its repository lies elsewhere."""
+def test_workspace_cache_and_source_tree_are_forbidden_in_a_bottle(tmp_path: Path) -> None:
+    """A tree given as PATH@REF is exported into the workspace, but the path of its repository is forbidden, too."""
     folders = {str(tmp_path / name) for name in ("build", "cache", "src")}
     shutil.copytree(ROOT / MANIFEST.checkout, tmp_path / "src")
-    identity = ["-c", "user.name=t", "-c", "user.email=t@example.invalid", "-c", "commit.gpgsign=false"]
+    git = git_in(tmp_path / "src")
     for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "one"]):
-        command.run(["git", *identity, "-C", tmp_path / "src", *words])
-    for given in ("src", "src@HEAD"):
-        assert folders <= set(build_context(tmp_path, checkout=str(tmp_path / given)).policy_of(LINUX).forbidden)
+        command.run([*git, *words])
+    for checkout in ("src", "src@HEAD"):
+        assert folders <= set(build_context(tmp_path, checkout=str(tmp_path / checkout)).policy_of(LINUX).forbidden)
 
 
-def test_what_a_python_of_this_machine_froze_is_for_this_machine(tmp_path: Path) -> None:
-    """It may name that Python; that it needs a newer C library is a warning. Bottles made elsewhere get no leniency."""
+def test_a_bottle_frozen_with_the_host_python_is_audited_leniently(tmp_path: Path) -> None:
+    """It may contain the path of that Python, and needing a newer glibc is only a warning; other targets stay strict."""
     context = build_context(tmp_path, python="host")
     assert context.policy_of(LINUX).tolerated == (sys.base_prefix,)
     assert context.policy_of(LINUX).lenient == ("glibc-floor",)
     assert context.policy_of(Target("linux", "arm64")).tolerated == ()
 
 
-def test_to_know_what_is_current_no_python_is_made(tmp_path: Path) -> None:
-    """A dry run takes no minutes: the recipe says which Python freezes."""
+def test_checking_what_is_current_builds_no_python(tmp_path: Path) -> None:
+    """A dry run must stay fast, so the facts use the digest of the Python recipe."""
     context = build_context(tmp_path)
     facts = context.inputs([LINUX], "bottle").parts["linux-amd64/launcher"]
     assert digest_of(read_recipe(ROOT / "packaging/python", LINUX)) in cast("tuple[str, ...]", facts["python"])
     assert not (tmp_path / "cache" / "freeze-python").exists()
 
 
-def test_parts_for_macos_are_frozen_for_the_oldest_one_promised(tmp_path: Path) -> None:
-    """Compilers and Python's own build read it from the environment; the user's setting is not among ours."""
+def test_parts_for_macos_are_frozen_for_the_oldest_supported_version(tmp_path: Path) -> None:
+    """Compilers and Python's build read it from the environment; the user's own setting must not get through."""
     freezer = build_context(tmp_path, python="host").freezer_of(MAC)
     assert freezer.facts()["macos"] == "14.0"
     assert plain_environment(freezer.env)["MACOSX_DEPLOYMENT_TARGET"] == "14.0"
@@ -218,7 +213,7 @@ def test_parts_for_macos_are_frozen_for_the_oldest_one_promised(tmp_path: Path) 
     assert build_context(tmp_path).freezer_of(LINUX).facts()["macos"] == ""
 
 
-def test_facts_of_what_is_obtained_need_no_freezing_and_no_mirror(tmp_path: Path) -> None:
+def test_inputs_of_the_obtain_stage_need_neither_freezer_nor_mirror(tmp_path: Path) -> None:
     context = build_context(tmp_path)
     inputs = context.inputs([LINUX, MAC], "obtain")
     assert len(inputs.parts) == 6

@@ -1,4 +1,4 @@
-"""Things of the cache are made once, whole or not at all."""
+"""Entries of the cache are created once and atomically."""
 
 import subprocess
 import sys
@@ -23,22 +23,22 @@ make_once(Path(sys.argv[1]), make)
 """
 
 
-def make_whole(folder: Path) -> Path:
+def make_folder(folder: Path) -> Path:
     (folder / "whole").mkdir()
     return folder / "whole"
 
 
-def test_what_was_being_made_when_it_was_killed_is_removed_and_made_again(tmp_path: Path) -> None:
-    """Killed at its worst moment, it leaves nothing that is taken for whole."""
-    place = tmp_path / "place"
-    words: list[str | Path] = [sys.executable, "-c", KILLED, place]
+def test_an_entry_whose_creation_was_killed_is_removed_and_created_again(tmp_path: Path) -> None:
+    """A process killed halfway must not leave an entry that looks complete."""
+    entry = tmp_path / "entry"
+    words: list[str | Path] = [sys.executable, "-c", KILLED, entry]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
         assert child.stdout
         assert child.stdout.readline() == b"at work\n"
         child.kill()
     assert list(tmp_path.glob("making-*/half"))
-    make_once(place, make_whole)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["place", "place.lock"]
+    make_once(entry, make_folder)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["entry", "entry.lock"]
 
 
 def make_file(folder: Path) -> Path:
@@ -50,24 +50,22 @@ def make_file(folder: Path) -> Path:
 @pytest.mark.parametrize(
     "damage",
     [
-        lambda place: (place / "deep/file").write_text("", encoding="ascii"),
-        lambda place: (place / "deep/file").unlink(),
-        lambda place: (place / "deep/more").touch(),
-        lambda place: place.with_name("place.sha256").write_text("", encoding="ascii"),
-        lambda place: place.with_name("place.sha256").unlink(),
+        lambda entry: (entry / "deep/file").write_text("", encoding="ascii"),
+        lambda entry: (entry / "deep/file").unlink(),
+        lambda entry: (entry / "deep/more").touch(),
+        lambda entry: entry.with_name("entry.sha256").write_text("", encoding="ascii"),
+        lambda entry: entry.with_name("entry.sha256").unlink(),
     ],
     ids=["emptied", "removed", "added", "empty digest", "no digest"],
 )
-def test_what_is_checked_is_made_anew_when_it_is_no_longer_what_was_made(
-    damage: Callable[[Path], object], tmp_path: Path
-) -> None:
-    """A disk that was full, a lost power supply or a clean-up leaves part of it."""
-    place = make_once(tmp_path / "place", make_file, checked=True)
-    made = place.stat().st_ino
-    (place / "deep" / "__pycache__").mkdir()
-    (place / "deep" / "__pycache__" / "file.pyc").touch()
-    assert make_once(place, make_file, checked=True).stat().st_ino == made
-    damage(place)
-    make_once(place, make_file, checked=True)
-    assert [path.name for path in (place / "deep").iterdir()] == ["file"]
-    assert (place / "deep" / "file").read_text(encoding="ascii") == "made"
+def test_a_checked_entry_that_was_damaged_is_created_again(damage: Callable[[Path], object], tmp_path: Path) -> None:
+    """A full disk, a power failure or a clean-up may leave only part of an entry."""
+    entry = make_once(tmp_path / "entry", make_file, checked=True)
+    inode = entry.stat().st_ino
+    (entry / "deep" / "__pycache__").mkdir()
+    (entry / "deep" / "__pycache__" / "file.pyc").touch()
+    assert make_once(entry, make_file, checked=True).stat().st_ino == inode
+    damage(entry)
+    make_once(entry, make_file, checked=True)
+    assert [path.name for path in (entry / "deep").iterdir()] == ["file"]
+    assert (entry / "deep" / "file").read_text(encoding="ascii") == "made"

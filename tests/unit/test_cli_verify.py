@@ -1,4 +1,4 @@
-"""`scripts/verify`: which bottle, which machines, and where what they prove is kept."""
+"""`scripts/verify`: choice of bottle and machines, and where reports are stored."""
 
 import gzip
 import hashlib
@@ -54,8 +54,8 @@ def dist(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def verified(dist: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Verify:
-    """Give what verifies the release with further options, and gives the exit code and all that was printed."""
+def run_verify(dist: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Verify:
+    """Return a function that verifies the release with more options and returns the exit code and all output."""
 
     def run(*options: object) -> tuple[int, str]:
         code = cli.run(["verify", str(dist), "--workspace", str(tmp_path / "build"), *map(str, options)])
@@ -70,18 +70,18 @@ def levels(dist: Path) -> list[str]:
 
 
 def mac_report(path: Path, machine: str, result: str) -> Path:
-    """Write what scripts/check-on-mac reports of the release's bottle."""
+    """Write a report of scripts/check-on-mac on the release's bottle."""
     facts = f"# file: {SHA256} {NAME}\n# machine: {machine}\n"
     path.write_text(f"# BEGIN {SHA256}\n{facts}{result} 1 - it runs\n1..1\n# END {SHA256}\n", encoding="ascii")
     return path
 
 
-def find(what: Path, tmp_path: Path) -> tuple[object, ...]:
-    bottle = verify.find_bottle(what, AMD64, MANIFEST, tmp_path / "build")
+def find(path: Path, tmp_path: Path) -> tuple[object, ...]:
+    bottle = verify.find_bottle(path, AMD64, MANIFEST, tmp_path / "build")
     return bottle.name, bottle.version, bottle.target, bottle.tag, bottle.path, bottle.sha256
 
 
-def test_the_bottle_of_a_release_and_the_same_file_alone_are_the_same_bottle(dist: Path, tmp_path: Path) -> None:
+def test_a_bottle_is_found_through_its_release_or_as_a_file(dist: Path, tmp_path: Path) -> None:
     assert find(dist, tmp_path) == ("stigmer", "2.0.0", "linux-amd64", "x86_64_linux", f"../dist/{NAME}", SHA256)
     assert find(dist / NAME, tmp_path) == find(dist, tmp_path)
 
@@ -94,14 +94,16 @@ def test_the_bottle_of_a_release_and_the_same_file_alone_are_the_same_bottle(dis
         ("two-2-tiny-1.0.0.arm64_sonoma.bottle.tar.gz", "two-2-tiny", "1.0.0", 0),
     ],
 )
-def test_name_and_version_of_a_bottles_file_are_told_apart(file: str, name: str, version: str, rebuild: int) -> None:
+def test_name_and_version_are_parsed_from_the_file_name_of_a_bottle(
+    file: str, name: str, version: str, rebuild: int
+) -> None:
     found = parse_bottle_name(file)
     assert found is not None
     assert (found.name, found.version, found.rebuild) == (name, version, rebuild)
     assert bottle_name(found.name, found.version, found.tag, found.rebuild) == file
 
 
-def test_what_is_no_bottle_is_refused_with_what_would_be_one(dist: Path, tmp_path: Path) -> None:
+def test_a_path_that_is_not_a_bottle_or_a_release_is_refused(dist: Path, tmp_path: Path) -> None:
     (dist / "stigmer.tar.gz").touch()
     with pytest.raises(RecordError, match="not the name of one of our bottles"):
         find(dist / "stigmer.tar.gz", tmp_path)
@@ -130,11 +132,11 @@ def machines(monkeypatch: pytest.MonkeyPatch) -> dict[str, Machine]:
     return fakes
 
 
-def test_a_proof_is_kept_in_workspace_and_release_and_its_timeline_is_shown(
-    dist: Path, tmp_path: Path, verified: Verify
+def test_a_verification_is_stored_in_workspace_and_release_and_printed(
+    dist: Path, tmp_path: Path, run_verify: Verify
 ) -> None:
-    code, said = verified()
-    assert (code, "sandbox: debian trixie: verified in" in said) == (0, True)
+    code, output = run_verify()
+    assert (code, "sandbox: debian trixie: verified in" in output) == (0, True)
     (report,) = read_release(dist).verifications
     assert report.passed
     kept = json.loads((dist / "verification/sandbox-linux-amd64.json").read_text(encoding="utf-8"))
@@ -145,31 +147,31 @@ def test_a_proof_is_kept_in_workspace_and_release_and_its_timeline_is_shown(
         assert text == (tmp_path / f"build/verify/sandbox/linux-amd64.{suffix}").read_text(encoding="utf-8")
 
 
-def test_a_verification_on_an_emulated_processor_is_told_from_one_on_a_real_one(
-    dist: Path, machines: dict[str, Machine], verified: Verify
+def test_a_verification_by_emulation_is_replaced_by_one_on_a_real_processor(
+    dist: Path, machines: dict[str, Machine], run_verify: Verify
 ) -> None:
     machines["verify/sandbox/linux-amd64"] = fake_machine("sandbox", "debian trixie", emulated=True)
-    assert (verified()[0], levels(dist)) == (0, ["verified by emulation"])
+    assert (run_verify()[0], levels(dist)) == (0, ["verified by emulation"])
     machines["verify/vm/linux-amd64"] = fake_machine("vm", "debian trixie")
-    assert (verified()[0], levels(dist)) == (0, ["verified in a virtual machine"])
+    assert (run_verify()[0], levels(dist)) == (0, ["verified in a virtual machine"])
 
 
-def test_a_guest_that_fails_gives_exit_code_8_after_all_others_were_tried_and_sid_decides_nothing(
-    dist: Path, tmp_path: Path, machines: dict[str, Machine], verified: Verify
+def test_a_failed_guest_gives_exit_code_8_after_all_have_run_and_sid_is_ignored(
+    dist: Path, tmp_path: Path, machines: dict[str, Machine], run_verify: Verify
 ) -> None:
     machines.clear()
     machines["verify/matrix/a"] = fake_machine("sandbox", "debian sid", good=False)
-    code, said = verified()
-    assert (code, "debian sid: NOT verified" in said) == (0, True)
+    code, output = run_verify()
+    assert (code, "debian sid: NOT verified" in output) == (0, True)
     machines["verify/matrix/b"] = fake_machine("sandbox", "debian bullseye", good=False)
     machines["verify/matrix/c"] = fake_machine("sandbox", "debian trixie")
-    code, said = verified()
-    assert (code, "verification failed on debian bullseye" in said) == (8, True)
-    assert str(tmp_path / "build/verify/matrix/b.log") in said
+    code, output = run_verify()
+    assert (code, "verification failed on debian bullseye" in output) == (8, True)
+    assert str(tmp_path / "build/verify/matrix/b.log") in output
     assert [report.guest for report in read_release(dist).verifications] == [each.name for each in machines.values()]
 
 
-def test_a_report_takes_the_place_of_its_forerunner_and_of_no_other(dist: Path, workspace: Workspace) -> None:
+def test_a_report_replaces_only_the_earlier_report_of_the_same_guest(dist: Path, workspace: Workspace) -> None:
     for guest, seconds in (("one", 1.0), ("two", 2.0), ("one", 3.0)):
         check = Check("it runs", passed=True, seconds=seconds, detail="")
         report = VerificationReport("vm", guest, "sha", (check,), ended=True)
@@ -188,36 +190,38 @@ def test_a_report_takes_the_place_of_its_forerunner_and_of_no_other(dist: Path, 
 @pytest.mark.parametrize(
     ("result", "code", "level"), [("ok", 0, "verified on a Mac (report)"), ("not ok", 8, "verification failed")]
 )
-def test_a_report_of_a_mac_becomes_part_of_the_release(
-    dist: Path, tmp_path: Path, verified: Verify, result: str, code: int, level: str
+def test_the_report_of_a_mac_becomes_part_of_the_release(
+    dist: Path, tmp_path: Path, run_verify: Verify, result: str, code: int, level: str
 ) -> None:
     report = mac_report(tmp_path / "report.tap", "macOS 15.1 24B83 arm64 Mac15,3", result)
-    ended, said = verified("--report", report)
-    assert (ended, levels(dist)) == (code, [level])
-    assert "mac: macOS 15.1 24B83 arm64 Mac15,3: " in said
+    exit_code, output = run_verify("--report", report)
+    assert (exit_code, levels(dist)) == (code, [level])
+    assert "mac: macOS 15.1 24B83 arm64 Mac15,3: " in output
     assert level in (dist / "report.html").read_text(encoding="utf-8")
     kept = dist / "verification/mac-linux-amd64-bottle-macOS-15.1-24B83-arm64-Mac15-3.log"
     assert kept.read_text(encoding="utf-8") == report.read_text(encoding="ascii")
 
 
-def test_reports_of_two_macs_are_both_kept_and_one_that_failed_counts(
-    dist: Path, tmp_path: Path, verified: Verify
+def test_reports_of_two_macs_are_both_kept_and_a_failure_decides(
+    dist: Path, tmp_path: Path, run_verify: Verify
 ) -> None:
     bad = mac_report(tmp_path / "bad.tap", "macOS 14.5", "not ok")
     good = mac_report(tmp_path / "good.tap", "macOS 15.1", "ok")
-    assert verified("--report", bad, "--report", good)[0] == 8
+    assert run_verify("--report", bad, "--report", good)[0] == 8
     found = [(each.guest, each.passed) for each in read_release(dist).verifications]
     assert found == [("macOS 14.5", False), ("macOS 15.1", True)]
     assert levels(dist) == ["verification failed"]
     assert len(list((dist / "verification").glob("mac-*.log"))) == 2
 
 
-def test_a_report_of_a_mac_is_only_taken_in_for_a_release(dist: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_report_of_a_mac_is_accepted_only_for_a_release(dist: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["verify", str(dist / NAME), "--report", str(dist / NAME)]) == 2
     assert "--report needs the folder of a release" in capsys.readouterr().err
 
 
-def test_the_single_file_of_a_release_is_verified_in_a_sandbox_beside_the_bottle(dist: Path, verified: Verify) -> None:
+def test_the_single_file_of_a_release_is_verified_in_a_sandbox_beside_the_bottle(
+    dist: Path, run_verify: Verify
+) -> None:
     sha256 = hashlib.sha256(b"program").hexdigest()
     programs = [
         Artefact("program", f"stigmer-2.0.0-{target}", 7, sha256, target) for target in ("linux-amd64", "linux-arm64")
@@ -225,17 +229,17 @@ def test_the_single_file_of_a_release_is_verified_in_a_sandbox_beside_the_bottle
     for program in programs:
         (dist / program.name).write_bytes(b"program")
     release = read_release(dist)
-    made = replace(release, artefacts=(*release.artefacts, *programs))
-    (dist / "release.json").write_text(render_record(made), encoding="utf-8")
-    assert verified()[0] == 0
+    extended = replace(release, artefacts=(*release.artefacts, *programs))
+    (dist / "release.json").write_text(render_record(extended), encoding="utf-8")
+    assert run_verify()[0] == 0
     assert {one.bottle_sha256 for one in read_release(dist).verifications} == {SHA256, sha256}
     assert [path.name for path in (dist / "verification").glob("program-*.json")] == ["program-linux-amd64.json"]
 
 
-def test_what_a_copy_of_the_release_was_verified_with_elsewhere_becomes_part_of_it(
+def test_verifications_of_a_copy_of_the_release_on_another_machine_become_part_of_it(
     dist: Path, tmp_path: Path, machines: dict[str, Machine]
 ) -> None:
-    """By the script of the release workflow; only release.json and the reports come back from the other machine."""
+    """The release workflow uses this script; only release.json and the reports come back from the other machine."""
     copy, sbom = tmp_path / "reports" / "one", dist / "stigmer-2.0.0.x86_64_linux.sbom.spdx.json"
     shutil.copytree(dist, copy)
     machines.clear()
@@ -244,29 +248,29 @@ def test_what_a_copy_of_the_release_was_verified_with_elsewhere_becomes_part_of_
     (copy / NAME).unlink()
     sbom.write_text("{}", encoding="utf-8")
     collect = [ROOT / "scripts" / "collect-reports", dist, tmp_path / "reports", tmp_path / "sboms"]
-    done = subprocess.run(collect, capture_output=True, text=True, check=False, timeout=120)
-    assert done.returncode == 0, done.stderr
+    completed = subprocess.run(collect, capture_output=True, text=True, check=False, timeout=120)
+    assert completed.returncode == 0, completed.stderr
     assert levels(dist) == ["verified in a virtual machine"]
     assert "it runs" in (dist / "verification/vm-linux-amd64.log").read_text(encoding="utf-8")
     assert "verified in a virtual machine" in (dist / "report.html").read_text(encoding="utf-8")
     assert (tmp_path / "sboms/x86_64_linux.spdx.json").read_text(encoding="utf-8") == "{}"
 
 
-def test_the_verifications_of_another_release_are_refused(dist: Path, tmp_path: Path, verified: Verify) -> None:
+def test_the_verifications_of_another_release_are_refused(dist: Path, tmp_path: Path, run_verify: Verify) -> None:
     other = tmp_path / "other"
     other.mkdir()
     release = read_release(dist)
     changed = replace(release, artefacts=(replace(release.artefacts[0], sha256="0" * 64),))
     (other / "release.json").write_text(render_record(changed), encoding="utf-8")
-    code, said = verified("--report", other)
-    assert (code, "is of another release" in said) == (RecordError.exit_code, True)
+    code, output = run_verify("--report", other)
+    assert (code, "is of another release" in output) == (RecordError.exit_code, True)
 
 
 @pytest.fixture
-def maker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MachineFactory:
-    """Have a factory that makes nothing, and knows Debian's mirror."""
-    for made, level in (("sandbox", "sandbox"), ("virtual_machine", "vm")):
-        monkeypatch.setattr(MachineFactory, made, lambda _, guest, __, level=level: fake_machine(level, guest))
+def factory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MachineFactory:
+    """Return a factory of fake machines with a mirror for Debian."""
+    for method, level in (("sandbox", "sandbox"), ("virtual_machine", "vm")):
+        monkeypatch.setattr(MachineFactory, method, lambda _, guest, __, level=level: fake_machine(level, guest))
     mirror = Mirror("http://mirror.invalid/debian", "debian", "bookworm", "")
     return MachineFactory(AMD64, 2, tmp_path, {"debian": mirror}, quiet)
 
@@ -280,23 +284,23 @@ def maker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MachineFactory:
         ("matrix", ("ubuntu noble",), "vm", ("vm", "ubuntu noble", "verify/matrix/linux-amd64/vm-ubuntu-noble")),
     ],
 )
-def test_a_level_has_its_machines(
-    level: str, guests: tuple[str, ...], machine: str, expected: tuple[str, str, str], maker: MachineFactory
+def test_each_level_selects_its_machines(
+    level: str, guests: tuple[str, ...], machine: str, expected: tuple[str, str, str], factory: MachineFactory
 ) -> None:
-    chosen = verify.choose_machines(level, guests, machine, maker, AMD64)
+    chosen = verify.choose_machines(level, guests, machine, factory, AMD64)
     assert [(each.level, each.name, name) for each, name in chosen] == [expected]
 
 
-def test_the_matrix_is_debians_releases_from_the_oldest_c_library_on(maker: MachineFactory) -> None:
-    assert tuple(each.name for each, _ in verify.choose_machines("matrix", (), "sandbox", maker, AMD64)) == GUESTS
+def test_the_matrix_covers_debian_from_the_release_with_the_oldest_supported_glibc(factory: MachineFactory) -> None:
+    assert tuple(each.name for each, _ in verify.choose_machines("matrix", (), "sandbox", factory, AMD64)) == GUESTS
 
 
-def test_what_cannot_be_made_here_says_what_to_do_about_it(tmp_path: Path) -> None:
-    maker = MachineFactory(AMD64, 2, tmp_path, {}, quiet)
+def test_a_machine_that_cannot_be_created_here_is_an_error_with_a_remedy(tmp_path: Path) -> None:
+    factory = MachineFactory(AMD64, 2, tmp_path, {}, quiet)
     with pytest.raises(MissingToolError, match="no mirror of ubuntu") as missing:
-        maker.sandbox("ubuntu noble", AMD64)
+        factory.sandbox("ubuntu noble", AMD64)
     assert missing.value.remedy == "give one: --mirror ubuntu=URL"
     with pytest.raises(MissingToolError, match="programs for linux-amd64 do not run here"):
-        replace(maker, host=ARM64).sandbox("debian trixie", AMD64)
+        replace(factory, host=ARM64).sandbox("debian trixie", AMD64)
     with pytest.raises(MissingToolError, match="archive keys of fedora"):
         find_mirrors({"fedora": "http://mirror.invalid"}, tmp_path)

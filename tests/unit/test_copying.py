@@ -1,12 +1,12 @@
-"""Source trees are copied so that the copy may be changed and removed."""
+"""Copies of source trees can be modified and removed."""
 
 from pathlib import Path
 
 from stigmer_packaging.lib.copying import copy_tree
 
 
-def test_the_copy_of_a_read_only_tree_may_be_written_and_is_otherwise_the_same(tmp_path: Path) -> None:
-    """A checkout may belong to a build system that lets nobody write there."""
+def test_the_copy_of_a_read_only_tree_is_writable_and_otherwise_identical(tmp_path: Path) -> None:
+    """Some build systems make their checkouts read-only."""
     source = tmp_path / "source"
     (source / "deep").mkdir(parents=True)
     (source / "deep" / "program").write_text("program", encoding="ascii")

@@ -1,4 +1,4 @@
-"""Notices and bills of materials: everything is named, every text is there once, and readers of others understand it."""
+"""Notices and SBOMs name everything, contain each text once, and are valid for independent readers."""
 
 import json
 from dataclasses import replace
@@ -41,7 +41,7 @@ def sbom(credited: tuple[Credits, ...] = ALL, product: Product = PRODUCT) -> str
     return render_sbom(product, str(TARGET), credited, source_date_epoch=EPOCH)
 
 
-def test_the_notices_name_each_part_with_what_is_in_it_and_hold_each_text_once() -> None:
+def test_the_notices_list_each_part_with_its_ingredients_and_each_text_once() -> None:
     text = notices()
     named, _, texts = text.partition(f"\n{TEXTS}\n")
     assert "\nagent-runner 2.0.0 (Apache-2.0)\n  attrs 26.1.0 (MIT) [2]\n  xz - (LicenseRef-public-domain)\n" in named
@@ -50,23 +50,23 @@ def test_the_notices_name_each_part_with_what_is_in_it_and_hold_each_text_once()
     assert texts.index("[1]\n\nApache") < texts.index("[2]\n\nMIT")
 
 
-def test_the_notices_say_which_module_of_a_distribution_is_left_out() -> None:
-    """Some licences ask that changes be told."""
+def test_the_notices_state_which_module_of_a_distribution_is_left_out() -> None:
+    """Some licences require that modifications are stated."""
     left = LeftOut("parts", "python-parts", "1.0", "parts")
     text = notices((replace(AGENT, left_out=(left,)),))
     assert "  Modified: the module parts of python-parts 1.0 is left out; parts's is shipped.\n" in text
 
 
-def test_the_same_credits_in_another_process_give_the_same_notices() -> None:
-    """Of texts that differ by their line ends alone it is always the same one, wherever it was seen first."""
+def test_the_notices_do_not_depend_on_the_order_of_equivalent_texts() -> None:
+    """Of texts that differ only in whitespace, the same one is always printed, no matter which came first."""
     assert notices((AGENT, SERVER, RUNNER)).count("Apache \n") == 0
     swapped = (AGENT, replace(SERVER, texts=RUNNER.texts), replace(RUNNER, texts=SERVER.texts))
     assert notices(swapped) == notices()
 
 
 @pytest.mark.parametrize("page", ["", "#install", "?a=b#c"])
-def test_the_bill_of_materials_is_valid_spdx_for_its_published_reader(tmp_path: Path, page: str) -> None:
-    """Also where the homepage is a place in a page: a namespace has no fragment."""
+def test_the_sbom_is_valid_for_the_reference_spdx_library(tmp_path: Path, page: str) -> None:
+    """Even if the homepage has a query or a fragment, which a document namespace must not have."""
     file = tmp_path / "stigmer.spdx.json"
     file.write_text(sbom(product=replace(PRODUCT, homepage=f"{PRODUCT.homepage}{page}")), encoding="utf-8")
     document = parse_file(str(file))
@@ -85,24 +85,26 @@ def test_the_bill_of_materials_is_valid_spdx_for_its_published_reader(tmp_path: 
     assert (packages["stigmer"].spdx_id, packages["agent-runner"].spdx_id) in holds
 
 
-def test_the_published_reader_would_see_a_fault(tmp_path: Path) -> None:
+def test_the_reference_spdx_library_detects_an_invalid_sbom(tmp_path: Path) -> None:
     broken = json.loads(sbom())
     broken["packages"][0]["licenseDeclared"] = "LicenseRef-nobody"
     (tmp_path / "x.spdx.json").write_text(json.dumps(broken), encoding="utf-8")
     assert validate_full_spdx_document(parse_file(str(tmp_path / "x.spdx.json")), "SPDX-2.3") != []
 
 
-def test_a_bill_of_materials_depends_on_nothing_but_the_credits_and_the_given_time() -> None:
+def test_an_sbom_depends_only_on_the_credits_and_the_given_time() -> None:
     assert sbom() == sbom()
     described = json.loads(sbom())
     assert described["creationInfo"]["created"] == "2026-01-01T00:00:00Z"
-    assert [package["name"] for package in described["packages"]].count("a.example/grpc") == 1, "though in two parts"
+    assert [package["name"] for package in described["packages"]].count("a.example/grpc") == 1, (
+        "listed once although two parts contain it"
+    )
     other = json.loads(sbom((AGENT, SERVER)))
-    assert other["documentNamespace"] != described["documentNamespace"], "two documents never share a name"
+    assert other["documentNamespace"] != described["documentNamespace"], "different documents need different namespaces"
 
 
-def test_a_go_program_is_credited_by_what_it_says_of_itself(workspace: Workspace) -> None:
-    made = standin_service(workspace, "temporal", {"temporal": "#!/bin/sh\n"})
+def test_a_go_program_is_credited_by_its_build_info(workspace: Workspace) -> None:
+    service = standin_service(workspace, "temporal", {"temporal": "#!/bin/sh\n"})
     asked: list[BuildInfo] = []
 
     def credit_go(info: BuildInfo) -> tuple[Credit, ...]:
@@ -111,31 +113,35 @@ def test_a_go_program_is_credited_by_what_it_says_of_itself(workspace: Workspace
         return (one, one)
 
     (component, *_) = standin_manifest().components
-    own = credit_program(made, component.license, credit_go, workspace=workspace)
-    assert (own.licence, own.ingredients, asked) == (component.license, (), []), "another program says nothing"
-    path = workspace.path(f"{made.root}/{made.entry}")
+    own = credit_program(service, component.license, credit_go, workspace=workspace)
+    assert (own.licence, own.ingredients, asked) == (component.license, (), []), "a shell script has no build info"
+    path = workspace.path(f"{service.root}/{service.entry}")
     path.write_bytes(program("go1.26.8", "mod\tours.example\t(devel)\t\n"))
-    found = credit_program(made, component.license, credit_go, workspace=workspace)
+    found = credit_program(service, component.license, credit_go, workspace=workspace)
     assert asked[0].go == "1.26.8"
     (one,) = found.ingredients
     assert [found.texts[key] for key in one.texts] == ["b\n", "a\n"]
     assert workspace.read_record("credit/linux-amd64/temporal", Credits) == found
 
 
-def test_a_bundle_is_credited_with_its_distributions_python_and_libraries(workspace: Workspace, tmp_path: Path) -> None:
+def test_a_bundle_is_credited_with_its_distributions_its_python_and_its_libraries(
+    workspace: Workspace, tmp_path: Path
+) -> None:
     site = tmp_path / "site"
     for name in ("attrs", "setuptools", "pyinstaller"):
         install(site, name, metadata="License-Expression: MIT")
-    made = standin_service(workspace, "agent-runner", {"agent-runner": "", "agent-runner.lib/libz.so.1": ""})
+    service = standin_service(workspace, "agent-runner", {"agent-runner": "", "agent-runner.lib/libz.so.1": ""})
     python = Interpreter("/python3.13/bin/python3.13", "3.13.5", TARGET, "", "x")
     environment = Environment(site, {"attrs"}, python, InstalledPackages({"PATH": str(tmp_path)}))
-    found = credit_bundle(made, "MIT", environment, workspace=workspace)
+    found = credit_bundle(service, "MIT", environment, workspace=workspace)
     names = [f"{each.name} {each.version}" for each in found.ingredients]
-    assert names == ["attrs 1.0", "cpython 3.13.5", "pyinstaller 1.0", "zlib "], "on no Debian, without their versions"
+    assert names == ["attrs 1.0", "cpython 3.13.5", "pyinstaller 1.0", "zlib "], (
+        "library versions are known only on Debian"
+    )
 
 
-def test_the_bill_of_materials_lies_beside_the_bottle_under_its_name(workspace: Workspace) -> None:
-    made = write_sbom(PRODUCT, TARGET, TAG, ALL, source_date_epoch=EPOCH, workspace=workspace)
-    assert made.path == "dist/stigmer-2.0.0.x86_64_linux.sbom.spdx.json"
-    assert workspace.path(made.path).read_text(encoding="utf-8") == sbom()
-    assert workspace.is_whole(made)
+def test_the_sbom_is_written_beside_the_bottle_and_named_after_it(workspace: Workspace) -> None:
+    written = write_sbom(PRODUCT, TARGET, TAG, ALL, source_date_epoch=EPOCH, workspace=workspace)
+    assert written.path == "dist/stigmer-2.0.0.x86_64_linux.sbom.spdx.json"
+    assert workspace.path(written.path).read_text(encoding="utf-8") == sbom()
+    assert workspace.is_whole(written)

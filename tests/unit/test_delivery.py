@@ -1,4 +1,4 @@
-"""What people find in dist/: every artefact, described in one file, and checksums that their own tools read."""
+"""Delivery into dist/: every artefact, release.json that describes them, and checksums for sha256sum."""
 
 import contextlib
 import itertools
@@ -30,11 +30,11 @@ FILES = {
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
-    made = Workspace(tmp_path / "workspace", tmp_path / "cache")
+    filled = Workspace(tmp_path / "workspace", tmp_path / "cache")
     for path, text in FILES.items():
-        made.path(path).parent.mkdir(parents=True, exist_ok=True)
-        made.path(path).write_text(text, encoding="utf-8")
-    return made
+        filled.path(path).parent.mkdir(parents=True, exist_ok=True)
+        filled.path(path).write_text(text, encoding="utf-8")
+    return filled
 
 
 def records_of(workspace: Workspace, *left_out: str) -> dict[str, ReleaseFile]:
@@ -60,46 +60,48 @@ def check(folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
-def test_the_checksums_are_what_sha256sum_reads(delivered: Release, tmp_path: Path) -> None:
-    done = check(tmp_path / "out")
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == [f"{artefact.name}: OK" for artefact in delivered.artefacts]
+def test_the_checksums_can_be_verified_with_sha256sum(delivered: Release, tmp_path: Path) -> None:
+    completed = check(tmp_path / "out")
+    assert completed.returncode == 0, completed.stderr
+    assert completed.stdout.splitlines() == [f"{artefact.name}: OK" for artefact in delivered.artefacts]
     assert len(delivered.artefacts) == len(FILES)
 
 
-def test_sha256sum_sees_a_file_that_is_not_the_released_one(delivered: Release, tmp_path: Path) -> None:
+def test_sha256sum_detects_a_changed_file(delivered: Release, tmp_path: Path) -> None:
     (tmp_path / "out" / "stigmer-2.0.0.tar.gz").write_text("others", encoding="utf-8")
-    done = check(tmp_path / "out")
-    assert (done.returncode, "stigmer-2.0.0.tar.gz: FAILED" in done.stdout) == (1, True)
+    completed = check(tmp_path / "out")
+    assert (completed.returncode, "stigmer-2.0.0.tar.gz: FAILED" in completed.stdout) == (1, True)
 
 
-def test_all_of_it_is_described_in_one_file(delivered: Release, tmp_path: Path) -> None:
+def test_all_artefacts_are_described_in_one_file(delivered: Release, tmp_path: Path) -> None:
     read = read_release(tmp_path / "out")
     assert read == delivered
     (sbom,) = read.of_kind("sbom")
     assert (sbom.name, sbom.target) == ("stigmer-2.0.0.x86_64_linux.sbom.spdx.json", "linux-amd64")
 
 
-def test_files_of_the_release_before_are_gone_and_others_stay(workspace: Workspace, tmp_path: Path) -> None:
+def test_files_of_the_previous_release_are_removed_and_other_files_are_kept(
+    workspace: Workspace, tmp_path: Path
+) -> None:
     folder = tmp_path / "out"
     deliver_all(workspace, folder)
     (folder / "notes.txt").touch()
     deliver_all(workspace, folder, "bottle", "sbom")
-    left = ["Formula", "SHA256SUMS", "notes.txt", "release.json", "stigmer-2.0.0.tar.gz"]
-    assert sorted(path.name for path in folder.iterdir()) == sorted(left)
+    expected = ["Formula", "SHA256SUMS", "notes.txt", "release.json", "stigmer-2.0.0.tar.gz"]
+    assert sorted(path.name for path in folder.iterdir()) == sorted(expected)
 
 
-def test_what_is_no_longer_what_its_record_says_is_not_delivered(workspace: Workspace, tmp_path: Path) -> None:
+def test_an_artefact_that_differs_from_its_record_is_not_delivered(workspace: Workspace, tmp_path: Path) -> None:
     records = records_of(workspace)
     workspace.path(records["source"].path).write_text("THE SOURCES", encoding="utf-8")
     with pytest.raises(RecordError, match=r"stigmer-2\.0\.0\.tar\.gz is not what its record says"):
         deliver(records, standin_manifest().product, workspace, tmp_path / "out")
 
 
-def test_a_delivery_killed_anywhere_is_never_taken_for_whole_and_leaves_nothing(
+def test_a_delivery_killed_at_any_time_is_never_complete_and_the_next_one_cleans_up(
     workspace: Workspace, tmp_path: Path
 ) -> None:
-    """SIGKILL before every change of the file system, over the delivery of another release."""
+    """SIGKILL before each change of the file system, while replacing the delivery of another release."""
     folder, source = tmp_path / "out", workspace.path("dist/stigmer-2.0.0.tar.gz")
     kills = 0
     for number in itertools.count(1):
@@ -130,8 +132,8 @@ def _add_report(name: str, workspace: Workspace, folder: Path) -> None:
 
 
 @pytest.mark.usefixtures("delivered")
-def test_reports_that_are_added_at_the_same_time_are_all_kept(workspace: Workspace, tmp_path: Path) -> None:
-    """Two levels verify one folder beside each other, each in a workspace of its own."""
+def test_reports_added_concurrently_are_all_kept(workspace: Workspace, tmp_path: Path) -> None:
+    """Two levels may verify the same folder concurrently, each with its own workspace."""
     names = [f"guest {number}" for number in range(16)]
     with ProcessPoolExecutor(8, multiprocessing.get_context("fork")) as processes:
         list(processes.map(partial(_add_report, workspace=workspace, folder=tmp_path / "out"), names))

@@ -1,4 +1,4 @@
-"""Command blocks of all documents: each is run by a test, or says why not; and links lead somewhere."""
+"""Every command block of the documents is run by a test or says why not, and every link has a target."""
 
 import re
 from pathlib import Path
@@ -10,7 +10,7 @@ from support.markdown_blocks import Block, blocks_of
 
 ROOT = Path(__file__).parents[2]
 HISTORY = {"CHANGELOG.md", "DECISIONS.md"}
-"""What was said at its time stays."""
+"""Documents that record the past and are not kept up to date."""
 DOCUMENTS = sorted(
     path
     for pattern in (
@@ -30,8 +30,8 @@ every_document = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: pat
 _LINK = re.compile(r"(?<!!)\[[^\]]*\]\((?!https?:|mailto:|#)([^)#\s]+)")
 
 
-def objection(block: Block) -> str:
-    """Say what is wrong with the comment before a block of commands; nothing, when a test runs it or it says why not."""
+def problem_of(block: Block) -> str:
+    """Return what is wrong with the comment before a block of commands, or "" if it names a test or a reason."""
     if block.language in SHELLS:
         return f"line {block.line}: use ```sh for commands, ```text for anything else"
     if block.language != "sh":
@@ -50,39 +50,51 @@ def dead_links(path: Path, text: str) -> list[str]:
 
 @every_document
 def test_every_block_of_commands_is_run_by_a_test_or_says_why_not(path: Path) -> None:
-    assert list(filter(None, map(objection, blocks_of(path.read_text(encoding="utf-8"))))) == []
+    assert list(filter(None, map(problem_of, blocks_of(path.read_text(encoding="utf-8"))))) == []
 
 
-def test_what_is_packed_has_no_link_that_leads_out_of_a_keg() -> None:
-    """Once its links were those of the repository's own README, to documents that are in no bottle."""
+def test_the_readme_of_a_keg_has_no_links() -> None:
+    """It once had links of the repository's README to documents that are not in the bottle."""
     text = (ROOT / DOCUMENTS_OF_A_KEG["README.md"]).read_text(encoding="utf-8")
     assert _LINK.findall(text) == []
 
 
 @every_document
-def test_every_relative_link_leads_to_a_file(path: Path) -> None:
+def test_every_relative_link_has_an_existing_target(path: Path) -> None:
     assert dead_links(path, path.read_text(encoding="utf-8")) == []
 
 
 @pytest.mark.parametrize(
-    ("before", "fence", "found"),
+    ("before", "fence"),
     [
-        ("<!-- run: tests/unit/test_documents.py -->\n", "sh", False),
-        ("<!-- not run: needs a Mac -->\n\n", "sh", False),
-        ("", "text", False),
-        ("<!-- run: tests/unit/test_that_is_gone.py -->\n", "sh", True),
-        ("<!-- not run: later -->\n", "sh", True),
-        ("<!-- not run: of another block -->\nwords\n", "sh", True),
-        ("", "sh", True),
-        ("<!-- not run: the wrong language -->\n", "bash", True),
+        ("<!-- run: tests/unit/test_that_is_gone.py -->\n", "sh"),
+        ("<!-- not run: later -->\n", "sh"),
+        ("<!-- not run: of another block -->\nwords\n", "sh"),
+        ("", "sh"),
+        ("<!-- not run: the wrong language -->\n", "bash"),
     ],
+    ids=["missing test", "reason too short", "comment of another block", "no comment", "wrong language"],
 )
-def test_a_block_nobody_answers_for_is_found(before: str, fence: str, found: bool) -> None:  # noqa: FBT001 - a table
+def test_a_block_without_a_test_or_a_reason_is_found(before: str, fence: str) -> None:
     (block,) = blocks_of(f"# Title\n\n{before}```{fence}\nls\n```\n")
-    assert bool(objection(block)) == found
+    assert problem_of(block)
 
 
-def test_a_link_that_leads_nowhere_is_found(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("before", "fence"),
+    [
+        ("<!-- run: tests/unit/test_documents.py -->\n", "sh"),
+        ("<!-- not run: needs a Mac -->\n\n", "sh"),
+        ("", "text"),
+    ],
+    ids=["test", "reason", "not a command"],
+)
+def test_a_block_with_a_test_or_a_reason_or_without_commands_is_accepted(before: str, fence: str) -> None:
+    (block,) = blocks_of(f"# Title\n\n{before}```{fence}\nls\n```\n")
+    assert not problem_of(block)
+
+
+def test_a_dead_link_is_found(tmp_path: Path) -> None:
     (tmp_path / "there.md").touch()
     text = "[a](there.md#x) [b](gone.md) `[c](code.md)` [d](https://example.org) ![e](picture.svg)"
     assert dead_links(tmp_path / "page.md", text) == ["gone.md"]

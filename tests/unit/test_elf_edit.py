@@ -1,4 +1,4 @@
-"""ELF files are stripped, and get a section, on any host: what is loaded stays as it is, byte for byte."""
+"""Stripping ELF files and adding sections on any host leaves the loaded part unchanged, byte for byte."""
 
 import shutil
 import subprocess
@@ -22,29 +22,29 @@ def readelf(path: Path, *words: str) -> str:
     return listed.stdout
 
 
-def test_a_stripped_program_with_a_section_more_runs_and_its_section_can_be_read(tmp_path: Path) -> None:
-    """PyInstaller's archive gets into a program in this way; its bootloader looks for it from the end of the file."""
-    made = tmp_path / "true"
-    made.write_bytes(strip(PROGRAM.read_bytes(), {"pydata": b"the archive"}))
-    made.chmod(0o755)
-    assert subprocess.run([made], check=False, timeout=30).returncode == 0
-    assert "the archive" in readelf(made, "-p", "pydata")
+def test_a_stripped_program_with_an_added_section_runs_and_the_section_is_readable(tmp_path: Path) -> None:
+    """PyInstaller's archive is added to a program this way; its bootloader searches for it from the end of the file."""
+    program = tmp_path / "true"
+    program.write_bytes(strip(PROGRAM.read_bytes(), {"pydata": b"the archive"}))
+    program.chmod(0o755)
+    assert subprocess.run([program], check=False, timeout=30).returncode == 0
+    assert "the archive" in readelf(program, "-p", "pydata")
 
 
-def test_symbols_and_debugging_information_are_gone_and_what_the_loader_reads_is_the_same(tmp_path: Path) -> None:
-    """As binutils' own strip would have it, but for some bytes."""
+def test_stripping_removes_symbols_and_debug_information_but_nothing_the_loader_reads(tmp_path: Path) -> None:
+    """The result is at most 4 KiB larger than that of strip from binutils."""
     content = EXTENSION.read_bytes()
-    made, theirs = tmp_path / "made.so", tmp_path / "theirs.so"
-    made.write_bytes(stripped := strip(content))
+    ours, theirs = tmp_path / "ours.so", tmp_path / "theirs.so"
+    ours.write_bytes(stripped := strip(content))
     assert elf.read_elf(stripped) == elf.read_elf(content)
     assert strip(stripped) == stripped
-    sections = readelf(made, "-S")
+    sections = readelf(ours, "-S")
     assert not [name for name in (".symtab", ".debug_info", ".strtab") if f" {name} " in sections]
     theirs.write_bytes(content)
     subprocess.run(["strip", theirs], check=True)
     assert len(stripped) <= min(len(content), theirs.stat().st_size + 4096)
 
 
-def test_another_kind_of_file_is_refused() -> None:
+def test_a_file_that_is_not_elf_is_refused() -> None:
     with pytest.raises(ValueError, match="64-bit"):
         strip(b"\xcf\xfa\xed\xfe" + bytes(64))

@@ -1,4 +1,4 @@
-"""Platforms that executables say they are for."""
+"""Detection of the platforms that an executable is built for."""
 
 import struct
 from pathlib import Path
@@ -11,7 +11,7 @@ from stigmer_packaging.sources.stage import find_platforms, refuse_foreign
 from support.native_code import elf, fat, macho
 
 UNKNOWN = macho("arm64")[:4] + struct.pack("<I", 0x0200000C) + macho("arm64")[8:]
-"""For a processor that lief does not know: 64-bit code on a 32-bit watch."""
+"""A Mach-O file for a processor that lief does not know: arm64_32, as in the Apple Watch."""
 BIG_ENDIAN = (
     b"\x7fELF\2\2\1" + bytes(9) + struct.pack(">HHIQQQIHHHHHH", 2, 21, 1, 0, 64, 0, 0, 64, 56, 0, 64, 0, 0) + bytes(64)
 )
@@ -42,7 +42,7 @@ JAVA_CLASS = struct.pack(">II", 0xCAFEBABE, 61) + bytes(100)
         (fat(macho("amd64"), UNKNOWN), ["darwin-amd64", f"darwin-{0x0200000C}"]),
     ],
 )
-def test_an_executable_names_its_platforms(content: bytes, expected: list[str]) -> None:
+def test_the_platforms_of_an_executable_are_read_from_its_headers(content: bytes, expected: list[str]) -> None:
     assert [str(platform) for platform in find_platforms(content)] == expected
 
 

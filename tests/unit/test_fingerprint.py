@@ -1,4 +1,4 @@
-"""Changed code of a stage, or of what it imports, makes its artefacts stale; other code does not."""
+"""Changing the code of a stage or of its imports invalidates its artefacts; changing other code does not."""
 
 import shutil
 from importlib import metadata
@@ -10,13 +10,13 @@ from stigmer_packaging.pipeline import fingerprint
 from stigmer_packaging.pipeline.stages import KINDS
 
 DOMAIN = ("audit", "binaries", "bottle", "formula", "freeze", "licensing", "sources")
-NO_STAGES_CODE = {
+OUTSIDE_STAGES = {
     "bottle/reading.py",
     "formula/reading.py",
     "formula/tap_files.py",
-    "sources/packages.py",  # refuses what cannot be built
+    "sources/packages.py",  # only refuses projects that cannot be built
 }
-"""Modules of the domain that shape no record."""
+"""Modules of the domain packages that do not influence any record."""
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def modules_of(kind: str) -> list[str]:
         ("obtain", "sources/contract.py"),
         ("obtain", "records/workspace.py"),
         ("obtain", "lib/target.py"),
-        # what the modules read
+        # data files that the modules read
         ("formula", "formula/templates/formula.rb.template"),
         ("assemble", "formula/templates/service/systemd.service"),
         ("freeze", "freeze/templates/onedir.spec.template"),
@@ -55,7 +55,7 @@ def modules_of(kind: str) -> list[str]:
         ("freeze", "freeze/startup/validators.py"),
         ("audit", "audit/loader/symbols/darwin.txt"),
         ("freeze", "lib/errors.py"),
-        # what a stage calls through a protocol
+        # code that a stage calls through a protocol
         ("obtain", "sources/wheel.py"),
         ("freeze", "freeze/seams.py"),
         ("freeze/launcher", "freeze/pythons.py"),
@@ -63,7 +63,7 @@ def modules_of(kind: str) -> list[str]:
         ("verify", "verify/sandbox.py"),
     ],
 )
-def test_what_a_stage_imports_reads_or_is_given_is_its_code(copy: Path, kind: str, name: str) -> None:
+def test_code_and_data_that_a_stage_uses_are_part_of_its_fingerprint(copy: Path, kind: str, name: str) -> None:
     assert digest_after(None, kind) != digest_after(copy / name, kind)
 
 
@@ -71,29 +71,29 @@ def test_what_a_stage_imports_reads_or_is_given_is_its_code(copy: Path, kind: st
     "name",
     ["bottle/bottle.py", "cli/main.py", "bottle/archive.py", "formula/templates/formula.rb.template"],
 )
-def test_what_it_does_not_import_or_read_is_not(copy: Path, name: str) -> None:
+def test_code_and_data_that_a_stage_does_not_use_are_not_part_of_its_fingerprint(copy: Path, name: str) -> None:
     assert digest_after(None) == digest_after(copy / name)
 
 
-def test_another_version_of_a_library_makes_stale_what_is_made_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another libdeflate packs the same files to other bytes: a used workspace and a new one would differ."""
+def test_another_version_of_a_library_invalidates_only_the_stages_that_use_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another libdeflate compresses to different bytes, so results would differ between a used and a new workspace."""
     before = {kind: digest_after(None, kind) for kind in ("bottle", "formula")}
     version = metadata.version
     monkeypatch.setattr(metadata, "version", lambda name: "9" if name == "deflate" else version(name))
-    changed = {kind for kind, known in before.items() if digest_after(None, kind) != known}
+    changed = {kind for kind, digest in before.items() if digest_after(None, kind) != digest}
     fingerprint.digest_of_code.cache_clear()
     assert changed == {"bottle"}
 
 
-def test_every_module_of_the_domain_is_a_stages_code_or_known_to_shape_no_record() -> None:
-    """No stage keeps a list of its own code, so a module that is missed would leave stale artefacts."""
+def test_every_domain_module_is_part_of_a_fingerprint_or_explicitly_excluded() -> None:
+    """The code of a stage is found by its imports; a module missed there would leave stale artefacts."""
     covered = {
         path for kind in KINDS for module in modules_of(kind) for path in fingerprint.modules_behind(module).values()
     } | {path for folder in fingerprint.ROOT.iterdir() if folder.is_dir() for path in fingerprint.data_of(folder)}
     files = (path for name in DOMAIN for path in (fingerprint.ROOT / name).rglob("*.py"))
     missed = {path for path in files if path.name != "__init__.py"} - covered
-    assert {path.relative_to(fingerprint.ROOT).as_posix() for path in missed} - NO_STAGES_CODE == set()
+    assert {path.relative_to(fingerprint.ROOT).as_posix() for path in missed} - OUTSIDE_STAGES == set()
 
 
-def test_the_launchers_index_is_part_of_assemble() -> None:
+def test_the_index_module_of_the_launcher_is_part_of_assemble() -> None:
     assert "stigmer_launcher.install.payload" in fingerprint.modules_behind("stigmer_packaging.bottle.assemble")

@@ -1,4 +1,4 @@
-"""Licence expressions in the formula's words. The expected values were read by `brew info --json=v2` of 6.0.18."""
+"""SPDX expressions in the formula's syntax; the expected values were checked with `brew info --json=v2` of 6.0.18."""
 
 import pytest
 
@@ -24,5 +24,5 @@ from stigmer_packaging.formula.license import license_argument
         ("MIT OR LicenseRef-Acme", 'any_of: ["MIT", :cannot_represent]'),
     ],
 )
-def test_an_expression_is_said_as_brew_reads_it(expression: str, ruby: str) -> None:
+def test_a_licence_expression_is_converted_to_the_syntax_of_brew(expression: str, ruby: str) -> None:
     assert license_argument(expression) == ruby

@@ -1,4 +1,4 @@
-"""A frozen folder is plain files with settled modes, and what it is made from is told whole."""
+"""A frozen folder has plain files with fixed modes, and its facts cover every input."""
 
 import dataclasses
 from pathlib import Path
@@ -18,18 +18,18 @@ from support.freezing import ENV, PROBE, PRODUCT, SAMPLES, copy_sample, make_fre
 from support.native_code import place
 
 
-def test_a_link_becomes_the_file_it_stands_for(tmp_path: Path) -> None:
-    """The library lies once, where the loader looks."""
-    deep = place(tmp_path / "lib" / "x.libs" / "libfoo.so", b"code")
+def test_a_link_is_replaced_by_its_target(tmp_path: Path) -> None:
+    """The library then exists only once, where the loader searches."""
+    target = place(tmp_path / "lib" / "x.libs" / "libfoo.so", b"code")
     (tmp_path / "lib" / "libfoo.so").symlink_to("x.libs/libfoo.so")
     settle(tmp_path)
     assert [path for path in tmp_path.rglob("*") if path.is_symlink()] == []
     assert (tmp_path / "lib" / "libfoo.so").read_text() == "code"
-    assert not deep.exists()
+    assert not target.exists()
 
 
-def test_links_to_one_file_and_to_folders_become_what_they_lead_to(tmp_path: Path) -> None:
-    """As in Python.framework: links through a linked folder, and two to one library."""
+def test_several_links_to_one_file_and_links_to_folders_are_replaced(tmp_path: Path) -> None:
+    """Python.framework has links through a linked folder and two links to one library."""
     versions = tmp_path / "Python.framework" / "Versions"
     (versions / "3.13" / "Resources").mkdir(parents=True)
     (versions / "3.13" / "Python").write_text("code")
@@ -44,8 +44,8 @@ def test_links_to_one_file_and_to_folders_become_what_they_lead_to(tmp_path: Pat
     assert [path.read_text() for path in tmp_path.rglob("Info.plist")] == ["plist"]
 
 
-def test_a_distributions_licences_are_left_to_the_notices(tmp_path: Path) -> None:
-    """What a program may ask for stays, and the record says no more than is there."""
+def test_licence_files_of_a_distribution_are_removed(tmp_path: Path) -> None:
+    """The notices contain the texts; METADATA stays because programs read it, and RECORD lists only existing files."""
     metadata = tmp_path / "lib" / "tiny-1.0.dist-info"
     for name in ("METADATA", "licenses/LICENSE", "licenses/vendor/NOTICE", "sboms/tiny.json"):
         place(metadata / name, b"")
@@ -56,8 +56,8 @@ def test_a_distributions_licences_are_left_to_the_notices(tmp_path: Path) -> Non
     assert (metadata / "RECORD").read_text(encoding="utf-8") == kept
 
 
-def test_modes_do_not_depend_on_who_built(tmp_path: Path) -> None:
-    """Neither on a umask nor on how a wheel was packed."""
+def test_modes_do_not_depend_on_umask_or_wheel(tmp_path: Path) -> None:
+    """Otherwise the same sources would give different bottles."""
     for name, mode in (("program", 0o700), ("data", 0o660), ("odd", 0o4755)):
         (tmp_path / name).touch()
         (tmp_path / name).chmod(mode)
@@ -67,31 +67,31 @@ def test_modes_do_not_depend_on_who_built(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "asked"),
+    ("source", "option"),
     [
         ("print('stigmer 1.9.0')", "--version"),
         ("print('stigmer 2.0.0'); raise SystemExit(1)", "--version"),
         ("import sys\nif sys.argv[1] == '--help': import nothing\nprint('stigmer 2.0.0')", "--help"),
     ],
-    ids=["another version", "an exit code", "broken behind its version"],
+    ids=["another version", "a non-zero exit code", "only --version works"],
 )
-def test_a_launcher_that_does_not_answer_is_refused(tmp_path: Path, source: str, asked: str) -> None:
-    """The version is answered before anything is imported, so it proves little."""
+def test_a_launcher_that_fails_or_prints_another_version_is_refused(tmp_path: Path, source: str, option: str) -> None:
+    """--version is handled before anything is imported, so it alone proves little."""
     with pytest.raises(
-        GateError, match=f"^{asked} of the frozen launcher exited with code [01]; expected 0 and the output stigmer"
+        GateError, match=f"^{option} of the frozen launcher exited with code [01]; expected 0 and the output stigmer"
     ):
         check_answers(make_program(tmp_path / "stigmer", source), "stigmer", "2.0.0", env=ENV)
 
 
-def test_another_platform_is_refused_at_once(tmp_path: Path) -> None:
-    """PyInstaller freezes for its own only."""
+def test_freezing_with_a_python_for_another_platform_is_refused(tmp_path: Path) -> None:
+    """PyInstaller freezes only for the platform of its Python."""
     freezer = make_freezer(tmp_path)
     other = Target("darwin" if freezer.target.system == "linux" else "linux", "arm64")
     with pytest.raises(ForeignTargetError, match=str(other)):
         provide((), dataclasses.replace(freezer, target=other))
 
 
-def test_whatever_goes_into_the_launcher_is_among_its_facts(tmp_path: Path) -> None:
+def test_every_input_of_the_launcher_changes_its_facts(tmp_path: Path) -> None:
     freezer = make_freezer(tmp_path)
     source = tmp_path / "launcher"
     module = place(source / "stigmer_launcher" / "one.py", b"")
@@ -113,26 +113,26 @@ def test_whatever_goes_into_the_launcher_is_among_its_facts(tmp_path: Path) -> N
 
 
 def facts_of(text: str) -> dict[str, object]:
-    """Run a launcher's version module."""
+    """Execute the version module of a launcher and return its globals."""
     facts: dict[str, object] = {}
     exec(text, {}, facts)  # noqa: S102 - as the launcher does
     return facts
 
 
-def test_a_launcher_says_of_its_product_what_the_manifest_does() -> None:
-    """That of another product named our ports and variables, and `config set` refused its own ports."""
+def test_the_version_module_of_another_product_has_the_values_of_its_manifest() -> None:
+    """Another product's launcher once had Stigmer's ports and variables, and `config set` refused its own ports."""
     facts = facts_of(render_version(load_manifest(SAMPLES / "two-services" / "manifest.yaml")))
     assert (facts["NAME"], facts["SUMMARY"], facts["OVERRIDES"]) == ("greetings", "say hello, and when", ())
     assert facts["PORTS"] == {"clock": (17301, "clock"), "greeter": (17302, "greeter")}
 
 
-def test_the_launcher_of_a_checkout_says_the_same_of_ours() -> None:
+def test_the_version_module_of_the_checkout_matches_the_manifest() -> None:
     facts = {**facts_of(render_version(PRODUCT)), "VERSION": checkout.VERSION}
     assert facts == {name: value for name, value in vars(checkout).items() if name.isupper()}
     assert list(checkout.PORTS) == [name for part in PRODUCT.components for name in part.run.ports]
 
 
-def test_whatever_goes_into_a_service_is_among_its_facts(tmp_path: Path) -> None:
+def test_every_input_of_a_service_changes_its_facts(tmp_path: Path) -> None:
     freezer, project = make_freezer(tmp_path), copy_sample("freeze-service", tmp_path)
 
     def facts(probe: ServiceProbe = PROBE) -> dict[str, object]:

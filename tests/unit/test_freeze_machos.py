@@ -1,4 +1,4 @@
-"""The Mach-O files of a frozen folder are made to find each other, on any host, and are signed last."""
+"""Mach-O files of a frozen folder are relocated so that they find each other, and then signed, on any host."""
 
 from pathlib import Path
 
@@ -21,8 +21,8 @@ def relocated(path: Path, folder: Path) -> MachO:
     return found
 
 
-def test_a_library_is_found_at_the_top_whatever_the_file_called_it_and_every_file_is_signed(tmp_path: Path) -> None:
-    """By the prefix of a Python that is on no machine, or by the folder of a wheel."""
+def test_libraries_are_referenced_by_rpath_and_every_file_is_signed(tmp_path: Path) -> None:
+    """The original references are to the prefix of a Python that does not exist, or to a folder of a wheel."""
     needed = ("/python3.13/lib/libssl.3.dylib", SYSTEM, "@loader_path/.dylibs/libx.dylib")
     module = place(tmp_path / "lib/package/deep/module.so", macho(needed=needed, search=("/build",), content=ROOM))
     library = place(tmp_path / "lib/libssl.3.dylib", macho(identity="/python3.13/lib/libssl.3.dylib", content=ROOM))
@@ -30,8 +30,8 @@ def test_a_library_is_found_at_the_top_whatever_the_file_called_it_and_every_fil
     assert [each.name for each in found.libraries] == ["@rpath/libssl.3.dylib", SYSTEM, "@rpath/libx.dylib"]
     assert found.search == ("@loader_path/../..",)
     assert found.flaws == ()
-    (named,) = read_machos(library.read_bytes())
-    assert (named.identity, named.flaws) == ("@rpath/libssl.3.dylib", ())
+    (relocated_library,) = read_machos(library.read_bytes())
+    assert (relocated_library.identity, relocated_library.flaws) == ("@rpath/libssl.3.dylib", ())
 
 
 def test_a_file_that_needs_no_library_of_the_folder_gets_no_search_path(tmp_path: Path) -> None:
@@ -39,7 +39,7 @@ def test_a_file_that_needs_no_library_of_the_folder_gets_no_search_path(tmp_path
     assert relocated(module, tmp_path).search == ()
 
 
-def test_of_a_file_for_several_processors_one_is_kept(tmp_path: Path) -> None:
+def test_only_the_slice_of_the_target_is_kept_of_a_universal_file(tmp_path: Path) -> None:
     both = fat(macho("amd64", content=ROOM), macho("arm64", content=ROOM))
     assert relocated(place(tmp_path / "lib/module.so", both), tmp_path).architecture == "arm64"
 
@@ -50,8 +50,8 @@ def test_a_file_for_another_processor_is_refused(tmp_path: Path) -> None:
         relocate_machos(tmp_path, "lib", MAC)
 
 
-def test_a_program_is_left_as_it_was_signed(tmp_path: Path) -> None:
-    """Its archive is at its end, where an edit would move it."""
+def test_a_program_is_not_modified(tmp_path: Path) -> None:
+    """PyInstaller's archive is at the end of the program, and an edit would move it."""
     program = place(tmp_path / "program", macho("arm64", content=b"the archive"))
     before = program.read_bytes()
     relocate_machos(tmp_path, "lib", MAC)

@@ -1,7 +1,7 @@
-"""The seams of PyInstaller that freezing for another platform replaces, each held against the PyInstaller that is pinned.
+"""The parts of PyInstaller that cross-platform freezing replaces, each tested with the pinned PyInstaller.
 
-A seam that is not there any more, or is used otherwise, would be passed over in silence: the bundle would then hold this
-machine's files. Each is looked at in a process of its own, because it changes PyInstaller there for good.
+If PyInstaller removes one or uses it differently, nothing would fail, and the bundle would contain files of this
+machine. Each test runs in a separate process, because replacing them changes PyInstaller permanently there.
 """
 
 import functools
@@ -23,7 +23,7 @@ from support.freezing import CACHE, ENV, ROOT
 from support.native_code import elf, macho, place
 
 HERE, THERE = EXTENSION_SUFFIXES[0], f".{sys.implementation.cache_tag}-darwin.so"
-"""The endings of extension modules on this machine and on the platform."""
+"""Suffixes of extension modules on this machine and on the target platform."""
 
 LOCK = parse_lock((ROOT / "requirements.lock").read_text(encoding="utf-8"))
 _PREPARE = """
@@ -35,9 +35,9 @@ counterparts = Counterparts(settings)
 """
 
 
-def settings(folder: Path, system: str = "darwin", **changed: object) -> Settings:
-    """Describe a platform whose files lie below `folder`, and this machine's beside them."""
-    given: dict[str, object] = {
+def make_settings(folder: Path, system: str = "darwin", **changes: object) -> Settings:
+    """Return the settings of a platform whose files are below `folder`, next to those of this machine."""
+    settings: dict[str, object] = {
         "system": system,
         "machine": {"darwin": "arm64", "linux": "aarch64"}[system],
         "architecture": "arm64",
@@ -50,38 +50,38 @@ def settings(folder: Path, system: str = "darwin", **changed: object) -> Setting
         "site": str(folder / "site"),
         "own_site": str(folder / "own-site"),
         "linked": {},
-        **changed,
+        **changes,
     }
     for name in ("standard_library", "site", "own_site"):
-        Path(str(given[name])).mkdir(parents=True, exist_ok=True)
-    return Settings(**given)  # type: ignore[arg-type]
+        Path(str(settings[name])).mkdir(parents=True, exist_ok=True)
+    return Settings(**settings)  # type: ignore[arg-type]
 
 
 @functools.cache
 def macholib() -> Path:
-    """Give macholib, which PyInstaller needs for macOS and this repository's lock has for Macs alone."""
+    """Return the folder of macholib, which PyInstaller needs for macOS; this repository's lock has it only for Macs."""
     pins = select_pins(LOCK, ("macholib", "altgraph"))
     platform = Platform(Target("darwin", "arm64"), "14.0", "3.13.5")
     return provide_site(pins, platform, cache=CACHE, env=ENV, report=lambda _: None).folder
 
 
-def run(code: str, given: Settings) -> str:
-    """Run code in a fresh process that knows the settings, and give what it prints."""
-    done = subprocess.run(
+def run(code: str, settings: Settings) -> str:
+    """Run code in a new process with the settings, and return its output."""
+    completed = subprocess.run(
         [sys.executable, "-P", "-c", _PREPARE + code],
-        input=json.dumps(asdict(given)),
+        input=json.dumps(asdict(settings)),
         env={**os.environ, "PYTHONPATH": f"{ROOT / 'packaging'}:{macholib()}"},
         check=False,
         capture_output=True,
         text=True,
         timeout=100,
     )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
+    assert completed.returncode == 0, completed.stderr
+    return completed.stdout.strip()
 
 
-def test_the_pyinstaller_that_is_pinned_is_one_the_seams_were_looked_at_for() -> None:
-    """Move VERSIONS when all of this file passes with the next one."""
+def test_the_pinned_pyinstaller_is_a_version_that_the_seams_were_checked_for() -> None:
+    """Raise VERSIONS once all tests of this file pass with the next version."""
     (pinned,) = [pin.version for pin in LOCK if pin.name == "pyinstaller"]
     check_version(pinned)
     for other in (f"{VERSIONS[1]}.0", "6.21.9", "7.0"):
@@ -89,7 +89,7 @@ def test_the_pyinstaller_that_is_pinned_is_one_the_seams_were_looked_at_for() ->
             check_version(other)
 
 
-def test_the_process_says_that_it_is_the_platform_and_pyinstaller_believes_it(tmp_path: Path) -> None:
+def test_python_and_pyinstaller_report_the_target_platform(tmp_path: Path) -> None:
     code = """
 pretend_platform(settings)
 pretend_modules(settings)
@@ -97,12 +97,12 @@ import platform
 from PyInstaller import compat, PLATFORM
 print(sys.platform, platform.machine(), compat.is_darwin, compat.is_linux, compat.system, compat.EXTENSION_SUFFIXES[0], PLATFORM)
 """
-    assert run(code, settings(tmp_path)) == f"darwin arm64 True False Darwin {THERE} Darwin-64bit"
-    assert run(code, settings(tmp_path, "linux")).endswith("gnu.so Linux-64bit-arm")
+    assert run(code, make_settings(tmp_path)) == f"darwin arm64 True False Darwin {THERE} Darwin-64bit"
+    assert run(code, make_settings(tmp_path, "linux")).endswith("gnu.so Linux-64bit-arm")
 
 
-def test_child_processes_are_this_machines_and_see_it_as_it_is(tmp_path: Path) -> None:
-    """On macOS PyInstaller would start them by `arch`."""
+def test_child_processes_run_natively_and_see_the_real_platform(tmp_path: Path) -> None:
+    """For macOS, PyInstaller would start them through `arch`."""
     code = """
 pretend_platform(settings)
 run_children_natively()
@@ -115,15 +115,15 @@ from PyInstaller.config import CONF
 CONF["pathex"] = []
 print(isolated.call(ask))
 """
-    assert run(code, settings(tmp_path)) == sys.platform
+    assert run(code, make_settings(tmp_path)) == sys.platform
 
 
-def test_the_module_graph_finds_the_platforms_modules_and_built_in_ones(tmp_path: Path) -> None:
-    given = settings(tmp_path)
+def test_the_module_graph_finds_modules_and_builtins_of_the_target_platform(tmp_path: Path) -> None:
+    settings = make_settings(tmp_path)
     for name in (f"fast{THERE}", f"slow{HERE}"):
-        Path(given.site, name).touch()
-    Path(given.own_site, "own.py").touch()
-    Path(given.standard_library, "there.py").touch()
+        Path(settings.site, name).touch()
+    Path(settings.own_site, "own.py").touch()
+    Path(settings.standard_library, "there.py").touch()
     code = """
 pretend_platform(settings)
 pretend_modules(settings)
@@ -138,15 +138,15 @@ for name in ("fast", "slow", "own", "there", "only_there"):
     except ImportError:
         print(name, "-")
 """
-    assert run(code, given).splitlines() == [
+    assert run(code, settings).splitlines() == [
         "fast Extension", "slow -", "own -", "there SourceModule", "only_there BuiltinModule",
     ]  # fmt: skip
 
 
-def test_hooks_collect_a_packages_files_from_its_folder_on_the_platform(tmp_path: Path) -> None:
-    """Its libraries have other names there."""
-    given = settings(tmp_path)
-    for site, name in ((given.site, "libthere.dylib"), (given.own_site, "libhere.so.1")):
+def test_hooks_collect_the_files_of_a_package_from_the_target_site(tmp_path: Path) -> None:
+    """Its libraries have different names on the target platform."""
+    settings = make_settings(tmp_path)
+    for site, name in ((settings.site, "libthere.dylib"), (settings.own_site, "libhere.so.1")):
         place(Path(site, "package", "__init__.py"), b"")
         place(Path(site, "package", name), b"")
     code = """
@@ -156,13 +156,13 @@ find_packages_there(counterparts)
 from PyInstaller.utils.hooks import collect_dynamic_libs
 print(collect_dynamic_libs("package"))
 """
-    assert run(code, given) == str([(f"{given.site}/package/libthere.dylib", "package")])
+    assert run(code, settings) == str([(f"{settings.site}/package/libthere.dylib", "package")])
 
 
-def test_a_file_of_this_machine_in_a_table_of_contents_becomes_the_platforms(tmp_path: Path) -> None:
-    """A distribution's metadata, and an extension module by its other suffix; what is missing there is remembered."""
-    given = settings(tmp_path)
-    Path(given.site, f"fast{THERE}").touch()
+def test_files_of_this_machine_in_a_table_of_contents_are_replaced_by_their_counterparts(tmp_path: Path) -> None:
+    """Extension modules are matched despite their suffix, and files without a counterpart are recorded as missing."""
+    settings = make_settings(tmp_path)
+    Path(settings.site, f"fast{THERE}").touch()
     code = f"""
 name_files_there(counterparts)
 from PyInstaller.building import build_main
@@ -171,22 +171,22 @@ toc = [("fast", own + "/fast{HERE}", "EXTENSION"), ("data", own + "/data", "DATA
 found = [entry[1] for entry in build_main.normalize_toc(toc)]
 print(json.dumps([found, sorted(counterparts.missing)]))
 """
-    found, missing = json.loads(run(code, given))
-    assert found == [f"{given.site}/fast{THERE}", f"{given.site}/data", "/p"]
-    assert missing == [f"{given.own_site}/data"]
+    found, missing = json.loads(run(code, settings))
+    assert found == [f"{settings.site}/fast{THERE}", f"{settings.site}/data", "/p"]
+    assert missing == [f"{settings.own_site}/data"]
 
 
-def test_of_the_same_platform_every_file_is_its_own_counterpart(tmp_path: Path) -> None:
-    same = settings(tmp_path, own_site=str(tmp_path / "site"), own_prefix=str(tmp_path / "python"))
+def test_for_the_same_platform_every_file_is_its_own_counterpart(tmp_path: Path) -> None:
+    same = make_settings(tmp_path, own_site=str(tmp_path / "site"), own_prefix=str(tmp_path / "python"))
     counterparts = Counterparts(same)
     assert counterparts.find(f"{same.site}/absent") == f"{same.site}/absent"
     assert counterparts.missing == set()
 
 
-def test_libraries_are_those_of_the_table_and_none_of_this_machine(tmp_path: Path) -> None:
-    """A library that a name in a program's code may mean is the system's there."""
+def test_libraries_come_from_the_table_of_linked_libraries_and_not_from_this_machine(tmp_path: Path) -> None:
+    """Names passed to ctypes are not resolved: on the target they are libraries of the system."""
     module, library = tmp_path / "site/fast.so", tmp_path / "site/.dylibs/libx.dylib"
-    given = settings(tmp_path, linked={str(module): [["@loader_path/.dylibs/libx.dylib", str(library)]]})
+    settings = make_settings(tmp_path, linked={str(module): [["@loader_path/.dylibs/libx.dylib", str(library)]]})
     for path in (module, library):
         place(path, macho("arm64"))
     code = """
@@ -199,14 +199,14 @@ print(*(f"{name}={kind}" for name, _, kind in toc))
 print(bindepend.get_python_library_path() == settings.library, bindepend.resolve_library_path("libc.so.6"))
 print(build_main.scan_code_for_ctypes(compile("import ctypes; ctypes.CDLL('libc.so.6')", "x", "exec")))
 """
-    assert run(code, given).splitlines() == [
+    assert run(code, settings).splitlines() == [
         "fast.so=EXTENSION .dylibs/libx.dylib=BINARY libx.dylib=SYMLINK",
         "True None",
         "[]",
     ]
 
 
-def test_native_files_of_both_systems_are_told_from_data_without_objdump(tmp_path: Path) -> None:
+def test_native_files_are_distinguished_from_data_without_objdump(tmp_path: Path) -> None:
     for name, content in (("macho", macho("arm64")), ("elf", elf("arm64")), ("text", b"text")):
         (tmp_path / name).write_bytes(content)
     code = f"""
@@ -215,16 +215,16 @@ from PyInstaller.depend import bindepend
 names = ("macho", "elf", "text", "absent")
 print(*(bindepend.classify_binary_vs_data(f"{tmp_path}/{{name}}") for name in names))
 """
-    assert run(code, settings(tmp_path)) == "BINARY BINARY DATA None"
+    assert run(code, make_settings(tmp_path)) == "BINARY BINARY DATA None"
 
 
-def test_a_program_is_the_platforms_bootloader_with_the_archive_and_no_tool_is_called(tmp_path: Path) -> None:
-    """With nothing on PATH, as where there is no objcopy; collected files are copied as they are."""
+def test_a_program_is_made_from_the_bootloader_and_the_archive_without_external_tools(tmp_path: Path) -> None:
+    """PATH is empty, as if objcopy were missing; collected files are copied unchanged."""
     import PyInstaller  # type: ignore[import-untyped]
 
-    given = settings(tmp_path, "linux")
+    settings = make_settings(tmp_path, "linux")
     program = Path(sys.executable).resolve().read_bytes()
-    loader = place(Path(given.site, "PyInstaller/bootloader", PyInstaller.PLATFORM, "run"), program)
+    loader = place(Path(settings.site, "PyInstaller/bootloader", PyInstaller.PLATFORM, "run"), program)
     code = f"""
 write_programs(settings)
 os.environ["PATH"] = ""
@@ -239,11 +239,11 @@ assert api.is_linux is False
 program._append_data_to_exe(made, settings.site + "/archive")
 print(Path(made).read_bytes().rfind(b"the archive") > 0, api.process_collected_binary("/a/b", "b", use_strip=True))
 """
-    assert run(code, given) == "True /a/b"
+    assert run(code, settings) == "True /a/b"
 
 
-def test_a_macos_program_is_thinned_and_signed_without_apples_tools(tmp_path: Path) -> None:
-    """The three functions that PyInstaller calls are there, and are ours."""
+def test_a_macos_program_is_thinned_and_signed_without_the_tools_of_apple(tmp_path: Path) -> None:
+    """The three functions that PyInstaller calls exist and have been replaced."""
     program = tmp_path / "program"
     program.write_bytes(macho("arm64", content=bytes(400)))
     code = f"""
@@ -258,4 +258,4 @@ osx.remove_signature_from_binary({str(program)!r})
 osx.sign_binary({str(program)!r}, None, None)
 print("signed")
 """
-    assert run(code, settings(tmp_path)) == "signed"
+    assert run(code, make_settings(tmp_path)) == "signed"

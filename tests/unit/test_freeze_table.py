@@ -1,4 +1,4 @@
-"""What is said about freezing a project is read key by key from the manifest, pyproject.toml, a spec file, or nowhere."""
+"""Each key of the freeze settings comes from the manifest, pyproject.toml, a spec file or a default."""
 
 from pathlib import Path
 
@@ -13,25 +13,25 @@ SPEC = 'a = Analysis(["start.py"], hiddenimports=["by_name"], excludes=["tkinter
 
 
 def make_project(folder: Path, **files: str) -> Path:
-    """Make a project of these files, named with `_` for the dot; it always has a start.py and a main.py."""
+    """Create a project with these files and start.py and main.py; the last `_` of a name stands for its dot."""
     for name, text in {"start_py": "", "main_py": "", **files}.items():
         (folder / ".".join(name.rsplit("_", 1))).write_text(text)
     return folder
 
 
-def test_a_table_is_read_with_its_lists() -> None:
+def test_a_freeze_table_is_read_with_its_lists() -> None:
     table = read_freeze_table(SAMPLES / "freeze-service").table
     assert table == FreezeTable("main.py", hidden_imports=("greeter.by_name",), selftest=("--selftest",))
 
 
-def test_a_project_that_says_nothing_is_frozen_from_its_main_program(tmp_path: Path) -> None:
+def test_a_project_without_settings_is_frozen_from_its_main_program(tmp_path: Path) -> None:
     facts = read_freeze_table(make_project(tmp_path))
     assert facts.table == FreezeTable("main.py")
     assert facts.describe() == "entry from the default"
 
 
-def test_each_key_comes_from_the_first_place_that_has_it(tmp_path: Path) -> None:
-    """The manifest before pyproject.toml before the spec file; a list replaces another."""
+def test_each_key_comes_from_the_first_source_that_has_it(tmp_path: Path) -> None:
+    """The order is manifest, pyproject.toml, spec file; lists are replaced, not merged."""
     table = '[tool.stigmer.freeze]\nexcludes = ["curses"]\nselftest = ["--test"]\n'
     project = make_project(tmp_path, pyproject_toml=table, any_spec=SPEC)
     facts = read_freeze_table(project, {"selftest": ("--own",), "owners": {"multipart": "multipart"}})
@@ -52,28 +52,28 @@ def test_each_key_comes_from_the_first_place_that_has_it(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("component", "given", "entry"),
+    ("component", "settings", "entry"),
     [("a-runner", {}, "start.py"), ("", {}, "main.py"), ("a-runner", {"spec": "other.spec"}, "main.py")],
-    ids=["component", "project", "manifest"],
+    ids=["named after the component", "named after the project", "named by the manifest"],
 )
-def test_of_several_specs_the_one_named_like_component_or_project_is_read(
-    tmp_path: Path, component: str, given: dict[str, str], entry: str
+def test_among_several_spec_files_the_one_named_after_component_or_project_is_read(
+    tmp_path: Path, component: str, settings: dict[str, str], entry: str
 ) -> None:
     pyproject = '[tool.poetry]\nname = "other"\n'
     other = SPEC.replace("start.py", "main.py")
     project = make_project(tmp_path, pyproject_toml=pyproject, a_runner_spec=SPEC, other_spec=other)
-    assert read_freeze_table(project, given, component=component).table.entry == entry
+    assert read_freeze_table(project, settings, component=component).table.entry == entry
 
 
-def test_several_specs_of_other_names_are_refused_with_the_list_and_the_line_to_add(tmp_path: Path) -> None:
+def test_ambiguous_spec_files_are_refused_with_the_line_to_add(tmp_path: Path) -> None:
     project = make_project(tmp_path, one_spec=SPEC, two_spec=SPEC)
     with pytest.raises(SourceError, match=r"several spec files.*: one\.spec, two\.spec") as refused:
         read_freeze_table(project, component="runner")
     assert "`freeze: {spec: one.spec}`" in refused.value.remedy
 
 
-def test_paths_of_a_spec_that_the_project_has_not_are_left_out_with_a_note(tmp_path: Path) -> None:
-    """They were generated on its author's machine."""
+def test_missing_paths_of_a_spec_file_are_skipped_with_a_note(tmp_path: Path) -> None:
+    """Spec files often contain paths that exist only on the author's machine."""
     data = '[("main.py", "."), ("gone.txt", "a"), ("gone.txt", "b")]'
     spec = f'Analysis(["gone.py"], hookspath=["gone", "no"], datas={data})'
     facts = read_freeze_table(make_project(tmp_path, any_spec=spec))
@@ -86,30 +86,30 @@ def test_paths_of_a_spec_that_the_project_has_not_are_left_out_with_a_note(tmp_p
     ]
 
 
-def test_a_spec_may_take_the_whole_project_as_data(tmp_path: Path) -> None:
-    """Path.glob refuses this path, and PyInstaller takes it."""
+def test_a_spec_file_may_include_the_whole_project_as_data(tmp_path: Path) -> None:
+    """Path.glob refuses the path ".", but PyInstaller accepts it."""
     facts = read_freeze_table(make_project(tmp_path, any_spec='Analysis(["main.py"], datas=[(".", "own")])'))
     assert facts.table.add_data == (".:own",)
 
 
 @pytest.mark.parametrize("text", ["tool = 3\n", '[tool]\nstigmer = "x"\n', "project = 3\n", "[project]\nname = 3\n"])
-def test_a_pyproject_of_another_shape_says_nothing_about_freezing(tmp_path: Path, text: str) -> None:
+def test_a_pyproject_with_unexpected_types_has_no_freeze_settings(tmp_path: Path, text: str) -> None:
     assert read_freeze_table(make_project(tmp_path, pyproject_toml=text)).table == FreezeTable("main.py")
 
 
 @pytest.mark.parametrize(("text", "reason"), [(b"# \xe9\n", "'utf-8' codec"), (b"[tool.stigmer", "")])
-def test_a_pyproject_that_is_no_utf8_or_no_toml_is_refused(tmp_path: Path, text: bytes, reason: str) -> None:
-    """It is the service's mistake, not a crash of ours."""
+def test_a_pyproject_that_is_not_utf8_or_not_toml_is_refused(tmp_path: Path, text: bytes, reason: str) -> None:
+    """A mistake in the service must be an error and not a traceback."""
     (make_project(tmp_path) / "pyproject.toml").write_bytes(text)
     with pytest.raises(SourceError, match=rf"pyproject\.toml: {reason}"):
         read_freeze_table(tmp_path)
 
 
-def test_every_problem_of_a_table_is_named_at_once(tmp_path: Path) -> None:
-    """A misspelt key is not a key that is silently without effect."""
-    wrong = 'hiddenimports = []\nexcludes = "tkinter"\nselftest = [1]\nentry = "../main.py"\nadd_data = ["x"]\n'
+def test_all_problems_of_a_freeze_table_are_reported_at_once(tmp_path: Path) -> None:
+    """A misspelt key must not be ignored silently."""
+    table = 'hiddenimports = []\nexcludes = "tkinter"\nselftest = [1]\nentry = "../main.py"\nadd_data = ["x"]\n'
     with pytest.raises(SourceError) as refused:
-        read_freeze_table(make_project(tmp_path, pyproject_toml=f"[tool.stigmer.freeze]\n{wrong}"))
+        read_freeze_table(make_project(tmp_path, pyproject_toml=f"[tool.stigmer.freeze]\n{table}"))
     for problem in (
         "unknown key 'hiddenimports'; did you mean 'hidden_imports'?",
         "excludes: must be a list",
@@ -120,7 +120,7 @@ def test_every_problem_of_a_table_is_named_at_once(tmp_path: Path) -> None:
         assert problem in str(refused.value)
 
 
-def test_every_path_that_is_not_there_is_named_with_who_named_it(tmp_path: Path) -> None:
+def test_all_missing_paths_are_reported_with_their_source(tmp_path: Path) -> None:
     table = '[tool.stigmer.freeze]\nentry = "gone.py"\nstand_ins = ["gone"]\n'
     with pytest.raises(SourceError) as refused:
         read_freeze_table(make_project(tmp_path, pyproject_toml=table), {"add_data": ("texts/*:.",)})
@@ -132,6 +132,6 @@ def test_every_path_that_is_not_there_is_named_with_who_named_it(tmp_path: Path)
         assert problem in str(refused.value)
 
 
-def test_a_project_without_any_main_program_is_refused(tmp_path: Path) -> None:
+def test_a_project_without_a_main_program_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"entry: there is no main\.py"):
         read_freeze_table(tmp_path)

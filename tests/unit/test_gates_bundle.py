@@ -1,4 +1,4 @@
-"""A bundle that lacks a module which it imports is never published."""
+"""A bundle that lacks a module it imports is refused."""
 
 import pytest
 
@@ -18,12 +18,12 @@ excluded module named encodings.big5 - imported by encodings
 """
 
 
-def missing(name: str, importer: str, *ways: str) -> MissingImport:
-    return MissingImport(name, importer, frozenset(ways))
+def missing(name: str, importer: str, *kinds: str) -> MissingImport:
+    return MissingImport(name, importer, frozenset(kinds))
 
 
-def test_what_pyinstaller_left_out_is_read() -> None:
-    """Who imports what, and in which ways; the ways of one importer are not those of the next."""
+def test_the_warnings_of_pyinstaller_are_parsed() -> None:
+    """Each importer has its own kinds of import, which must not be mixed up with those of the next importer."""
     assert list(parse_warnings(WARNINGS)) == [
         missing("org.python", "copy", "optional"),
         missing("_hashlib", "hashlib", "optional"),
@@ -38,28 +38,32 @@ def test_what_pyinstaller_left_out_is_read() -> None:
 
 
 @pytest.mark.parametrize(
-    ("module", "importer", "ways"),
+    ("module", "importer", "kinds"),
     [("random", "tempfile", ()), ("json", "app.status", ("delayed",))],
-    ids=["what the standard library cannot do without", "our own late import"],
+    ids=["required by the standard library", "delayed import of the launcher"],
 )
-def test_a_bundle_that_lacks_what_is_imported_without_a_way_out_is_refused(
-    module: str, importer: str, ways: tuple[str, ...]
+def test_a_missing_module_that_is_imported_unconditionally_is_refused(
+    module: str, importer: str, kinds: tuple[str, ...]
 ) -> None:
-    """The launcher imports late to be fast, not because it could do without."""
+    """The launcher delays imports to start faster; it still needs these modules."""
     with pytest.raises(GateError, match=f"{module}, imported by {importer}"):
-        check_modules([missing(module, importer, *ways)], "app")
+        check_modules([missing(module, importer, *kinds)], "app")
 
 
 @pytest.mark.parametrize(
-    ("module", "importer", "ways"),
+    ("module", "importer", "kinds"),
     [
-        *(("lzma", "shutil", (way,)) for way in ("optional", "conditional", "delayed")),  # the standard library's habit
-        *(("app.darwin", "app.clone", ("delayed", way)) for way in ("optional", "conditional")),
-        ("collections.abc", "app.status", ()),  # has no file since Python 3.13: the bundle's `collections` makes it
-        ("json", "application.status", ("delayed",)),  # which is not in `app`
-        ("encodings.big5", "encodings", ()),  # PyInstaller draws these two edges without an import
+        *(
+            ("lzma", "shutil", (kind,)) for kind in ("optional", "conditional", "delayed")
+        ),  # usual in the standard library
+        *(("app.darwin", "app.clone", ("delayed", kind)) for kind in ("optional", "conditional")),
+        ("collections.abc", "app.status", ()),  # no file since Python 3.13: `collections` creates it
+        ("json", "application.status", ("delayed",)),  # not in the package `app`
+        ("encodings.big5", "encodings", ()),  # PyInstaller adds these two edges without an import
         ("sre_parse", "/stage/app/__main__.py", ()),
     ],
 )
-def test_a_bundle_may_lack_what_is_imported_with_a_way_out(module: str, importer: str, ways: tuple[str, ...]) -> None:
-    check_modules([missing(module, importer, *ways)], "app")
+def test_a_missing_module_that_is_imported_optionally_is_accepted(
+    module: str, importer: str, kinds: tuple[str, ...]
+) -> None:
+    check_modules([missing(module, importer, *kinds)], "app")

@@ -1,4 +1,4 @@
-"""An environment in which two distributions own one module, or which is not its lock, is never frozen."""
+"""An environment is refused if two distributions own a module, or if it differs from its lock."""
 
 from pathlib import Path
 
@@ -15,16 +15,16 @@ def owning(name: str, *paths: str, checksum: str = "") -> Distribution:
     return Distribution(name, "1.0", {path: checksum or f"{name}-{path}" for path in paths})
 
 
-def test_a_module_and_a_package_of_one_name_are_refused() -> None:
-    """The trap of multipart and python-multipart; the message names both, and what each ships."""
-    trap = [
+def test_a_module_and_a_package_of_the_same_name_are_refused() -> None:
+    """As in multipart and python-multipart; the message names both and the files of each."""
+    distributions = [
         owning("multipart", "multipart.py"),
         owning("python-multipart", "multipart/__init__.py", "multipart/decoders.py"),
     ]
     with pytest.raises(
         GateError, match=r"multipart: multipart 1.0 \(multipart.py\) and python-multipart 1.0 \(multipart/__init__.py\)"
     ):
-        check_ownership(trap)
+        check_ownership(distributions)
 
 
 @pytest.mark.parametrize(
@@ -34,16 +34,16 @@ def test_a_module_and_a_package_of_one_name_are_refused() -> None:
         (["data/table.json"], ["data/table.json"], r"data/table\.json"),
         (["web/__init__.py", "web/client.py"], ["web/__init__.py", "web/client.py"], "web"),
     ],
-    ids=["compiled code", "other contents", "a package, once for all inside"],
+    ids=["compiled and pure module", "different contents", "a whole package, reported once"],
 )
-def test_whatever_two_distributions_install_in_one_place_is_refused(one: list[str], two: list[str], named: str) -> None:
-    """Whichever was installed last has won."""
+def test_a_path_that_two_distributions_install_is_refused(one: list[str], two: list[str], named: str) -> None:
+    """Which one is imported would depend on the order of installation."""
     with pytest.raises(GateError, match=rf"module:\n  {named}: one 1\.0[^\n]*$"):
         check_ownership([owning("one", *one), owning("two", *two)])
 
 
-def test_the_same_file_without_checksums_is_refused() -> None:
-    """Nothing says that they are alike."""
+def test_a_shared_file_without_checksums_is_refused() -> None:
+    """Without checksums, nothing shows that both have the same content."""
     same = {"old/__init__.py": ""}
     with pytest.raises(GateError, match="old"):
         check_ownership([Distribution("one", "1", same), Distribution("two", "1", same)])
@@ -56,19 +56,19 @@ def test_the_same_file_without_checksums_is_refused() -> None:
         (["old/__init__.py", "old/a.py"], ["old/__init__.py"]),
         (NO_MODULES, NO_MODULES),
     ],
-    ids=["a namespace", "the same file in both, as in namespaces of the old kind", "scripts, metadata and caches"],
+    ids=["namespace package", "identical file, as in pkg_resources namespaces", "scripts, metadata and caches"],
 )
-def test_what_is_nobodys_own_may_be_shared(one: list[str], two: list[str]) -> None:
+def test_namespaces_identical_files_and_files_outside_modules_may_be_shared(one: list[str], two: list[str]) -> None:
     check_ownership([owning("one", *one, checksum="x"), owning("two", *two, checksum="x")])
 
 
-def test_a_file_is_known_for_the_module_it_is() -> None:
+def test_the_module_name_of_a_file_is_derived_from_its_path() -> None:
     modules = {"six.py": "six", "a/__init__.py": "a", "a/b.abi3.so": "a.b"}
     others = ("a/py.typed", "one-1.0.dist-info/x.py", "a/b.pyi")
     assert {path: module_of(path) for path in (*modules, *others)} == modules | dict.fromkeys(others, "")
 
 
-def test_missing_extra_and_changed_distributions_are_all_named() -> None:
+def test_missing_extra_and_changed_distributions_are_all_reported() -> None:
     installed = [Distribution("kept", "1.0", {}), Distribution("changed", "2.0", {}), Distribution("extra", "3.0", {})]
     with pytest.raises(GateError) as refused:
         check_lock(installed, {"kept": "1.0", "changed": "2.1", "missing": "4.0"})
@@ -76,7 +76,7 @@ def test_missing_extra_and_changed_distributions_are_all_named() -> None:
         assert finding in str(refused.value)
 
 
-def test_a_version_may_be_written_in_another_way() -> None:
+def test_versions_are_compared_in_normalised_form() -> None:
     check_lock([Distribution("tzdata", "2026.06", {})], {"tzdata": "2026.6"})
 
 

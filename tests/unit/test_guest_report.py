@@ -1,4 +1,4 @@
-"""What a guest reports: read as it stands, and proof only when it is whole."""
+"""Reports of guests: their checks are parsed, and only a complete report counts as proof."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from stigmer_packaging.records.model import Check
 from stigmer_packaging.verify.guest_report import parse_report
 
 NONCE = "4f2a"
-WHOLE = """TAP version 13
+COMPLETE = """TAP version 13
 # BEGIN 4f2a
 ok 1 - the server starts
   ---
@@ -28,8 +28,8 @@ ok 3 - there is no network # SKIP not demanded
 """
 
 
-def test_every_check_of_a_whole_report_has_its_name_outcome_seconds_and_detail() -> None:
-    report = parse_report(WHOLE, NONCE)
+def test_every_check_is_parsed_with_name_outcome_seconds_and_detail() -> None:
+    report = parse_report(COMPLETE, NONCE)
     assert report.whole
     assert report.checks == (
         Check("the server starts", True, 1.5, 'All services "running"\nindeed ✓'),
@@ -39,33 +39,33 @@ def test_every_check_of_a_whole_report_has_its_name_outcome_seconds_and_detail()
 
 
 def without(line: str) -> str:
-    assert line in WHOLE.splitlines()
-    return "".join(each for each in WHOLE.splitlines(keepends=True) if each.rstrip() != line)
+    assert line in COMPLETE.splitlines()
+    return "".join(each for each in COMPLETE.splitlines(keepends=True) if each.rstrip() != line)
 
 
-SPOILT = {
-    "nothing": "",
+INCOMPLETE = {
+    "empty": "",
     "no end": without("# END 4f2a"),
-    "no begin": without("# BEGIN 4f2a"),
+    "no start": without("# BEGIN 4f2a"),
     "no plan": without("1..3"),
     "a check missing": without("ok 1 - the server starts"),
-    "plan too long": WHOLE.replace("1..3", "1..4"),
-    "numbers with a gap": WHOLE.replace("ok 3", "ok 4"),
-    "another nonce": WHOLE.replace("4f2a", "0000"),
-    "twice": WHOLE + WHOLE,
-    "checks after the end": WHOLE + "ok 4 - late\n",
-    "noise after the end": WHOLE + "Segmentation fault\n",
-    "cut in the middle": WHOLE[: len(WHOLE) // 2],
-    "cut in the last line": WHOLE[:-3],
-    "in another order": WHOLE.replace("# BEGIN 4f2a\n", "").replace("# END 4f2a", "# END 4f2a\n# BEGIN 4f2a"),
+    "one check fewer than planned": COMPLETE.replace("1..3", "1..4"),
+    "gap in the numbers": COMPLETE.replace("ok 3", "ok 4"),
+    "another nonce": COMPLETE.replace("4f2a", "0000"),
+    "twice": COMPLETE + COMPLETE,
+    "checks after the end": COMPLETE + "ok 4 - late\n",
+    "noise after the end": COMPLETE + "Segmentation fault\n",
+    "truncated in the middle": COMPLETE[: len(COMPLETE) // 2],
+    "truncated in the last line": COMPLETE[:-3],
+    "end before start": COMPLETE.replace("# BEGIN 4f2a\n", "").replace("# END 4f2a", "# END 4f2a\n# BEGIN 4f2a"),
 }
 
 
-@pytest.mark.parametrize("fault", SPOILT)
-def test_a_report_that_is_not_whole_is_never_proof(fault: str) -> None:
-    assert not parse_report(SPOILT[fault], NONCE).whole
+@pytest.mark.parametrize("fault", INCOMPLETE)
+def test_an_incomplete_report_is_never_proof(fault: str) -> None:
+    assert not parse_report(INCOMPLETE[fault], NONCE).whole
 
 
-def test_a_detail_that_is_no_json_is_given_as_it_stands() -> None:
-    text = WHOLE.replace('"still runs: 12"', r'"broken \x"')
+def test_a_detail_that_is_not_json_is_kept_verbatim() -> None:
+    text = COMPLETE.replace('"still runs: 12"', r'"broken \x"')
     assert parse_report(text, NONCE).checks[1].detail == r'"broken \x"'

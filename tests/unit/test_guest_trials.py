@@ -1,6 +1,6 @@
-"""What a guest is asked to run: the script, with words that name the product, in a sandbox that shuts it in.
+"""What a guest runs: the script, with arguments for the product, in an isolated sandbox.
 
-What a guest may do in a sandbox is tried in end_to_end.
+The isolation itself is tested in end_to_end.
 """
 
 import os
@@ -22,7 +22,7 @@ TASK = Task(Path("scripts/verify-install"), "4f2a")
 
 
 @pytest.mark.parametrize("privileged", [True, False])
-def test_only_the_home_is_writable_and_the_environment_is_the_guests(privileged: bool) -> None:  # noqa: FBT001 - a parameter of the test
+def test_only_the_home_is_writable_and_the_environment_is_cleared(privileged: bool) -> None:  # noqa: FBT001 - a parameter of the test
     words = sandbox_command(ROOT, HOME, ["true"], privileged=privileged)
     binds = [words[index : index + 3] for index, word in enumerate(words) if word.endswith("bind")]
     assert binds == [["--ro-bind", "/cache/root", "/"], ["--bind", "/space/home", "/home"]]
@@ -32,7 +32,7 @@ def test_only_the_home_is_writable_and_the_environment_is_the_guests(privileged:
 
 @pytest.fixture
 def umask_077() -> Iterator[None]:
-    """Create files that nobody else can read, as root's login shell does on many servers."""
+    """Create files that other users cannot read, as root's login shell does on many servers."""
     before = os.umask(0o077)
     yield
     os.umask(before)
@@ -43,8 +43,8 @@ def modes_below(folder: Path) -> dict[str, int]:
 
 
 @pytest.mark.usefixtures("umask_077")
-def test_a_guests_home_can_be_entered_whatever_the_umask_is(tmp_path: Path) -> None:
-    """It belongs to the guest's user, and bubblewrap enters it as a root that may not overrule modes."""
+def test_the_home_of_a_guest_is_accessible_under_any_umask(tmp_path: Path) -> None:
+    """It belongs to the guest's user, and root inside bubblewrap cannot override modes."""
     for name in ("bottle", "verify-install", "verify-trials"):
         (tmp_path / name).touch()
     (tmp_path / "home").mkdir()
@@ -54,8 +54,8 @@ def test_a_guests_home_can_be_entered_whatever_the_umask_is(tmp_path: Path) -> N
 
 
 @pytest.mark.usefixtures("umask_077")
-def test_a_guests_user_can_read_what_is_written_into_its_root(tmp_path: Path) -> None:
-    """Without /etc/hosts there is no localhost."""
+def test_the_user_of_a_guest_can_read_the_files_written_into_its_root(tmp_path: Path) -> None:
+    """Without a readable /etc/hosts, localhost does not resolve."""
     for name in ("etc", "usr/share/base-passwd"):
         (tmp_path / name).mkdir(parents=True)
     for name in ("passwd", "group"):
@@ -67,7 +67,7 @@ def test_a_guests_user_can_read_what_is_written_into_its_root(tmp_path: Path) ->
 
 @pytest.mark.skipif(shutil.which("cpio") is None, reason="there is no cpio")
 @pytest.mark.usefixtures("umask_077")
-def test_a_virtual_machines_user_can_read_its_scripts_and_run_its_programs(tmp_path: Path) -> None:
+def test_the_user_of_a_virtual_machine_can_read_its_scripts_and_run_its_programs(tmp_path: Path) -> None:
     tree = tmp_path / "tree"
     (tree / "trial").mkdir(parents=True)
     (tree / "trial" / "script").touch()
@@ -78,7 +78,7 @@ def test_a_virtual_machines_user_can_read_its_scripts_and_run_its_programs(tmp_p
 
 
 @pytest.mark.parametrize(("runner", "emulated"), [(NATIVE, False), (Runner(("unshare", "sh"), 15), True)])
-def test_a_run_says_whether_the_processor_was_emulated(
+def test_a_run_records_whether_the_processor_was_emulated(
     runner: Runner,
     emulated: bool,  # noqa: FBT001 - a parameter of the test
     tmp_path: Path,
@@ -93,13 +93,13 @@ def test_a_run_says_whether_the_processor_was_emulated(
     assert sandbox.make_sandbox(root, runner).run(trial, tmp_path / "space").emulated == emulated
 
 
-def test_a_bottle_is_tried_under_its_products_name() -> None:
+def test_a_bottle_is_verified_under_the_name_of_its_product() -> None:
     words = Trial(Path("b.tar.gz"), "greetings", "0.3.0", TASK).words("/verify.sh", "/bottle")
     assert words[words.index("--name") + 1] == "greetings"
 
 
-def test_a_single_file_is_tried_under_its_products_name_and_in_its_home() -> None:
-    """Where it has unpacked itself before the script looks."""
+def test_a_single_file_is_verified_under_the_name_and_in_the_home_of_its_product() -> None:
+    """It unpacks itself there before the script inspects it."""
     trial = Trial(Path("greetings"), "greetings", "0.3.0", TASK, unpacks_itself=True)
     words = trial.words("/verify.sh", "/greetings")
     assert words[words.index("--name") + 1] == "greetings"

@@ -1,4 +1,4 @@
-"""JUnit XML says what the report says, and a report without its end is a failure there too."""
+"""JUnit XML contains every check of a report, and a report without its end has a failure."""
 
 from xml.etree import ElementTree as ET
 
@@ -14,7 +14,7 @@ def parsed(*checks: Check, ended: bool = True) -> ET.Element:
     return ET.fromstring(render_junit(report))  # noqa: S314 - our own text
 
 
-def test_every_check_is_a_case_and_the_failed_ones_say_what_was_seen() -> None:
+def test_every_check_is_a_test_case_and_failed_ones_contain_the_detail() -> None:
     suite = parsed(GOOD, BAD)
     assert (suite.get("tests"), suite.get("failures"), suite.get("time")) == ("3", "1", "1.75")
     assert [case.get("name") for case in suite][:2] == ["the server starts", "the keg is unchanged"]
@@ -23,12 +23,12 @@ def test_every_check_is_a_case_and_the_failed_ones_say_what_was_seen() -> None:
     assert (failure.get("message"), failure.text) == ("stigmer: FAILED", "stigmer: FAILED\nand?more?")
 
 
-def test_a_name_that_a_console_has_spoiled_is_no_reason_to_refuse_the_file() -> None:
-    """Such as a control character that a kernel's message brought into the line."""
+def test_characters_that_xml_forbids_are_replaced_in_names() -> None:
+    """A kernel message on the console may insert control characters, which would make the file invalid."""
     assert parsed(Check("the \x1bserver\ufffe", passed=True, seconds=1.5, detail=""))[0].get("name") == "the ?server?"
 
 
-def test_a_report_without_its_end_is_a_failure_though_every_check_passed() -> None:
+def test_a_report_without_its_end_is_a_failure_even_if_every_check_passed() -> None:
     suite = parsed(GOOD, ended=False)
     assert suite.get("failures") == "1"
     assert suite[-1].find("failure") is not None

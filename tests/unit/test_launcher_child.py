@@ -14,7 +14,7 @@ from support.launcher_services import eventually, is_running
 
 
 def run(*command: str, **environment: str) -> tuple[str, int]:
-    """Run a command to its end, and give its output and the status of `waitpid`."""
+    """Run a command to its end, and return its output and its status from `waitpid`."""
     pid, pipe = spawn(command, environment)
     os.set_blocking(pipe, True)
     with open(pipe, encoding="utf-8") as output:  # noqa: PTH123 - a descriptor
@@ -23,19 +23,19 @@ def run(*command: str, **environment: str) -> tuple[str, int]:
 
 
 def test_a_service_leads_its_own_session_and_group() -> None:
-    """A terminal's Ctrl-C and hang-up do not reach it."""
+    """Otherwise Ctrl-C and a hang-up of the terminal would reach it."""
     text, status = run(sys.executable, "-ISc", "import os; print(os.getpid(), os.getsid(0), os.getpgid(0))")
     assert len(set(text.split())) == 1
     assert text.split()[0] != str(os.getsid(0))
     assert status == 0
 
 
-def test_a_services_stdout_and_stderr_are_one_pipe_and_its_input_is_empty() -> None:
-    """Upstream's log viewer showed only one of the two."""
+def test_stdout_and_stderr_of_a_service_share_a_pipe_and_stdin_is_empty() -> None:
+    """The log viewer of upstream showed only one of the two streams."""
     assert run("/bin/sh", "-c", "echo out; echo err >&2; wc -c")[0].split() == ["out", "err", "0"]
 
 
-def test_a_service_runs_in_our_directory_with_the_given_environment(
+def test_a_service_runs_in_the_current_directory_with_only_the_given_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It does not inherit the user's environment."""
@@ -47,18 +47,18 @@ def test_a_service_runs_in_our_directory_with_the_given_environment(
 
 def test_a_service_inherits_no_descriptor() -> None:
     """A port or a lock of the supervisor must not stay open in a service."""
-    ours = os.open(os.devnull, os.O_RDONLY)
-    os.set_inheritable(ours, True)
+    descriptor = os.open(os.devnull, os.O_RDONLY)
+    os.set_inheritable(descriptor, True)
     program = "import os; print(sorted(int(fd) for fd in os.listdir('/dev/fd')))"
     try:
         listed = run(sys.executable, "-ISc", program)[0]
     finally:
-        os.close(ours)
-    assert listed.strip() == "[0, 1, 2, 3]"  # the last is the listing's own
+        os.close(descriptor)
+    assert listed.strip() == "[0, 1, 2, 3]"  # 3 is the listing of /dev/fd itself
 
 
 def test_a_service_starts_with_default_and_unblocked_signals() -> None:
-    """Whatever the launcher or its parent ignores or blocks."""
+    """No matter which signals the launcher or its parent ignores or blocks."""
     ignored = (signal.SIGTERM, signal.SIGTTOU)
     before = [signal.signal(signum, signal.SIG_IGN) for signum in ignored]
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])
@@ -69,8 +69,8 @@ def test_a_service_starts_with_default_and_unblocked_signals() -> None:
         for signum, handler in zip(ignored, before, strict=True):
             signal.signal(signum, handler)
     masks = [int(line.split()[1], 16) for line in text.splitlines()]
-    wanted = (*ignored, signal.SIGHUP, signal.SIGCHLD, signal.SIGPIPE)
-    assert [mask >> number - 1 & 1 for mask in masks for number in wanted] == [0] * 10
+    checked = (*ignored, signal.SIGHUP, signal.SIGCHLD, signal.SIGPIPE)
+    assert [mask >> number - 1 & 1 for mask in masks for number in checked] == [0] * 10
 
 
 @pytest.mark.parametrize(
@@ -104,35 +104,35 @@ def test_a_program_that_cannot_be_run_is_an_error_and_leaves_nothing_open(
     ],
 )
 def test_an_exit_is_described_in_words(script: str, words: str, *, killed: bool) -> None:
-    """And whether it came from outside: a crash by a signal is the program's own."""
+    """SIGKILL and SIGTERM come from another process, unlike the signals of a crash."""
     _, status = run("/bin/sh", "-c", script)
     assert describe_exit(status) == words
     assert is_killed(status) is killed
 
 
 def test_a_signal_reaches_the_whole_group(tmp_path: Path) -> None:
-    """Including what a service has started itself; a group that has ended is no error."""
+    """Including processes started by the service; signalling a group that has ended is not an error."""
     note = tmp_path / "pids"
     pid, pipe = spawn(("/bin/sh", "-c", f"sleep 60 & echo $! >{note}; wait"), {"PATH": os.environ["PATH"]})
-    inner = int(eventually(lambda: note.exists() and note.read_text().strip(), "the inner pid"))
+    grandchild = int(eventually(lambda: note.exists() and note.read_text().strip(), "the pid of the grandchild"))
     signal_group(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
     os.close(pipe)
-    eventually(lambda: not is_running(inner), "the end of what the service started")
+    eventually(lambda: not is_running(grandchild), "the end of the child of the service")
     signal_group(pid, signal.SIGKILL)
 
 
-@pytest.mark.parametrize(("work", "code", "said"), [(lambda: 3, 3, ""), (lambda: 1 // 0, 127, "ZeroDivisionError")])
+@pytest.mark.parametrize(("work", "code", "message"), [(lambda: 3, 3, ""), (lambda: 1 // 0, 127, "ZeroDivisionError")])
 def test_a_forked_child_exits_after_its_work_even_if_that_fails(
-    work: Callable[[], int], code: int, said: str, capfd: pytest.CaptureFixture[str]
+    work: Callable[[], int], code: int, message: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Its exception is printed, and never returns into the code of the parent."""
+    """Its exception is printed and never propagates into the code that called `fork`."""
     assert os.waitstatus_to_exitcode(os.waitpid(fork(work), 0)[1]) == code
-    assert said in capfd.readouterr().err
+    assert message in capfd.readouterr().err
 
 
-def test_a_child_that_fails_in_a_system_call_says_so_in_one_line(capfd: pytest.CaptureFixture[str]) -> None:
-    """The log of the supervisor held a traceback when a watchdog could not be started."""
+def test_a_child_that_fails_in_a_system_call_prints_one_line(capfd: pytest.CaptureFixture[str]) -> None:
+    """The supervisor's log used to contain a traceback if a watchdog could not be started."""
     pid = fork(lambda: os.open("/missing", os.O_RDONLY))
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 127
     assert capfd.readouterr().err == f"process {pid} failed: [Errno 2] No such file or directory: '/missing'\n"

@@ -1,4 +1,4 @@
-"""The command line: one table, from which the parser, the help, the completions and the manual page are made."""
+"""The command line: parser, help, completions and manual page are all generated from one table."""
 
 import contextlib
 import errno
@@ -28,7 +28,7 @@ NAMES = {"SERVICE": SERVICES, "NAME=NUMBER": ("server=", "temporal="), "KEY": ("
 
 
 def run(*arguments: str, **environ: str) -> tuple[int, str, str]:
-    """Run a command line in this process: exit code, stdout, stderr."""
+    """Run a command line in this process, and return exit code, stdout and stderr."""
     out, err = io.StringIO(), io.StringIO()
     code = main(arguments, environ, out, err)
     return code, out.getvalue(), err.getvalue()
@@ -38,7 +38,7 @@ def run(*arguments: str, **environ: str) -> tuple[int, str, str]:
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
-def test_every_command_is_found_by_its_words_and_leads_somewhere(command: Command) -> None:
+def test_every_command_is_found_by_its_words_and_has_a_function(command: Command) -> None:
     arguments = (*command.words, *(command.choices[:1] or command.arguments[:1]), *command.arguments[1:])
     assert parse(arguments).command == command
     assert callable(pkgutil.resolve_name(f"stigmer_launcher.cli.{command.run}"))
@@ -53,8 +53,8 @@ def test_every_command_is_found_by_its_words_and_leads_somewhere(command: Comman
         ("server", "logs", "--lines=7", "-n", "5", "-sa", "-s", "b", "-f"),
     ],
 )
-def test_options_are_read_however_they_are_written(arguments: tuple[str, ...]) -> None:
-    """Long and short, joined and apart; the last of an option given twice counts, or all of them."""
+def test_options_are_accepted_in_every_notation(arguments: tuple[str, ...]) -> None:
+    """Long or short, with joined or separate values; of a repeated option, the last or all values count."""
     invocation = parse(arguments)
     assert invocation.has("follow")
     assert invocation.value("lines", "50") == "5"
@@ -90,8 +90,8 @@ def test_words_after_two_dashes_are_not_options() -> None:
         (("server", "smoke", "-m", "text", "--help"), ("server", "smoke")),
     ],
 )
-def test_help_is_shown_wherever_its_option_stands(arguments: tuple[str, ...], words: tuple[str, ...]) -> None:
-    """About what was typed before it."""
+def test_the_help_option_is_accepted_in_every_position(arguments: tuple[str, ...], words: tuple[str, ...]) -> None:
+    """The help is about the words before the option."""
     invocation = parse(arguments)
     assert invocation.command.run == HELP.run
     assert invocation.command.words == words
@@ -162,12 +162,12 @@ def test_a_wrong_command_line_is_refused_with_a_hint(arguments: tuple[str, ...],
         (("smoke", "--json", "--message", "--version"), "--version"),
     ],
 )
-def test_an_options_value_may_look_like_an_option(arguments: tuple[str, ...], value: str) -> None:
+def test_the_value_of_an_option_may_look_like_an_option(arguments: tuple[str, ...], value: str) -> None:
     assert parse(arguments).value("message") == value
 
 
-def test_server_start_and_server_smoke_run_the_same_as_server_and_smoke() -> None:
-    """Many documents say `server start`, and the smoke call is found in both places."""
+def test_server_start_and_server_smoke_are_aliases_of_server_and_smoke() -> None:
+    """Many documents mention `server start`, and users look for the smoke call in both places."""
     plain, start = parse(("server", "--foreground")), parse(("server", "start", "--foreground"))
     assert plain.command.run == start.command.run
     assert parse(("smoke",)).command.run == parse(("server", "smoke")).command.run
@@ -196,8 +196,8 @@ def stigmer(*arguments: str, home: str = "/nonexistent") -> subprocess.Popen[str
     return subprocess.Popen(command, text=True, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
-def test_a_reader_that_stops_early_is_not_a_failure() -> None:
-    """`stigmer … | head` ends quietly."""
+def test_a_closed_output_pipe_is_not_a_failure() -> None:
+    """`stigmer … | head` must exit silently."""
     process = stigmer("config", "list")
     assert process.stdout is not None
     process.stdout.close()
@@ -207,7 +207,7 @@ def test_a_reader_that_stops_early_is_not_a_failure() -> None:
 
 @pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["server", "--help"], ["completion", "bash"]])
 def test_commands_that_brew_runs_create_nothing_in_the_home(arguments: list[str], tmp_path: Path) -> None:
-    """Its sandbox forbids it."""
+    """Homebrew's sandbox forbids it."""
     home = tmp_path / "home"
     out, err = stigmer(*arguments, home=str(home)).communicate()
     assert (bool(out), err, home.exists()) == (True, "", False)
@@ -215,29 +215,29 @@ def test_commands_that_brew_runs_create_nothing_in_the_home(arguments: list[str]
 
 @pytest.mark.parametrize("arguments", [["--version"], ["-V"], ["--version", "--help"], ["--version", "server"]])
 def test_the_version_is_one_line(arguments: list[str]) -> None:
-    """`stigmer` and the number, as the formula's test wants it."""
+    """The test of the formula compares it with `stigmer` and the version."""
     assert run(*arguments) == (0, f"{NAME} {VERSION}\n", "")
 
 
-def test_the_exit_code_of_a_command_that_ctrl_c_ends_is_documented() -> None:
-    """That it is 130 is seen by the tests of a start and of the question for a key."""
+def test_the_exit_code_after_ctrl_c_is_documented() -> None:
+    """The tests of the start and of the prompt for a key check that it is 130."""
     assert 130 in dict(EXIT_CODES)
 
 
 # --- help, completions and manual -----------------------------------------------------------------------------------------
 
 
-def test_the_help_names_every_command_and_every_exit_code() -> None:
+def test_the_help_lists_every_command_and_every_exit_code() -> None:
     text = render_help(())
     for command in COMMANDS:
         assert command.summary in text
     for code, meaning in EXIT_CODES:
         assert f"  {code:<3}  {meaning}" in text
-    assert max(map(len, text.splitlines())) <= 120, "it fits a terminal"
+    assert max(map(len, text.splitlines())) <= 120, "too wide for a terminal"
     assert {find(command.words[:1]).words for command in COMMANDS} == {command.words[:1] for command in COMMANDS}
 
 
-def test_the_help_and_the_manual_page_name_all_options_of_every_command() -> None:
+def test_the_help_and_the_manual_page_list_all_options_of_every_command() -> None:
     manual = render_manual().replace("\\-", "-").lower()
     for command in COMMANDS:
         text = render_help(command.words)
@@ -252,7 +252,7 @@ def test_the_help_and_the_manual_page_name_all_options_of_every_command() -> Non
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completions_are_valid_for_their_shell(shell: str) -> None:
-    """The shell itself reads them without an error; where it is not installed, they are at least complete."""
+    """Checked by the shell itself where it is installed; elsewhere only for completeness."""
     text = completion.render(shell, NAMES)
     for command in COMMANDS:
         assert command.words[-1] in text
@@ -309,26 +309,26 @@ def test_bash_completes_commands_options_and_names(words: tuple[str, ...], expec
     ids=lambda arguments: " ".join(arguments)[:24],
 )
 def test_a_number_of_thousands_of_digits_is_an_invalid_value(tmp_path: Path, arguments: tuple[str, ...]) -> None:
-    """Python itself refuses to convert one, with an error of its own."""
-    code, _, said = run(*arguments, STIGMER_HOME=str(tmp_path))
+    """Python's own conversion refuses it with a ValueError that users would not understand."""
+    code, _, err = run(*arguments, STIGMER_HOME=str(tmp_path))
     assert code == 2
-    assert "Hint: run `stigmer" in said
-    assert "Exceeds" not in said
+    assert "Hint: run `stigmer" in err
+    assert "Exceeds" not in err
 
 
-def test_a_failure_is_reported_although_the_reader_of_the_output_has_gone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A full disk is an error, even if the output cannot be written either."""
+def test_a_failure_is_reported_even_if_the_output_pipe_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only a broken output pipe is ignored, not a full disk at the same time."""
 
-    def fill_a_disk(_: Invocation, context: Context) -> int:
+    def fail_on_full_disk(_: Invocation, context: Context) -> int:
         context.out.line("begun")
         raise OSError(errno.ENOSPC, "No space left on device", "/home/x/state.json")
 
-    monkeypatch.setattr("stigmer_launcher.cli.commands.start.start", fill_a_disk)
+    monkeypatch.setattr("stigmer_launcher.cli.commands.start.start", fail_on_full_disk)
     reader, writer = os.pipe()
     os.close(reader)
-    said = io.StringIO()
+    err = io.StringIO()
     out = os.fdopen(writer, "w", encoding="utf-8")
-    assert main(["server"], {}, out, said) == LauncherError.exit_code
+    assert main(["server"], {}, out, err) == LauncherError.exit_code
     with contextlib.suppress(BrokenPipeError):
         out.close()
-    assert "/home/x/state.json: No space left on device\nHint: " in said.getvalue()
+    assert "/home/x/state.json: No space left on device\nHint: " in err.getvalue()

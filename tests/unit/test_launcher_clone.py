@@ -1,4 +1,4 @@
-"""A file is reproduced whole or not at all, by the best method that its file system supports."""
+"""A file is reproduced completely or not at all, by the best method that the file system supports."""
 
 import ctypes
 import errno
@@ -25,10 +25,10 @@ def _source(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_copy_has_the_content_and_the_mode_whatever_the_umask_is(
+def test_a_copy_has_content_and_mode_of_its_source_under_any_umask(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The content is on disk before it counts."""
+    """The content must be synced to disk, so that a power failure cannot leave an empty file."""
     synced: list[int] = []
     monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(os.fstat(descriptor).st_size))
     before = os.umask(0o077)
@@ -42,7 +42,7 @@ def test_a_copy_has_the_content_and_the_mode_whatever_the_umask_is(
     assert synced == [len(CONTENT)]
 
 
-def test_a_copy_that_fails_leaves_nothing(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_copy_leaves_no_file(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "fsync", failing(errno.ENOSPC))
     with pytest.raises(OSError, match="No space"):
         filecopy.copy(str(source), str(tmp_path / "copy"), 0o644)
@@ -60,26 +60,26 @@ def test_an_existing_file_is_never_overwritten(source: Path, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("number", [errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP])
 def test_an_unsupported_method_is_followed_by_the_next(source: Path, tmp_path: Path, number: int) -> None:
-    """Another file system, fs.protected_hardlinks, too many links, no clones: in the end there is the copy."""
+    """Another file system, fs.protected_hardlinks, too many links, no clones: the copy always remains."""
     methods = (failing(errno.EOPNOTSUPP), failing(number), filecopy.copy)
     assert filecopy.reproduce(str(source), str(tmp_path / "target"), 0o755, methods) == (filecopy.copy,)
     assert (tmp_path / "target").read_bytes() == CONTENT
 
 
-def test_an_error_that_every_method_would_meet_is_raised_at_once(source: Path, tmp_path: Path) -> None:
-    """A full disk is no reason to copy."""
+def test_an_error_that_affects_every_method_is_raised_at_once(source: Path, tmp_path: Path) -> None:
+    """A copy would not succeed on a full disk either."""
     methods = (failing(errno.ENOSPC), filecopy.copy)
     with pytest.raises(OSError, match="No space"):
         filecopy.reproduce(str(source), str(tmp_path / "target"), 0o755, methods)
     assert not (tmp_path / "target").exists()
 
 
-def test_links_come_before_copies_and_clones_before_both() -> None:
+def test_clones_are_preferred_to_links_and_links_to_copies() -> None:
     assert [method.__name__ for method in filecopy.METHODS] == ["clone", "link", "copy"]
 
 
-def test_a_clone_is_a_file_of_its_own_or_leaves_nothing_where_there_are_none(source: Path, tmp_path: Path) -> None:
-    """Whether this file system can clone is not ours to choose; both outcomes have a promise."""
+def test_a_clone_is_a_separate_file_and_a_failed_one_leaves_no_file(source: Path, tmp_path: Path) -> None:
+    """Whether this file system can clone is unknown, so both outcomes are checked."""
     target = tmp_path / "clone"
     try:
         filecopy.clone(str(source), str(target), 0o755)
@@ -94,7 +94,7 @@ def test_a_clone_is_a_file_of_its_own_or_leaves_nothing_where_there_are_none(sou
 def test_on_macos_clonefile_is_tried_first_and_then_the_next_method(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
-    """A clone has the mode of its source until it is given its own."""
+    """A clone starts with the mode of its source, which must then be changed."""
 
     def clonefile(original: bytes, copy: bytes, flags: int) -> int:
         assert flags == 0

@@ -1,4 +1,4 @@
-"""Completions as a user of bash or zsh sees them: typed at the real shell, on a terminal."""
+"""Completions in real shells: lines are typed at bash and zsh on a terminal."""
 
 import contextlib
 import os
@@ -19,7 +19,7 @@ _LINE_START, _LINE_END, _CLEAR = "\x01", "\x05", "\x15"  # Ctrl-A, Ctrl-E and Ct
 
 
 def completed(shell: str, typed: str, tmp_path: Path, setup: str = "") -> str:
-    """Type a line at a shell that has read the completions, and return the line that the shell would run."""
+    """Type a line at a shell with the completions, and return the words that the shell would run, each with a "|"."""
     arguments, preparation = SHELLS[shell]
     if not (program := shutil.which(shell)):
         pytest.skip(f"there is no {shell}")
@@ -52,15 +52,17 @@ def completed(shell: str, typed: str, tmp_path: Path, setup: str = "") -> str:
         ("stigmer server --port=temporal=1 --fo\t", "stigmer|server|--port=temporal=1|--foreground|"),
     ],
 )
-def test_a_value_is_completed_in_each_form_of_an_option(tmp_path: Path, shell: str, typed: str, expected: str) -> None:
-    """A name that ends in "=" gets no space after it: its number follows. An option's value is no service's name."""
+def test_a_value_is_completed_in_every_notation_of_an_option(
+    tmp_path: Path, shell: str, typed: str, expected: str
+) -> None:
+    """A name that ends in "=" gets no space, as its number follows; other options' values are not service names."""
     assert completed(shell, typed, tmp_path) == expected
 
 
 @pytest.mark.parametrize(
     "setup", ["IFS=,", "IFS=$'\\n'", "IFS=", "set -u", "set -e", "shopt -s nullglob failglob; set -f"]
 )
-def test_settings_of_bash_do_not_change_what_it_completes(tmp_path: Path, setup: str) -> None:
-    """With another IFS, all names would go into the line at once."""
+def test_completion_does_not_depend_on_settings_of_bash(tmp_path: Path, setup: str) -> None:
+    """With another IFS, all names were inserted into the line at once."""
     typed = f"stigmer nothing\t{_CLEAR}stigmer server logs te\t-f"
     assert completed("bash", typed, tmp_path, setup) == "stigmer|server|logs|temporal|-f|"

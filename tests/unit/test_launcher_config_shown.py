@@ -1,4 +1,4 @@
-"""`stigmer config list` and `get`: the values in effect, where they come from, and no secret."""
+"""`stigmer config list` and `get` show effective values and their origin, but never a secret."""
 
 import pytest
 
@@ -15,7 +15,7 @@ def effective(places: Places, **environ: str) -> dict[str, tuple[str, str]]:
     return {key.removeprefix("backend.local."): found for key, found in read.items()}
 
 
-def test_a_variable_overrides_the_file_and_the_file_the_default(places: Places) -> None:
+def test_a_variable_overrides_the_file_and_the_file_overrides_the_default(places: Places) -> None:
     assert effective(places)["llm.provider"] == ("ollama", "default")
     write(places, UPSTREAM)
     assert effective(places)["llm.model"] == ("claude-sonnet-4.5", "file")
@@ -24,10 +24,12 @@ def test_a_variable_overrides_the_file_and_the_file_the_default(places: Places) 
     assert chosen["llm.model"] == ("gpt-4", "default"), "the file's model is for another provider"
     assert chosen["llm.api_key"] == ("(set, not shown)", "OPENAI_API_KEY")
     write(places, UPSTREAM.replace("claude-sonnet-4.5", "gpt-4"))
-    assert effective(places, STIGMER_LLM_PROVIDER="openai")["llm.model"] == ("gpt-4", "default"), "by chance the same"
+    assert effective(places, STIGMER_LLM_PROVIDER="openai")["llm.model"] == ("gpt-4", "default"), (
+        "equal to the file's model only by chance"
+    )
 
 
-def test_the_address_of_a_temporal_decides_whether_ours_is_started(places: Places) -> None:
+def test_temporal_is_not_managed_if_an_address_is_set(places: Places) -> None:
     read = effective(places, TEMPORAL_SERVICE_ADDRESS="there:7233")
     assert read["temporal.address"] == ("there:7233", "TEMPORAL_SERVICE_ADDRESS")
     assert read["temporal.managed"] == ("false", "TEMPORAL_SERVICE_ADDRESS")
@@ -56,12 +58,12 @@ def test_no_command_prints_a_secret(places: Places) -> None:
         ("ada:secret@host/v1", "****@host/v1"),
     ],
 )
-def test_user_password_and_query_of_an_address_are_not_shown(places: Places, url: str, shown: str) -> None:
+def test_user_password_and_query_of_a_url_are_not_shown(places: Places, url: str, shown: str) -> None:
     write(places, f"backend:\n  local:\n    llm:\n      base_url: {url}\n")
     assert effective(places)["llm.base_url"] == (shown, "file")
     assert config(places, "get", "backend.local.llm.base_url") == (0, f"{shown}\n", "")
 
 
 @pytest.mark.parametrize("key", SCHEMA)
-def test_every_key_says_what_it_decides_or_what_to_do_instead(key: str) -> None:
+def test_every_key_has_either_a_description_or_a_replacement(key: str) -> None:
     assert bool(SCHEMA[key].about) != bool(SCHEMA[key].unused)

@@ -1,4 +1,4 @@
-"""The subset of YAML: it reads as YAML does, names the lines that it refuses, and keeps the rest in an edit."""
+"""The YAML subset: accepted files have the meaning of YAML, errors have line numbers, and edits keep the rest."""
 
 import contextlib
 from typing import Any
@@ -32,7 +32,7 @@ def values(text: str) -> dict[str, str]:
 
 
 def flat(tree: Any, prefix: str = "") -> dict[str, str]:
-    """Flatten what a full YAML parser read, every scalar as its text."""
+    """Flatten the result of a full YAML parser into paths and texts."""
     if not isinstance(tree, dict):
         return {}
     found: dict[str, str] = {}
@@ -78,7 +78,7 @@ def test_maps_comments_and_quotes_are_read() -> None:
         ("a :\n  b : c\n", {"a": "", "a.b": "c"}),
     ],
 )
-def test_files_that_other_programs_write_are_read(text: str, read: dict[str, str]) -> None:
+def test_files_written_by_other_programs_are_read(text: str, read: dict[str, str]) -> None:
     assert values(text) == read
 
 
@@ -133,11 +133,11 @@ def test_files_that_other_programs_write_are_read(text: str, read: dict[str, str
         ('a: 1\nb: "\ufffe"', 2, "the character 0xfffe"),
     ],
 )
-def test_a_line_that_cannot_be_read_is_named(text: str, line: int, problem: str) -> None:
+def test_the_error_about_an_unsupported_line_has_its_number_and_reason(text: str, line: int, problem: str) -> None:
     with pytest.raises(SubsetError) as caught:
         yaml_subset.parse(text)
-    number, said = caught.value.args
-    assert (number, problem in said) == (line, True), said
+    number, message = caught.value.args
+    assert (number, problem in message) == (line, True), message
 
 
 @pytest.mark.parametrize(
@@ -152,8 +152,8 @@ def test_a_line_that_cannot_be_read_is_named(text: str, line: int, problem: str)
         ("a b: c", "'a b' is no key"),
     ],
 )
-def test_an_indented_line_that_cannot_be_read_has_the_same_error(row: str, problem: str) -> None:
-    """Most settings are indented; such lines were all reported to have no key."""
+def test_an_unsupported_indented_line_has_the_same_error(row: str, problem: str) -> None:
+    """Most settings are indented; all such lines used to be reported as lines without a key."""
     with pytest.raises(SubsetError) as caught:
         yaml_subset.parse(f"top:\n  {row}")
     assert problem in caught.value.args[1]
@@ -165,8 +165,8 @@ WORDS = st.sampled_from([*MARKS, *SPACED])
 
 
 @given(st.lists(WORDS, max_size=12).map("".join))
-def test_accepted_files_mean_what_a_complete_parser_reads(text: str) -> None:
-    """The subset may refuse more than YAML does; it never reads something else."""
+def test_accepted_files_mean_the_same_to_a_complete_parser(text: str) -> None:
+    """The subset may refuse valid YAML, but must never read a different value."""
     try:
         lines = yaml_subset.parse(text)
     except SubsetError:
@@ -174,16 +174,16 @@ def test_accepted_files_mean_what_a_complete_parser_reads(text: str) -> None:
     try:
         tree = YAML(typ="base", pure=True).load(
             text.replace("\t", " ")
-        )  # ruamel refuses tabs where YAML 1.2 (6.6) has them before a comment
+        )  # ruamel refuses a tab before a comment, which YAML 1.2 (6.6) allows
     except YAMLError as error:
-        pytest.fail(f"{text!r} is accepted, and is no YAML: {error}")
+        pytest.fail(f"{text!r} is accepted, but is not YAML: {error}")
     assert {line.path: "" if line.scalar == yaml_subset.EMPTY_MAP else line.value for line in lines.values()} == flat(
         tree
     )
 
 
 @given(st.text(st.characters() | st.sampled_from("\n\t\x85\u2028\ufeff\ufffe\U0001fffe"), max_size=20))
-def test_every_accepted_text_reads_back_as_it_was_written(text: str) -> None:
+def test_every_printable_text_is_read_back_unchanged(text: str) -> None:
     if not yaml_subset.is_printable(text):
         return
     written = f"a: {yaml_subset.render(text)}\n"
@@ -194,15 +194,15 @@ def test_every_accepted_text_reads_back_as_it_was_written(text: str) -> None:
 @pytest.mark.parametrize(
     "char", ["\0", "\x1f", "\r", "\x7f", "\x85", "\x9f", " \u2028", "\u2029 ", "\ud800", "\ufffe", "\uffff"]
 )
-def test_text_that_other_programs_cannot_read_is_refused(char: str) -> None:
-    """It was written unchanged, and then only the launcher could read the file."""
+def test_text_that_other_parsers_cannot_read_is_refused(char: str) -> None:
+    """It used to be written unchanged, so that only the launcher could read the file."""
     assert not yaml_subset.is_printable(char)
     with pytest.raises((YAMLError, AssertionError)):
         assert YAML(typ="base", pure=True).load(f'a: "x{char}y"\n') == {"a": f"x{char}y"}
 
 
 @pytest.mark.parametrize("text", ["", "true", "No", "null", "~", "-", "- a", "a b", "a: b", "a #b", "1", "http://x:1/"])
-def test_quotes_are_used_only_where_they_are_needed(text: str) -> None:
+def test_quotes_are_used_only_if_they_are_needed(text: str) -> None:
     assert yaml_subset.render(text).startswith('"') == (text not in ("1", "http://x:1/"))
 
 
@@ -215,7 +215,7 @@ def test_quotes_are_used_only_where_they_are_needed(text: str) -> None:
         ("context.environment", "environment:\n", "environment: new\n"),
     ],
 )
-def test_a_value_is_replaced_and_nothing_else(path: str, before: str, after: str) -> None:
+def test_assigning_a_value_changes_nothing_else(path: str, before: str, after: str) -> None:
     assert yaml_subset.assign(EXAMPLE, path, "new") == EXAMPLE.replace(before, after)
 
 
@@ -243,7 +243,7 @@ def test_a_value_is_replaced_and_nothing_else(path: str, before: str, after: str
         ("a: {} # why\nx: 1\n", "a.b", "a:  # why\n  b: v\nx: 1\n"),
     ],
 )
-def test_a_new_key_is_put_into_the_map_it_belongs_to(text: str, path: str, after: str) -> None:
+def test_a_new_key_is_inserted_into_its_map(text: str, path: str, after: str) -> None:
     assert yaml_subset.assign(text, path, "v") == after
     assert values(after)[path] == "v"
 
@@ -263,7 +263,7 @@ def test_a_key_is_removed_with_the_keys_below_it(path: str, after: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["a: 1\n", "a: ~\n", 'a: ""\n'])
-def test_a_key_is_not_put_below_a_value(text: str) -> None:
+def test_a_key_is_not_inserted_below_a_value(text: str) -> None:
     with pytest.raises(SubsetError, match="a has a value here"):
         yaml_subset.assign(text, "a.b", "v")
 
@@ -272,14 +272,14 @@ KEYS = st.sampled_from(["a", "b", "c", "a.d", "a.e", "b.d", "b.d.f", "c.d.f.g"])
 
 
 @given(st.lists(st.tuples(KEYS, st.text("xyz #:'\"\\", max_size=6)), max_size=8))
-def test_any_series_of_edits_reads_back_exactly(edits: list[tuple[str, str]]) -> None:
-    text, wanted = "# kept\nb:\n   d: # also kept\n\n# last\n", dict[str, str]()
+def test_any_series_of_edits_is_read_back_exactly(edits: list[tuple[str, str]]) -> None:
+    text, expected = "# kept\nb:\n   d: # also kept\n\n# last\n", dict[str, str]()
     for path, value in edits:
         if any(line.path.startswith(f"{path}.") for line in yaml_subset.parse(text).values()):
-            continue  # it opens a map
+            continue  # the path is a map
         with contextlib.suppress(SubsetError):
             text = yaml_subset.assign(text, path, yaml_subset.render(value))
-            wanted[path] = value
+            expected[path] = value
     read = values(text)
-    assert {path: read[path] for path in wanted} == wanted
+    assert {path: read[path] for path in expected} == expected
     assert all(comment in text for comment in ("# kept", "# also kept", "# last"))

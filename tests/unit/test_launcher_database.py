@@ -1,4 +1,4 @@
-"""A database is judged by its file alone, and only one without any history is ever renamed."""
+"""A database is classified by its files alone, and only one without workflow history is ever renamed."""
 
 import os
 import shutil
@@ -19,7 +19,7 @@ SCHEMA = tuple(f"CREATE TABLE t{number} (id INTEGER PRIMARY KEY, name TEXT, more
 
 
 def database(path: Path, *statements: str) -> Path:
-    """Make a database of many tables, so that its schema takes several pages, and run statements in it."""
+    """Create a database with so many tables that its schema takes several pages, and run statements in it."""
     with sqlite3.connect(path) as connection:
         for statement in ("PRAGMA synchronous = OFF", "PRAGMA journal_mode = MEMORY", *SCHEMA, *statements):
             connection.execute(statement)
@@ -28,7 +28,7 @@ def database(path: Path, *statements: str) -> Path:
 
 
 @pytest.fixture
-def whole(tmp_path: Path) -> Path:
+def with_history(tmp_path: Path) -> Path:
     """Return a database in which a workflow has run."""
     table = "CREATE TABLE history_node (id INTEGER, data TEXT, PRIMARY KEY (id))"
     return database(tmp_path / "t.db", table, *["INSERT INTO history_node (data) VALUES ('event')"] * 3)
@@ -36,57 +36,57 @@ def whole(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("rows", [1, 900], ids=["one page", "many pages"])
 @pytest.mark.parametrize("kind", ["", "WITHOUT ROWID"], ids=["rowid", "without rowid"])
-def test_a_database_with_history_is_whole(tmp_path: Path, rows: int, kind: str) -> None:
-    made = database(
+def test_a_database_with_history_is_intact(tmp_path: Path, rows: int, kind: str) -> None:
+    path = database(
         tmp_path / "t.db",
         f"CREATE TABLE executions (id INTEGER, data TEXT, PRIMARY KEY (id)) {kind}",
         *("INSERT INTO executions SELECT coalesce(max(id), 0) + 1, 'event' FROM executions" for _ in range(rows)),
     )
-    assert examine(str(made)) is Content.WHOLE
+    assert examine(str(path)) is Content.WHOLE
 
 
 @pytest.mark.parametrize("statements", [(), ("CREATE TABLE executions (id INTEGER)",)], ids=["no table", "no rows"])
 def test_a_schema_without_history_is_unfinished(tmp_path: Path, statements: tuple[str, ...]) -> None:
-    """Temporal writes history of its own as soon as it serves."""
+    """Temporal writes system history as soon as it serves, so such a database was never used."""
     assert examine(str(database(tmp_path / "t.db", *statements))) is Content.UNFINISHED
 
 
 @pytest.mark.parametrize("length", [1, 99, 100, 4096, 100_000])
-def test_a_truncated_database_is_damaged(whole: Path, length: int) -> None:
-    os.truncate(whole, length)
-    assert examine(str(whole)) is Content.DAMAGED
+def test_a_truncated_database_is_damaged(with_history: Path, length: int) -> None:
+    os.truncate(with_history, length)
+    assert examine(str(with_history)) is Content.DAMAGED
 
 
 @pytest.mark.parametrize("content", [b"garbage" * 1000, b"SQLite format 3\0" + b"\xff" * 9000])
-def test_a_file_that_is_not_a_database_is_damaged(whole: Path, content: bytes) -> None:
-    whole.write_bytes(content)
-    assert examine(str(whole)) is Content.DAMAGED
+def test_a_file_that_is_not_a_database_is_damaged(with_history: Path, content: bytes) -> None:
+    with_history.write_bytes(content)
+    assert examine(str(with_history)) is Content.DAMAGED
 
 
 def test_a_database_below_a_file_is_missing(tmp_path: Path) -> None:
-    """As when the home is a file; it was reported as a damaged history."""
+    """It used to be reported as damaged, for example if the home is a file."""
     (tmp_path / "home").touch()
     assert examine(str(tmp_path / "home" / "temporal-data" / "t.db")) is Content.MISSING
 
 
-def test_a_write_ahead_log_may_hold_the_history(tmp_path: Path) -> None:
-    """The database itself has none yet."""
-    made = database(tmp_path / "t.db")
+def test_a_database_with_a_write_ahead_log_counts_as_intact(tmp_path: Path) -> None:
+    """The log may contain history that is not in the database file yet."""
+    path = database(tmp_path / "t.db")
     (tmp_path / "t.db-wal").write_bytes(b"frames")
-    assert examine(str(made)) is Content.WHOLE
+    assert examine(str(path)) is Content.WHOLE
 
 
-def killed_in(transaction: Iterable[str], made: Path) -> Iterator[Path]:
+def killed_in(transaction: Iterable[str], path: Path) -> Iterator[Path]:
     """Yield the files of a database as a kill after each statement of one transaction would leave them."""
-    with closing(sqlite3.connect(made, isolation_level=None)) as connection:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         for statement in ("PRAGMA cache_size = 1", "PRAGMA cache_spill = 1", "BEGIN"):
             connection.execute(statement)
         for number, statement in enumerate(transaction):
             connection.execute(statement)
-            copy = made.parent / f"killed-{number}" / made.name
+            copy = path.parent / f"killed-{number}" / path.name
             copy.parent.mkdir()
             for side in ("", "-journal"):
-                shutil.copyfile(f"{made}{side}", f"{copy}{side}")
+                shutil.copyfile(f"{path}{side}", f"{copy}{side}")
             yield copy
 
 
@@ -101,10 +101,10 @@ def more_tables(count: int) -> list[str]:
     return [f"CREATE TABLE more{number} (id INTEGER UNIQUE)" for number in range(count)]
 
 
-def test_an_interrupted_transaction_is_judged_as_sqlite_rolls_it_back(tmp_path: Path) -> None:
-    """However much of the new tables is in the file already."""
-    made = database(tmp_path / "t.db")
-    states = {(examine(str(copy)), tables(copy)) for copy in killed_in(more_tables(60), made)}
+def test_an_interrupted_transaction_is_classified_as_rolled_back(tmp_path: Path) -> None:
+    """No matter how many of the new tables are in the file already."""
+    path = database(tmp_path / "t.db")
+    states = {(examine(str(copy)), tables(copy)) for copy in killed_in(more_tables(60), path)}
     assert states == {(Content.UNFINISHED, len(SCHEMA))}
 
 
@@ -118,58 +118,58 @@ for statement in ("BEGIN", *(f"CREATE TABLE more{number} (id INTEGER UNIQUE)" fo
 """
 
 
-def test_an_interrupted_commit_is_judged_as_sqlite_rolls_it_back(tmp_path: Path) -> None:
-    """The schema already names tables whose pages were not written; that was reported as damage."""
-    made = database(tmp_path / "t.db")
-    limit = made.stat().st_size + 8192
-    ended = subprocess.run([sys.executable, "-c", FULL, str(made), str(limit)], timeout=30, check=False)
-    assert ended.returncode == -signal.SIGXFSZ
-    assert made.stat().st_size == limit
-    assert examine(str(made)) is Content.UNFINISHED
-    assert tables(made) == len(SCHEMA)
+def test_an_interrupted_commit_is_classified_as_rolled_back(tmp_path: Path) -> None:
+    """The schema may list tables whose pages were not written; that used to be reported as damage."""
+    path = database(tmp_path / "t.db")
+    limit = path.stat().st_size + 8192
+    completed = subprocess.run([sys.executable, "-c", FULL, str(path), str(limit)], timeout=30, check=False)
+    assert completed.returncode == -signal.SIGXFSZ
+    assert path.stat().st_size == limit
+    assert examine(str(path)) is Content.UNFINISHED
+    assert tables(path) == len(SCHEMA)
 
 
-def test_history_that_an_interrupted_transaction_was_deleting_is_still_there(whole: Path) -> None:
-    """SQLite puts it back; what it had not written yet does not count."""
-    steps = ("DELETE FROM history_node", *more_tables(60))
-    states = {(examine(str(copy)), tables(copy)) for copy in killed_in(steps, whole)}
+def test_history_that_an_interrupted_transaction_was_deleting_still_counts(with_history: Path) -> None:
+    """SQLite restores it from the journal; tables of the transaction do not count."""
+    statements = ("DELETE FROM history_node", *more_tables(60))
+    states = {(examine(str(copy)), tables(copy)) for copy in killed_in(statements, with_history)}
     assert states == {(Content.WHOLE, len(SCHEMA) + 1)}
 
 
 @pytest.mark.parametrize("kept", [8, 27, 28, 600])
 def test_a_truncated_journal_restores_the_pages_it_still_has(tmp_path: Path, kept: int) -> None:
-    """Any length is read without an error; at worst the file is renamed."""
+    """A journal of any length is read without an error; in the worst case the file is renamed."""
     *_, copy = killed_in(more_tables(9), database(tmp_path / "t.db"))
     os.truncate(f"{copy}-journal", kept)
     assert examine(str(copy)) in {Content.UNFINISHED, Content.DAMAGED}
 
 
 @pytest.mark.parametrize(("sector", "page"), [(0, 4096), (512, 0), (1 << 31, 4096), (512, 1 << 31), (0, 0)])
-def test_a_journal_with_an_invalid_header_is_ignored(whole: Path, sector: int, page: int) -> None:
+def test_a_journal_with_an_invalid_header_is_ignored(with_history: Path, sector: int, page: int) -> None:
     """It causes neither a traceback nor an endless loop."""
     magic = bytes.fromhex("d9d505f920a163d7")
     header = magic + b"".join(number.to_bytes(4) for number in (1, 0, 1, sector, page))
-    Path(f"{whole}-journal").write_bytes(header.ljust(9000, b"\0"))
-    assert examine(str(whole)) is Content.WHOLE
+    Path(f"{with_history}-journal").write_bytes(header.ljust(9000, b"\0"))
+    assert examine(str(with_history)) is Content.WHOLE
 
 
 def test_an_unfinished_database_is_renamed_with_its_journal_and_nothing_is_overwritten(tmp_path: Path) -> None:
-    """A journal left behind would be played into the next database."""
-    said: list[str] = []
+    """SQLite would roll a journal that was left behind back into the next database."""
+    messages: list[str] = []
     for number in (1, 2):
         (tmp_path / "t.db").write_bytes(b"")
         (tmp_path / "t.db-journal").write_bytes(b"journal %d" % number)
-        require_usable(str(tmp_path / "t.db"), said.append)
+        require_usable(str(tmp_path / "t.db"), messages.append)
         kept = tmp_path / f"t.db.unfinished-{number}"
-        assert f"is unfinished and holds no workflow history; it is kept as {kept}" in said[-1]
+        assert f"is unfinished and holds no workflow history; it is kept as {kept}" in messages[-1]
         assert Path(f"{kept}-journal").read_bytes() == b"journal %d" % number
     assert examine(str(tmp_path / "t.db")) is Content.MISSING
-    require_usable(str(tmp_path / "t.db"), said.append)
-    assert len(said) == 2
+    require_usable(str(tmp_path / "t.db"), messages.append)
+    assert len(messages) == 2
 
 
-def test_a_damaged_database_is_left_and_the_command_that_sets_it_aside_is_named(tmp_path: Path) -> None:
-    """Quoted for a shell; a folder that was set aside before is not written into."""
+def test_a_damaged_database_is_kept_and_the_remedy_is_a_command_that_moves_it(tmp_path: Path) -> None:
+    """The command is quoted for a shell, and does not move into a folder that exists already."""
     folder = tmp_path / "my data"
     folder.mkdir()
     (folder / "t.db").write_bytes(b"garbage")
@@ -180,8 +180,8 @@ def test_a_damaged_database_is_left_and_the_command_that_sets_it_aside_is_named(
     assert (folder / "t.db").read_bytes() == b"garbage"
 
 
-def test_a_database_is_found_by_temporals_option() -> None:
-    """Relative to where the service runs; an option without a value names none."""
+def test_the_database_is_named_by_an_option_of_temporal() -> None:
+    """A relative path starts in the directory of the service; an option without a value names no database."""
     assert named_database(("--db-filename", "./data/t.db"), "/h ome#") == "/h ome#/data/t.db"
     assert named_database(("--db-filename", "/else/t.db"), "/home") == "/else/t.db"
     assert named_database(("--db-filename",), "/home") == named_database((), "/home") == ""

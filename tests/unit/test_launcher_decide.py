@@ -1,4 +1,4 @@
-"""Histories replayed against the pure decision: how a stack starts, and how crashed services are restarted."""
+"""Histories replayed against `decide`: how a stack starts, and how crashed services are restarted."""
 
 import pytest
 
@@ -8,8 +8,8 @@ from stigmer_launcher.supervise.lifecycle import NEVER, Exited, NotReady, Ready
 from support.histories import EXTERNAL, PLANS, History, crashed, ended, kill, killed, prove, spawn, terminate
 
 
-def test_a_service_starts_as_soon_as_what_it_needs_is_ready() -> None:
-    """The runners wait for Temporal, and not for the server; the stack runs when the last service is ready."""
+def test_a_service_starts_as_soon_as_its_needs_are_ready() -> None:
+    """The runners wait for Temporal but not for the server; the stack runs when the last service is ready."""
     history = History()
     assert history.begun == (spawn("temporal"), spawn("server"))
     assert history.at(100.3, NotReady("temporal", "nothing listens")) == ()
@@ -20,8 +20,8 @@ def test_a_service_starts_as_soon_as_what_it_needs_is_ready() -> None:
     assert (history.state.stage, history.due) == (phases.RUNNING, NEVER)
 
 
-def test_a_crash_during_the_start_stops_everything_and_names_the_service() -> None:
-    """There is no second try while a command waits; it stays `failed`, so that its error can be read afterwards."""
+def test_a_crash_during_the_start_stops_everything_and_records_the_service() -> None:
+    """A start does not retry, as a command waits for it; the service stays `failed`, so that its error can be shown."""
     history = History()
     history.at(100.4, Ready("temporal"))
     assert history.at(100.6, crashed("agents")) == (terminate("flows"),)
@@ -33,7 +33,7 @@ def test_a_crash_during_the_start_stops_everything_and_names_the_service() -> No
 
 
 def test_a_service_that_is_not_ready_in_time_fails_the_start_with_the_reason() -> None:
-    """The late service is stopped like the others."""
+    """The service that is late is stopped like the others."""
     history = History()
     history.at(100.4, Ready("temporal"), NotReady("server", "nothing listens"))
     assert history.due == 160.0
@@ -42,8 +42,8 @@ def test_a_service_that_is_not_ready_in_time_fails_the_start_with_the_reason() -
     assert history["server"].error == "was not ready within 60 s: nothing listens"
 
 
-def test_a_service_killed_while_running_is_started_again_after_a_pause() -> None:
-    """Somebody else's signal says nothing about the program: even seconds after its start it is tried again."""
+def test_a_service_killed_while_running_is_restarted_after_a_pause() -> None:
+    """A signal from outside is not the program's fault, so the service is restarted even seconds after its start."""
     history = History().started()
     assert history.at(103.0, killed("agents")) == ()
     assert (history["agents"].phase, history.is_degraded(), history.due) == (phases.BACKOFF, True, 103.5)
@@ -54,8 +54,8 @@ def test_a_service_killed_while_running_is_started_again_after_a_pause() -> None
 
 
 @pytest.mark.parametrize("error", ["exited with status 1", "could not be run: /a: Resource temporarily unavailable"])
-def test_a_restart_that_fails_at_once_is_tried_again(error: str) -> None:
-    """The service was healthy before: its machine may lack memory or processes for a moment; the others go on."""
+def test_a_restart_that_fails_at_once_is_retried(error: str) -> None:
+    """The service was healthy before, so memory or processes may be short for a moment; other services keep running."""
     history = History().started()
     history.at(3700.0, crashed("agents"))
     assert history.at(3700.5) == (spawn("agents"),)
@@ -64,8 +64,8 @@ def test_a_restart_that_fails_at_once_is_tried_again(error: str) -> None:
     assert history.at(3701.5) == (spawn("agents"),)
 
 
-def test_pauses_double_up_to_a_limit_and_a_service_that_was_healthy_is_never_given_up() -> None:
-    """0.5, 1, 2, 4, 8, 16 seconds, then 30 between two tries."""
+def test_pauses_double_up_to_a_limit_and_a_once_healthy_service_is_always_restarted() -> None:
+    """0.5, 1, 2, 4, 8, 16 seconds, then 30 seconds before every restart."""
     history = History().started()
     history.now, pauses = 200.0, []
     for _ in range(50):
@@ -75,7 +75,7 @@ def test_pauses_double_up_to_a_limit_and_a_service_that_was_healthy_is_never_giv
     assert pauses == [0.5, 1, 2, 4, 8, 16, *[30] * 44]
 
 
-def test_the_pauses_before_a_restart_are_those_of_the_manifest_and_crashes_long_ago_do_not_count() -> None:
+def test_pauses_follow_the_restart_policy_and_crashes_outside_its_window_do_not_count() -> None:
     history = History(PLANS, Restart(first_pause=2, longest_pause=5, window=60, limit=0)).started()
     pauses = []
     for later in (0, 0, 0, 0, 61):
@@ -85,7 +85,7 @@ def test_the_pauses_before_a_restart_are_those_of_the_manifest_and_crashes_long_
     assert pauses == [2, 4, 5, 5, 2]
 
 
-def test_a_service_that_crashes_a_thousand_times_within_the_window_is_tried_again() -> None:
+def test_a_service_that_crashes_a_thousand_times_within_the_window_is_restarted() -> None:
     """The manifest allows a window of a day and a pause of 0.1 s."""
     history = History(PLANS, Restart(first_pause=0.1, longest_pause=0.1, window=86400)).started()
     for _ in range(1100):
@@ -94,8 +94,8 @@ def test_a_service_that_crashes_a_thousand_times_within_the_window_is_tried_agai
     assert history["temporal"].restarts == 1100
 
 
-def test_a_service_killed_from_outside_during_the_start_is_tried_again() -> None:
-    """That says nothing about the program; the start goes on when it is ready."""
+def test_a_service_killed_from_outside_during_the_start_is_restarted() -> None:
+    """A kill is not the program's fault; the start continues when the service is ready."""
     history = History()
     history.at(100.4, killed("temporal"))
     assert (history.state.stage, history["temporal"].phase) == (phases.STARTING, phases.BACKOFF)
@@ -106,8 +106,8 @@ def test_a_service_killed_from_outside_during_the_start_is_tried_again() -> None
 
 
 @pytest.mark.parametrize("end", [ended("agents"), crashed("agents")])
-def test_services_that_start_when_temporal_is_killed_are_started_again_after_its_return(end: Exited) -> None:
-    """Some exit by themselves, and some connect only once: the start goes on, and names no program that is not at fault."""
+def test_services_that_are_starting_when_temporal_is_killed_are_restarted_after_it(end: Exited) -> None:
+    """Some exit by themselves, others connect only once; the start continues without blaming any of them."""
     history = History()
     history.at(100.4, Ready("temporal"))
     history.at(100.45, Ready("flows"))
@@ -120,8 +120,8 @@ def test_services_that_start_when_temporal_is_killed_are_started_again_after_its
     assert (history.state.stage, history["agents"].restarts) == (phases.RUNNING, 0)
 
 
-def test_a_service_that_does_not_work_again_after_a_kill_of_temporal_during_the_start_is_started_again() -> None:
-    """It was ready before: its program works."""
+def test_a_service_that_does_not_recover_from_a_kill_of_temporal_during_the_start_is_restarted() -> None:
+    """It was ready before, so its program works and the start does not fail."""
     history = History()
     history.at(100.4, Ready("temporal"), Ready("server"))
     history.at(100.5, Ready("flows"))
@@ -138,8 +138,8 @@ def test_a_service_that_does_not_work_again_after_a_kill_of_temporal_during_the_
 
 
 @pytest.mark.parametrize(("policy", "crashes"), [(Restart(), 6), (Restart(limit=0), 1)])
-def test_a_service_that_is_killed_again_and_again_fails_the_start(policy: Restart, crashes: int) -> None:
-    """Whoever waits for the start gets the reason within seconds."""
+def test_a_service_that_is_killed_repeatedly_fails_the_start(policy: Restart, crashes: int) -> None:
+    """The command that waits for the start must get the reason within seconds."""
     history = History(PLANS, policy)
     for _ in range(crashes):
         assert not history.state.failed
@@ -149,7 +149,7 @@ def test_a_service_that_is_killed_again_and_again_fails_the_start(policy: Restar
 
 
 def test_a_restarted_service_waits_for_what_it_needs() -> None:
-    """When Temporal and a runner crash together, the runner comes after Temporal; the other one goes on meanwhile."""
+    """If Temporal and a runner crash together, the runner restarts after Temporal, while the other runner keeps running."""
     history = History().started()
     history.at(200.0, killed("temporal"), killed("flows"))
     assert history["agents"].phase == phases.RUNNING, "a worker reconnects; restarting it would lose its work"
@@ -159,7 +159,7 @@ def test_a_restarted_service_waits_for_what_it_needs() -> None:
 
 
 def test_a_start_waits_for_an_external_service() -> None:
-    """Services that need an external Temporal wait for it, and the start fails when it does not answer."""
+    """Services that need an external Temporal wait for it, and the start fails if it does not answer."""
     history = History(EXTERNAL)
     assert history.begun == (spawn("temporal"), spawn("server"))
     history.at(101.0, NotReady("temporal", "temporal.example:7233: connection refused"))
@@ -168,8 +168,8 @@ def test_a_start_waits_for_an_external_service() -> None:
     assert "connection refused" in history["temporal"].error
 
 
-def test_a_restarted_service_that_does_not_get_ready_is_stopped_and_tried_again() -> None:
-    """It gets its grace, and its end is not taken for a crash of its own."""
+def test_a_restarted_service_that_does_not_become_ready_is_stopped_and_restarted() -> None:
+    """It gets its grace period, and the error is the missed deadline and not the signal that ended it."""
     history = History().started()
     history.at(200.0, killed("server"))
     history.at(200.5)

@@ -1,4 +1,4 @@
-"""Random histories replayed against the pure decision: in the end the stack runs, or has stopped with a reason."""
+"""Random histories replayed against `decide`: finally the stack runs, or it has stopped with a reason."""
 
 from itertools import pairwise
 
@@ -26,7 +26,7 @@ from support.histories import CROSSED, EXTERNAL, PLANS, WATCHED, History, crashe
 Step = tuple[float, tuple[str, tuple[Event, ...]]]
 
 
-def befalls(name: str) -> tuple[tuple[Event, ...], ...]:
+def possible_events(name: str) -> tuple[tuple[Event, ...], ...]:
     """Return the events that may happen to a service; the last three are commands."""
     return (
         (Ready(name),),
@@ -40,16 +40,16 @@ def befalls(name: str) -> tuple[tuple[Event, ...], ...]:
     )
 
 
-PAUSES = st.one_of(st.just(0.0), st.floats(0.001, 100), st.floats(3600, 1e7))  # a machine sleeps, too
-EVENTS = st.sampled_from([(plan.name, events) for plan in PLANS for events in befalls(plan.name)])
+PAUSES = st.one_of(st.just(0.0), st.floats(0.001, 100), st.floats(3600, 1e7))  # includes the sleep of a machine
+EVENTS = st.sampled_from([(plan.name, events) for plan in PLANS for events in possible_events(plan.name)])
 STEPS = st.lists(st.tuples(PAUSES, EVENTS), max_size=30)
 any_stack = pytest.mark.parametrize(
-    "plans", [PLANS, WATCHED, EXTERNAL, CROSSED], ids=["ours", "watched", "external", "crossed"]
+    "plans", [PLANS, WATCHED, EXTERNAL, CROSSED], ids=["managed", "watched", "external", "crossed"]
 )
 
 
-def live(history: History, steps: list[Step]) -> None:
-    """Let happen what can: only a process that was spawned ends, and only who is asked is ready."""
+def replay(history: History, steps: list[Step]) -> None:
+    """Replay the possible events: only spawned processes end, and only services that are probed become ready."""
     for pause, (name, events) in steps:
         history.at(history.now + pause)
         service = history[name]
@@ -62,10 +62,10 @@ def live(history: History, steps: list[Step]) -> None:
             history.at(history.now, *events)
 
 
-def calm_down(history: History) -> None:
-    """Let everything go well from now on. Nothing may wait for ever.
+def settle(history: History) -> None:
+    """Let everything go well from now on; fail if the stack waits forever.
 
-    Who is asked is ready, who is told to stop ends, and what a command has stopped is started.
+    Probed services become ready, terminated ones end, and services stopped by a command are started.
     """
     for _ in range(100):
         state = history.state
@@ -77,20 +77,20 @@ def calm_down(history: History) -> None:
             stopped = [each.plan.name for each in state.services.values() if each.phase == phases.STOPPED]
             answers += [Requested(name, START) for name in stopped]
         due = history.now + 0.1 if answers else history.due
-        assert due != NEVER, "nothing is due, and the stack does not run"
+        assert due != NEVER, "nothing is due, but the stack does not run"
         history.at(due, *answers)
-    pytest.fail("the stack neither runs nor rests")
+    pytest.fail("the stack neither runs nor has stopped")
 
 
 @any_stack
 @given(steps=STEPS)
-def test_whatever_happens_a_start_ends_in_running_or_with_the_service_that_failed(
+def test_every_history_ends_with_a_running_stack_or_with_the_service_that_failed(
     plans: tuple[ServicePlan, ...], steps: list[Step]
 ) -> None:
-    """Crashes, refused spawns, late answers, commands and a sleeping machine leave no other state."""
+    """Crashes, failed spawns, late answers, commands and the sleep of the machine must not lead to any other state."""
     history = History(plans)
-    live(history, steps)
-    calm_down(history)
+    replay(history, steps)
+    settle(history)
     failed = history.state.failed
     assert history.state.stage == (phases.STOPPED if failed else phases.RUNNING)
     assert not failed or history[failed].error
@@ -101,28 +101,28 @@ def test_whatever_happens_a_start_ends_in_running_or_with_the_service_that_faile
 def test_a_stack_that_ran_once_always_runs_again(
     plans: tuple[ServicePlan, ...], before: list[Step], after: list[Step]
 ) -> None:
-    """No service of it is given up, whether it crashes, hangs, is stopped by commands, or its machine sleeps."""
+    """No service is given up after crashes, hangs, stops by commands or the sleep of the machine."""
     history = History(plans)
-    calm_down(history)
-    live(history, before)
-    calm_down(history)
-    live(history, after)
-    calm_down(history)
+    settle(history)
+    replay(history, before)
+    settle(history)
+    replay(history, after)
+    settle(history)
     assert (history.state.stage, history.state.failed) == (phases.RUNNING, "")
 
 
 @any_stack
 @given(before=STEPS, now=st.booleans(), after=STEPS)
-def test_a_stop_at_any_time_ends_with_everything_stopped_in_order(
+def test_a_stop_at_any_time_stops_everything_in_order(
     plans: tuple[ServicePlan, ...], before: list[Step], after: list[Step], *, now: bool
 ) -> None:
-    """From the highest stop order down; nothing that happens afterwards starts anything again."""
+    """Services stop from the highest stop order down, and no later event starts one again."""
     history = History(plans)
-    live(history, before)
+    replay(history, before)
     history.terminated.clear()
     history.at(history.now, StopRequested(now=now))
-    live(history, after)
-    calm_down(history)
+    replay(history, after)
+    settle(history)
     assert history.state.stage == phases.STOPPED
     assert not [each for each in history.state.services.values() if each.phase in ALIVE]
     orders = [history[name].plan.stop_order for name in history.terminated]

@@ -1,4 +1,4 @@
-"""Histories replayed against the pure decision: services that do not answer, and the services that need them."""
+"""Histories replayed against `decide`: services that do not answer, and the services that need them."""
 
 import pytest
 
@@ -20,27 +20,27 @@ from support.histories import (
     terminate,
 )
 
-LACKS = "no worker polls the queue a"
-PROVED_NOT = f"did not work again within 60 s of the return of temporal: {LACKS}"
+NO_POLLER = "no worker polls the queue a"
+NOT_RECOVERED = f"did not work again within 60 s of the return of temporal: {NO_POLLER}"
 
 
-def only(*, managed: bool = True) -> History:
-    """Return a stack of one service, which has run since 100 seconds."""
+def single_service(*, managed: bool = True) -> History:
+    """Return a stack of one service, which has been running since 100 s."""
     history = History((WATCHED[0]._replace(managed=managed),))
     history.at(100.0, Ready("temporal"))
     return history
 
 
-def not_answering(*, managed: bool = True) -> History:
-    """Return a stack whose only service has not answered for the first time, at 135 seconds."""
-    history = only(managed=managed)
+def degraded_service(*, managed: bool = True) -> History:
+    """Return a stack of one service, which failed its first check at 135 s."""
+    history = single_service(managed=managed)
     history.at(130.0)
     assert history.at(135.0, NotReady("temporal", "no answer")) == ()
     return history
 
 
-def temporal_killed(history: History, now: float) -> History:
-    """Kill Temporal, and spawn its next process half a second later."""
+def kill_temporal(history: History, now: float) -> History:
+    """Kill Temporal and let it be respawned half a second later."""
     assert history.at(now, killed("temporal")) == ()
     assert history.at(now + 0.5) == (spawn("temporal"),)
     return history
@@ -50,7 +50,7 @@ def temporal_killed(history: History, now: float) -> History:
 
 
 def test_the_liveness_of_a_ready_service_is_checked_at_each_interval() -> None:
-    history = only()
+    history = single_service()
     for due in (130.0, 161.0, 192.0):
         assert history.due == due
         assert history.at(due) == (check("temporal"),)
@@ -69,8 +69,8 @@ def test_no_service_is_checked_before_the_whole_stack_runs() -> None:
 
 
 def test_a_service_that_does_not_answer_is_degraded_until_it_does() -> None:
-    """The failures before do not count any more then."""
-    history = only()
+    """An answer resets the count of failures."""
+    history = single_service()
     history.at(130.0)
     history.at(134.9)
     assert not history.is_degraded()
@@ -84,8 +84,8 @@ def test_a_service_that_does_not_answer_is_degraded_until_it_does() -> None:
     assert history.due == 220.0
 
 
-def test_a_service_that_fails_so_many_checks_in_a_row_is_stopped_with_its_grace_and_started_again() -> None:
-    history = not_answering()
+def test_a_service_that_fails_several_checks_in_a_row_is_stopped_and_restarted() -> None:
+    history = degraded_service()
     assert history.at(165.0) == ()
     assert history.at(195.0) == (terminate("temporal"),)
     history.at(196.0, Ready("temporal"))
@@ -101,16 +101,16 @@ def test_a_service_that_fails_so_many_checks_in_a_row_is_stopped_with_its_grace_
 
 
 @pytest.mark.parametrize("late", [5.1, 3600.0, 1e7])
-def test_a_deadline_that_is_noticed_long_after_it_passed_does_not_count(late: float) -> None:
-    """The machine slept, or was starved: the service gets its time from now on."""
-    history = only()
+def test_a_deadline_noticed_long_after_it_passed_is_extended(late: float) -> None:
+    """The machine slept or was overloaded, so the service gets its full time from now on."""
+    history = single_service()
     history.at(130.0)
     history.at(135.0 + late)
     assert (history["temporal"].phase, history.due) == (phases.RUNNING, 140.0 + late)
 
 
 def test_an_external_service_is_degraded_until_it_answers() -> None:
-    history = not_answering(managed=False)
+    history = degraded_service(managed=False)
     assert history.due == NEVER
     assert history.at(1e6) == ()
     assert history["temporal"].phase == phases.DEGRADED
@@ -118,18 +118,18 @@ def test_an_external_service_is_degraded_until_it_answers() -> None:
     assert not history.is_degraded()
 
 
-def test_a_stop_ends_the_checks_and_stops_a_degraded_service_like_any_other() -> None:
-    history = not_answering()
+def test_a_stop_ends_the_checks_and_terminates_a_degraded_service() -> None:
+    history = degraded_service()
     assert history.at(165.0, StopRequested()) == (terminate("temporal"),)
     history.at(166.0, ended("temporal"))
     assert history.state.stage == phases.STOPPED
 
 
-# --- those that need a service that is down ------------------------------------------------------------------------------
+# --- services that need one that is down ---------------------------------------------------------------------------------
 
 
 def test_services_that_need_one_that_does_not_answer_are_not_blamed() -> None:
-    """Not even the one that was checked first; each proves that it works when the other is back."""
+    """Not even the one that was checked first; each must prove that it works when the needed one is back."""
     history = History(WATCHED).started()
     assert history.at(121.0) == (check("flows"),)
     assert history.at(126.0, NotReady("flows", "no answer")) == (check("temporal"),)
@@ -143,7 +143,7 @@ def test_services_that_need_one_that_does_not_answer_are_not_blamed() -> None:
 
 
 def test_no_dependent_is_blamed_when_all_deadlines_pass_together() -> None:
-    """In whichever order the services are listed."""
+    """In any order of the services in the manifest."""
     for plans in (WATCHED, WATCHED[::-1]):
         history = History(tuple(plan._replace(liveness=Liveness(30, 5, 3)) for plan in plans))
         history.at(100.0, Ready("temporal"), Ready("server"))
@@ -155,8 +155,8 @@ def test_no_dependent_is_blamed_when_all_deadlines_pass_together() -> None:
         }
 
 
-def test_services_that_need_one_that_is_still_proving_are_not_checked() -> None:
-    """The middle one of three waits for its own proofs."""
+def test_services_that_need_one_that_is_still_recovering_are_not_checked() -> None:
+    """In a chain of three, the second must prove itself before the third is checked."""
     first, second, third, _ = WATCHED
     often = second.liveness._replace(every=30)
     chain = (
@@ -168,7 +168,7 @@ def test_services_that_need_one_that_is_still_proving_are_not_checked() -> None:
     for now, name in ((100.0, "temporal"), (101.0, "server"), (102.0, "flows")):
         history.at(now)
         history.at(now, Ready(name))
-    temporal_killed(history, 110.0)
+    kill_temporal(history, 110.0)
     assert history.at(111.0, Ready("temporal")) == (prove("server"),)
     assert history.at(140.0) == ()
     assert history["flows"].phase == phases.RUNNING
@@ -176,14 +176,14 @@ def test_services_that_need_one_that_is_still_proving_are_not_checked() -> None:
     assert history.at(170.0) == (check("flows"),)
 
 
-def test_a_service_that_needs_two_proves_itself_when_both_have_done_so() -> None:
-    """Before that it could be blamed for what the second lacks."""
+def test_a_service_with_two_needs_proves_itself_after_both_of_them() -> None:
+    """Earlier, it could be blamed for a fault of the second one."""
     first, second, _, third = PLANS
     both = ("temporal", "server")
     history = History((first, second._replace(needs=("temporal",)), third._replace(needs=both)))
     for name in (*both, "agents"):
         history.at(101.0, Ready(name))
-    temporal_killed(history, 200.0)
+    kill_temporal(history, 200.0)
     assert history.at(201.0, Ready("temporal")) == (prove("server"),)
     assert history.at(202.0, Ready("server")) == (prove("agents"),)
     assert history.at(203.0, Ready("agents")) == ()
@@ -191,8 +191,8 @@ def test_a_service_that_needs_two_proves_itself_when_both_have_done_so() -> None
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0)])
-def test_a_service_waits_while_the_one_it_needs_lacks_another(order: tuple[int, ...]) -> None:
-    """Whatever it did meanwhile, it could be blamed for that one; the order of the manifest does not matter."""
+def test_a_service_waits_while_its_need_lacks_another_service(order: tuple[int, ...]) -> None:
+    """It could be blamed for that one otherwise; the order of services in the manifest does not matter."""
     first, second, third = WATCHED[0], WATCHED[1]._replace(needs=("temporal",)), WATCHED[2]._replace(needs=("server",))
     history = History(tuple((first, second, third)[index] for index in order))
     for now, name in ((100.0, "temporal"), (101.0, "server"), (102.0, "flows")):
@@ -200,55 +200,55 @@ def test_a_service_waits_while_the_one_it_needs_lacks_another(order: tuple[int, 
         history.at(now, Ready(name))
     history.at(110.0, Requested("temporal", STOP))
     history.at(111.0, ended("temporal"))
-    assert history.at(122.0) == (), "its liveness is not checked"
+    assert history.at(122.0) == (), "liveness is not checked"
     history.at(123.0, killed("flows"))
-    assert history.at(123.5) == (), "it is not started"
+    assert history.at(123.5) == (), "not started yet"
     assert history.at(200.0, Requested("temporal", START)) == (spawn("temporal"),)
     assert history.at(201.0, Ready("temporal")) == (prove("server"),)
     assert history.at(202.0, Ready("server")) == (spawn("flows"),)
 
 
-def test_services_prove_that_they_work_when_an_external_temporal_is_back() -> None:
-    """One that does not is restarted, with the reason."""
+def test_services_prove_that_they_work_after_the_return_of_an_external_temporal() -> None:
+    """One that does not is restarted, with the reason as its error."""
     history = History(EXTERNAL).started()
     history.at(130.5)
     history.at(135.5)
     assert history["temporal"].phase == phases.DEGRADED
     assert set(history.at(400.0, Ready("temporal"), Ready("server"))) >= {prove("flows"), prove("agents")}
-    history.at(401.0, Ready("agents"), NotReady("flows", LACKS))
+    history.at(401.0, Ready("agents"), NotReady("flows", NO_POLLER))
     assert terminate("flows") in history.at(460.0)
-    assert history["flows"].error == PROVED_NOT
+    assert history["flows"].error == NOT_RECOVERED
 
 
-def test_services_that_need_a_restarted_one_prove_that_they_work_again() -> None:
-    """When it is ready, not before; other services are left alone. Until then the stack is degraded."""
-    history = temporal_killed(History().started(), 200.0)
+def test_services_that_need_a_restarted_one_prove_that_they_work() -> None:
+    """They do so once it is ready, and the stack is degraded until then; other services are not affected."""
+    history = kill_temporal(History().started(), 200.0)
     assert history["flows"].phase == phases.RUNNING
     assert history.at(201.0, Ready("temporal")) == (prove("flows"), prove("agents"))
     assert history.phases == [phases.RUNNING, phases.RUNNING, phases.PROVING, phases.PROVING]
-    assert history.at(202.0, Ready("flows"), NotReady("agents", LACKS)) == ()
+    assert history.at(202.0, Ready("flows"), NotReady("agents", NO_POLLER)) == ()
     assert history.is_degraded()
     assert history.at(203.0, Ready("agents")) == ()
     assert (history.is_degraded(), history.due, history["flows"].restarts) == (False, NEVER, 0)
 
 
-def test_a_service_that_does_not_work_again_in_time_is_restarted_with_the_reason() -> None:
-    """It has as long as for its first start, counted from the moment Temporal was ready."""
-    history = temporal_killed(History().started(), 200.0)
+def test_a_service_that_does_not_recover_in_time_is_restarted_with_the_reason() -> None:
+    """It has as much time as for its first start, counted from the moment when Temporal is ready."""
+    history = kill_temporal(History().started(), 200.0)
     history.at(201.0, Ready("temporal"))
-    history.at(202.0, Ready("agents"), NotReady("flows", LACKS))
+    history.at(202.0, Ready("agents"), NotReady("flows", NO_POLLER))
     assert history.due == 261.0
     assert history.at(261.0) == (terminate("flows"),)
     history.at(262.0, ended("flows"))
     assert history["flows"].phase == phases.BACKOFF
     assert history.at(262.5) == (spawn("flows"),)
     assert history.at(263.0, Ready("flows")) == ()
-    assert (history["flows"].error, history.is_degraded()) == (PROVED_NOT, False)
+    assert (history["flows"].error, history.is_degraded()) == (NOT_RECOVERED, False)
 
 
 def test_the_deadline_is_suspended_while_the_needed_service_is_down_again() -> None:
-    """A service is not blamed for what another one lacks; it is asked anew when that one is back."""
-    history = temporal_killed(History().started(), 200.0)
+    """A service is not blamed for the fault of another; it is probed again when that one is back."""
+    history = kill_temporal(History().started(), 200.0)
     history.at(201.0, Ready("temporal"))
     history.at(230.0, killed("temporal"))
     assert history.at(231.0, NotReady("flows", "cannot connect")) == (spawn("temporal"),)
@@ -258,8 +258,8 @@ def test_the_deadline_is_suspended_while_the_needed_service_is_down_again() -> N
     assert history.due == 350.0
 
 
-def test_a_service_that_starts_when_a_needed_one_ends_is_started_again_when_that_is_back() -> None:
-    """One that connects only once, at its start, would be late for ever."""
+def test_a_service_that_is_starting_when_its_need_ends_is_restarted_after_it() -> None:
+    """A service that connects only once, at its start, would never become ready."""
     history = History().started()
     history.at(200.0, killed("flows"))
     assert history.at(200.5) == (spawn("flows"),)
@@ -272,8 +272,8 @@ def test_a_service_that_starts_when_a_needed_one_ends_is_started_again_when_that
     assert not history.is_degraded()
 
 
-def test_a_service_that_starts_when_a_needed_one_does_not_answer_goes_on_and_gets_its_time_anew() -> None:
-    """That one has not ended, and may answer soon."""
+def test_a_service_that_is_starting_when_its_need_stops_answering_gets_its_full_time_again() -> None:
+    """The needed one has not ended and may answer soon, so the service is not restarted."""
     history = History(WATCHED).started()
     history.at(129.0, killed("flows"))
     assert history.at(129.5) == (spawn("flows"),)
@@ -285,8 +285,8 @@ def test_a_service_that_starts_when_a_needed_one_does_not_answer_goes_on_and_get
     assert (history["flows"].phase, history["flows"].deadline) == (phases.STARTING, 197.0)
 
 
-def test_a_service_that_crashes_while_a_needed_one_is_down_is_tried_again_when_that_is_back() -> None:
-    """Not before: it would fail once more."""
+def test_a_service_that_crashes_while_its_need_is_down_is_restarted_after_it() -> None:
+    """It would only crash again earlier."""
     history = History().started()
     history.at(200.0, killed("flows"))
     assert history.at(200.5) == (spawn("flows"),)
@@ -298,7 +298,7 @@ def test_a_service_that_crashes_while_a_needed_one_is_down_is_tried_again_when_t
 
 def test_a_stop_ends_the_probes() -> None:
     """Services that are about to stop are not probed."""
-    history = temporal_killed(History().started(), 200.0)
+    history = kill_temporal(History().started(), 200.0)
     history.at(201.0, Ready("temporal"))
     assert history.at(202.0, StopRequested()) == (terminate("flows"),)
     assert history.at(203.0, ended("flows")) == (terminate("agents"),)

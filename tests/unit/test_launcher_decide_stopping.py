@@ -1,4 +1,4 @@
-"""Histories replayed against the pure decision: commands stop everything, in order, or one service while the others go on."""
+"""Histories replayed against `decide`: commands stop everything in order, or one service while the others run."""
 
 import pytest
 
@@ -23,8 +23,8 @@ from support.histories import EXTERNAL, PLANS, History, crashed, ended, kill, ki
 # --- everything --------------------------------------------------------------------------------------------------------
 
 
-def test_stopping_follows_the_stop_order_and_waits_for_each() -> None:
-    """Temporal comes last, after all services above it have ended."""
+def test_services_stop_one_after_another_in_the_stop_order() -> None:
+    """Temporal stops last, after all services that need it have ended."""
     history = History().started()
     history.at(200.0, StopRequested())
     for count, name in enumerate(("flows", "agents", "server", "temporal"), 1):
@@ -34,15 +34,15 @@ def test_stopping_follows_the_stop_order_and_waits_for_each() -> None:
     assert (history.state.stage, history.state.failed) == (phases.STOPPED, "")
 
 
-def test_services_of_the_same_stop_order_stop_together() -> None:
+def test_services_with_the_same_stop_order_stop_together() -> None:
     history = History(
         (ServicePlan("temporal", stop_order=1), ServicePlan("flows", stop_order=2), ServicePlan("agents", stop_order=2))
     )
     assert history.at(101.0, StopRequested()) == (terminate("flows"), terminate("agents"))
 
 
-def test_a_service_that_ignores_the_signal_is_killed_when_its_grace_is_over() -> None:
-    """Its exit is waited for, for a limited time. Two `stop` commands at once do not take the services' grace away."""
+def test_a_service_that_ignores_the_signal_is_killed_after_its_grace_period() -> None:
+    """Its exit is awaited for a limited time. Two concurrent `stop` commands do not cut the grace period short."""
     history = History().started()
     history.at(200.0, StopRequested())
     assert history.at(200.1, StopRequested()) == ()
@@ -57,7 +57,7 @@ def test_a_service_that_ignores_the_signal_is_killed_when_its_grace_is_over() ->
 
 
 def test_a_second_request_to_stop_skips_all_grace_periods() -> None:
-    """The second Ctrl-C kills, still in the order."""
+    """The second Ctrl-C kills the services, still in order."""
     history = History().started()
     history.at(200.0, StopRequested())
     assert history.at(200.1, StopRequested(now=True)) == (kill("flows"),)
@@ -65,7 +65,7 @@ def test_a_second_request_to_stop_skips_all_grace_periods() -> None:
     assert history.at(200.3) == (kill("agents"),)
 
 
-def test_a_second_request_to_stop_leaves_a_killed_service_the_time_to_end() -> None:
+def test_a_second_request_to_stop_does_not_kill_a_service_twice() -> None:
     history = History().started()
     history.at(200.0, StopRequested())
     assert history.at(205.0) == (kill("flows"),)
@@ -73,7 +73,7 @@ def test_a_second_request_to_stop_leaves_a_killed_service_the_time_to_end() -> N
 
 
 def test_a_stop_during_the_start_starts_nothing_more() -> None:
-    """What waits or pauses is given up, what runs is stopped."""
+    """Waiting services are given up, running ones are stopped."""
     history = History()
     assert history.at(100.1, StopRequested()) == (terminate("server"),)
     assert history.at(100.2, Ready("temporal")) == ()
@@ -83,7 +83,7 @@ def test_a_stop_during_the_start_starts_nothing_more() -> None:
     assert history.phases == [phases.STOPPED] * 4
 
 
-def test_a_crash_at_the_time_of_a_stop_does_not_count() -> None:
+def test_a_crash_at_the_time_of_a_stop_is_not_counted() -> None:
     """A machine that shuts down signals services and supervisor at the same time."""
     history = History().started()
     history.at(200.0, StopRequested(), killed("temporal"))
@@ -92,7 +92,7 @@ def test_a_crash_at_the_time_of_a_stop_does_not_count() -> None:
 
 @pytest.mark.parametrize("grace", [0.0, 5.0])
 def test_a_passed_deadline_is_handled_once(grace: float) -> None:
-    """Otherwise the loop would spin."""
+    """Otherwise the event loop would spin."""
     history = History(tuple(plan._replace(grace=grace) for plan in PLANS)).started()
     history.at(200.0, StopRequested())
     for _ in range(3):
@@ -105,7 +105,7 @@ def test_a_passed_deadline_is_handled_once(grace: float) -> None:
 
 
 def stopped(*names: str) -> History:
-    """Return a stack that ran, and in which these services were stopped by commands."""
+    """Return a running stack in which these services were stopped by commands."""
     history = History().started()
     for name in names:
         assert history.at(200.0, Requested(name, STOP)) == (terminate(name),)
@@ -113,7 +113,7 @@ def stopped(*names: str) -> History:
     return history
 
 
-def test_a_service_that_was_stopped_stays_stopped_and_the_others_go_on() -> None:
+def test_a_stopped_service_stays_stopped_while_the_others_run() -> None:
     history = stopped("flows")
     assert history.phases == ["running", "running", "stopped", "running"]
     assert history["flows"].error == STOPPED_BY_COMMAND
@@ -128,8 +128,8 @@ def test_a_stopped_service_is_started_by_a_command_without_a_pause() -> None:
     assert (history.is_degraded(), history["flows"].error, history["flows"].restarts) == (False, "", 0)
 
 
-def test_a_restart_is_a_stop_and_a_start() -> None:
-    """Those that need the service prove once more that they work."""
+def test_a_restart_stops_and_starts_a_service() -> None:
+    """The services that need it must prove that they work."""
     history = History().started()
     assert history.at(200.0, Requested("temporal", RESTART)) == (terminate("temporal"),)
     assert history.at(201.0, ended("temporal")) == (spawn("temporal"),)
@@ -137,7 +137,7 @@ def test_a_restart_is_a_stop_and_a_start() -> None:
     assert history["temporal"].crashes == ()
 
 
-def test_a_service_that_was_killed_once_has_its_grace_again_after_its_restart() -> None:
+def test_a_killed_service_has_its_full_grace_period_after_a_restart() -> None:
     history = History().started()
     history.at(200.0, Requested("temporal", RESTART))
     assert history.at(210.0) == (kill("temporal"),)
@@ -146,8 +146,8 @@ def test_a_service_that_was_killed_once_has_its_grace_again_after_its_restart() 
     assert (history.due, history.at(220.9)) == (221.0, ())
 
 
-def test_a_service_that_keeps_crashing_is_stopped_and_restarted_at_once() -> None:
-    """It does not wait for the end of its pause, and its next pause is short again."""
+def test_commands_stop_and_start_a_crashing_service_at_once() -> None:
+    """A command does not wait for the end of the pause, and resets the length of the next one."""
     history = History().started()
     for now in (200.0, 300.0, 400.0):
         history.at(now, crashed("flows"))
@@ -161,7 +161,7 @@ def test_a_service_that_keeps_crashing_is_stopped_and_restarted_at_once() -> Non
     assert history.due == 501.5
 
 
-def test_a_service_that_is_terminated_for_being_late_can_be_stopped() -> None:
+def test_a_service_that_is_terminated_because_it_is_late_can_be_stopped() -> None:
     history = History().started()
     history.at(200.0, crashed("flows"))
     history.at(200.5)
@@ -172,7 +172,7 @@ def test_a_service_that_is_terminated_for_being_late_can_be_stopped() -> None:
 
 
 def test_services_that_need_a_stopped_one_are_not_blamed_for_it() -> None:
-    """It has no deadline while the other is down."""
+    """They have no deadline while it is down."""
     history = History().started()
     history.at(200.0, crashed("flows"))
     assert history.at(200.5) == (spawn("flows"),)
@@ -184,8 +184,8 @@ def test_services_that_need_a_stopped_one_are_not_blamed_for_it() -> None:
     assert history.at(1002.0, Ready("temporal")) == (prove("agents"), spawn("flows"))
 
 
-def test_services_that_prove_themselves_go_on_when_what_they_need_is_stopped() -> None:
-    """They would seem to prove it for as long as the other is stopped; they do so when it is back."""
+def test_recovering_services_keep_running_when_their_need_is_stopped() -> None:
+    """They would otherwise seem to recover for as long as it is stopped; they are probed when it is back."""
     history = History().started()
     history.at(200.0, Requested("temporal", RESTART))
     history.at(201.0, ended("temporal"))
@@ -197,8 +197,8 @@ def test_services_that_prove_themselves_go_on_when_what_they_need_is_stopped() -
     assert history.at(301.0, Ready("temporal")) == (prove("flows"), prove("agents"))
 
 
-def test_dependents_are_not_blamed_for_a_service_that_ends_at_the_moment_of_the_command() -> None:
-    """It did not have to be terminated."""
+def test_dependents_are_not_blamed_for_a_service_that_crashes_at_the_moment_of_the_command() -> None:
+    """The service ended without being terminated."""
     history = History().started()
     history.at(200.0, crashed("flows"))
     assert history.at(200.5) == (spawn("flows"),)
@@ -208,14 +208,14 @@ def test_dependents_are_not_blamed_for_a_service_that_ends_at_the_moment_of_the_
     assert history.at(1000.0) == ()
 
 
-def test_starting_a_service_starts_those_that_it_needs() -> None:
+def test_starting_a_service_starts_its_needs() -> None:
     history = stopped("temporal", "flows")
     assert history.at(300.0, Requested("flows", START)) == (spawn("temporal"),)
     assert history.at(301.0, Ready("temporal")) == (prove("agents"), spawn("flows"))
 
 
-def test_the_start_of_a_service_is_requested_once_of_each_one_that_it_needs() -> None:
-    """There are 2 ** 1098 ways from the last to the first, where each needs all before it."""
+def test_starting_a_service_visits_each_of_its_needs_once() -> None:
+    """If each service needs all before it, there are 2 ** 1098 paths from the last to the first."""
     names = [f"service{number}" for number in range(1100)]
     plans = [ServicePlan(name, tuple(reversed(names[:index]))) for index, name in enumerate(names)]
     services = {plan.name: Service(plan, phases.RUNNING) for plan in plans}
@@ -224,15 +224,15 @@ def test_the_start_of_a_service_is_requested_once_of_each_one_that_it_needs() ->
     assert actions == (spawn(names[0]),)
 
 
-def test_starting_a_service_that_runs_changes_nothing() -> None:
+def test_starting_a_running_service_changes_nothing() -> None:
     history = History().started()
     before = history.state
     assert history.at(200.0, *(Requested(plan.name, START) for plan in PLANS)) == ()
     assert history.state == before
 
 
-def test_services_that_must_not_be_stopped_alone_are_not() -> None:
-    """A start could not complete without the service, and an external one is not ours to stop."""
+def test_a_starting_stack_and_an_external_service_ignore_the_stop_of_a_service() -> None:
+    """A start could not complete without the service, and an external one is not managed."""
     starting, external = History(), History(EXTERNAL).started()
     for history, name in ((starting, "server"), (external, "temporal")):
         before = history.phases

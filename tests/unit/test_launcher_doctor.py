@@ -1,4 +1,4 @@
-"""Doctor finds problems, names remedies, shows no secret and changes nothing; programs read it as JSON."""
+"""Doctor reports problems with remedies, as text or JSON, shows no secrets and changes nothing."""
 
 import errno
 import io
@@ -19,11 +19,11 @@ from support.doctoring import every, found, look
 from support.installing import put
 from support.launcher_payloads import build_libexec, stigmer_parts
 
-SECRET = "sk-very-secret-key"  # noqa: S105 - the point of the tests
+SECRET = "sk-very-secret-key"  # noqa: S105 - these tests check that it is not shown
 
 
 def snapshot(directory: Path) -> dict[str, tuple[int, int]]:
-    """Identify everything below a directory, directories too."""
+    """Return time and size of everything below a directory, including directories."""
     return {str(path): (path.lstat().st_mtime_ns, path.lstat().st_size) for path in sorted(directory.rglob("*"))}
 
 
@@ -31,7 +31,7 @@ def text_of(report: Report) -> str:
     return "\n".join(render_text(report, Terminal(io.StringIO(), live=False, colour=False, unicode=False)))
 
 
-def said(report: Report) -> str:
+def rendered(report: Report) -> str:
     return text_of(report) + render_json(report)
 
 
@@ -39,7 +39,7 @@ def levels(report: Report) -> set[str]:
     return {each.level for each in every(report)}
 
 
-def configured(places: Places, text: str, mode: int = 0o600) -> None:
+def write_config(places: Places, text: str, mode: int = 0o600) -> None:
     Path(places.home).mkdir()
     Path(places.config).write_text(text)
     Path(places.config).chmod(mode)
@@ -51,30 +51,30 @@ def configured(places: Places, text: str, mode: int = 0o600) -> None:
 def test_a_fresh_machine_has_no_problems_and_nothing_is_created(keg: Path, places: Places, tmp_path: Path) -> None:
     before = snapshot(tmp_path)
     report = look(keg, places, deep=True)
-    assert PROBLEM not in levels(report), said(report)
+    assert PROBLEM not in levels(report), rendered(report)
     assert snapshot(tmp_path) == before
     temporal = Finding("temporal", NOTE, "1.0.0, installed at the next start")
     assert found(report, "Components", "temporal") == temporal
-    assert found(report, "Temporal", "server").level == OK, "ours is not asked while it does not run"
+    assert found(report, "Temporal", "server").level == OK, "a managed Temporal is not probed while it does not run"
     assert {each.name for each in report["Components"]} == {each.component.name for each in stigmer_parts()}
     assert report.keys() >= {"Stigmer", "Home", "Components", "Server", "Temporal", "Model"}
 
 
-def test_after_a_start_every_component_is_unmodified(keg: Path, places: Places, tmp_path: Path) -> None:
+def test_installed_components_are_reported_as_unmodified(keg: Path, places: Places, tmp_path: Path) -> None:
     put(keg, places)
     before = snapshot(tmp_path)
     report = look(keg, places)
-    assert levels(report) <= {OK, NOTE}, said(report)
+    assert levels(report) <= {OK, NOTE}, rendered(report)
     assert found(report, "Components", "agent-runner").text == "1.0.0, 5 files, unmodified"
     assert snapshot(tmp_path) == before
 
 
-def test_a_missing_keg_is_a_problem_and_not_a_crash(places: Places, tmp_path: Path) -> None:
+def test_a_missing_keg_is_a_problem(places: Places, tmp_path: Path) -> None:
     for libexec in ("", str(tmp_path / "nowhere")):
         assert found(look(libexec, places), "Stigmer", "keg").level == PROBLEM
 
 
-def test_a_damaged_file_is_named_with_its_remedy(keg: Path, places: Places) -> None:
+def test_a_damaged_file_is_reported_with_a_remedy(keg: Path, places: Places) -> None:
     put(keg, places)
     Path(places.bin, "agent-runner.lib/a/1.so").unlink()
     finding = found(look(keg, places), "Components", "agent-runner")
@@ -85,10 +85,8 @@ def test_a_damaged_file_is_named_with_its_remedy(keg: Path, places: Places) -> N
     assert "agent-runner.lib/a/1.so is missing" in deep.text
 
 
-def test_only_a_deep_check_sees_changed_content_but_any_sees_a_missing_or_truncated_file(
-    keg: Path, places: Places
-) -> None:
-    """It hashes everything, in the home and in the keg."""
+def test_changed_content_is_found_only_by_a_deep_check_and_other_damage_by_any(keg: Path, places: Places) -> None:
+    """Only a deep check hashes all files, in the home and in the keg."""
     path = keg / "components/temporal"
     path.write_bytes(path.read_bytes()[::-1])
     assert found(look(keg, places), "Components", "temporal").level == NOTE
@@ -103,8 +101,8 @@ def test_only_a_deep_check_sees_changed_content_but_any_sees_a_missing_or_trunca
 
 
 @pytest.mark.skipif(os.uname().sysname != "Linux", reason="Homebrew changes ELF files on Linux alone")
-def test_a_file_that_an_old_homebrew_relocated_is_compared_with_the_kegs(places: Places, tmp_path: Path) -> None:
-    """It was compared with the release, and no start could mend that."""
+def test_a_file_relocated_by_an_old_homebrew_is_compared_with_the_keg(places: Places, tmp_path: Path) -> None:
+    """It used to be compared with the release, and no start could resolve that difference."""
     keg = build_libexec(tmp_path / "Cellar/stigmer/1.0.0")
     name = "agent-runner.lib/a/1.so"
     (keg / "components" / name).write_bytes(b"\x7fELF" + bytes(60) + f"{tmp_path}/lib/ld.so\0".encode())
@@ -112,19 +110,19 @@ def test_a_file_that_an_old_homebrew_relocated_is_compared_with_the_kegs(places:
     assert found(look(keg, places, deep=True), "Components", "agent-runner").level == OK
     damaged = Path(places.bin, name)
     content = damaged.read_bytes()
-    damaged.unlink()  # it may be a link to the keg's
+    damaged.unlink()  # it may be a hard link to the keg
     damaged.write_bytes(content[::-1])
     finding = found(look(keg, places, deep=True), "Components", "agent-runner")
     assert (finding.level, f"{name} does not have the released content" in finding.text) == (WARNING, True)
 
 
-def test_a_developers_executable_is_reported(keg: Path, places: Places) -> None:
+def test_an_overridden_executable_is_reported(keg: Path, places: Places) -> None:
     report = look(keg, places, {"STIGMER_TEMPORAL_BIN": "/bin/sh", "STIGMER_SERVER_BIN": "/nowhere"})
-    levels = [(each.level, each.name) for each in every(report) if "_BIN" in each.text]
-    assert levels == [(NOTE, "temporal"), (PROBLEM, "stigmer-server")]
+    findings = [(each.level, each.name) for each in every(report) if "_BIN" in each.text]
+    assert findings == [(NOTE, "temporal"), (PROBLEM, "stigmer-server")]
 
 
-def test_versions_beside_the_installed_one_are_reported(keg: Path, places: Places, tmp_path: Path) -> None:
+def test_a_newer_keg_and_an_old_version_are_reported(keg: Path, places: Places, tmp_path: Path) -> None:
     newer = build_libexec(tmp_path / "newer", version="2.0.0")
     old = put(keg, places)
     report = look(newer, places)
@@ -160,23 +158,23 @@ def test_a_home_on_a_file_system_without_symbolic_links_is_a_problem(
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
 
     monkeypatch.setattr(os, "symlink", refuse)
-    configured(places, "")
+    write_config(places, "")
     assert found(look(keg, places), "Home", "mount").level == PROBLEM
 
 
 @pytest.mark.parametrize(
-    ("text", "name", "told"),
+    ("text", "name", "message"),
     [
         ("ports:\n  server: [\n", "file", "config.yaml, line 2"),
         ("backend:\n  local:\n    data_dir: /x\n", "unused", "has no effect"),
     ],
 )
 def test_a_broken_configuration_is_reported_and_the_other_checks_run(
-    keg: Path, places: Places, text: str, name: str, told: str
+    keg: Path, places: Places, text: str, name: str, message: str
 ) -> None:
-    configured(places, text)
+    write_config(places, text)
     report = look(keg, places)
-    assert told in found(report, "Configuration", name).text
+    assert message in found(report, "Configuration", name).text
     assert found(report, "Model", "provider").level == OK
 
 
@@ -184,10 +182,10 @@ def test_a_broken_configuration_is_reported_and_the_other_checks_run(
     ("text", "level"),
     [("ports:\n  server: 1\n", WARNING), (f"backend:\n  local:\n    llm:\n      api_key: {SECRET}\n", PROBLEM)],
 )
-def test_a_configuration_that_others_can_read_is_worse_with_a_key_in_it(
+def test_a_configuration_readable_for_others_is_a_problem_if_it_contains_a_key(
     keg: Path, places: Places, text: str, level: str
 ) -> None:
-    configured(places, text, 0o644)
+    write_config(places, text, 0o644)
     assert found(look(keg, places), "Configuration", "mode").level == level
     Path(places.config).chmod(0o600)
     assert "mode" not in [each.name for each in look(keg, places)["Configuration"]]
@@ -206,7 +204,7 @@ def test_an_api_key_is_reported_as_present_or_missing_and_never_shown(
 ) -> None:
     report = look(keg, places, environ)
     assert found(report, "Model", "key")[1:3] == (level, text)
-    assert SECRET not in said(report)
+    assert SECRET not in rendered(report)
 
 
 def test_an_unknown_provider_is_a_problem(keg: Path, places: Places) -> None:
@@ -214,7 +212,7 @@ def test_an_unknown_provider_is_a_problem(keg: Path, places: Places) -> None:
     assert any(each.level == PROBLEM and "'gemini'" in each.text for each in every(report))
 
 
-def test_a_check_that_fails_is_a_problem_of_its_section_and_the_others_run(keg: Path, places: Places) -> None:
+def test_a_check_that_fails_is_a_problem_and_the_others_run(keg: Path, places: Places) -> None:
     report = look(keg, places, {"TEMPORAL_SERVICE_ADDRESS": "there"})
     (finding,) = report["Temporal"]
     assert (finding.name, finding.level) == ("a check failed", PROBLEM)
@@ -222,18 +220,18 @@ def test_a_check_that_fails_is_a_problem_of_its_section_and_the_others_run(keg: 
     assert found(report, "Model", "provider").level == OK
 
 
-def test_no_secret_of_the_file_or_of_an_address_is_shown(keg: Path, places: Places) -> None:
-    configured(
+def test_no_secret_of_the_file_or_of_a_url_is_shown(keg: Path, places: Places) -> None:
+    write_config(
         places,
         f"backend:\n  local:\n    llm:\n      provider: openai\n      api_key: {SECRET}\n"
         f"      base_url: https://ada:{SECRET}@host/v1?key={SECRET}\n  cloud:\n    token: {SECRET}\n",
     )
     report = look(keg, places)
     assert found(report, "Model", "provider").text.endswith("https://****@host/v1")
-    assert SECRET not in said(report)
+    assert SECRET not in rendered(report)
 
 
-# --- what is shown ---------------------------------------------------------------------------------------------------------
+# --- output ----------------------------------------------------------------------------------------------------------------
 
 REPORT = {
     "One": [Finding("name", OK, "fine"), Finding("longer name", PROBLEM, "first\nsecond", "do this")],
@@ -270,16 +268,16 @@ def test_the_json_has_the_counts_and_every_finding() -> None:
 
 
 def command(*arguments: str, **environ: str) -> tuple[int, str]:
-    """Run `stigmer doctor`: exit code, and what it printed."""
+    """Run `stigmer doctor`, and return its exit code and output."""
     out = io.StringIO()
     return main(("doctor", *arguments), environ, out, out), out.getvalue()
 
 
-def test_the_exit_code_shows_whether_there_is_a_problem_and_the_output_is_json_alone(keg: Path, places: Places) -> None:
+def test_the_exit_code_is_1_for_problems_and_the_json_output_contains_nothing_else(keg: Path, places: Places) -> None:
     code, text = command(STIGMER_HOME=places.home)
     assert (code, text.splitlines()[-1]) == (1, "1 problem, no warnings.")
-    there = {"STIGMER_PAYLOAD": str(keg), "STIGMER_HOME": places.home}
-    code, text = command(**there)
+    environ = {"STIGMER_PAYLOAD": str(keg), "STIGMER_HOME": places.home}
+    code, text = command(**environ)
     assert (code, text.splitlines()[-1]) == (0, "No problems found.")
-    code, text = command("--json", "--deep", **there)
+    code, text = command("--json", "--deep", **environ)
     assert (code, json.loads(text)["problems"]) == (0, 0)

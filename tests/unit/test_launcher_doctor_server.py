@@ -1,4 +1,4 @@
-"""Doctor checks the ports and the server, and distinguishes our processes from other programs."""
+"""Doctor checks ports and server, and distinguishes processes of this home from other programs."""
 
 import os
 import shutil
@@ -25,24 +25,24 @@ from support.launcher_services import free_ports
 
 @pytest.fixture(name="port")
 def _port() -> Iterator[int]:
-    """Listen on a port, as a service or as another program."""
+    """Listen on a port in this process, which plays a service or another program."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         yield listener.getsockname()[1]
 
 
-def written(places: Places, service: Mapping[str, Any] = MappingProxyType({}), **changes: Any) -> None:
-    """Write the state of a server as its supervisor does; this process plays both."""
+def write_server_state(places: Places, service: Mapping[str, Any] = MappingProxyType({}), **changes: Any) -> None:
+    """Write the state of a server like its supervisor; this process plays both supervisor and service."""
     pid = os.getpid()
-    mine = {"name": "stigmer-server", "state": "running", "pid": pid, "identity": process.identity(pid), **service}
+    own = {"name": "stigmer-server", "state": "running", "pid": pid, "identity": process.identity(pid), **service}
     state = {"format": 1, "state": "running", "supervisor_pid": pid, "version": "1.0.0", "installed": "1.0.0-aaa"}
-    write_state(places, {**state, "services": [mine], **changes})
+    write_state(places, {**state, "services": [own], **changes})
 
 
 FAILED = {"state": "failed", "pid": 0, "identity": ""}
 
 
 def about_port(report: Report, port: int) -> list[Finding]:
-    """Pick the findings about ports that other machines can reach."""
+    """Return the findings about this port, such as that other machines can reach it."""
     return [each for each in every(report) if f"port {port} " in each.text]
 
 
@@ -57,7 +57,7 @@ def _supervised(places: Places) -> Iterator[None]:
 # --- ports ---------------------------------------------------------------------------------------------------------------
 
 
-def test_a_port_of_another_program_is_a_problem_that_names_its_owner_and_a_free_one_is_none(
+def test_a_port_of_another_program_is_a_problem_with_its_owner_and_a_free_one_is_not(
     tmp_path: Path, places: Places, port: int
 ) -> None:
     (free,) = free_ports(1)
@@ -70,10 +70,8 @@ def test_a_port_of_another_program_is_a_problem_that_names_its_owner_and_a_free_
     assert found(report, "Ports", "temporal").text == f"{free}: free"
 
 
-def test_a_port_that_is_taken_without_a_listener_is_a_problem_with_the_commands_that_choose_another(
-    tmp_path: Path, places: Places
-) -> None:
-    """An outgoing connection may have it."""
+def test_a_port_that_is_taken_without_a_listener_is_a_problem_with_a_remedy(tmp_path: Path, places: Places) -> None:
+    """An outgoing connection may occupy it."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         number = taken.getsockname()[1]
@@ -83,20 +81,20 @@ def test_a_port_that_is_taken_without_a_listener_is_a_problem_with_the_commands_
     assert "`stigmer config set ports.server NUMBER`" in finding.remedy
 
 
-def test_a_running_servers_ports_are_ours_and_one_without_a_listener_is_a_warning(
+def test_ports_of_a_running_server_are_ok_and_one_without_a_listener_is_a_warning(
     keg: Path, places: Places, port: int, supervised: None
 ) -> None:
-    written(places, ports={"server": port, "temporal": free_ports(1)[0]})
+    write_server_state(places, ports={"server": port, "temporal": free_ports(1)[0]})
     report = look(keg, places)
     finding = found(report, "Ports", "server")
     assert (finding.level, finding.text.endswith(", ours")) == (OK, True)
     assert found(report, "Ports", "temporal").level == WARNING
     assert found(report, "Server", "supervisor").text == f"running, pid {os.getpid()}, version 1.0.0"
-    assert not about_port(report, port), "only this machine can reach it"
+    assert not about_port(report, port), "reachable only from this machine"
 
 
 def without_network(*command: str) -> subprocess.CompletedProcess[str]:
-    """Run a command in a network namespace of its own, whose loopback interface is down."""
+    """Run a command in a new network namespace, whose loopback interface is down."""
     unshare = ["unshare", "--net"] if os.geteuid() == 0 else ["unshare", "--net", "--map-root-user"]
     return subprocess.run([*unshare, *command], capture_output=True, text=True, check=False, timeout=60)
 
@@ -105,7 +103,7 @@ def without_network(*command: str) -> subprocess.CompletedProcess[str]:
     not shutil.which("unshare") or without_network("true").returncode != 0, reason="needs unshare --net"
 )
 def test_a_loopback_interface_that_is_down_is_a_problem(keg: Path, places: Places) -> None:
-    """The start failed with the stack of Temporal, and doctor found nothing."""
+    """The start failed with a stack trace of Temporal, but doctor found nothing."""
     assert found(look(keg, places), "Ports", "loopback").level == OK
     program = (
         f"import sys; sys.path.insert(0, {str(Path(server.__file__).parents[2])!r})\n"
@@ -113,21 +111,21 @@ def test_a_loopback_interface_that_is_down_is_a_problem(keg: Path, places: Place
         "(finding,) = server.check_loopback(None)\n"
         "print(finding.level, finding.text)\n"
     )
-    done = without_network(sys.executable, "-B", "-c", program)
-    assert done.stdout == f"{PROBLEM} cannot connect to 127.0.0.1: Network is unreachable\n", done.stderr
+    completed = without_network(sys.executable, "-B", "-c", program)
+    assert completed.stdout == f"{PROBLEM} cannot connect to 127.0.0.1: Network is unreachable\n", completed.stderr
 
 
 def test_a_service_that_other_machines_can_reach_is_a_warning(keg: Path, places: Places, supervised: None) -> None:
-    """Whatever port it is, with what blocks it."""
+    """On any port; the remedy blocks that port."""
     with socket.create_server(("", 0)) as reachable:
         port = reachable.getsockname()[1]
-        written(places)
+        write_server_state(places)
         (finding,) = about_port(look(keg, places), port)
         assert (finding.name, finding.level) == ("stigmer-server", WARNING)
         assert "listens on all interfaces" in finding.text
         assert f"ufw deny {port}/tcp" in finding.remedy or "Firewall" in finding.remedy
-        written(places, {"pid": 1, "identity": ""})
-        assert not about_port(look(keg, places), port), "somebody else's"
+        write_server_state(places, {"pid": 1, "identity": ""})
+        assert not about_port(look(keg, places), port), "the port of another process"
 
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="macOS has no file of sockets")
@@ -136,18 +134,18 @@ def test_ports_that_cannot_be_read_are_reported_as_not_checked(
 ) -> None:
     monkeypatch.setattr(server, "_LISTENERS", "/absent")
     with socket.create_server(("", 0)) as reachable:
-        written(places)
+        write_server_state(places)
         report = look(keg, places)
         assert not about_port(report, reachable.getsockname()[1])
     assert found(report, "Ports", "exposure").level == NOTE
 
 
-def test_a_port_of_another_user_is_not_taken_for_that_of_a_service_that_failed(
+def test_a_port_of_another_user_is_not_mistaken_for_the_port_of_a_failed_service(
     keg: Path, places: Places, port: int, supervised: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither has a pid that we could know."""
+    """The pid is unknown (0) in both cases."""
     monkeypatch.setattr(ports, "port_owner", lambda _: ports.Listener(0, port, b""))
-    written(places, FAILED, ports={"server": port})
+    write_server_state(places, FAILED, ports={"server": port})
     finding = found(look(keg, places), "Ports", "server")
     assert (finding.level, finding.text) == (PROBLEM, f"port {port} (server) is taken by a process of user root")
 
@@ -161,9 +159,9 @@ def test_a_port_of_another_user_is_not_taken_for_that_of_a_service_that_failed(
         (None, "run `stigmer server restart`"),
         (service_manager.Unit("homebrew.stigmer.service", "systemctl --user"), "run `brew services restart stigmer`"),
     ],
-    ids=["ours", "of a service manager"],
+    ids=["own supervisor", "service manager"],
 )
-def test_another_version_running_than_is_installed_is_a_warning(
+def test_a_running_version_other_than_the_installed_one_is_a_warning(
     keg: Path,
     places: Places,
     supervised: None,
@@ -171,19 +169,19 @@ def test_another_version_running_than_is_installed_is_a_warning(
     unit: service_manager.Unit | None,
     remedy: str,
 ) -> None:
-    """`server restart` would take it out of a service manager's unit."""
+    """`server restart` would start it outside of the service manager's unit."""
     monkeypatch.setattr(service_manager, "find_unit", lambda *_: unit)
-    written(places)
+    write_server_state(places)
     finding = found(look(keg, places), "Server", "version")
     assert finding.level == WARNING
     assert finding.text.startswith("1.0.0-aaa is running, 1.0.0-")
     assert finding.remedy == remedy
 
 
-def test_a_failed_service_is_a_problem_with_its_last_error_and_its_log(
+def test_a_failed_service_is_a_problem_with_its_last_error_and_log_file(
     keg: Path, places: Places, supervised: None
 ) -> None:
-    written(places, {**FAILED, "last_error": "exited with 1"}, state="degraded")
+    write_server_state(places, {**FAILED, "last_error": "exited with 1"}, state="degraded")
     report = look(keg, places)
     assert found(report, "Server", "stigmer-server").level == PROBLEM
     assert found(report, "Server", "supervisor").level == PROBLEM
@@ -191,56 +189,56 @@ def test_a_failed_service_is_a_problem_with_its_last_error_and_its_log(
     assert crash == f"exited with 1; its log is {places.logs}/stigmer-server.log"
 
 
-def test_a_killed_supervisor_is_reported_with_the_services_it_left(keg: Path, places: Places) -> None:
-    """Those that its watchdog is about to stop are no problem; they were reported as left behind."""
-    written(places, supervisor_pid=99999999)
+def test_a_killed_supervisor_is_reported_with_its_remaining_services(keg: Path, places: Places) -> None:
+    """Services that its watchdog is stopping are not a problem; they used to be reported as left behind."""
+    write_server_state(places, supervisor_pid=99999999)
     report = look(keg, places)
     assert "was killed" in found(report, "Server", "supervisor").text
     service = found(report, "Server", "stigmer-server")
     assert (service.level, "still runs without its supervisor" in service.text) == (PROBLEM, True)
     with locks.try_acquire(f"{places.run}/warden.lock") or pytest.fail("free"):
         report = look(keg, places)
-    watched = f"killed; its watchdog (pid {os.getpid()}) is stopping the services"
-    assert found(report, "Server", "supervisor").text == watched
+    message = f"killed; its watchdog (pid {os.getpid()}) is stopping the services"
+    assert found(report, "Server", "supervisor").text == message
     service = found(report, "Server", "stigmer-server")
     assert (service.level, service.text) == (NOTE, f"pid {os.getpid()} still runs")
 
 
-def test_a_port_of_a_service_that_a_killed_supervisor_has_left_is_not_taken_by_another_program(
+def test_a_port_of_a_service_left_by_a_killed_supervisor_is_not_a_problem(
     tmp_path: Path, places: Places, port: int
 ) -> None:
     keg = build_libexec(tmp_path / "keg", (part("stigmer-server", ports=(("server", port),)),))
-    written(places, supervisor_pid=99999999)
-    told = found(look(keg, places), "Ports", "server")
-    assert (told.level, told.text.partition(", ")[2]) == (OK, "ours, left by a killed server")
-    written(places, {"identity": "another boot:1"}, supervisor_pid=99999999)
+    write_server_state(places, supervisor_pid=99999999)
+    finding = found(look(keg, places), "Ports", "server")
+    assert (finding.level, finding.text.partition(", ")[2]) == (OK, "ours, left by a killed server")
+    write_server_state(places, {"identity": "another boot:1"}, supervisor_pid=99999999)
     assert found(look(keg, places), "Ports", "server").level == PROBLEM
 
 
-def test_a_killed_supervisor_whose_processes_have_ended_has_left_nothing_to_do(keg: Path, places: Places) -> None:
-    """Its watchdog stops them within seconds; the doctor once went on to say that they were left."""
-    written(places, {"pid": 99999999, "identity": "this boot:1"}, supervisor_pid=99999998)
-    told = found(look(keg, places), "Server", "supervisor")
-    assert told == Finding("supervisor", NOTE, "stopped; the last one (pid 99999998) was killed")
+def test_a_killed_supervisor_whose_services_have_ended_is_not_a_problem(keg: Path, places: Places) -> None:
+    """The watchdog stops them within seconds, but doctor used to keep reporting them as left behind."""
+    write_server_state(places, {"pid": 99999999, "identity": "this boot:1"}, supervisor_pid=99999998)
+    finding = found(look(keg, places), "Server", "supervisor")
+    assert finding == Finding("supervisor", NOTE, "stopped; the last one (pid 99999998) was killed")
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="macOS shows no environment of others")
-def test_an_escaped_process_of_a_killed_supervisor_is_left_over(keg: Path, places: Places) -> None:
+@pytest.mark.skipif(sys.platform != "linux", reason="macOS does not show the environment of other processes")
+def test_an_escaped_process_of_a_killed_supervisor_is_a_warning(keg: Path, places: Places) -> None:
     token = f"escaped-{os.getpid()}"
-    written(places, {"pid": 0, "identity": ""}, supervisor_pid=99999998, token=token)
+    write_server_state(places, {"pid": 0, "identity": ""}, supervisor_pid=99999998, token=token)
     environ = {**os.environ, process.RUN_TOKEN: token}
     with subprocess.Popen(["cat"], env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0) as escaped:
         assert escaped.stdin is not None
         assert escaped.stdout is not None
         escaped.stdin.write(b"x")
-        escaped.stdout.read(1)  # until then, its environment may not be readable
-        told = found(look(keg, places), "Server", "supervisor")
+        escaped.stdout.read(1)  # its environment may not be readable before
+        finding = found(look(keg, places), "Server", "supervisor")
         escaped.kill()
-    assert (told.level, "could not clean up" in told.text) == (WARNING, True)
+    assert (finding.level, "could not clean up" in finding.text) == (WARNING, True)
 
 
-def test_a_reused_pid_is_not_taken_for_a_service(keg: Path, places: Places) -> None:
-    written(places, {"identity": "another boot:1"})
+def test_a_reused_pid_is_not_mistaken_for_a_service(keg: Path, places: Places) -> None:
+    write_server_state(places, {"identity": "another boot:1"})
     assert "stigmer-server" not in [each.name for each in look(keg, places)["Server"]]
 
 
@@ -267,7 +265,7 @@ def test_an_invalid_state_does_not_stop_doctor(keg: Path, places: Places, state:
             lock.release()
 
 
-def test_a_product_without_temporal_and_a_model_has_no_sections_about_them(tmp_path: Path, places: Places) -> None:
+def test_a_product_without_temporal_and_model_has_no_sections_about_them(tmp_path: Path, places: Places) -> None:
     keg = build_libexec(tmp_path, (part("clock", ports=(("clock", free_ports(1)[0]),)),))
     assert not {"Temporal", "Model"} & look(keg, places).keys()
 
@@ -280,18 +278,18 @@ def test_an_external_temporal_that_does_not_answer_is_a_problem(keg: Path, place
 
 
 @pytest.mark.parametrize(
-    ("ports_of_ours", "environ", "text", "remedy"),
+    ("server_ports", "environ", "text", "remedy"),
     [
         ({"temporal": 7233}, {"TEMPORAL_SERVICE_ADDRESS": "there:1"}, "at {}: ", "`stigmer server restart temporal`"),
         ({"server": 7234}, {}, "at {}, not ours: ", "start that Temporal"),
     ],
-    ids=["ours", "external"],
+    ids=["managed", "external"],
 )
 @pytest.mark.usefixtures("supervised")
-def test_the_temporal_of_a_running_server_is_checked_whatever_the_variables_of_this_shell_are(
+def test_the_temporal_of_a_running_server_is_checked_regardless_of_the_environment(
     keg: Path,
     places: Places,
-    ports_of_ours: Mapping[str, int],
+    server_ports: Mapping[str, int],
     environ: Mapping[str, str],
     text: str,
     remedy: str,
@@ -299,38 +297,46 @@ def test_the_temporal_of_a_running_server_is_checked_whatever_the_variables_of_t
 ) -> None:
     monkeypatch.setattr(server, "_TIMEOUT", 0.0)
     address = f"127.0.0.1:{free_ports(1)[0]}"
-    written(places, ports=ports_of_ours, temporal=address)
+    write_server_state(places, ports=server_ports, temporal=address)
     finding = found(look(keg, places, environ), "Temporal", "server")
     assert finding.text.startswith(text.format(address))
     assert remedy in finding.remedy
 
 
-@pytest.mark.parametrize("namespace", ["theirs", "\ud800"])
-def test_an_external_temporal_is_asked_about_the_namespace_that_a_start_would_use(
-    keg: Path, places: Places, monkeypatch: pytest.MonkeyPatch, namespace: str
+@pytest.mark.parametrize(
+    ("namespace", "problem"),
+    [("theirs", "namespace 'theirs' cannot be used yet"), ("\ud800", "surrogates not allowed")],
+    ids=["missing", "not UTF-8"],
+)
+def test_an_external_temporal_is_probed_with_the_namespace_that_a_start_would_use(
+    keg: Path, places: Places, monkeypatch: pytest.MonkeyPatch, namespace: str, problem: str
 ) -> None:
     monkeypatch.setattr(server, "_TIMEOUT", 0.0)
     monkeypatch.setattr(channel, "ask", lambda *_: [grpc.encode({1: 1}), None])
     environ = {"TEMPORAL_SERVICE_ADDRESS": "there:1", "TEMPORAL_NAMESPACE": namespace}
     finding = found(look(keg, places, environ), "Temporal", "server")
     assert finding.level == PROBLEM
-    assert "namespace 'theirs' cannot be used yet" in finding.text or "surrogates not allowed" in finding.text
+    assert problem in finding.text
 
 
 @pytest.mark.usefixtures("supervised")
-def test_the_namespace_of_a_running_server_is_not_known_to_this_shell(
+def test_the_namespace_of_a_running_server_is_not_checked(
     keg: Path, places: Places, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its state says whether it can be used; an external Temporal may lack the default one."""
+    """The environment of this shell may name another one, and an external Temporal may lack the default namespace."""
     monkeypatch.setattr(server, "_TIMEOUT", 0.0)
     monkeypatch.setattr(channel, "ask", lambda *_: [grpc.encode({1: 1}), None])
-    written(places, {"managed": False, "last_error": "no answer"}, ports={"server": 7234}, temporal="there:1")
+    write_server_state(
+        places, {"managed": False, "last_error": "no answer"}, ports={"server": 7234}, temporal="there:1"
+    )
     report = look(keg, places)
     assert found(report, "Temporal", "server").text == "at there:1, not ours, serves"
-    assert not [each.name for each in report["Server"] if "last end" in each.name], "it has no log"
+    assert not [each.name for each in report["Server"] if "last end" in each.name], "an external service has no log"
 
 
-def test_a_temporal_that_is_starting_is_asked_again(keg: Path, places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_temporal_that_is_starting_is_probed_again(
+    keg: Path, places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
     serving = grpc.encode({1: 1})
     outcomes = iter([ConnectionRefusedError(111, "cannot connect"), [None, b""], [serving, None], [serving, b""]])
 
@@ -344,7 +350,7 @@ def test_a_temporal_that_is_starting_is_asked_again(keg: Path, places: Places, m
     assert found(look(keg, places, {"TEMPORAL_SERVICE_ADDRESS": "there:1"}), "Temporal", "server").level == OK
 
 
-def test_a_temporal_that_accepts_and_does_not_answer_is_a_problem(
+def test_a_temporal_that_accepts_connections_but_does_not_answer_is_a_problem(
     keg: Path, places: Places, port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(server, "_TIMEOUT", 0.1)
@@ -358,11 +364,11 @@ def test_an_invalid_address_in_the_state_file_is_a_problem(
     keg: Path, places: Places, monkeypatch: pytest.MonkeyPatch, address: str
 ) -> None:
     monkeypatch.setattr(server, "_TIMEOUT", 0.0)
-    places_run = Path(places.run)
-    places_run.mkdir(parents=True)
-    with locks.acquire(str(places_run / "supervisor.lock"), 1.0):
+    run = Path(places.run)
+    run.mkdir(parents=True)
+    with locks.acquire(str(run / "supervisor.lock"), 1.0):
         state = {"format": 1, "supervisor_pid": os.getpid(), "state": "running", "ports": {"temporal": 7233}}
         write_state(places, {**state, "temporal": address})
         finding = found(look(keg, places), "Temporal", "server")
     assert finding.level == PROBLEM
-    assert "`stigmer server restart temporal`" in finding.remedy  # what helps when it is ours
+    assert "`stigmer server restart temporal`" in finding.remedy  # the remedy for a managed Temporal

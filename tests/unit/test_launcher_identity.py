@@ -1,4 +1,4 @@
-"""Signals reach only processes that are proved to be ours, and a lock with a hidden holder has its own error."""
+"""Signals reach only processes whose identity is proven, and a lock with a hidden holder is an error."""
 
 import errno
 import fcntl
@@ -19,15 +19,15 @@ from stigmer_launcher.errors import HomeError
 from stigmer_launcher.system import locks, process
 from support.launcher_services import HOLD, LAUNCHER, failing, read_line
 
-linux_only = pytest.mark.skipif(sys.platform != "linux", reason="open file description locks are Linux's")
+linux_only = pytest.mark.skipif(sys.platform != "linux", reason="uses Linux's open file description locks")
 IN_PID_NAMESPACE = ("unshare", "--pid", "--fork", "--mount-proc")
 NO_PIDFD = failing(errno.ENOSYS)  # as in a kernel without pidfds
 COMMANDS = ((), ("status",), ("stop",), ("restart",), ("--foreground",))
 
 
 @contextmanager
-def unseen_holder(path: Path) -> Iterator[None]:
-    """Hold a lock that belongs to an open file description: F_GETLK answers pid -1."""
+def hidden_holder(path: Path) -> Iterator[None]:
+    """Hold a lock that belongs to an open file description, for which F_GETLK returns pid -1."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT)
     try:
@@ -48,51 +48,51 @@ def child() -> Iterator[subprocess.Popen[bytes]]:
 
 
 @linux_only
-@pytest.mark.parametrize("ask", [locks.holder, lambda path: locks.acquire(path, 600)], ids=["asking", "waiting"])
-def test_a_lock_whose_holder_has_no_pid_is_an_error(tmp_path: Path, ask: Callable[[str], object]) -> None:
-    """Commands do not wait for the holder: it may live for days, and cannot be named."""
-    with unseen_holder(tmp_path / "lock"), pytest.raises(HomeError, match="lock is locked by a process that"):
-        ask(str(tmp_path / "lock"))
+@pytest.mark.parametrize("call", [locks.holder, lambda path: locks.acquire(path, 600)], ids=["holder", "acquire"])
+def test_a_lock_whose_holder_has_no_pid_is_an_error(tmp_path: Path, call: Callable[[str], object]) -> None:
+    """Commands do not wait for it: it may run for days, and they could not say which process it is."""
+    with hidden_holder(tmp_path / "lock"), pytest.raises(HomeError, match="lock is locked by a process that"):
+        call(str(tmp_path / "lock"))
 
 
 @linux_only
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
-def test_no_command_signals_or_starts_anything_while_a_hidden_process_holds_the_home(
+def test_no_command_signals_or_starts_a_process_while_a_hidden_process_holds_the_lock(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
 ) -> None:
-    """`stop` once sent SIGTERM to pid -1: every process of the user. Signalling and forking fail this test."""
+    """`stop` once sent SIGTERM to pid -1, which means every process of the user."""
     for forbidden in ("kill", "killpg", "fork"):
         monkeypatch.setattr(os, forbidden, lambda *_: pytest.fail("it must not be called"))
-    with unseen_holder(tmp_path / "run" / "supervisor.lock"):
+    with hidden_holder(tmp_path / "run" / "supervisor.lock"):
         code = main(["server", *words], {"STIGMER_HOME": str(tmp_path)}, sys.stdout, sys.stderr)
-    said = capsys.readouterr().err
-    assert (code, "cannot be seen from here" in said) == (1, True)
-    assert "run the command where Stigmer was started" in said
+    err = capsys.readouterr().err
+    assert (code, "cannot be seen from here" in err) == (1, True)
+    assert "run the command where Stigmer was started" in err
 
 
 @linux_only
 @pytest.mark.parametrize("words", [("set", "ports.server", "7300"), ("unset", "ports.server")], ids=" ".join)
-def test_a_setting_is_changed_while_a_hidden_process_holds_the_home(tmp_path: Path, words: tuple[str, ...]) -> None:
-    """The command failed after it had changed the file."""
+def test_settings_can_be_changed_while_a_hidden_process_holds_the_lock(tmp_path: Path, words: tuple[str, ...]) -> None:
+    """The command used to fail after it had changed the file."""
     environ = {"STIGMER_HOME": str(tmp_path)}
     main(["config", "set", "ports.server", "7299"], environ, sys.stdout, sys.stderr)
-    with unseen_holder(tmp_path / "run" / "supervisor.lock"):
+    with hidden_holder(tmp_path / "run" / "supervisor.lock"):
         assert main(["config", *words], environ, sys.stdout, sys.stderr) == 0
     config = (tmp_path / "config.yaml").read_text(encoding="utf-8")
     assert ("7299" in config, "7300" in config) == (False, words[0] == "set")
 
 
 @linux_only
-def test_doctor_reports_a_hidden_holder_and_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with unseen_holder(tmp_path / "run" / "supervisor.lock"):
+def test_doctor_reports_a_hidden_holder_and_continues(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with hidden_holder(tmp_path / "run" / "supervisor.lock"):
         assert main(["doctor"], {"STIGMER_HOME": str(tmp_path)}, sys.stdout, sys.stderr) == 1
-    said = capsys.readouterr().out
-    assert "cannot be seen from here" in said
-    assert "Model" in said
+    out = capsys.readouterr().out
+    assert "cannot be seen from here" in out
+    assert "Model" in out
 
 
 def test_a_holder_in_another_pid_namespace_is_hidden_from_inside(tmp_path: Path) -> None:
-    """Two containers may share a home; the kernel answers pid 0 to the other one."""
+    """Two containers may share a home; the kernel reports pid 0 to the other one."""
     if subprocess.run([*IN_PID_NAMESPACE, "true"], capture_output=True, check=False).returncode:
         pytest.skip("no new pid namespaces here")
     program = "import sys; from stigmer_launcher.system import locks; locks.holder(sys.argv[1])"
@@ -105,7 +105,7 @@ def test_a_holder_in_another_pid_namespace_is_hidden_from_inside(tmp_path: Path)
 
 
 def test_a_holder_in_a_container_is_hidden_from_outside(tmp_path: Path) -> None:
-    """The kernel knows its pid here; what it has recorded are the pids of its own namespace."""
+    """The kernel reports its pid in this namespace, but it has recorded pids of its own namespace."""
     if subprocess.run([*IN_PID_NAMESPACE, "true"], capture_output=True, check=False).returncode:
         pytest.skip("no new pid namespaces here")
     command = [*IN_PID_NAMESPACE, sys.executable, "-c", HOLD, str(LAUNCHER), str(tmp_path / "lock")]
@@ -116,11 +116,11 @@ def test_a_holder_in_a_container_is_hidden_from_outside(tmp_path: Path) -> None:
         inside.communicate()
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="macOS has no boot id")
-def test_a_process_is_identified_where_the_kernel_has_no_boot_id(
+@pytest.mark.skipif(sys.platform != "linux", reason="macOS has no boot ID")
+def test_a_process_is_identified_even_if_the_kernel_has_no_boot_id(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without an identity no process counted as ours: a stop signalled none, and a start waited for the services."""
+    """Without an identity, a stop signalled no process and the next start waited for the services."""
     monkeypatch.setattr(process, "_BOOT", str(tmp_path / "boot_id"))
     with child() as other:
         known = process.identity(other.pid)
@@ -128,40 +128,40 @@ def test_a_process_is_identified_where_the_kernel_has_no_boot_id(
         assert process.identity(os.getpid()) != known
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="macOS opens no file for it")
+@pytest.mark.skipif(sys.platform != "linux", reason="macOS identifies processes without files")
 @pytest.mark.parametrize("file", ["stat", "boot_id"])
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM])
-def test_a_process_is_identified_although_a_file_could_not_be_opened_once(
+def test_identification_is_retried_if_a_file_cannot_be_opened(
     monkeypatch: pytest.MonkeyPatch, number: int, file: str
 ) -> None:
-    """A stop sent no signal and gave up after half a minute; a start that recorded no identity was awaited for minutes."""
+    """Without the retry, a stop sent no signal and gave up after 30 s, and commands waited minutes for a start."""
     with child() as other:
         known = process.identity(other.pid)
-        failures = [failing(number)]
+        pending = [failing(number)]
 
-        def open_later(path: str, mode: str) -> Any:
-            return (failures.pop() if failures and path.endswith(file) else open)(path, mode)
+        def open_on_retry(path: str, mode: str) -> Any:
+            return (pending.pop() if pending and path.endswith(file) else open)(path, mode)
 
-        monkeypatch.setattr(process, "open", open_later, raising=False)
+        monkeypatch.setattr(process, "open", open_on_retry, raising=False)
         assert process.is_same_process(other.pid, known)
-        assert not failures
+        assert not pending
 
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOTSUP])
 def test_a_file_system_without_locks_gets_the_local_disk_remedy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
-    """Also when it is only asked who holds the lock, which `status` and `stop` do first."""
+    """Even for a query of the holder, which `status` and `stop` begin with."""
     (tmp_path / "lock").touch()
     for name in ("fcntl", "lockf"):
         monkeypatch.setattr(fcntl, name, failing(number))
-    for ask in (locks.holder, locks.try_acquire):
+    for call in (locks.holder, locks.try_acquire):
         with pytest.raises(HomeError) as caught:
-            ask(str(tmp_path / "lock"))
+            call(str(tmp_path / "lock"))
         assert "local disk" in caught.value.remedy
 
 
-@pytest.mark.parametrize("pidfd_open", [getattr(os, "pidfd_open", NO_PIDFD), NO_PIDFD], ids=["pidfd", "none"])
+@pytest.mark.parametrize("pidfd_open", [getattr(os, "pidfd_open", NO_PIDFD), NO_PIDFD], ids=["pidfd", "no pidfd"])
 def test_a_signal_reaches_only_the_process_that_was_identified(
     monkeypatch: pytest.MonkeyPatch, pidfd_open: Callable[..., int]
 ) -> None:
@@ -174,11 +174,11 @@ def test_a_signal_reaches_only_the_process_that_was_identified(
         assert running.wait() == -signal.SIGTERM
 
 
-@pytest.mark.parametrize("pidfd_open", [getattr(os, "pidfd_open", NO_PIDFD), NO_PIDFD], ids=["pidfd", "none"])
+@pytest.mark.parametrize("pidfd_open", [getattr(os, "pidfd_open", NO_PIDFD), NO_PIDFD], ids=["pidfd", "no pidfd"])
 def test_waiting_for_a_process_returns_when_it_ends(
     monkeypatch: pytest.MonkeyPatch, pidfd_open: Callable[..., int]
 ) -> None:
-    """Long before the timeout, or this test does not end."""
+    """It must return long before the timeout of 600 s."""
     monkeypatch.setattr(os, "pidfd_open", pidfd_open, raising=False)
     with child() as running:
         known = process.identity(running.pid)
@@ -190,8 +190,8 @@ def test_waiting_for_a_process_returns_when_it_ends(
         process.wait_for_end(running.pid, known, 600)
 
 
-def test_pids_that_mean_many_processes_are_never_signalled(monkeypatch: pytest.MonkeyPatch) -> None:
-    """killpg(1) is kill(-1): everybody."""
+def test_pids_that_address_several_processes_are_never_signalled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For example, killpg(1) is kill(-1), which signals every process."""
     for name in ("kill", "killpg"):
         monkeypatch.setattr(os, name, lambda *_: pytest.fail("it must not be called"))
     for pid in (-1, 0):
@@ -201,7 +201,7 @@ def test_pids_that_mean_many_processes_are_never_signalled(monkeypatch: pytest.M
 
 
 def test_an_ended_child_is_reported_before_it_is_reaped() -> None:
-    """While it is a zombie, its group's id cannot be reused."""
+    """As long as it is a zombie, the ID of its process group cannot be reused."""
     with subprocess.Popen([sys.executable, "-c", ""], start_new_session=True) as running:
         os.waitid(os.P_PID, running.pid, os.WEXITED | os.WNOWAIT)
         assert process.ended_child() == running.pid

@@ -1,4 +1,4 @@
-"""The home gets all of the keg's components, wherever it is, and a second start changes nothing."""
+"""Installing the keg's components into a home, wherever it is; a second start changes nothing."""
 
 import errno
 import hashlib
@@ -26,20 +26,20 @@ def test_a_first_start_installs_everything(keg: Path, places: Places, methods: f
     assert shared == (methods is LINK) or methods is filecopy.METHODS
 
 
-def test_a_second_start_touches_nothing_and_reads_no_component(
+def test_a_second_start_changes_nothing_and_reads_no_component(
     keg: Path, places: Places, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its cost is one look at each file, not its content; what the first one did was reported once."""
-    told: list[str] = []
-    put(keg, places, report=told.append)
+    """It must cost one `stat` per file and not read contents, and reports nothing."""
+    messages: list[str] = []
+    put(keg, places, report=messages.append)
     before = snapshot(places.home)
     monkeypatch.setattr(hashlib, "file_digest", lambda stream, _: pytest.fail(f"{stream.name} was read"))
-    assert not install(payload.read_keg(str(keg)), places, told.append)
+    assert not install(payload.read_keg(str(keg)), places, messages.append)
     assert snapshot(places.home) == before
-    assert told == [f"preparing stigmer 1.0.0 in {places.bin}"]
+    assert messages == [f"preparing stigmer 1.0.0 in {places.bin}"]
 
 
-def test_the_old_keg_is_not_needed_once_the_components_are_there(keg: Path, places: Places, tmp_path: Path) -> None:
+def test_the_keg_is_not_needed_once_its_components_are_installed(keg: Path, places: Places, tmp_path: Path) -> None:
     """`brew upgrade` deletes the keg under a running server."""
     installed = put(keg, places)
     versions.remove_tree(str(keg.parent))
@@ -49,8 +49,8 @@ def test_the_old_keg_is_not_needed_once_the_components_are_there(keg: Path, plac
     assert "brew reinstall" in caught.value.remedy
 
 
-def test_a_home_may_be_a_link_and_may_be_moved(keg: Path, tmp_path: Path) -> None:
-    """`bin` is a relative link to its version."""
+def test_a_home_may_be_a_symbolic_link_and_may_be_moved(keg: Path, tmp_path: Path) -> None:
+    """`bin` is a relative link to its version, so that moving the home does not break it."""
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to("real")
     put(keg, find_places({"STIGMER_HOME": str(tmp_path / "link")}))
@@ -59,7 +59,7 @@ def test_a_home_may_be_a_link_and_may_be_moved(keg: Path, tmp_path: Path) -> Non
     assert not put(keg, moved).made
 
 
-def test_a_file_where_a_version_should_be_is_named(keg: Path, places: Places) -> None:
+def test_a_file_at_the_path_of_a_version_is_an_error(keg: Path, places: Places) -> None:
     version = Path(versions.directory_of(places, payload.read_keg(str(keg)).id))
     version.parent.mkdir(parents=True)
     version.write_text("")
@@ -68,14 +68,14 @@ def test_a_file_where_a_version_should_be_is_named(keg: Path, places: Places) ->
     assert names_in(places.versions) == [version.name]
 
 
-def test_a_disk_that_fills_up_meanwhile_is_reported_and_nothing_is_left(keg: Path, places: Places) -> None:
-    def full(source: str, target: str, mode: int) -> None:
+def test_a_disk_that_fills_up_is_reported_and_leaves_no_files(keg: Path, places: Places) -> None:
+    def copy_until_full(source: str, target: str, mode: int) -> None:
         if source.endswith("2.so"):
             raise OSError(errno.ENOSPC, "No space left on device", target)
         filecopy.copy(source, target, mode)
 
     with pytest.raises(HomeError, match="there is no space left in") as caught:
-        put(keg, places, methods=(full,))
+        put(keg, places, methods=(copy_until_full,))
     assert "free some space" in caught.value.remedy
     assert names_in(places.versions) == []
     assert not os.path.lexists(places.bin)
@@ -83,10 +83,10 @@ def test_a_disk_that_fills_up_meanwhile_is_reported_and_nothing_is_left(keg: Pat
 
 
 @pytest.mark.parametrize("call", ["fchmod", "symlink"])
-def test_a_file_system_without_permissions_and_symbolic_links_is_named(
+def test_a_file_system_without_permissions_and_symbolic_links_is_an_error(
     keg: Path, places: Places, monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:
-    """FAT and exFAT have neither; the hint was to change the permissions of the home."""
+    """FAT and exFAT have neither; the hint used to be to change the permissions of the home."""
 
     def refuse(*_: object) -> None:
         raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
@@ -98,7 +98,7 @@ def test_a_file_system_without_permissions_and_symbolic_links_is_named(
     assert [name for name in names_in(places.versions) if name.startswith(".")] == []
 
 
-def test_a_home_without_room_for_copies_is_refused_before_the_first_one(
+def test_a_home_without_space_for_copies_is_refused_before_the_first_copy(
     keg: Path, places: Places, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     copied: list[int] = []
@@ -106,5 +106,5 @@ def test_a_home_without_room_for_copies_is_refused_before_the_first_one(
     monkeypatch.setattr(os, "statvfs", lambda _: os.statvfs_result((4096, 4096, 10, 0, 0, 10, 10, 10, 0, 255)))
     with pytest.raises(HomeError, match=r"has 0 MB free, and the components need \d+ MB"):
         put(keg, places, methods=COPY)
-    assert len(copied) == 1, "the trial that showed that copies are needed"
+    assert len(copied) == 1, "the trial copy that shows that links are not possible"
     put(keg, places, methods=LINK)

@@ -1,4 +1,4 @@
-"""Checks before an installation name the directory and the remedy."""
+"""Checks before an installation report the directory and a remedy."""
 
 import errno
 import os
@@ -14,7 +14,7 @@ from stigmer_launcher.system.places import explain, find_places, prepare_home
 ELF, MACHO = b"\x7fELF\x02\x01\x01" + bytes(11), b"\xcf\xfa\xed\xfe"
 
 
-def test_a_home_is_private_to_its_owner(tmp_path: Path) -> None:
+def test_a_home_is_accessible_only_to_its_owner(tmp_path: Path) -> None:
     places = find_places({"STIGMER_HOME": str(tmp_path / "a" / "b c" / "höme")})
     for _ in range(2):
         prepare_home(places.home, places.run, places.versions)
@@ -22,7 +22,7 @@ def test_a_home_is_private_to_its_owner(tmp_path: Path) -> None:
     assert sorted(path.name for path in Path(places.home).iterdir()) == ["run", "versions"]
 
 
-def test_a_file_where_the_home_should_be_is_named(tmp_path: Path) -> None:
+def test_a_file_at_the_path_of_the_home_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     for home in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(HomeError, match=r"file.* is in the way") as caught:
@@ -31,10 +31,10 @@ def test_a_file_where_the_home_should_be_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP])
-def test_a_file_system_without_symbolic_links_is_named(
+def test_a_file_system_without_symbolic_links_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
-    """As FAT and exFAT: the hint was to change permissions, which these do not have either."""
+    """For FAT and exFAT, the hint used to be to change permissions, which they do not have either."""
     preflight.require_symlinks(str(tmp_path))
     assert list(tmp_path.iterdir()) == []
 
@@ -47,7 +47,7 @@ def test_a_file_system_without_symbolic_links_is_named(
 
 
 @pytest.mark.parametrize(
-    ("number", "words"),
+    ("number", "message"),
     [
         (errno.ENOSPC, "no space left in HOME"),
         (errno.EDQUOT, "no space left in HOME"),
@@ -56,12 +56,14 @@ def test_a_file_system_without_symbolic_links_is_named(
         (errno.ENAMETOOLONG, "cannot work in HOME: File name too long"),
     ],
 )
-def test_a_failed_system_call_is_explained_with_its_place_and_a_remedy(tmp_path: Path, number: int, words: str) -> None:
-    """The remedy is a command that can be pasted into a shell, even with a space in the path."""
+def test_a_failed_system_call_is_explained_with_its_path_and_a_remedy(
+    tmp_path: Path, number: int, message: str
+) -> None:
+    """The remedy is a command for a shell, so a path with a space must be quoted."""
     home = tmp_path / "x y"
     home.mkdir()
     error = explain(OSError(number, os.strerror(number)), str(home))
-    assert words.replace("HOME", str(home)) in str(error)
+    assert message.replace("HOME", str(home)) in str(error)
     assert "STIGMER_HOME" in error.remedy
     assert (f"`chmod -R u+rwX '{home}'`" in error.remedy) == (number == errno.EACCES)
 
@@ -80,13 +82,13 @@ def test_a_failed_system_call_is_explained_with_its_place_and_a_remedy(tmp_path:
         (None, ""),
     ],
 )
-def test_a_programs_machine_is_read_from_its_header(tmp_path: Path, head: bytes | None, target: str) -> None:
+def test_the_target_of_a_program_is_read_from_its_header(tmp_path: Path, head: bytes | None, target: str) -> None:
     if head is not None:
         (tmp_path / "program").write_bytes(head)
     assert machine.binary_target(str(tmp_path / "program")) == target
 
 
-def test_a_program_of_this_machine_is_native() -> None:
+def test_only_a_program_for_this_machine_is_accepted() -> None:
     shell = str(Path("/bin/sh").resolve())
     if not machine.binary_target(shell):
         pytest.skip("/bin/sh is a universal binary here")

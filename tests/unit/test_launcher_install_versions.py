@@ -1,4 +1,4 @@
-"""One version follows another: those in use stay, outdated ones are removed, and files that are not ours are kept."""
+"""Upgrades keep versions that are in use, remove outdated ones, and keep files that Stigmer did not create."""
 
 import errno
 import os
@@ -21,9 +21,7 @@ def _newer(tmp_path: Path) -> Path:
     return build_libexec(tmp_path / "newer", stigmer_parts(temporal="exit 7"), version="1.1.0")
 
 
-def test_a_version_that_a_running_server_uses_stays_until_it_no_longer_does(
-    keg: Path, newer: Path, places: Places
-) -> None:
+def test_a_version_is_kept_as_long_as_a_running_server_uses_it(keg: Path, newer: Path, places: Places) -> None:
     old = put(keg, places)
     new = put(newer, places, in_use=lambda: (old.id,))
     assert names_in(places.versions) == sorted([old.id, new.id])
@@ -33,8 +31,8 @@ def test_a_version_that_a_running_server_uses_stays_until_it_no_longer_does(
     assert names_in(places.versions) == [new.id]
 
 
-def test_versions_in_use_are_read_while_no_process_can_begin_to_use_one(keg: Path, newer: Path, places: Places) -> None:
-    """Read earlier, a version could be removed that another start has just decided to run."""
+def test_versions_in_use_are_read_under_the_install_lock(keg: Path, newer: Path, places: Places) -> None:
+    """Otherwise a version could be removed that another start has just chosen."""
     old = put(keg, places)
     holders: list[int] = []
 
@@ -46,13 +44,13 @@ def test_versions_in_use_are_read_while_no_process_can_begin_to_use_one(keg: Pat
     assert names_in(places.versions) == sorted([old.id, new.id])
     put(newer, places, in_use=in_use)
     assert names_in(places.versions) == [new.id]
-    assert holders == [os.getpid(), 0, os.getpid()], "the second is a first look: does anything have to go at all?"
+    assert holders == [os.getpid(), 0, os.getpid()], "the second call only checks whether anything can be removed"
 
 
-def test_an_old_version_that_cannot_be_removed_is_left_until_it_can(
+def test_an_old_version_that_cannot_be_removed_is_removed_later(
     tmp_path: Path, keg: Path, newer: Path, places: Places, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """NFS keeps a file that a program still uses, and its directory; the first start after an upgrade failed."""
+    """NFS keeps files that a program still uses; the first start after an upgrade used to fail."""
     old = put(keg, places)
     with monkeypatch.context() as patch:
         patch.setattr(os, "rmdir", failing(errno.ENOTEMPTY))
@@ -64,7 +62,7 @@ def test_an_old_version_that_cannot_be_removed_is_left_until_it_can(
     assert len(names_in(places.versions)) == 1
 
 
-def test_a_downgrade_to_a_version_that_is_still_there_only_switches(keg: Path, newer: Path, places: Places) -> None:
+def test_a_downgrade_to_a_version_that_still_exists_only_switches(keg: Path, newer: Path, places: Places) -> None:
     old = put(keg, places)
     new = put(newer, places, in_use=lambda: (old.id,))
     before = snapshot(places.versions)
@@ -72,7 +70,7 @@ def test_a_downgrade_to_a_version_that_is_still_there_only_switches(keg: Path, n
     assert snapshot(places.versions) == before
 
 
-def test_where_files_must_be_copied_only_those_that_changed_are(keg: Path, newer: Path, places: Places) -> None:
+def test_only_changed_files_are_copied(keg: Path, newer: Path, places: Places) -> None:
     put(keg, places, methods=COPY)
     names = ("temporal", "stigmer-server", "agent-runner.lib/a/1.so")
     before = [Path(places.bin, name).stat().st_ino for name in names]
@@ -81,16 +79,16 @@ def test_where_files_must_be_copied_only_those_that_changed_are(keg: Path, newer
     assert [old == new for old, new in zip(before, after, strict=True)] == [False, True, True]
 
 
-def test_where_links_are_possible_an_upgrade_does_not_keep_the_old_kegs_files_on_disk(
-    keg: Path, newer: Path, places: Places
-) -> None:
-    """A link to the old file would hold its space; a link to the new keg's costs nothing."""
+def test_files_are_linked_to_the_new_keg_after_an_upgrade(keg: Path, newer: Path, places: Places) -> None:
+    """A hard link to the old file would keep it on disk; a link to the new keg costs nothing."""
     put(keg, places, methods=LINK)
     put(newer, places, methods=LINK)
-    assert Path(places.bin, "stigmer-server").samefile(newer / "components/stigmer-server"), "it has not changed"
+    assert Path(places.bin, "stigmer-server").samefile(newer / "components/stigmer-server"), (
+        "unchanged files are linked to the new keg, too"
+    )
 
 
-def test_the_bin_of_an_earlier_stigmer_is_moved_aside_and_kept(keg: Path, places: Places) -> None:
+def test_the_bin_directory_of_an_earlier_stigmer_is_moved_aside(keg: Path, places: Places) -> None:
     Path(places.bin).mkdir(parents=True)
     Path(places.bin, "temporal").write_text("downloaded")
     installed = put(keg, places)
@@ -98,7 +96,7 @@ def test_the_bin_of_an_earlier_stigmer_is_moved_aside_and_kept(keg: Path, places
 
 
 @pytest.mark.parametrize("link", ["/elsewhere", "nowhere/x"])
-def test_a_link_at_bin_that_is_not_ours_is_moved_aside_and_kept(keg: Path, places: Places, link: str) -> None:
+def test_a_foreign_link_at_bin_is_moved_aside(keg: Path, places: Places, link: str) -> None:
     Path(places.home).mkdir()
     Path(places.bin).symlink_to(link)
     for name in ("-1", "-2"):
@@ -108,7 +106,7 @@ def test_a_link_at_bin_that_is_not_ours_is_moved_aside_and_kept(keg: Path, place
         Path(places.bin).symlink_to(link)
 
 
-def test_a_directory_in_versions_that_is_not_ours_is_left_alone(keg: Path, places: Places) -> None:
+def test_a_foreign_directory_in_versions_is_kept(keg: Path, places: Places) -> None:
     Path(places.versions, "mine").mkdir(parents=True)
     put(keg, places)
     put(keg, places)

@@ -95,7 +95,7 @@ def _service(
 
 
 def _resolve(proof: Proof, payload: Payload, values: Mapping[str, str], *, managed: bool) -> ResolvedProof:
-    """Give a proof its address, that of our port or Temporal's, and its namespace and queues."""
+    """Return the proof with its address, on our port or Temporal's, and with its namespace and queues."""
     at_temporal = not managed or proof.kind == "pollers"
     address = values["temporal.address"] if at_temporal else f"127.0.0.1:{values[f'port.{proof.port}']}"
     # Any queue that is polled, where the proof has none: Temporal can describe it in every usable namespace.
