@@ -100,7 +100,7 @@ def test_a_missing_answer_is_an_error_that_names_the_variable(answer: str | None
     assert "ANTHROPIC_API_KEY" in caught.value.remedy
 
 
-def test_the_representation_of_a_model_does_not_show_its_key() -> None:
+def test_the_repr_of_a_model_does_not_show_its_key() -> None:
     llm = Llm("openai", "m", "u", SECRET)
     assert SECRET not in f"{llm!r} {llm} {(llm,)}"
 

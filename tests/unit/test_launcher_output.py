@@ -145,7 +145,7 @@ def test_an_interrupted_start_without_running_services_is_not_a_failure() -> Non
 
 
 @pytest.mark.parametrize("before", [(), (RUNS,)], ids=["while it starts", "in the foreground"])
-def test_a_stop_ends_with_a_line_of_its_own(before: tuple[dict[str, Any], ...]) -> None:
+def test_the_end_of_a_stop_is_printed_on_a_line_of_its_own(before: tuple[dict[str, Any], ...]) -> None:
     """The shell prompt once followed `Stopping...`, or the start of an abandoned service, on the same line."""
     ends = ({"event": stage, "failed": ""} for stage in (phases.STOPPING, phases.STOPPED))
     started = [service("a", "starting"), *([service("a", "running")] if before else []), *before]

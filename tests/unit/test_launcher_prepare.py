@@ -111,7 +111,7 @@ def test_a_search_path_that_begins_in_the_home_creates_no_directory(tmp_path: Pa
     assert not [path.name for path in home.iterdir() if path.name.startswith("bin:")]
 
 
-def test_an_external_temporal_replaces_ours(tmp_path: Path) -> None:
+def test_an_external_temporal_replaces_the_bundled_one(tmp_path: Path) -> None:
     """Its ports are not checked, and its namespace may be another one."""
     launch = prepared(tmp_path, environ={"TEMPORAL_SERVICE_ADDRESS": "[::1]:9999", "TEMPORAL_NAMESPACE": "theirs"})
     temporal, server, *runners = launch.services.values()
@@ -157,7 +157,7 @@ def test_a_taken_port_is_refused_before_anything_is_created(tmp_path: Path) -> N
         ({"STIGMER_PAYLOAD": "/nonexistent"}, KegError, "/nonexistent"),
     ],
 )
-def test_a_missing_requirement_is_refused(
+def test_a_missing_program_or_keg_is_refused(
     tmp_path: Path, environ: dict[str, str], error: type[Exception], text: str
 ) -> None:
     with pytest.raises(error, match=text):

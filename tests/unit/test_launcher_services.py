@@ -153,7 +153,7 @@ def test_a_restart_keeps_the_ports_although_the_state_could_not_be_read_once(
     assert (kept, failures) == ([{"server": 7300}], [])
 
 
-def test_a_restart_beside_a_start_that_waits_keeps_the_ports_of_the_killed_server(
+def test_a_restart_beside_a_waiting_start_keeps_the_ports_of_the_killed_server(
     instance: Instance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """That start holds the lock but has no state yet; the restart once forgot --port and retried in a loop."""

@@ -74,7 +74,7 @@ def test_a_running_service_is_saved_with_its_identity() -> None:
     assert RUNNING.timeline == {"server": {"spawned": 0.1}}
 
 
-def test_a_run_is_saved_before_anything_runs_and_without_a_secret(tmp_path: Path) -> None:
+def test_the_state_is_saved_before_any_service_runs_and_without_secrets(tmp_path: Path) -> None:
     """Otherwise the version in use could be removed."""
     places = find_places({"STIGMER_HOME": str(tmp_path)})
     launch = LAUNCH._replace(places=places, asked_ports={"server": 7234}, job="local.stigmer")

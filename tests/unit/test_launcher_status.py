@@ -53,5 +53,5 @@ def test_the_status_names_the_command_that_stops_the_job_of_the_server() -> None
     ],
     ids=["quick", "slow", "killed", "killed but alive", "crashed before", "killed before this stop", "never stopped"],
 )
-def test_a_service_is_named_when_this_stop_waited_for_it(times: dict[str, float], messages: list[str]) -> None:
+def test_a_service_that_delayed_this_stop_is_reported(times: dict[str, float], messages: list[str]) -> None:
     assert list(slow_stops(Snapshot(began=100.0, timeline={"runner": times}), since=109.0)) == messages

@@ -78,7 +78,7 @@ def test_equal_releases_have_equal_marks_and_different_ones_do_not(tmp_path: Pat
     assert all(mark.startswith(mark_of(manifest_of("2.0.0").product, "")) for mark in same)
 
 
-def test_a_tap_elsewhere_and_a_pull_request_are_planned(tmp_path: Path) -> None:
+def test_a_separate_tap_and_a_pull_request_are_planned(tmp_path: Path) -> None:
     case = Case(tmp_path)
     manifest = manifest_of("2.0.0", tap="stigmer/homebrew-other")
     case.release_with(product=manifest.product)

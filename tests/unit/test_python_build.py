@@ -53,7 +53,7 @@ def test_a_folder_with_a_space_is_refused_before_anything_is_built(tmp_path: Pat
     assert "XDG_CACHE_HOME" in raised.value.remedy
 
 
-def test_a_module_that_is_neither_built_nor_left_out_is_missing() -> None:
+def test_a_module_that_is_neither_built_nor_left_out_is_reported_as_missing() -> None:
     cpython = read_recipe(RECIPE, LINUX).cpython
     states = "_BZ2=missing _LZMA=yes _CTYPES=yes READLINE=n/a _TESTCAPI=disabled _SCPROXY=disabled"
     makefile = "".join(f"MODULE_{state.replace('=', '_STATE=')}\n" for state in states.split())
@@ -86,7 +86,7 @@ def test_files_needed_neither_to_run_nor_to_freeze_are_removed(tmp_path: Path) -
     assert sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()) == kept
 
 
-def test_a_file_that_contains_the_build_folder_is_refused_until_it_is_replaced(tmp_path: Path) -> None:
+def test_a_file_that_contains_the_path_of_the_build_is_refused_until_that_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "prefix").mkdir()
     file = tmp_path / "prefix" / "_sysconfigdata.py"
     file.write_text(f"CC = '{tmp_path}/cc'\n", encoding="utf-8")

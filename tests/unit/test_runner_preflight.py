@@ -63,7 +63,7 @@ def test_no_package_is_listed_that_an_image_cannot_install(
     assert "libpython" not in printed
 
 
-def test_the_pinned_go_is_used_instead_of_the_image_s(
+def test_the_pinned_go_is_used_instead_of_that_of_the_image(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The pinned Go is in the cache already; the module requires a newer one than the image has."""

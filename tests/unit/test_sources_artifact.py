@@ -73,7 +73,7 @@ def encrypted() -> bytes:
     ],
     ids=["gz", "xz", "zip"],
 )
-def test_an_archive_that_was_pinned_damaged_or_encrypted_is_refused(content: bytes, tmp_path: Path) -> None:
+def test_a_damaged_or_encrypted_archive_is_refused(content: bytes, tmp_path: Path) -> None:
     """Its checksum is right: the file was like that when it was pinned."""
     with pytest.raises(SourceError, match="is damaged or uses an unsupported format"):
         fetch(content, "temporal", tmp_path)

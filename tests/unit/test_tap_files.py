@@ -59,7 +59,7 @@ def test_a_bottle_that_the_formula_does_not_name_fails_the_step(missing: str, co
     assert subprocess.run(["bash", "-e", "-c", script], env=env, check=False).returncode == code
 
 
-def test_zizmor_finds_nothing_in_the_workflow(tmp_path: Path) -> None:
+def test_zizmor_reports_nothing_in_the_workflow(tmp_path: Path) -> None:
     folder = tmp_path / ".github" / "workflows"
     folder.mkdir(parents=True)
     (folder / "tests.yml").write_text(TAP[".github/workflows/tests.yml"], encoding="utf-8")
