@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from benchmarks.errors import BenchmarkError
-from benchmarks.turns import take_turns
+from benchmarks.turns import parse_rounds, take_turns
 
 _TIMEOUT = 120  # seconds
 
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="ready", description="Measure services from their start to their ready line.")
     parser.add_argument("commands", nargs="+", help="commands, one argument each; all are compared with the first")
     parser.add_argument("--text", required=True, help="text of the line by which a service reports that it is ready")
-    parser.add_argument("--rounds", type=int, default=11)
+    parser.add_argument("--rounds", type=parse_rounds, default=11)
     options = parser.parse_args(arguments)
     samples = take_turns(
         options.rounds, *(partial(time_to_line, shlex.split(one), options.text) for one in options.commands)

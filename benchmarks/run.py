@@ -22,6 +22,7 @@ from benchmarks.measuring import (
 )
 from benchmarks.stack import open_stack
 from benchmarks.table import render_report, render_table
+from benchmarks.turns import parse_rounds
 
 REPORT = Path(__file__).with_name("RESULTS.md")
 SERVICES = "# Speed of frozen services\n"
@@ -119,18 +120,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--report", type=Path, default=REPORT, help="the file to write (default: benchmarks/RESULTS.md)"
     )
-    parser.add_argument("--commands", type=rounds, default=101, help="rounds of the short commands")
-    parser.add_argument("--installs", type=rounds, default=51, help="rounds of installing the components")
-    parser.add_argument("--starts", type=rounds, default=11, help="rounds of a cold and a warm start, each with a stop")
+    parser.add_argument("--commands", type=parse_rounds, default=101, help="rounds of the short commands")
+    parser.add_argument("--installs", type=parse_rounds, default=51, help="rounds of installing the components")
+    parser.add_argument(
+        "--starts", type=parse_rounds, default=11, help="rounds of a cold and a warm start, each with a stop"
+    )
     parser.add_argument("--rest", type=float, default=60.0, help="seconds to observe the supervisor")
     return parser
-
-
-def rounds(text: str) -> int:
-    """Parse a number of rounds: quartiles need at least two."""
-    if (number := int(text)) < 2:
-        raise argparse.ArgumentTypeError("expected at least 2 rounds")
-    return number
 
 
 def _say(text: str) -> None:

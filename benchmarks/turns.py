@@ -1,5 +1,6 @@
 """Measurements in turns, so that other activity of the machine affects both sides of a ratio equally."""
 
+import argparse
 import os
 import statistics
 import time
@@ -26,6 +27,13 @@ class Samples(NamedTuple):
         """The median with the quartiles, in milliseconds."""
         low, middle, high = (1000 * each for each in statistics.quantiles(self.seconds, n=4, method="inclusive"))
         return f"{middle:.4g} ({low:.4g} to {high:.4g}) ms"
+
+
+def parse_rounds(text: str) -> int:
+    """Parse the number of rounds in a command line: quartiles need at least two."""
+    if (number := int(text)) < 2:
+        raise argparse.ArgumentTypeError("expected at least 2 rounds")
+    return number
 
 
 def take_turns(rounds: int, *measures: Measure) -> tuple[Samples, ...]:
