@@ -23,7 +23,7 @@ from stigmer_launcher.system.places import find_places
 class Installation:
     """Installs one keg's files in three ways, each time into a new directory below `beside`.
 
-    Nothing is removed between the turns: see benchmarks/ground.py for the reason.
+    Nothing is removed between the turns: see benchmarks/filesystem.py for the reason.
     """
 
     def __init__(self, libexec: Path, beside: Path) -> None:

@@ -7,11 +7,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks import ground
+from benchmarks import filesystem
 from stigmer_launcher.install.payload import files_of, read_keg
 
 
-def describe_machine(keg: Path, python: Path, ground_kind: str) -> list[str]:
+def describe_machine(keg: Path, python: Path, filesystem_kind: str) -> list[str]:
     """Return lines about the processor, system, Python, the keg's components, and the file system."""
     payload = read_keg(str(keg / "libexec")).payload
     parts = ", ".join(f"{part.name} {part.version}" for part in payload.components)
@@ -21,7 +21,7 @@ def describe_machine(keg: Path, python: Path, ground_kind: str) -> list[str]:
         f"{platform.system()} {platform.release()}, {platform.machine()}",
         f"CPython {version_of(python)}, frozen and bare ({python.name})",
         f"{payload.name} {payload.version} for {payload.target}: {parts}; {len(files_of(payload))} files, {size:.0f} MB",
-        ground.describe(ground_kind),
+        filesystem.describe(filesystem_kind),
     ]
 
 

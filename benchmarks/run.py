@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import ground
+from benchmarks import filesystem
 from benchmarks.errors import BenchmarkError
 from benchmarks.machine import describe_machine, find_python, has_python, load, version_of
 from benchmarks.measuring import (
@@ -40,16 +40,16 @@ _LONGEST = 4 * 3600.0  # seconds
 def main() -> int:
     """Measure, print the table and write the report; the exit code is 0 even if a limit is missed."""
     options = _parser().parse_args()
-    if options.entered or options.ground == ground.DISK:
+    if options.entered or options.filesystem == filesystem.DISK:
         return _measure_here(options)
-    return _measure_on_new_ground(options)
+    return _measure_on_new_filesystem(options)
 
 
-def _measure_on_new_ground(options: argparse.Namespace) -> int:
+def _measure_on_new_filesystem(options: argparse.Namespace) -> int:
     """Run this program again on a fresh file system, which is removed afterwards."""
-    place = ground.place_of(options.ground, options.work)
+    place = filesystem.place_of(options.filesystem, options.work)
     with tempfile.TemporaryDirectory(prefix="stigmer-bench-", dir=place) as work:
-        fresh = ground.prepare(options.keg.resolve(), Path(work))
+        fresh = filesystem.prepare(options.keg.resolve(), Path(work))
         changed = {**vars(options), "work": fresh.folder, "report": options.report.resolve()}
         words = [
             f"--{name}={value}"
@@ -73,7 +73,7 @@ def _measure_here(options: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory(prefix="stigmer-bench-", dir=options.work) as work:
         results = _measure(keg, Path(work), python, counts)
     note = f"The load average was {began:.1f} at the beginning and {load():.1f} at the end."
-    report = render_report(results, describe_machine(keg, python, options.ground), COMMANDS, note)
+    report = render_report(results, describe_machine(keg, python, options.filesystem), COMMANDS, note)
     options.report.write_text(report + _services_of(options.report), encoding="utf-8")
     sys.stdout.write(render_table(results) + "\n")
     return 0
@@ -106,11 +106,11 @@ def _parser() -> argparse.ArgumentParser:
         "--python", type=Path, help="the interpreter the launcher was frozen from (default: found automatically)"
     )
     parser.add_argument(
-        "--work", type=Path, help="working directory (default: TMPDIR); with `--ground disk`, on the keg's disk"
+        "--work", type=Path, help="working directory (default: TMPDIR); with `--filesystem disk`, on the keg's disk"
     )
-    kinds = ground.kinds()
+    kinds = filesystem.kinds()
     parser.add_argument(
-        "--ground",
+        "--filesystem",
         choices=kinds,
         default=kinds[0],
         help="measure on a fresh file system in memory or in a file, or on the keg's own disk",

@@ -20,7 +20,7 @@ from stigmer_packaging.lib.command import Completed, run
 from stigmer_packaging.lib.loopback import free_port, serving
 from stigmer_packaging.records.release import read_release
 from stigmer_packaging.verify.brew.client import Brew
-from stigmer_packaging.verify.brew.local_tap import with_root_url
+from stigmer_packaging.verify.brew.local_tap import replace_root_url
 from support.real_brew import FULL, RELEASE, require_brew, require_release, tapped
 
 UNIT = "homebrew.stigmer"
@@ -94,7 +94,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installed]:
     try:
         with tapped(brew, folder / "tap") as tap, serving(RELEASE) as url:
             formula = (RELEASE / read_release(RELEASE).of_kind("formula")[0].name).read_text(encoding="utf-8")
-            tap.publish("stigmer", with_root_url(formula, url))
+            tap.publish("stigmer", replace_root_url(formula, url))
             brew.run("install", FULL)
             prefix = Path(brew.ask("--prefix"))
             server = Installed(brew, folder / "home", prefix / "bin" / "stigmer", prefix / "opt" / "stigmer")

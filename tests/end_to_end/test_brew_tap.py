@@ -11,7 +11,7 @@ from stigmer_packaging.formula.tap_files import render_tap
 from stigmer_packaging.formula.text import render_formula
 from stigmer_packaging.lib.loopback import serving
 from stigmer_packaging.verify.brew.client import Brew, parse_pours
-from stigmer_packaging.verify.brew.local_tap import LocalTap, with_root_url
+from stigmer_packaging.verify.brew.local_tap import LocalTap, replace_root_url
 from support.keg_standin import standin_manifest
 from support.real_brew import FULL, ROOT, TAP, copy_checkout, require_brew, tapped
 
@@ -102,7 +102,7 @@ def test_a_minimum_macos_does_not_prevent_installation_on_linux(brew: Brew, tmp_
     """Brew gets as far as fetching the bottle, which does not exist."""
     (tmp_path / "files").mkdir()
     with tapped(brew, tmp_path / "tap") as tap, serving(tmp_path / "files") as url:
-        tap.publish("stigmer", with_root_url(formula(*FOUR), url))
+        tap.publish("stigmer", replace_root_url(formula(*FOUR), url))
         done = brew.attempt("install", FULL)
         said = done.stdout + done.stderr
         assert "unsatisfied requirement" not in said

@@ -14,7 +14,7 @@ from stigmer_packaging.lib.errors import GateError, MissingToolError
 from stigmer_packaging.manifest.rename import PACKAGE
 from stigmer_packaging.records.model import BuiltPart
 from support.freezing import ROOT, VERSIONED, make_freezer
-from support.hostile_places import lone_temporal, starts_twice
+from support.hostile_places import assert_starts_twice, temporal_only
 from support.launcher_payloads import build_libexec
 from support.launcher_services import Stigmer
 
@@ -79,7 +79,7 @@ def ask(folder: Path, *arguments: str, **environment: str) -> subprocess.Complet
 
 @pytest.fixture(scope="module")
 def keg(frozen: tuple[Freezer, BuiltPart], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    libexec = build_libexec(tmp_path_factory.mktemp("keg"), lone_temporal(), version="7.8.9")
+    libexec = build_libexec(tmp_path_factory.mktemp("keg"), temporal_only(), version="7.8.9")
     freezer, bundle = frozen
     shutil.copytree(freezer.workspace.path(bundle.root), libexec / "launcher", symlinks=True)
     return libexec
@@ -100,7 +100,7 @@ def test_the_users_python_variables_do_not_affect_it(keg: Path, tmp_path: Path, 
             del launcher.environment[name]
         launcher.program = [os.fspath(keg / "launcher" / "stigmer")]
         assert launcher("--version") == (0, "stigmer 7.8.9\n", "")
-        starts_twice(launcher, tmp_path)
+        assert_starts_twice(launcher, tmp_path)
     assert sorted(keg.rglob("*")) == before
 
 

@@ -83,7 +83,7 @@ def test_two_owners_of_one_module_work_unfrozen_break_frozen_and_are_refused(tmp
     wanted = [pin for pin in pins if pin.applies(freezer.python.platform.markers)]
     python = freezer.python.assemble(partial(provide_site, wanted, cache=CACHE, env=ENV, report=freezer.report))
     installed = subprocess.run(
-        python.words(str(project / "main.py")),
+        python.command(str(project / "main.py")),
         env={"PYTHONPATH": str(python.site.folder)},
         check=False,
         capture_output=True,

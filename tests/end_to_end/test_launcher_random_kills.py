@@ -23,7 +23,7 @@ import pytest
 
 from stigmer_launcher.supervise.state import Instance, read_snapshot, supervisor_pid
 from stigmer_launcher.system import locks
-from support.launcher_checks import kept
+from support.launcher_checks import server_state
 from support.launcher_services import NAMES, Stigmer, eventually, is_running, stigmer
 
 ROUNDS = int(os.environ.get("STIGMER_TEST_KILLS", "60"))
@@ -63,7 +63,7 @@ class Killing:
     def round(self, situation: str, victim: str, share: float) -> list[str]:
         """Create the situation, kill after a fraction of its duration, start again, and return the faults found."""
         self._prepare(situation)
-        written = kept(self._launcher) if situation != "first start" else []
+        written = server_state(self._launcher) if situation != "first start" else []
         command = COMMANDS[situation]
         process = self._launcher.popen(*command.split()) if command else None
         time.sleep(share * self._seconds[situation])
@@ -119,7 +119,7 @@ class Killing:
             yield f"orphans: {orphans}"
         if missing := ours - set(self._processes()):
             yield f"do not run: {missing}"
-        database = kept(self._launcher) if (self._launcher.home / "stigmer.db").exists() else []
+        database = server_state(self._launcher) if (self._launcher.home / "stigmer.db").exists() else []
         server = self._launcher.pid("stigmer-server")
         if database[: len(written)] != written or database[-1:] != [f"started {server}"]:
             yield f"lost: of {written} is left {database}"

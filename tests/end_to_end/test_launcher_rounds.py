@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from support.launcher_checks import crash, kept, works
+from support.launcher_checks import assert_works, crash, server_state
 from support.launcher_services import stigmer
 
 ROUNDS = int(os.environ.get("STIGMER_TEST_ROUNDS", "200"))
@@ -18,14 +18,14 @@ ROUNDS = int(os.environ.get("STIGMER_TEST_ROUNDS", "200"))
 def test_rounds_of_start_and_stop_leave_nothing_behind(tmp_path: Path) -> None:
     """No process, no open port, no file beyond those of the first round, and no growing number of descriptors."""
     with stigmer(tmp_path) as launcher:
-        works(launcher)
+        assert_works(launcher)
         files = sorted(path.name for path in launcher.home.rglob("*"))
         for _ in range(ROUNDS):
             launcher.started()
             assert launcher("server", "stop").code == 0
             assert launcher.processes() == []
         assert sorted(path.name for path in launcher.home.rglob("*")) == files
-        assert len(kept(launcher)) == ROUNDS + 1
+        assert len(server_state(launcher)) == ROUNDS + 1
 
 
 def test_crashes_leave_no_descriptor_open_in_the_supervisor(tmp_path: Path) -> None:

@@ -37,9 +37,9 @@ def seen(folder: Path, architecture: str, *, call: str = "getpid", library: str 
     """Audit a bottle whose module was linked with one library but is shipped with another."""
     link(folder, architecture, "libanswer.dylib", LIBRARY)
     module = link(folder, architecture, "module.so", USER, f"-DCALL={call}", "libanswer.dylib")
-    craft = with_module(f"darwin-{architecture}", module)
-    craft.put(f"{LIBRARIES}/libanswer.dylib", link(folder, architecture, "libanswer.dylib", library), 0o755)
-    return [(found.path, found.seen) for found in audit(craft).findings]
+    builder = with_module(f"darwin-{architecture}", module)
+    builder.put(f"{LIBRARIES}/libanswer.dylib", link(folder, architecture, "libanswer.dylib", library), 0o755)
+    return [(found.path, found.seen) for found in audit(builder).findings]
 
 
 @pytest.mark.parametrize("architecture", ["arm64", "amd64"])

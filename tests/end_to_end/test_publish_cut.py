@@ -9,7 +9,7 @@ import pytest
 
 from stigmer_packaging.lib.errors import PackagingError
 from support.fake_github import Trouble
-from support.publishable import lay_release
+from support.publishable import write_release
 from support.publishing import Observer, PreparedRelease, prepare_release, state_of
 
 PARTS = 6
@@ -21,12 +21,12 @@ AT_LEAST = 50
 def watched(root: Path, folder: Path, *, proposed: bool = False) -> Iterator[tuple[PreparedRelease, Observer]]:
     with prepare_release(root, folder, proposed=proposed) as prepared:
         observer = Observer(prepared)
-        prepared.github.after = observer.look
+        prepared.github.after = observer.check
         yield prepared, observer
 
 
 def check(prepared: PreparedRelease, observer: Observer, end: dict[str, object], where: str) -> None:
-    assert observer.seen == [], where
+    assert observer.violations == [], where
     assert state_of(prepared) == end, where
     assert set(observer.uploads.values()) == {1}, where
 
@@ -34,7 +34,7 @@ def check(prepared: PreparedRelease, observer: Observer, end: dict[str, object],
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("release")
-    lay_release(place, "2.0.0")
+    write_release(place, "2.0.0")
     return place
 
 
@@ -51,7 +51,7 @@ def undisturbed(request: pytest.FixtureRequest, folder: Path, tmp_path_factory: 
     """Publish without faults. A proposal is cut only once the release is public: until then, nothing differs."""
     with watched(tmp_path_factory.mktemp("undisturbed"), folder, proposed=request.param) as (prepared, observer):
         prepared.publish()
-        assert observer.seen == []
+        assert observer.violations == []
         log = prepared.github.log
         public = next(number for number, line in enumerate(log, 1) if line.startswith("PATCH"))
         assert len(log) >= AT_LEAST

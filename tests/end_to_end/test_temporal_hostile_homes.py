@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from support.hostile_places import HOSTILE_NAMES, starts_twice
+from support.hostile_places import HOSTILE_NAMES, assert_starts_twice
 from support.launcher_checks import listens
 from support.launcher_services import Stigmer
 from support.reference_stack import reference_keg
@@ -22,7 +22,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_temporal_keeps_its_database_in_a_home_of_any_name(tmp_path: Path, real: Path, name: str) -> None:
     """SQLite parses the option as a URI. Regression: the database of the home `c#` was in `c`."""
     with Stigmer(real, tmp_path / name / "home") as launcher:
-        starts_twice(launcher, tmp_path)
+        assert_starts_twice(launcher, tmp_path)
 
 
 @pytest.mark.parametrize("text", ["{broken", "env:\n  default:\n    headless: true\n    log-level: bogus\n"])
@@ -35,7 +35,7 @@ def test_temporals_own_settings_file_does_not_steer_the_managed_one(tmp_path: Pa
         launcher.started()
         assert listens(launcher.status()["ports"]["temporal-ui"])
         assert launcher("server", "stop").code == 0
-        starts_twice(launcher, tmp_path)
+        assert_starts_twice(launcher, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -48,4 +48,4 @@ def test_the_shell_of_a_user_of_another_temporal_does_not_steer_the_managed_one(
 ) -> None:
     """Regression: the launcher queried ours for that namespace, which it does not have, until the start gave up."""
     with Stigmer(real, tmp_path / "home", environment=environment) as launcher:
-        starts_twice(launcher, tmp_path)
+        assert_starts_twice(launcher, tmp_path)

@@ -166,7 +166,7 @@ def test_an_interrupted_run_reports_no_end_and_leaves_nothing(tmp_path: Path) ->
     twist = 'echo $$ >>"$TMPDIR/../../pids"; case "$*" in server\\ --port*) (start "$@"); sleep 600 ;; esac'
     done, report = run_script(installed(tmp_path, twist), interpreter=("timeout", "--signal=INT", "5", "sh"))
     assert "# BEGIN" in done.stdout
-    assert not report.whole
+    assert not report.complete
     assert list(tmp_path.glob("verify-stigmer.*")) == []
     pids = (tmp_path / "pids").read_text(encoding="utf-8").split()
     while any(Path("/proc", pid, "exe").exists() for pid in pids):  # killed, but possibly not gone yet

@@ -22,7 +22,7 @@ from stigmer_packaging.verify.qemu import Hardware, choose_accelerator, qemu_com
 from stigmer_packaging.verify.sandbox import make_sandbox
 from stigmer_packaging.verify.stage import verify_bottle
 from stigmer_packaging.verify.virtual_machine import make_virtual_machine
-from support.guest_machines import await_no_process, shared
+from support.guest_machines import await_no_process, shared_machine
 from support.keg_standin import StandIn, build_standin
 from support.native_code import place
 
@@ -35,12 +35,12 @@ HANGS = "rdinit=/nowhere panic=0"  # the kernel finds no init program and waits 
 
 @pytest.fixture(scope="module")
 def machine() -> Machine:
-    return shared(MachineFactory.virtual_machine)
+    return shared_machine(MachineFactory.virtual_machine)
 
 
 @pytest.fixture(scope="module")
 def boot() -> Boot:
-    return shared(MachineFactory.boot)[0]
+    return shared_machine(MachineFactory.boot)[0]
 
 
 def verify(standin: StandIn, machine: Machine, script: Path, seconds: float) -> VerificationReport:
@@ -139,7 +139,7 @@ def test_a_service_comes_back_after_a_crash_and_after_a_reboot(tmp_path: Path) -
     """With systemd, in a machine that boots twice; the stand-in's server is a sleeping process."""
     standin = build_standin(tmp_path, twist=FOREGROUND)
     task = Task(SCRIPT, secrets.token_hex(8), 600)
-    machine = shared(partial(MachineFactory.virtual_machine, service=True))
+    machine = shared_machine(partial(MachineFactory.virtual_machine, service=True))
     report = verify_bottle(standin.bottle, machine, task, workspace=standin.workspace, name=NAME)
     assert {check.name: check.detail for check in report.checks if not check.passed} == {}
     assert report.passed

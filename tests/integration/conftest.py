@@ -10,7 +10,7 @@ from stigmer_packaging.cli import ci_environment
 from stigmer_packaging.publish.github import Access
 from support.fake_github import github_at
 from support.launcher_services import Stigmer, fake_stack, stigmer
-from support.publishable import changelog_of, lay_release
+from support.publishable import changelog_of, write_release
 from support.publishing import APP_TOKEN, OTHER, REPOSITORY, TOKEN, PreparedRelease, PublishingCommands, prepare_release
 
 
@@ -18,7 +18,7 @@ from support.publishing import APP_TOKEN, OTHER, REPOSITORY, TOKEN, PreparedRele
 def prepared(tmp_path: Path) -> Iterator[PreparedRelease]:
     """Yield a fresh fake GitHub with a release to publish there."""
     folder = tmp_path / "release"
-    lay_release(folder, "2.0.0")
+    write_release(folder, "2.0.0")
     with prepare_release(tmp_path, folder) as opened:
         yield opened
 

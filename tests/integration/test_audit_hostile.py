@@ -26,7 +26,7 @@ from stigmer_packaging.audit.stage import render_findings
 from stigmer_packaging.lib.errors import ArchiveError
 from stigmer_packaging.records.model import AuditReport
 from stigmer_packaging.records.workspace import Workspace
-from support.audit_bottles import COMPONENTS, INDEX, RECEIPT, Craft, audit, audit_in, good_bottle, seen_by
+from support.audit_bottles import COMPONENTS, INDEX, RECEIPT, BottleBuilder, audit, audit_in, findings_of, good_bottle
 
 ROOT = Path(__file__).parents[2]
 KEG = "stigmer/2.0.0"
@@ -137,12 +137,12 @@ def test_a_sparse_member_is_not_unpacked() -> None:
     assert ("kinds", "x") in found_in(report)
 
 
-def bottle_with(path: str, text: str) -> Craft:
+def bottle_with(path: str, text: str) -> BottleBuilder:
     """Return a bottle in which one file differs from the index."""
-    craft = good_bottle()
-    craft.seal()
-    craft.put(path, text)
-    return craft
+    builder = good_bottle()
+    builder.seal()
+    builder.put(path, text)
+    return builder
 
 
 @pytest.mark.parametrize("path", [INDEX, RECEIPT])
@@ -198,8 +198,8 @@ def audit_all() -> None:
         with pytest.raises(ArchiveError, match="refused"):
             audit_bytes(make())
     for make in NESTED.values():
-        craft = good_bottle()
-        craft.put(f"{COMPONENTS}/agent-runner.lib/bomb", make())
-        ((_, seen),) = seen_by("damaged", craft)
+        builder = good_bottle()
+        builder.put(f"{COMPONENTS}/agent-runner.lib/bomb", make())
+        ((_, seen),) = findings_of("damaged", builder)
         assert "more than" in seen
     sys.stdout.write(str(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss))

@@ -18,11 +18,11 @@ from stigmer_packaging.verify.brew.stage import verify_with_brew
 from support import fake_brew
 from support.keg_standin import quiet
 from support.native_code import place
-from support.publishable import lay_release
+from support.publishable import write_release
 
 
 def deliver(folder: Path, version: str) -> Path:
-    lay_release(folder, version, targets=("linux-amd64",))
+    write_release(folder, version, targets=("linux-amd64",))
     return folder
 
 

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from support.launcher_checks import all_run, kill_together, watchdog, works
+from support.launcher_checks import assert_works, await_all_running, kill_together, watchdog
 from support.launcher_services import Stigmer, eventually, finished, free_ports
 
 
@@ -28,7 +28,7 @@ def test_a_start_survives_a_kill_of_temporal_while_a_service_that_dials_once_dia
     launcher.kill("temporal")
     done = finished(starting)
     assert (done.code, done.err) == (0, ""), launcher.log("supervisor")
-    all_run(launcher)
+    await_all_running(launcher)
 
 
 @pytest.mark.stack(agent_runner="broken={home}/broken", stigmer_server="term=ignore", grace=1)
@@ -42,7 +42,7 @@ def test_a_start_that_finds_another_one_failing_tries_itself(launcher: Stigmer) 
     done = launcher("server")
     assert finished(first).code == 1
     assert done.code == 0, done.err
-    all_run(launcher)
+    await_all_running(launcher)
 
 
 @pytest.mark.stack(agent_runner="term=ignore", grace=4)
@@ -65,7 +65,7 @@ def test_a_stop_right_after_the_supervisor_was_killed_waits_for_the_watchdog(run
     assert (done.code, done.err) == (0, "")
     assert done.out.endswith("Stopping server... ok\n")
     assert "Server is not running" not in done.out
-    works(running)
+    assert_works(running)
 
 
 @pytest.mark.stack(agent_runner="term=ignore", grace=1)
@@ -75,7 +75,7 @@ def test_a_stop_whose_supervisor_is_killed_meanwhile_returns_when_nothing_runs(r
     running.kill_supervisor()
     assert finished(stopping).code == 0
     assert running.processes() == []
-    works(running)
+    assert_works(running)
 
 
 def test_a_restart_that_cannot_be_spawned_is_tried_again(running: Stigmer) -> None:
@@ -84,7 +84,7 @@ def test_a_restart_that_cannot_be_spawned_is_tried_again(running: Stigmer) -> No
     running.kill("agent-runner")
     eventually(lambda: "agent-runner: pausing: could not be run" in running.log("supervisor"), "a failed spawn")
     aside.rename(program)
-    all_run(running)
+    await_all_running(running)
 
 
 def test_a_watchdog_that_cannot_be_replaced_at_once_is_replaced_later(running: Stigmer) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from support.launcher_checks import all_run, in_foreground, serves_and_stops, stop_by
+from support.launcher_checks import await_all_running, in_foreground, serves_and_stops, stop_by
 from support.launcher_services import Stigmer, eventually, finished, is_running
 
 HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
@@ -131,7 +131,7 @@ def test_a_server_in_the_background_of_a_terminal_with_tostop_keeps_serving(laun
     own = partial(fcntl.ioctl, terminal, termios.TIOCSCTTY, 0)
     streams: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), terminal)
     shell = launcher.spawn(*job, **streams, start_new_session=True, preexec_fn=own)
-    all_run(launcher)
+    await_all_running(launcher)
     attributes = termios.tcgetattr(terminal)
     attributes[3] |= termios.TOSTOP
     termios.tcsetattr(terminal, termios.TCSANOW, attributes)

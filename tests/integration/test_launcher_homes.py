@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from stigmer_launcher.install.install import LOCK
-from support.launcher_checks import all_run, crash, kept, watchdog, works
+from support.launcher_checks import assert_works, await_all_running, crash, server_state, watchdog
 from support.launcher_payloads import build_libexec
 from support.launcher_services import (
     LAUNCHER,
@@ -45,7 +45,7 @@ def test_a_keg_replaced_under_the_running_server_changes_nothing_until_a_restart
         assert restarted.code == 0, restarted.err
         assert second.status()["version"] == new
         assert "Traceback" not in second.log("supervisor")
-        assert len(kept(second)) == 2
+        assert len(server_state(second)) == 2
 
 
 def test_a_running_version_is_not_removed_by_another_start(tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_a_start_whose_version_another_start_has_removed_installs_it_again(
         go_on(first)
         wait_for_line(first, "prepared")
         go_on(first)
-        all_run(launcher)
+        await_all_running(launcher)
         assert launcher.status()["version"] == "1.0.0"
         assert launcher("server", "stop").code == 0
         assert first.wait(timeout=30) == 0
@@ -160,6 +160,6 @@ def test_a_home_behind_a_link_is_one_home(tmp_path: Path) -> None:
 def test_without_home_the_password_database_is_used(launcher: Stigmer) -> None:
     """With STIGMER_HOME nothing else is needed; `config path` shows the home found without either variable."""
     del launcher.environment["HOME"]
-    works(launcher)
+    assert_works(launcher)
     del launcher.environment["STIGMER_HOME"]
     assert launcher("config", "path").out.endswith("/.stigmer/config.yaml\n")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from support.hostile_places import HOSTILE_NAMES, lone_temporal, starts_twice
+from support.hostile_places import HOSTILE_NAMES, assert_starts_twice, temporal_only
 from support.launcher_payloads import build_libexec
 from support.launcher_services import Stigmer
 
@@ -128,13 +128,13 @@ PROCESSES: dict[str, dict[str, Any]] = {
 @pytest.fixture(scope="module")
 def fake(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a keg of a fake Temporal that opens its database as the real one does."""
-    return build_libexec(tmp_path_factory.mktemp("fake"), lone_temporal())
+    return build_libexec(tmp_path_factory.mktemp("fake"), temporal_only())
 
 
 @pytest.mark.parametrize("name", MORE_HOMES)
 def test_a_home_of_any_name_starts_twice_and_nothing_lies_outside(tmp_path: Path, fake: Path, name: str) -> None:
     with Stigmer(fake, tmp_path / name) as launcher:
-        starts_twice(launcher, tmp_path)
+        assert_starts_twice(launcher, tmp_path)
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
@@ -143,21 +143,21 @@ def test_a_home_named_in_another_way_is_the_same_home(tmp_path: Path, fake: Path
     home.mkdir(parents=True)
     (tmp_path / "real" / "link").symlink_to("home")
     with Stigmer(fake, home, environment={"STIGMER_HOME": spelling.format(home, home.parent, home.name)}) as launcher:
-        starts_twice(launcher, tmp_path)
+        assert_starts_twice(launcher, tmp_path)
 
 
 @pytest.mark.parametrize("kind", PROCESSES)
 def test_a_process_created_in_any_way_starts_twice(tmp_path: Path, fake: Path, kind: str) -> None:
     with Stigmer(fake, tmp_path / "home") as launcher:
         launcher.process |= PROCESSES[kind]
-        starts_twice(launcher, tmp_path)
+        assert_starts_twice(launcher, tmp_path)
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS, ids=",".join)
 def test_a_shell_of_any_kind_starts_twice(tmp_path: Path, fake: Path, environment: dict[str, str]) -> None:
     """Settings of other programs do not affect the managed stack."""
     with Stigmer(fake, tmp_path / "home", environment=environment) as launcher:
-        starts_twice(launcher, tmp_path)
+        assert_starts_twice(launcher, tmp_path)
 
 
 def test_a_home_that_is_not_utf_8_is_refused_before_anything_is_created(tmp_path: Path, fake: Path) -> None:

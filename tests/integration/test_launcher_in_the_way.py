@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from support.launcher_checks import fails_to_start, kept
+from support.launcher_checks import fails_to_start, server_state
 from support.launcher_services import Done, Stigmer, eventually, fake_stack, finished, stigmer
 
 
@@ -21,7 +21,7 @@ def test_twenty_starts_at_once_make_one_server(launcher: Stigmer) -> None:
     assert sum("All services running" in done.out for done in starts) == 1
     assert sum("Stigmer is running already" in done.out for done in starts) == 19
     assert len(launcher.children()) == 4
-    assert kept(launcher) == [f"started {launcher.pid('stigmer-server')}"]
+    assert server_state(launcher) == [f"started {launcher.pid('stigmer-server')}"]
 
 
 @pytest.mark.stack(workflow_runner="exit=1")

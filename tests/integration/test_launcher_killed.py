@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from support.launcher_checks import all_run, kill_together, watchdog, works
+from support.launcher_checks import assert_works, await_all_running, kill_together, watchdog
 from support.launcher_services import NAMES, Stigmer, eventually, is_running
 
 
@@ -17,7 +17,7 @@ def test_a_killed_supervisor_leaves_no_service_behind(running: Stigmer) -> None:
     running.kill_supervisor()
     eventually(lambda: running.processes() == [], "the end of every process")
     assert running("server", "status").code == 3
-    works(running)
+    assert_works(running)
 
 
 @pytest.mark.stack(agent_runner="term=ignore", grace=2)
@@ -57,14 +57,14 @@ def test_the_status_names_the_watchdog_at_work(running: Stigmer) -> None:
 def test_services_of_a_killed_supervisor_and_watchdog_are_stopped_first(
     running: Stigmer, words: str, said: str
 ) -> None:
-    old = all_run(running)
+    old = await_all_running(running)
     kill_together(running)
     assert all(is_running(pid) for pid in old.values())
     done = running(*words.split())
     assert (done.code, said in done.out) == (0, True), done
     assert not [pid for pid in old.values() if is_running(pid)]
     assert running("server", "stop").code == 0
-    works(running)
+    assert_works(running)
 
 
 def test_a_stale_pid_that_was_reused_is_left_alone(running: Stigmer) -> None:
@@ -78,7 +78,7 @@ def test_a_stale_pid_that_was_reused_is_left_alone(running: Stigmer) -> None:
         state_file.write_text(json.dumps(state), encoding="utf-8")
         assert running("server", "status").code == 3
         assert running("server", "stop").code == 0
-        works(running)
+        assert_works(running)
         assert stranger.poll() is None
         stranger.kill()
 
@@ -98,16 +98,16 @@ def test_a_broken_state_file_does_not_break_a_start(launcher: Stigmer, content: 
     (launcher.home / "run" / "state.json").write_text(content, encoding="utf-8")
     assert launcher("server", "status").code == 3
     assert launcher("server", "stop").code == 0
-    works(launcher)
+    assert_works(launcher)
 
 
 @pytest.mark.parametrize("names", [(name,) for name in NAMES] + [("temporal", "agent-runner"), NAMES], ids="+".join)
 def test_killed_services_are_started_again(running: Stigmer, names: tuple[str, ...]) -> None:
-    before = all_run(running)
+    before = await_all_running(running)
     for name in names:
         os.kill(before[name], signal.SIGKILL)
     eventually(lambda: "pausing" in running.log("supervisor"), "the crash to be seen")
-    after = all_run(running)
+    after = await_all_running(running)
     assert {name for name in NAMES if before[name] != after[name]} == set(names)
     services = running.services()
     assert {name: each["restarts"] for name, each in services.items()} == {name: int(name in names) for name in NAMES}
@@ -126,7 +126,7 @@ def test_a_killed_command_does_not_take_the_services_with_it(launcher: Stigmer) 
     done = launcher("server")
     assert done.code == 0, done.err
     assert f"Another `stigmer server` (pid {launcher.status()['supervisor_pid']}) is starting; waiting" in done.out
-    all_run(launcher)
+    await_all_running(launcher)
 
 
 @pytest.mark.stack(agent_runner="slow=1")

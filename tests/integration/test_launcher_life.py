@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from support.launcher_checks import all_run, crash, stop_by, wakeups, watchdog
+from support.launcher_checks import await_all_running, crash, stop_by, wakeups, watchdog
 from support.launcher_services import Stigmer, eventually
 
 # `stigmer server --foreground` that records each module imported after everything runs; its wall clock then jumps.
@@ -44,7 +44,7 @@ sys.exit(run(["server", "--foreground"]))
 def watched(launcher: Stigmer, note: Path, jump: float = 0.0) -> subprocess.Popen[str]:
     """Start the instrumented server, and return once everything runs."""
     process = launcher.spawn(sys.executable, "-S", "-c", WATCHED, str(note), str(jump))
-    all_run(launcher)
+    await_all_running(launcher)
     return process
 
 

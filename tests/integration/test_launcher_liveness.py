@@ -6,13 +6,13 @@ import signal
 import pytest
 
 from stigmer_launcher.install.payload import Liveness
-from support.launcher_checks import all_run, in_foreground, stop_by
+from support.launcher_checks import await_all_running, in_foreground, stop_by
 from support.launcher_services import (
     NAMES,
     SERVER_QUEUES,
     Stigmer,
     eventually,
-    temporal_of_somebody_else,
+    external_temporal,
 )
 
 SOON = Liveness(every=0.2, timeout=0.5, failures=3)
@@ -26,11 +26,11 @@ def degraded(launcher: Stigmer, name: str) -> None:
 @pytest.mark.stack(grace=0.5, liveness=SOON)
 def test_a_service_that_hangs_is_degraded_and_then_restarted(running: Stigmer) -> None:
     """As it is suspended, it does not react to SIGTERM, and is killed after its grace period."""
-    before = all_run(running)
+    before = await_all_running(running)
     os.kill(before["stigmer-server"], signal.SIGSTOP)
     degraded(running, "stigmer-server")
     eventually(lambda: running.pid("stigmer-server") not in (0, before["stigmer-server"]), "another process")
-    after = all_run(running)
+    after = await_all_running(running)
     assert [name for name in NAMES if before[name] != after[name]] == ["stigmer-server"]
     last_error = running.services()["stigmer-server"]["last_error"]
     assert last_error.startswith("failed 3 liveness checks in a row: 127.0.0.1:")
@@ -39,7 +39,7 @@ def test_a_service_that_hangs_is_degraded_and_then_restarted(running: Stigmer) -
 
 @pytest.mark.stack(liveness=PATIENT)
 def test_a_service_that_hangs_for_a_while_is_shown_everywhere_and_recovers(running: Stigmer) -> None:
-    before = all_run(running)
+    before = await_all_running(running)
     os.kill(before["stigmer-server"], signal.SIGSTOP)
     degraded(running, "stigmer-server")
     status = running("server", "status")
@@ -51,7 +51,7 @@ def test_a_service_that_hangs_for_a_while_is_shown_everywhere_and_recovers(runni
     (line,) = (line for line in doctor.out.splitlines() if "no answer" in line)
     assert line.split()[:3] == ["problem", "stigmer-server", "degraded,"]
     os.kill(before["stigmer-server"], signal.SIGCONT)
-    assert all_run(running) == before
+    assert await_all_running(running) == before
     assert running("server", "status").code == 0
 
 
@@ -67,10 +67,10 @@ def test_a_hung_service_is_stopped_by_a_stop(running: Stigmer) -> None:
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
 def test_a_temporal_that_ends_or_hangs_is_restarted_and_no_other_service(running: Stigmer, number: int) -> None:
     """Those that need it prove that they work with its new process; a restart would lose their current work."""
-    before = all_run(running)
+    before = await_all_running(running)
     os.kill(before["temporal"], number)
     eventually(lambda: running.pid("temporal") not in (0, before["temporal"]), "another process")
-    after = all_run(running)
+    after = await_all_running(running)
     assert [name for name in NAMES if before[name] != after[name]] == ["temporal"]
     assert_proving(running, after)
 
@@ -91,7 +91,7 @@ def test_a_server_that_dials_once_is_restarted_with_the_reason_after_temporals_r
     launcher.kill("temporal")
     why = f"did not work again within 5 s of the return of temporal: no worker polls the queue {SERVER_QUEUES[0]}"
     eventually(lambda: why in launcher.log("supervisor"), "the reason to be said")
-    assert all_run(launcher)["stigmer-server"] != before
+    assert await_all_running(launcher)["stigmer-server"] != before
     assert why in launcher.services()["stigmer-server"]["last_error"]
     assert why in stop_by(process)
 
@@ -99,26 +99,26 @@ def test_a_server_that_dials_once_is_restarted_with_the_reason_after_temporals_r
 @pytest.mark.stack(liveness=SOON)
 def test_the_end_and_the_return_of_an_external_temporal_are_noticed(launcher: Stigmer) -> None:
     """A start meanwhile does not wait for Temporal, which only its owner can restart."""
-    with temporal_of_somebody_else(launcher):
+    with external_temporal(launcher):
         launcher.started()
-        before = all_run(launcher)
+        before = await_all_running(launcher)
     degraded(launcher, "temporal")
     assert launcher("server", "status").code == 4
     again = launcher("server")
     assert again.code == 4
     assert f"temporal is degraded: {launcher.environment['TEMPORAL_SERVICE_ADDRESS']}" in again.err
-    with temporal_of_somebody_else(launcher):
-        assert all_run(launcher) == before
+    with external_temporal(launcher):
+        assert await_all_running(launcher) == before
         assert_proving(launcher, before)
 
 
 @pytest.mark.stack(liveness=SOON)
 def test_an_external_temporal_that_hangs_is_left_alone(launcher: Stigmer) -> None:
-    with temporal_of_somebody_else(launcher) as pid:
+    with external_temporal(launcher) as pid:
         launcher.started()
-        before = all_run(launcher)
+        before = await_all_running(launcher)
         os.kill(pid, signal.SIGSTOP)
         degraded(launcher, "temporal")
         os.kill(pid, signal.SIGCONT)
-        assert all_run(launcher) == before
+        assert await_all_running(launcher) == before
         assert "SIG" not in launcher.log("supervisor")

@@ -7,7 +7,7 @@ import stat
 import pytest
 
 from stigmer_launcher.supervise.state import Instance
-from support.launcher_services import NAMES, Stigmer, eventually, finished, is_running, temporal_of_somebody_else
+from support.launcher_services import NAMES, Stigmer, eventually, external_temporal, finished, is_running
 
 OTHERS = tuple(name for name in NAMES if name != "workflow-runner")
 
@@ -163,7 +163,7 @@ def test_a_restart_returns_when_another_command_stops_what_the_service_needs(run
 
 
 def test_an_external_service_is_neither_stopped_nor_restarted(launcher: Stigmer) -> None:
-    with temporal_of_somebody_else(launcher):
+    with external_temporal(launcher):
         launcher.started()
         refused = launcher("server", "restart", "temporal")
         assert refused.code == 2

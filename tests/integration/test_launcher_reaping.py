@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from support.launcher_checks import all_run, crash
+from support.launcher_checks import await_all_running, crash
 from support.launcher_services import Stigmer, finished
 
 RECORDED = """
@@ -33,7 +33,7 @@ def test_the_rest_of_a_group_is_killed_before_its_leader_is_reaped_and_never_aft
     """After a crash, and during the stop; a reaped pid may be reused immediately."""
     record = tmp_path / "record"
     server = launcher.spawn(sys.executable, "-S", "-c", RECORDED, str(record))
-    all_run(launcher)
+    await_all_running(launcher)
     leaders = {crash(launcher, "agent-runner"), *launcher.pids().values()}
     assert launcher("server", "stop").code == 0
     assert finished(server).code == 0

@@ -13,12 +13,12 @@ from support.launcher_services import (
     NAMES,
     Stigmer,
     eventually,
+    external_temporal,
     finished,
     free_ports,
     hold,
     is_running,
     read_line,
-    temporal_of_somebody_else,
 )
 
 KEY = "sk-ant-api03-0123456789abcdef"
@@ -138,7 +138,7 @@ def test_an_invalid_port_is_refused(launcher: Stigmer, given: str) -> None:
 
 
 def test_an_external_temporal_is_used_and_left_running(launcher: Stigmer) -> None:
-    with temporal_of_somebody_else(launcher) as theirs:
+    with external_temporal(launcher) as theirs:
         launcher.started()
         status = launcher.status()
         assert status["temporal"] == launcher.environment["TEMPORAL_SERVICE_ADDRESS"]

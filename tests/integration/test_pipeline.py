@@ -129,7 +129,7 @@ def test_a_log_has_what_a_program_printed_before_the_next_one_runs(release: Fake
 
     release.obtain.before_publishing = read_the_log
     assert release.run(STEPS[:1]) == ["obtain/one"]
-    assert release.progress.heard == ["+ echo hello", "hello"]
+    assert release.progress.lines == ["+ echo hello", "hello"]
 
 
 def test_killed_before_any_change_of_the_file_system_the_next_run_is_right(tmp_path: Path) -> None:
@@ -193,7 +193,7 @@ def test_two_releases_never_share_a_workspace_and_the_second_says_who_has_it(
 
 def test_artefacts_do_not_change_before_they_are_delivered(release: FakeRelease) -> None:
     """A second release would replace the files that the first one is copying."""
-    with release.pipeline().carried_out(STEPS), pytest.raises(BusyError, match="in use by process"):
+    with release.pipeline().running(STEPS), pytest.raises(BusyError, match="in use by process"):
         fake_release(release.workspace.root).run(STEPS)
 
 
@@ -255,9 +255,9 @@ def test_under_nohup_a_command_outlives_its_terminal(tmp_path: Path) -> None:
 
 def test_the_lock_names_its_last_holder_only_while_it_is_held(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path / "build", tmp_path / "cache")
-    with workspace.alone("first"):
+    with workspace.locked("first"):
         pass
-    with workspace.alone("second"), pytest.raises(BusyError, match="second"), workspace.alone("third"):
+    with workspace.locked("second"), pytest.raises(BusyError, match="second"), workspace.locked("third"):
         pass
 
 

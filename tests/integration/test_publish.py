@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from stigmer_packaging.lib.errors import PublicationError, UnavailableError
-from stigmer_packaging.publish.plan import MARK, mark_of
+from stigmer_packaging.publish.plan import MARK, draft_marker
 from stigmer_packaging.publish.publish import abandon_draft
 from support.fake_github import Trouble
 from support.fake_github_answers import Request
@@ -86,8 +86,8 @@ def test_abandoning_removes_our_own_drafts_and_nothing_else(prepared: PreparedRe
     other_version = prepared.repository.create_release(
         {"tag_name": "v1.9.0", "draft": True, "body": prepared.plan.mark}
     )
-    mark = mark_of(manifest_of("2.0.0").product, "")
-    assert len(abandon_draft("v2.0.0", mark, prepared.host(), rehearse=True)) == 1
+    mark = draft_marker(manifest_of("2.0.0").product, "")
+    assert len(abandon_draft("v2.0.0", mark, prepared.host(), dry_run=True)) == 1
     assert len(prepared.repository.releases) == 3
     assert len(abandon_draft("v2.0.0", mark, prepared.host())) == 1
     assert prepared.repository.releases == [other_version, theirs]
@@ -169,9 +169,9 @@ def test_the_observer_detects_a_partial_release(
 
     def after(request: Request) -> None:
         spoil(request, prepared)
-        observer.look(request)
+        observer.check(request)
 
     prepared.github.after = after
     with contextlib.suppress(PublicationError):
         prepared.publish()
-    assert any(seen in line for line in observer.seen)
+    assert any(seen in line for line in observer.violations)

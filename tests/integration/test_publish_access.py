@@ -73,7 +73,7 @@ def test_an_unknown_repository_differs_from_one_that_a_token_may_not_write(prepa
     """GitHub's answer is the same for both."""
     host = replace(prepared.host(), repository="stigmer/gone")
     with pytest.raises(GitHubError, match="404: Not Found"):
-        host.open()
+        host.check_access()
     with pytest.raises(TokenError, match="can read but not write"):
         host.create_draft("v1.0.0", "c" * 40, title="", notes="", prerelease=False)
 
@@ -99,7 +99,7 @@ def test_each_attempt_waits_longer_and_a_limit_that_lasts_too_long_ends_the_run_
         raise UnavailableError("gone", asked)
 
     with pytest.raises(UnavailableError, match="gone"):
-        GitHub(Access("t", pause=waits.append), REPOSITORY).persist(fail)
+        GitHub(Access("t", pause=waits.append), REPOSITORY).retry(fail)
     assert waits == waited
 
 
@@ -127,7 +127,7 @@ def test_the_token_is_only_in_the_requests(prepared: PreparedRelease, capfd: pyt
             told += [str(caught.value), repr(caught.value), caught.value.remedy, repr(prepared.tap())]
             prepared.github.trouble = Trouble()
         told.append(str(prepared.publish(plan)))
-    told += [*prepared.said, *capfd.readouterr()]
+    told += [*prepared.reports, *capfd.readouterr()]
     assert any(line.startswith("+ git") for line in told)
     needles = [TOKEN, "eC1hY2Nlc3MtdG9rZW46"]  # the latter: encoded for git's header
     assert [line for line in told for needle in needles if needle in line] == []

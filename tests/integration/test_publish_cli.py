@@ -14,7 +14,7 @@ from stigmer_packaging.records.text import render_record
 from support.fake_github import Trouble
 from support.fake_github_answers import Request
 from support.publishable import PATH
-from support.publishing import APP_TOKEN, BOTH, OTHER, REPOSITORY, TOKEN, PublishingCommands
+from support.publishing import APP_TOKEN, OTHER, PUBLISHED_TARGETS, REPOSITORY, TOKEN, PublishingCommands
 
 
 def test_a_dry_run_prints_the_plan_without_a_token_or_a_request(commands: PublishingCommands) -> None:
@@ -22,7 +22,7 @@ def test_a_dry_run_prints_the_plan_without_a_token_or_a_request(commands: Publis
     folder = commands.write_release("2.0.0")
     assert commands.run("publish", str(folder), "--dry-run", "--json") == 0
     plan = json.loads(commands.capsys.readouterr().out)
-    assert (plan["tag"], plan["tap"]["path"], len(plan["assets"])) == ("v2.0.0", PATH, len(BOTH) + 4)
+    assert (plan["tag"], plan["tap"]["path"], len(plan["assets"])) == ("v2.0.0", PATH, len(PUBLISHED_TARGETS) + 4)
     assert commands.run("publish", str(folder), "--dry-run") == 0
     printed = commands.capsys.readouterr().out
     assert printed.startswith("release v2.0.0 of stigmer/homebrew-tap at ")
@@ -61,7 +61,9 @@ def test_a_bottle_whose_program_says_another_version_is_refused(commands: Publis
     folder = commands.write_release("2.0.0", says="1.9.9")
     assert commands.run("publish", str(folder)) == 20
     told = commands.capsys.readouterr().err
-    assert told.count("reports version 1.9.9, but the release is 2.0.0") == len(BOTH), "program and index alike"
+    assert told.count("reports version 1.9.9, but the release is 2.0.0") == len(PUBLISHED_TARGETS), (
+        "program and index alike"
+    )
     assert commands.github.log == []
 
 
@@ -87,8 +89,10 @@ def test_a_bottle_that_no_machine_of_its_kind_has_run_is_refused_unless_it_is_na
     reports = tuple(replace(report, emulated=True) for report in release.verifications)
     (folder / NAME).write_text(render_record(replace(release, verifications=reports)), encoding="utf-8")
     assert commands.run("publish", str(folder), "--dry-run") == 20
-    assert f"--not-run {BOTH[0]}" in commands.capsys.readouterr().err
-    assert commands.run("publish", str(folder), "--dry-run", *(f"--not-run={target}" for target in BOTH)) == 0
+    assert f"--not-run {PUBLISHED_TARGETS[0]}" in commands.capsys.readouterr().err
+    assert (
+        commands.run("publish", str(folder), "--dry-run", *(f"--not-run={target}" for target in PUBLISHED_TARGETS)) == 0
+    )
 
 
 def test_a_failed_run_is_abandoned(commands: PublishingCommands) -> None:
@@ -133,7 +137,7 @@ def test_a_killed_run_can_be_continued(commands: PublishingCommands) -> None:
     folder = commands.write_release("2.0.0")
     words = [sys.executable, "-P", "-m", "stigmer_packaging.cli", "publish", str(folder)]
     words += [f"--manifest={commands.root}/manifest.yaml", f"--changelog={commands.root}/CHANGELOG.md"]
-    words += [f"--target={target}" for target in BOTH]
+    words += [f"--target={target}" for target in PUBLISHED_TARGETS]
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(str(ROOT / name) for name in ("packaging", "launcher"))}
     for method, part in (("POST", "/uploads/"), ("PATCH", "/releases/"), ("POST", "git-receive-pack")):
         running = subprocess.Popen(words, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -149,7 +153,7 @@ def test_a_killed_run_can_be_continued(commands: PublishingCommands) -> None:
     commands.github.before = lambda _: None
     assert commands.run("publish", str(folder)) == 0
     assert [release.draft for release in commands.repository.releases] == [False]
-    assert len(commands.repository.releases[0].assets) == len(BOTH) + 4
+    assert len(commands.repository.releases[0].assets) == len(PUBLISHED_TARGETS) + 4
     assert "2.0.0" in commands.formula()
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from stigmer_launcher.install.payload import Readiness
-from support.launcher_checks import all_run, kill_together
+from support.launcher_checks import await_all_running, kill_together
 from support.launcher_payloads import Part, build_libexec, part
 from support.launcher_services import Done, Stigmer, fake_stack, stigmer
 from support.mounts import can_mount, mount_command
@@ -127,7 +127,7 @@ def degraded(folder: Path) -> Done:
     with stigmer(folder, fake_stack(agent_runner=f"broken={broken}")) as launcher:
         launcher.started()
         broken.touch()
-        os.kill(all_run(launcher)["agent-runner"], signal.SIGKILL)
+        os.kill(await_all_running(launcher)["agent-runner"], signal.SIGKILL)
         return launcher("server")
 
 

@@ -44,7 +44,7 @@ NOTICES, SBOM = notices_path(PRODUCT.name), sbom_path(PRODUCT.name)
 
 
 @dataclass
-class Piece:
+class MemberSpec:
     """One member of the archive: a regular file, unless `kind` is another type; `link` is the target of a link."""
 
     content: bytes = b""
@@ -56,7 +56,7 @@ class Piece:
 
 
 @dataclass
-class Craft:
+class BottleBuilder:
     """A bottle under construction. `keg` maps paths in the keg to members; `first` and `last` are archived around them.
 
     `revision` is the formula's, such as `_1`; `sent` maps components to the variables that the index passes to them.
@@ -64,20 +64,20 @@ class Craft:
 
     target: Target
     revision: str = ""
-    keg: dict[str, Piece] = field(default_factory=dict)
-    first: list[tuple[str, Piece]] = field(default_factory=list)
-    last: list[tuple[str, Piece]] = field(default_factory=list)
+    keg: dict[str, MemberSpec] = field(default_factory=dict)
+    first: list[tuple[str, MemberSpec]] = field(default_factory=list)
+    last: list[tuple[str, MemberSpec]] = field(default_factory=list)
     sent: dict[str, tuple[str, ...]] = field(default_factory=dict)
     file: str = ""
     gzip_time: int = 0
 
     def put(self, path: str, content: bytes | str, mode: int = 0o644) -> None:
         """Add a file to the keg."""
-        self.keg[path] = Piece(content.encode() if isinstance(content, str) else content, mode)
+        self.keg[path] = MemberSpec(content.encode() if isinstance(content, str) else content, mode)
 
     def link(self, path: str, goal: str) -> None:
         """Add a symbolic link to the keg."""
-        self.keg[path] = Piece(link=goal, mode=0o777, kind=tarfile.SYMTYPE)
+        self.keg[path] = MemberSpec(link=goal, mode=0o777, kind=tarfile.SYMTYPE)
 
     def text(self, path: str) -> str:
         """Return a file's text."""
@@ -111,47 +111,47 @@ class Craft:
             gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=self.gzip_time) as compressed,
             tarfile.open(fileobj=compressed, mode="w|", format=tarfile.PAX_FORMAT) as tar,
         ):
-            for member, piece in [*self.first, *self._members(f"{PRODUCT.name}/{version}"), *self.last]:
-                _add(tar, member, piece)
+            for member, spec in [*self.first, *self._members(f"{PRODUCT.name}/{version}"), *self.last]:
+                _add(tar, member, spec)
         size, sha256 = path.stat().st_size, digest.sha256_of(path)
         return ReleaseFile("bottle", PRODUCT.name, version, f"dist/{name}", size, sha256, str(self.target), tag)
 
-    def _members(self, prefix: str) -> list[tuple[str, Piece]]:
-        pieces = {f"{prefix}/{path}": piece for path, piece in self.keg.items()}
+    def _members(self, prefix: str) -> list[tuple[str, MemberSpec]]:
+        pieces = {f"{prefix}/{path}": spec for path, spec in self.keg.items()}
         folders = {str(folder) for name in pieces for folder in PurePosixPath(name).parents[:-2]} | {prefix}
-        members = dict.fromkeys(folders, Piece(mode=0o755, kind=tarfile.DIRTYPE)) | pieces
+        members = dict.fromkeys(folders, MemberSpec(mode=0o755, kind=tarfile.DIRTYPE)) | pieces
         return sorted(members.items(), key=lambda member: member[0].split("/"))
 
 
-def good_bottle(target: str = "linux-amd64", *extra: Ingredient) -> Craft:
+def good_bottle(target: str = "linux-amd64", *extra: Ingredient) -> BottleBuilder:
     """Return a bottle without findings; its notices also name the `extra` ingredients, which it does not contain."""
-    craft = Craft(parse_target(target))
-    launcher = frozen_files(craft.target, PRODUCT.name, "lib")
+    builder = BottleBuilder(parse_target(target))
+    launcher = frozen_files(builder.target, PRODUCT.name, "lib")
     for path, content in launcher.items():
-        craft.put(f"libexec/launcher/{path}", content, 0o644 if path.endswith(".zip") else 0o755)
-    craft.link(f"bin/{PRODUCT.name}", f"../{LAUNCHER}")
-    is_linux, names = craft.target.system == "linux", ("stigmer-server", "agent-runner")
+        builder.put(f"libexec/launcher/{path}", content, 0o644 if path.endswith(".zip") else 0o755)
+    builder.link(f"bin/{PRODUCT.name}", f"../{LAUNCHER}")
+    is_linux, names = builder.target.system == "linux", ("stigmer-server", "agent-runner")
     for name in names:
-        program = elf(craft.target.architecture) if is_linux else launcher[PRODUCT.name]
-        craft.put(f"{COMPONENTS}/{name}", program, 0o755)
-    craft.put(f"{COMPONENTS}/agent-runner.lib/data.txt", "data\n")
-    craft.put("LICENSE", "Apache License\n")
+        program = elf(builder.target.architecture) if is_linux else launcher[PRODUCT.name]
+        builder.put(f"{COMPONENTS}/{name}", program, 0o755)
+    builder.put(f"{COMPONENTS}/agent-runner.lib/data.txt", "data\n")
+    builder.put("LICENSE", "Apache License\n")
     ingredients = (Ingredient("zlib", "1.3.1", "Zlib", "pkg:generic/zlib@1.3.1", ("zlib",)), *extra)
     texts = {"zlib": "zlib, as it is\n"}
     credited = [Credits(name, PRODUCT.version, "Apache-2.0", target, ingredients, texts) for name in names]
-    craft.put(NOTICES, render_notices(PRODUCT.name, PRODUCT.version, target, credited))
-    craft.put(SBOM, render_sbom(PRODUCT, target, credited, source_date_epoch=EPOCH))
-    craft.put(FORMULA, "class Stigmer < Formula\nend\n")
+    builder.put(NOTICES, render_notices(PRODUCT.name, PRODUCT.version, target, credited))
+    builder.put(SBOM, render_sbom(PRODUCT, target, credited, source_date_epoch=EPOCH))
+    builder.put(FORMULA, "class Stigmer < Formula\nend\n")
     spec = TargetSpec("", "2.31", "14.0", 0)
-    craft.put(service_path(PRODUCT.name, craft.target), "@@HOMEBREW_PREFIX@@/opt/stigmer/bin/stigmer\n")
-    craft.put(RECEIPT, render_receipt(PRODUCT, craft.target, spec, source_date_epoch=EPOCH))
-    return craft
+    builder.put(service_path(PRODUCT.name, builder.target), "@@HOMEBREW_PREFIX@@/opt/stigmer/bin/stigmer\n")
+    builder.put(RECEIPT, render_receipt(PRODUCT, builder.target, spec, source_date_epoch=EPOCH))
+    return builder
 
 
-def with_module(target: str, content: bytes) -> Craft:
-    craft = good_bottle(target)
-    craft.put(MODULE, content, 0o755)
-    return craft
+def with_module(target: str, content: bytes) -> BottleBuilder:
+    builder = good_bottle(target)
+    builder.put(MODULE, content, 0o755)
+    return builder
 
 
 def frozen_files(target: Target, program: str, contents: str) -> dict[str, bytes]:
@@ -187,46 +187,46 @@ def zipped(files: dict[str, bytes]) -> bytes:
     return stream.getvalue()
 
 
-def audit(craft: Craft, policy: Policy | None = None) -> AuditReport:
+def audit(builder: BottleBuilder, policy: Policy | None = None) -> AuditReport:
     with tempfile.TemporaryDirectory() as folder:
         workspace = Workspace(Path(folder, "workspace"), Path(folder, "cache"))
-        return audit_in(workspace, craft.pack(workspace), policy)
+        return audit_in(workspace, builder.pack(workspace), policy)
 
 
 def audit_in(workspace: Workspace, bottle: ReleaseFile, policy: Policy | None = None) -> AuditReport:
     return audit_bottle(bottle, policy=policy or Policy(), workspace=workspace)
 
 
-def seen_by(check: str, craft: Craft, policy: Policy | None = None) -> list[tuple[str, str]]:
+def findings_of(check: str, builder: BottleBuilder, policy: Policy | None = None) -> list[tuple[str, str]]:
     """Audit a bottle; return the path of each finding of one check, and what was seen there."""
-    return [(found.path, found.seen) for found in audit(craft, policy).findings if found.check == check]
+    return [(found.path, found.seen) for found in audit(builder, policy).findings if found.check == check]
 
 
-def _index(craft: Craft) -> str:
+def _index(builder: BottleBuilder) -> str:
     parts = [
         {
             "name": name,
             "entry": name,
-            "environment": [[variable, "x"] for variable in craft.sent.get(name, ())],
-            "files": _files(craft, (name, f"{name}.lib")),
+            "environment": [[variable, "x"] for variable in builder.sent.get(name, ())],
+            "files": _files(builder, (name, f"{name}.lib")),
         }
         for name in ("stigmer-server", "agent-runner")
     ]
-    top = {"format": 3, "name": PRODUCT.name, "version": PRODUCT.version, "target": str(craft.target)}
+    top = {"format": 3, "name": PRODUCT.name, "version": PRODUCT.version, "target": str(builder.target)}
     return json.dumps({**top, "components": parts})
 
 
-def _files(craft: Craft, roots: tuple[str, ...]) -> list[list[object]]:
-    below = {path.removeprefix(f"{COMPONENTS}/"): piece for path, piece in craft.keg.items() if COMPONENTS in path}
+def _files(builder: BottleBuilder, roots: tuple[str, ...]) -> list[list[object]]:
+    below = {path.removeprefix(f"{COMPONENTS}/"): spec for path, spec in builder.keg.items() if COMPONENTS in path}
     return [
-        [path, len(piece.content), hashlib.sha256(piece.content).hexdigest(), 0o755 if piece.mode & 0o100 else 0o644]
-        for path, piece in sorted(below.items())
+        [path, len(spec.content), hashlib.sha256(spec.content).hexdigest(), 0o755 if spec.mode & 0o100 else 0o644]
+        for path, spec in sorted(below.items())
         if path.split("/")[0] in roots
     ]
 
 
-def _add(tar: tarfile.TarFile, name: str, piece: Piece) -> None:
+def _add(tar: tarfile.TarFile, name: str, spec: MemberSpec) -> None:
     info = tarfile.TarInfo(name)
-    info.type, info.mode, info.linkname, info.mtime = piece.kind, piece.mode, piece.link, piece.mtime
-    info.uid, info.size = piece.uid, len(piece.content)
-    tar.addfile(info, io.BytesIO(piece.content))
+    info.type, info.mode, info.linkname, info.mtime = spec.kind, spec.mode, spec.link, spec.mtime
+    info.uid, info.size = spec.uid, len(spec.content)
+    tar.addfile(info, io.BytesIO(spec.content))

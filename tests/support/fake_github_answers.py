@@ -217,7 +217,7 @@ def _pulls(call: _Call) -> Answer:
 
 
 def _open_pull(call: _Call) -> Answer:
-    return _json(201, call.repository.open_pull(call.asked, call.pages))
+    return _json(201, call.repository.open_pull_request(call.asked, call.pages))
 
 
 def _issues(call: _Call) -> Answer:

@@ -138,7 +138,7 @@ class FakeRepository:
             raise RefusedError(422, "Cannot delete assets of an immutable release")
         release.assets.remove(asset)
 
-    def open_pull(self, asked: Json, pages: str) -> Json:
+    def open_pull_request(self, asked: Json, pages: str) -> Json:
         """Open a pull request from an existing branch that has no open one; `pages` is the repository's web address."""
         head, base = asked["head"], asked["base"]
         if not self.commit_of(f"refs/heads/{head}"):

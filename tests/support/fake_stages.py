@@ -73,15 +73,15 @@ class FakeProgress:
     def __init__(self) -> None:
         self.began: list[str] = []
         self.ended: list[str] = []
-        self.heard: list[str] = []
+        self.lines: list[str] = []
 
     def begin(self, step: Step) -> None:
         """Record that a step began."""
         self.began.append(step.name)
 
-    def hear(self, line: str) -> None:
+    def log_line(self, line: str) -> None:
         """Record a line of a log."""
-        self.heard.append(line)
+        self.lines.append(line)
 
     def end(self, result: StepResult) -> None:
         """Record that a step ended."""

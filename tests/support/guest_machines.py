@@ -66,11 +66,11 @@ def await_no_process(naming: str) -> None:
         time.sleep(0.05)
 
 
-def shared(make: Callable[[MachineFactory, str, Target], Made]) -> Made:
+def shared_machine(make: Callable[[MachineFactory, str, Target], Made]) -> Made:
     """Return a machine from the factory of scripts/verify, built if necessary; skip the test if that is impossible."""
 
     def made(cache: Path) -> Made:
-        maker = MachineFactory(TARGET, 2, cache, find_mirrors({}), quiet)
-        return make(maker, maker.default_guest(), TARGET)
+        factory = MachineFactory(TARGET, 2, cache, find_mirrors({}), quiet)
+        return make(factory, factory.default_guest(), TARGET)
 
     return _make_or_skip(("qemu-system-x86_64", "mksquashfs", "cpio", "mmdebstrap", "setpriv"), made)

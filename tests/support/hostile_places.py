@@ -7,7 +7,7 @@ from support.launcher_payloads import Part, part
 from support.launcher_services import PROGRAM, Stigmer, free_ports
 
 
-def lone_temporal() -> tuple[Part, ...]:
+def temporal_only() -> tuple[Part, ...]:
     """Return a stack of just a fake Temporal, which opens its database as the real one does."""
     (port,) = free_ports(1)
     one = part(
@@ -38,7 +38,7 @@ HOSTILE_NAMES = (
 )
 
 
-def starts_twice(launcher: Stigmer, around: Path) -> None:
+def assert_starts_twice(launcher: Stigmer, around: Path) -> None:
     """Start and stop twice; check that the database is in the home and that nothing was written outside it."""
     before = outside(around, launcher.home)
     for _ in range(2):

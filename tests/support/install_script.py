@@ -56,6 +56,6 @@ def run_script(
 
 def failed(report: GuestReport) -> list[str]:
     """Return the failed checks of a complete report, except the two that run only on demand."""
-    assert report.whole
+    assert report.complete
     on_demand = {"there is no Python on the machine outside the keg", "there is no network"}
     return [check.name for check in report.checks if not check.passed and check.name not in on_demand]

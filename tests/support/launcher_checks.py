@@ -13,7 +13,7 @@ from stigmer_launcher.system import locks
 from support.launcher_services import Stigmer, eventually, finished, is_running
 
 
-def kept(launcher: Stigmer) -> list[str]:
+def server_state(launcher: Stigmer) -> list[str]:
     """Return the content of the fake server's database: a line for each of its starts."""
     return (launcher.home / "stigmer.db").read_text(encoding="utf-8").splitlines()
 
@@ -32,17 +32,17 @@ def fails_to_start(launcher: Stigmer, *options: str) -> str:
     return done.err
 
 
-def works(launcher: Stigmer) -> None:
+def assert_works(launcher: Stigmer) -> None:
     """Check that starting, calling and stopping work, and that the server's state has survived."""
-    before = kept(launcher) if (launcher.home / "stigmer.db").exists() else []
+    before = server_state(launcher) if (launcher.home / "stigmer.db").exists() else []
     launcher.started()
     assert launcher("smoke").code == 0
-    assert kept(launcher)[: len(before)] == before
+    assert server_state(launcher)[: len(before)] == before
     assert launcher("server", "stop").code == 0
     assert launcher.processes() == []
 
 
-def all_run(launcher: Stigmer) -> dict[str, int]:
+def await_all_running(launcher: Stigmer) -> dict[str, int]:
     """Wait until all services run; return their pids."""
 
     def pids() -> dict[str, int]:
@@ -86,7 +86,7 @@ def crash(launcher: Stigmer, service: str) -> int:
 def in_foreground(launcher: Stigmer, **more: Any) -> subprocess.Popen[str]:
     """Start a server in the foreground; return its process once all services run."""
     process = launcher.popen("server", "--foreground", **more)
-    all_run(launcher)
+    await_all_running(launcher)
     return process
 
 
@@ -100,7 +100,7 @@ def stop_by(foreground: subprocess.Popen[str], number: int = signal.SIGTERM) -> 
 
 def serves_and_stops(launcher: Stigmer, foreground: subprocess.Popen[str]) -> None:
     """Check that a server in the foreground restarts a killed service, and exits with 0 when it is stopped."""
-    all_run(launcher)
+    await_all_running(launcher)
     crash(launcher, "agent-runner")
     assert launcher("server", "stop").code == 0
     assert foreground.wait(timeout=30) == 0

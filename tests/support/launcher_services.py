@@ -211,7 +211,7 @@ def stigmer(tmp_path: Path, parts: tuple[Part, ...] | None = None, **environment
 
 
 @contextlib.contextmanager
-def temporal_of_somebody_else(launcher: Stigmer) -> Iterator[int]:
+def external_temporal(launcher: Stigmer) -> Iterator[int]:
     """Run an external Temporal at the launcher's TEMPORAL_SERVICE_ADDRESS (set if missing); yield its pid."""
     address = launcher.environment.setdefault("TEMPORAL_SERVICE_ADDRESS", f"localhost:{free_ports(1)[0]}")
     port = address.rpartition(":")[2]
@@ -222,7 +222,7 @@ def temporal_of_somebody_else(launcher: Stigmer) -> Iterator[int]:
             process.kill()
 
 
-def failing(number: int) -> Callable[..., Any]:
+def raising_oserror(number: int) -> Callable[..., Any]:
     """Return a function that always raises OSError with this error number."""
 
     def refuse(*_: object) -> None:

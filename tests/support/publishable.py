@@ -12,7 +12,7 @@ from stigmer_packaging.manifest.model import Manifest
 from stigmer_packaging.manifest.naming import bottle_name, source_archive_name
 from stigmer_packaging.manifest.reader import parse_manifest
 from stigmer_packaging.pipeline.delivery import CHECKSUMS
-from stigmer_packaging.publish.plan import PublicationPlan, plan_publication, section_of
+from stigmer_packaging.publish.plan import PublicationPlan, changelog_section, plan_publication
 from stigmer_packaging.publish.rules import PublicationRequest
 from stigmer_packaging.records.model import AuditReport, Check, VerificationReport
 from stigmer_packaging.records.release import NAME, Artefact, Release, read_release
@@ -33,7 +33,7 @@ def changelog_of(*versions: str) -> str:
     return "# Changelog\n\n" + "".join(f"## {one} - 2026-11-22\n\n- What {one} brings.\n\n" for one in versions)
 
 
-def lay_release(
+def write_release(
     folder: Path,
     version: str,
     *,
@@ -47,7 +47,7 @@ def lay_release(
     """Write a small verified release, whose bottles' program and index name the version, or `says` if it is given."""
     folder.mkdir(parents=True, exist_ok=True)
     manifest = manifest_of(version, tap)
-    bottles = tuple(_lay_bottle(folder, manifest, target, (says or version, content)) for target in targets)
+    bottles = tuple(_write_bottle(folder, manifest, target, (says or version, content)) for target in targets)
     source = folder / source_archive_name("stigmer", version)
     source.write_bytes(f"source of {version} {content}".encode())
     named = [(bottle.tag, bottle.sha256) for bottle in bottles]
@@ -56,7 +56,7 @@ def lay_release(
     formula.write_text(render_formula(manifest, digest.sha256_of(source), named), encoding="utf-8")
     artefacts = (*bottles, _describe("source", source, folder), _describe("formula", formula, folder))
     if sboms:
-        artefacts += tuple(_lay_sbom(folder, bottle, version) for bottle in bottles)
+        artefacts += tuple(_write_sbom(folder, bottle, version) for bottle in bottles)
     release = Release(
         manifest.product,
         tuple(sorted(artefacts, key=lambda artefact: artefact.name)),
@@ -69,7 +69,7 @@ def lay_release(
     return release
 
 
-def _lay_bottle(folder: Path, manifest: Manifest, target: str, texts: tuple[str, str]) -> Artefact:
+def _write_bottle(folder: Path, manifest: Manifest, target: str, texts: tuple[str, str]) -> Artefact:
     (says, content), version, tag = texts, manifest.product.version, manifest.targets[target].bottle
     program, index, sums = folder / "program", folder / "index", folder / "sums"
     bottle = folder / bottle_name("stigmer", version, tag)
@@ -85,7 +85,7 @@ def _lay_bottle(folder: Path, manifest: Manifest, target: str, texts: tuple[str,
     return replace(_describe("bottle", bottle, folder), target=target, tag=tag)
 
 
-def _lay_sbom(folder: Path, bottle: Artefact, version: str) -> Artefact:
+def _write_sbom(folder: Path, bottle: Artefact, version: str) -> Artefact:
     path = folder / f"stigmer-{version}.{bottle.tag}.sbom.spdx.json"
     path.write_text(json.dumps({"name": f"stigmer-{version}-{bottle.target}"}), encoding="utf-8")
     return replace(_describe("sbom", path, folder), target=bottle.target, tag=bottle.tag)
@@ -106,7 +106,7 @@ def plan_for(folder: Path, commit: str, *, pull_request: bool = False) -> Public
     request = PublicationRequest(
         manifest_of(version),
         (folder / PATH).read_text(encoding="utf-8"),
-        section_of(changelog_of(version), version),
+        changelog_section(changelog_of(version), version),
         commit,
         tuple(bottle.target for bottle in bottles),
         {bottle.sha256: version for bottle in bottles},

@@ -23,7 +23,7 @@ from support.fake_github import RunningGitHub, github_at
 from support.fake_github_answers import Request
 from support.fake_github_world import FakeRepository
 from support.manifest_texts import text_with
-from support.publishable import PATH, TARGETS, lay_release, plan_for
+from support.publishable import PATH, TARGETS, plan_for, write_release
 
 REPOSITORY = "stigmer/homebrew-tap"
 TOKEN = "ghs_aTokenThatMustNeverBeSeen"  # noqa: S105 - not a real one
@@ -31,12 +31,12 @@ ENVIRON = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent"}
 READER = "ghs_mayOnlyRead"
 APP_TOKEN = "ghs_ofTheAppThatMayWriteToTheTap"  # noqa: S105 - not a real one
 OTHER = "stigmer/homebrew-elsewhere"
-HERE = str(read_platform(platform.system(), platform.machine()))
-BOTH = tuple(dict.fromkeys((HERE, TARGETS[0])))
+HOST = str(read_platform(platform.system(), platform.machine()))
+PUBLISHED_TARGETS = tuple(dict.fromkeys((HOST, TARGETS[0])))
 
 
 @dataclass
-class OnGitHub:
+class GitHubWithTap:
     """A fake GitHub with one repository that is also the tap, and the root directory of all files."""
 
     github: RunningGitHub
@@ -53,20 +53,22 @@ class OnGitHub:
 
 
 @dataclass
-class PreparedRelease(OnGitHub):
-    """A release and its plan, to be published without waiting: `waits` lists the skipped pauses, `said` the reports."""
+class PreparedRelease(GitHubWithTap):
+    """A release and its plan, to be published without waiting; `waits` lists the skipped pauses."""
 
     folder: Path
     plan: PublicationPlan
     waits: list[float] = field(default_factory=list)
-    said: list[str] = field(default_factory=list)
+    reports: list[str] = field(default_factory=list)
     runs: int = 0
     attempts: int = 6
 
     def host(self, token: str = TOKEN) -> GitHub:
         """Return a client of the repository's API."""
         at = self.github.world
-        return GitHub(Access(token, at.api, at.server, self.said.append, self.waits.append, self.attempts), REPOSITORY)
+        return GitHub(
+            Access(token, at.api, at.server, self.reports.append, self.waits.append, self.attempts), REPOSITORY
+        )
 
     def tap(self, token: str = TOKEN) -> Tap:
         """Open the tap in a new scratch directory, as every run does."""
@@ -87,7 +89,7 @@ class PreparedRelease(OnGitHub):
         """Publish the release, or another one; `host` and `tap` replace the default access to GitHub and to the tap."""
         plan = plan or self.plan
         opened = (tap or self.tap()) if plan.tap else None
-        return publish_release(plan, folder or self.folder, host or self.host(), opened, report=self.said.append)
+        return publish_release(plan, folder or self.folder, host or self.host(), opened, report=self.reports.append)
 
     def proposal(self) -> PublicationPlan:
         """Plan the same release with a pull request on the tap."""
@@ -96,7 +98,7 @@ class PreparedRelease(OnGitHub):
     def next_release(self, version: str, content: str = "one") -> tuple[PublicationPlan, Path]:
         """Write and plan another release; return its plan and directory."""
         folder = self.root / f"release-{version}-{content}"
-        lay_release(folder, version, content=content)
+        write_release(folder, version, content=content)
         return plan_for(folder, self.plan.commit), folder
 
 
@@ -118,11 +120,11 @@ class Observer:
     def __init__(self, prepared: PreparedRelease) -> None:
         self.prepared = prepared
         self.expected = {prepared.plan.tag: expected_assets(prepared.plan)}
-        self.seen: list[str] = []
+        self.violations: list[str] = []
         self.uploads: Counter[str] = Counter()
         self.last_head = ""
 
-    def look(self, request: Request) -> None:
+    def check(self, request: Request) -> None:
         """Check the releases, and the formula if it has changed."""
         if request.path.startswith("/uploads/"):
             self.uploads[request.query["name"]] += 1
@@ -134,7 +136,7 @@ class Observer:
         }
         for tag, held in public.items():
             if held != self.expected.get(tag):
-                self.seen.append(f"{tag} is public with {sorted(held)} after {request.method} {request.path}")
+                self.violations.append(f"{tag} is public with {sorted(held)} after {request.method} {request.path}")
         head = (repository.git / "refs/heads/main").read_text(encoding="ascii")
         if head != self.last_head:
             self.last_head = head
@@ -145,14 +147,14 @@ class Observer:
         for download in facts.downloads("stigmer") if facts else ():
             tag, name = download.url.split("/")[-2:]
             if public.get(tag, {}).get(name) != download.sha256:
-                self.seen.append(f"the formula names {download.url}, which is not published with these bytes")
+                self.violations.append(f"the formula names {download.url}, which is not published with these bytes")
 
 
 def expected_assets(plan: PublicationPlan) -> dict[str, str]:
     return {file.asset: file.sha256 for file in plan.assets}
 
 
-def state_of(place: OnGitHub) -> dict[str, object]:
+def state_of(place: GitHubWithTap) -> dict[str, object]:
     """Return the final state without numbers and times: releases, refs, formula, pulls, and the number of commits."""
     repository = place.repository
     return {
@@ -169,7 +171,7 @@ def state_of(place: OnGitHub) -> dict[str, object]:
 
 
 @dataclass
-class PublishingCommands(OnGitHub):
+class PublishingCommands(GitHubWithTap):
     """A place to publish from on the command line: `root` has the manifest, the changelog and releases."""
 
     monkeypatch: pytest.MonkeyPatch
@@ -181,14 +183,17 @@ class PublishingCommands(OnGitHub):
         (self.root / "manifest.yaml").write_text(text_with(*changes), encoding="utf-8")
         folder = self.root / version
         commit = os.environ["GITHUB_SHA"]
-        lay_release(folder, version, targets=BOTH, tap=tap, says=says, sboms=sboms, commit=commit)
+        write_release(folder, version, targets=PUBLISHED_TARGETS, tap=tap, says=says, sboms=sboms, commit=commit)
         return folder
 
     def run(self, *words: str) -> int:
         """Run a command of the pipeline's command line; return its exit code."""
         options = [f"--manifest={self.root}/manifest.yaml"]
         if words[0] == "publish":
-            options += [f"--changelog={self.root}/CHANGELOG.md", *(f"--target={target}" for target in BOTH)]
+            options += [
+                f"--changelog={self.root}/CHANGELOG.md",
+                *(f"--target={target}" for target in PUBLISHED_TARGETS),
+            ]
         return cli.run([*words, *options])
 
 

@@ -16,8 +16,8 @@ from support.audit_bottles import (
     NOTICES,
     RECEIPT,
     SBOM,
-    Craft,
-    Piece,
+    BottleBuilder,
+    MemberSpec,
     audit,
     good_bottle,
 )
@@ -26,41 +26,41 @@ from support.native_code import elf, flip, macho
 POLICY = Policy(forbidden=("/home/builder/checkout",), glibc_floor="2.31", size_budget=3_000_000)
 """The policy under which the bottles of these tests are audited."""
 
-Fault = Callable[[Craft], object]
+Fault = Callable[[BottleBuilder], object]
 
 
 def _after_seal(change: Fault) -> Fault:
-    def apply(craft: Craft) -> None:
-        craft.seal()
-        change(craft)
+    def apply(builder: BottleBuilder) -> None:
+        builder.seal()
+        change(builder)
 
     return apply
 
 
 def _module(content: bytes) -> Fault:
-    return lambda craft: craft.put(MODULE, content, 0o755)
+    return lambda builder: builder.put(MODULE, content, 0o755)
 
 
-def _member(name: str, piece: Piece) -> Fault:
-    return lambda craft: craft.last.append((name, piece))
+def _member(name: str, piece: MemberSpec) -> Fault:
+    return lambda builder: builder.last.append((name, piece))
 
 
 def _set(path: str, **values: object) -> Fault:
-    return lambda craft: vars(craft.keg[path]).update(values)
+    return lambda builder: vars(builder.keg[path]).update(values)
 
 
 LIBFFI = "/usr/lib/libffi.dylib"
 SIGNED = macho(digests=("sha256",), content=b"x" * 99)
 KEY = "-----BEGIN RSA PRIVATE KEY-----\n" + "MIIEpAIBAAKCAQEA" * 4
-FOLDER = Piece(kind=tarfile.DIRTYPE, mode=0o755)
-DEVICE = Piece(kind=tarfile.CHRTYPE)
-HARD = Piece(kind=tarfile.LNKTYPE, link="stigmer/2.0.0/LICENSE")
+FOLDER = MemberSpec(kind=tarfile.DIRTYPE, mode=0o755)
+DEVICE = MemberSpec(kind=tarfile.CHRTYPE)
+HARD = MemberSpec(kind=tarfile.LNKTYPE, link="stigmer/2.0.0/LICENSE")
 
 ON_LINUX: dict[str, Fault] = {
     "file-name": lambda c: setattr(c, "file", "stigmer--2.0.0.x86_64_linux.bottle.tar.gz"),
     "first-member": lambda c: c.first.append(("stigmer", FOLDER)),
-    "outside-keg": _member("stigmer/2.0.0/../../other/2.0.0/x", Piece()),
-    "twice": _member("stigmer/2.0.0/LICENSE", Piece()),
+    "outside-keg": _member("stigmer/2.0.0/../../other/2.0.0/x", MemberSpec()),
+    "twice": _member("stigmer/2.0.0/LICENSE", MemberSpec()),
     "kinds": _member("stigmer/2.0.0/null", DEVICE),
     "hard-link": _member("stigmer/2.0.0/COPY", HARD),
     "program": _set(LAUNCHER, mode=0o644),
@@ -69,7 +69,7 @@ ON_LINUX: dict[str, Fault] = {
     "writable": _set("LICENSE", mode=0o666),
     "owners": _set("LICENSE", uid=1000),
     "times": _set("LICENSE", mtime=1.0),
-    "order": _member("stigmer/2.0.0/A", Piece()),
+    "order": _member("stigmer/2.0.0/A", MemberSpec()),
     "gzip-header": lambda c: setattr(c, "gzip_time", 1_700_000_000),
     "absolute-link": lambda c: c.link("share/data", "/usr/share/data"),
     "escaping-link": lambda c: c.link("share/data", "../../other/data"),
@@ -135,9 +135,9 @@ def test_a_good_bottle_has_no_findings(target: str) -> None:
 @pytest.mark.parametrize(("target", "name"), FAULTS)
 def test_a_check_finds_its_fault(target: str, name: str) -> None:
     (check,) = (check for check in CHECKS if check.name == name)
-    craft = good_bottle(target)
-    FAULTS[target, name](craft)
-    found = [each for each in audit(craft, POLICY).findings if each.check == name]
+    builder = good_bottle(target)
+    FAULTS[target, name](builder)
+    found = [each for each in audit(builder, POLICY).findings if each.check == name]
     assert found
     assert {(each.severity, each.reason, each.remedy) for each in found} == {
         (check.severity, check.reason, check.remedy)

@@ -12,26 +12,26 @@ from support.audit_bottles import (
     INDEX,
     LAUNCHER,
     LIBRARIES,
-    Craft,
-    Piece,
+    BottleBuilder,
+    MemberSpec,
     audit,
+    findings_of,
     good_bottle,
-    seen_by,
 )
 
 
 @pytest.mark.parametrize("name", ["other/2.0.0/x", "stigmer/2.0.1/x", "./stigmer/2.0.0/x", "stigmer/2.0.0/../x", "x"])
 def test_a_member_outside_the_keg_is_found_in_every_spelling(name: str) -> None:
-    craft = good_bottle()
-    craft.last.append((name, Piece()))
-    assert seen_by("outside-keg", craft) == [(name, "not below stigmer/2.0.0/")]
+    builder = good_bottle()
+    builder.last.append((name, MemberSpec()))
+    assert findings_of("outside-keg", builder) == [(name, "not below stigmer/2.0.0/")]
 
 
 def test_an_empty_archive_has_a_finding_for_each_required_file() -> None:
-    craft = good_bottle()
-    craft.seal()
-    craft.keg.clear()
-    found = {finding.check for finding in audit(craft).findings}
+    builder = good_bottle()
+    builder.seal()
+    builder.keg.clear()
+    found = {finding.check for finding in audit(builder).findings}
     assert {"receipt", "keg-formula", "index", "program", "licence"} <= found
 
 
@@ -49,32 +49,32 @@ def test_an_empty_archive_has_a_finding_for_each_required_file() -> None:
 )
 @pytest.mark.parametrize("kind", [tarfile.REGTYPE, tarfile.DIRTYPE])
 def test_an_unexpected_mode_gives_exactly_one_finding(mode: int, check: str, kind: bytes) -> None:
-    craft = good_bottle()
-    craft.keg["share/stigmer"] = Piece(mode=mode, kind=kind)
-    assert [finding.check for finding in audit(craft).findings] == [check]
+    builder = good_bottle()
+    builder.keg["share/stigmer"] = MemberSpec(mode=mode, kind=kind)
+    assert [finding.check for finding in audit(builder).findings] == [check]
 
 
 def test_links_are_resolved_through_linked_folders() -> None:
-    craft = good_bottle()
-    craft.put("libexec/Python.framework/Versions/3.13/Python", "text\n")
-    craft.link("libexec/Python.framework/Versions/Current", "3.13")
-    craft.link("libexec/Python.framework/Python", "Versions/Current/Python")
-    assert audit(craft).findings == ()
+    builder = good_bottle()
+    builder.put("libexec/Python.framework/Versions/3.13/Python", "text\n")
+    builder.link("libexec/Python.framework/Versions/Current", "3.13")
+    builder.link("libexec/Python.framework/Python", "Versions/Current/Python")
+    assert audit(builder).findings == ()
 
 
 def test_links_in_a_cycle_are_dangling() -> None:
-    craft = good_bottle()
-    craft.link("share/one", "two")
-    craft.link("share/two", "one")
-    assert [path for path, _ in seen_by("dangling-link", craft)] == ["share/one", "share/two"]
+    builder = good_bottle()
+    builder.link("share/one", "two")
+    builder.link("share/two", "one")
+    assert [path for path, _ in findings_of("dangling-link", builder)] == ["share/one", "share/two"]
 
 
 def test_a_program_that_is_missing_or_links_to_a_folder_is_found() -> None:
-    craft = good_bottle()
-    craft.link("bin/stigmer", "../libexec/launcher")
-    assert len(seen_by("program", craft)) == 1
-    del craft.keg["bin/stigmer"]
-    assert len(seen_by("program", craft)) == 1
+    builder = good_bottle()
+    builder.link("bin/stigmer", "../libexec/launcher")
+    assert len(findings_of("program", builder)) == 1
+    del builder.keg["bin/stigmer"]
+    assert len(findings_of("program", builder)) == 1
 
 
 @pytest.mark.parametrize(
@@ -83,34 +83,34 @@ def test_a_program_that_is_missing_or_links_to_a_folder_is_found() -> None:
     ids=lambda index: next(iter(index)),
 )
 def test_an_index_of_another_format_product_version_or_target_is_found(index: dict[str, object]) -> None:
-    craft = good_bottle()
-    craft.edit(INDEX, **index)
-    assert len(seen_by("index", craft)) == 1
+    builder = good_bottle()
+    builder.edit(INDEX, **index)
+    assert len(findings_of("index", builder)) == 1
 
 
 @pytest.mark.parametrize("components", [None, 3, [], [3], [{"files": None}], [{"files": [["a"]]}]])
 def test_with_a_malformed_index_every_component_file_is_unlisted(components: object) -> None:
-    craft = good_bottle()
-    craft.edit(INDEX, components=components)
-    assert seen_by("indexed-files", craft) == [
+    builder = good_bottle()
+    builder.edit(INDEX, components=components)
+    assert findings_of("indexed-files", builder) == [
         (f"{COMPONENTS}/{path}", "not listed in the index")
         for path in ("agent-runner", "agent-runner.lib/data.txt", "stigmer-server")
     ]
 
 
-def change(craft: Craft, path: str) -> None:
-    craft.keg[path].content = craft.keg[path].content[:-1] + b"?"
+def change(builder: BottleBuilder, path: str) -> None:
+    builder.keg[path].content = builder.keg[path].content[:-1] + b"?"
 
 
 def test_extra_missing_and_changed_files_are_all_found() -> None:
-    craft = good_bottle()
-    craft.put(f"{COMPONENTS}/agent-runner.lib/tool", "#!/bin/sh\n", 0o755)
-    craft.seal()
-    change(craft, f"{COMPONENTS}/agent-runner.lib/data.txt")
-    craft.keg[f"{COMPONENTS}/agent-runner.lib/tool"].mode = 0o644
-    del craft.keg[f"{COMPONENTS}/stigmer-server"]
-    craft.link(f"{COMPONENTS}/link", "agent-runner")
-    assert {path.removeprefix(f"{COMPONENTS}/"): seen for path, seen in seen_by("indexed-files", craft)} == {
+    builder = good_bottle()
+    builder.put(f"{COMPONENTS}/agent-runner.lib/tool", "#!/bin/sh\n", 0o755)
+    builder.seal()
+    change(builder, f"{COMPONENTS}/agent-runner.lib/data.txt")
+    builder.keg[f"{COMPONENTS}/agent-runner.lib/tool"].mode = 0o644
+    del builder.keg[f"{COMPONENTS}/stigmer-server"]
+    builder.link(f"{COMPONENTS}/link", "agent-runner")
+    assert {path.removeprefix(f"{COMPONENTS}/"): seen for path, seen in findings_of("indexed-files", builder)} == {
         "link": "not listed in the index",
         "stigmer-server": "listed in the index, but missing",
         "agent-runner.lib/data.txt": "its content (5 bytes) does not match the index (5 bytes)",
@@ -119,31 +119,31 @@ def test_extra_missing_and_changed_files_are_all_found() -> None:
 
 
 def test_a_file_listed_for_two_components_is_found() -> None:
-    craft = good_bottle()
-    craft.seal()
-    components = json.loads(craft.text(INDEX))["components"]
-    craft.edit(INDEX, components=[*components, components[0]])
-    assert seen_by("indexed-files", craft) == [(f"{COMPONENTS}/stigmer-server", "listed for two components")]
+    builder = good_bottle()
+    builder.seal()
+    components = json.loads(builder.text(INDEX))["components"]
+    builder.edit(INDEX, components=[*components, components[0]])
+    assert findings_of("indexed-files", builder) == [(f"{COMPONENTS}/stigmer-server", "listed for two components")]
 
 
 def test_files_outside_the_components_are_compared_with_the_checksums() -> None:
     """The index covers only the components, the checksums cover the whole keg."""
-    craft = good_bottle()
-    craft.seal()
-    change(craft, LAUNCHER)
-    del craft.keg["LICENSE"]
-    assert {path for path, _ in seen_by("checksums", craft)} == {LAUNCHER, "LICENSE"}
-    del craft.keg[CHECKSUMS]
-    assert seen_by("checksums", craft) == [(CHECKSUMS, "missing")]
+    builder = good_bottle()
+    builder.seal()
+    change(builder, LAUNCHER)
+    del builder.keg["LICENSE"]
+    assert {path for path, _ in findings_of("checksums", builder)} == {LAUNCHER, "LICENSE"}
+    del builder.keg[CHECKSUMS]
+    assert findings_of("checksums", builder) == [(CHECKSUMS, "missing")]
 
 
 def test_a_bottle_over_its_size_budget_lists_its_parts_and_ten_largest_files() -> None:
-    craft = good_bottle()
+    builder = good_bottle()
     for number in range(12):
-        craft.put(f"{LIBRARIES}/part{number:02d}", bytes(1_000_000 + number))
-    craft.put(f"{COMPONENTS}/agent-runner.lib/model", bytes(3_000_000))
+        builder.put(f"{LIBRARIES}/part{number:02d}", bytes(1_000_000 + number))
+    builder.put(f"{COMPONENTS}/agent-runner.lib/model", bytes(3_000_000))
     largest = [f"{LIBRARIES}/part{number:02d} (1.0 MB)" for number in range(11, 2, -1)]
-    ((_, seen),) = seen_by("size", craft, Policy(size_budget=1_000))
+    ((_, seen),) = findings_of("size", builder, Policy(size_budget=1_000))
     assert "the `size_budget` of linux-amd64 in the manifest is 0.0 MB" in seen
     assert "the parts are launcher (12.0 MB), agent-runner (3.0 MB), " in seen
     assert seen.endswith(", ".join([f"the largest files are {COMPONENTS}/agent-runner.lib/model (3.0 MB)", *largest]))

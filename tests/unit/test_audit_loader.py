@@ -5,7 +5,7 @@ import pytest
 from stigmer_packaging.audit.check import Policy
 from stigmer_packaging.audit.loader.loading import system_symbols
 from stigmer_packaging.lib.target import parse_target
-from support.audit_bottles import LAUNCHER, LIBRARIES, MODULE, Craft, audit, seen_by, with_module
+from support.audit_bottles import LAUNCHER, LIBRARIES, MODULE, BottleBuilder, audit, findings_of, with_module
 from support.frozen_programs import freeze_around
 from support.native_code import BUNDLE, EXECUTE, elf, macho
 
@@ -14,22 +14,22 @@ LIBZ = "@rpath/libz.1.dylib"
 FLAT, MAIN_PROGRAM, ITSELF = -2, -1, 0
 
 
-def undefined(craft: Craft, policy: Policy | None = None) -> list[str]:
-    found = seen_by("undefined-symbol", craft, policy)
+def undefined(builder: BottleBuilder, policy: Policy | None = None) -> list[str]:
+    found = findings_of("undefined-symbol", builder, policy)
     assert {path for path, _ in found} <= {MODULE}
     return [seen for _, seen in found]
 
 
-def add_python(craft: Craft, python: bytes) -> None:
-    if craft.target.system == "linux":
+def add_python(builder: BottleBuilder, python: bytes) -> None:
+    if builder.target.system == "linux":
         program = elf(interpreter="/lib64/ld-linux-x86-64.so.2", needed=("libc.so.6",), search="$ORIGIN/lib")
     else:
         program = macho("amd64", kind=EXECUTE, needed=(LIBSYSTEM,), exports=("__mh_execute_header",))
-    craft.put(LAUNCHER, freeze_around(program, "libpython", "lib"), 0o755)
-    craft.put(f"{LIBRARIES}/libpython", python, 0o755)
+    builder.put(LAUNCHER, freeze_around(program, "libpython", "lib"), 0o755)
+    builder.put(f"{LIBRARIES}/libpython", python, 0o755)
 
 
-def mac_bottle(**module: object) -> Craft:
+def mac_bottle(**module: object) -> BottleBuilder:
     """Return a bottle for macOS with this module, which needs libSystem and libz by default."""
     defaults: dict[str, object] = {"kind": BUNDLE, "needed": (LIBSYSTEM, LIBZ), "search": ("@loader_path/..",)}
     return with_module("darwin-amd64", macho("amd64", **(defaults | module)))  # type: ignore[arg-type]
@@ -37,36 +37,36 @@ def mac_bottle(**module: object) -> Craft:
 
 def test_a_module_finds_the_symbols_of_python_in_the_library_that_its_program_loads() -> None:
     """Extension modules are not linked against libpython themselves."""
-    craft = with_module("linux-amd64", elf(needed=("libc.so.6",), undefined=("PyModule_Create2",)))
-    add_python(craft, elf(needed=("libc.so.6",), defined=("PyModule_Create2",)))
-    assert undefined(craft) == []
-    add_python(craft, elf())
-    assert undefined(craft) == ["PyModule_Create2: not in any library loaded with it"]
+    builder = with_module("linux-amd64", elf(needed=("libc.so.6",), undefined=("PyModule_Create2",)))
+    add_python(builder, elf(needed=("libc.so.6",), defined=("PyModule_Create2",)))
+    assert undefined(builder) == []
+    add_python(builder, elf())
+    assert undefined(builder) == ["PyModule_Create2: not in any library loaded with it"]
 
 
 def test_a_symbol_must_be_in_a_direct_or_transitive_dependency() -> None:
     """A library that is in the bundle but that nothing loads does not provide symbols."""
-    craft = with_module("linux-amd64", elf(needed=("libz.so.1",), undefined=("inflate", "XML_Parse")))
-    craft.put(f"{LIBRARIES}/libz.so.1", elf(needed=("libexpat.so.1",), defined=("inflate",)), 0o755)
-    craft.put(f"{LIBRARIES}/libexpat.so.1", elf(defined=("XML_Parse",)), 0o755)
-    assert undefined(craft) == []
-    craft.put(f"{LIBRARIES}/libz.so.1", elf(defined=("inflate",)), 0o755)
-    assert undefined(craft) == ["XML_Parse: not in any library loaded with it"]
+    builder = with_module("linux-amd64", elf(needed=("libz.so.1",), undefined=("inflate", "XML_Parse")))
+    builder.put(f"{LIBRARIES}/libz.so.1", elf(needed=("libexpat.so.1",), defined=("inflate",)), 0o755)
+    builder.put(f"{LIBRARIES}/libexpat.so.1", elf(defined=("XML_Parse",)), 0o755)
+    assert undefined(builder) == []
+    builder.put(f"{LIBRARIES}/libz.so.1", elf(defined=("inflate",)), 0o755)
+    assert undefined(builder) == ["XML_Parse: not in any library loaded with it"]
 
 
 def test_a_text_file_with_the_name_of_a_library_hides_the_system_library() -> None:
     """ld.so fails on such a file instead of searching further."""
-    craft = with_module("linux-amd64", elf(needed=("libc.so.6",), symbols=(("memcpy", "GLIBC_2.14"),)))
-    craft.put(f"{LIBRARIES}/libc.so.6", "INPUT(x)\n")
-    assert (MODULE, "needs libc.so.6, which is neither in the keg nor a system library") in seen_by(
-        "needed-library", craft
+    builder = with_module("linux-amd64", elf(needed=("libc.so.6",), symbols=(("memcpy", "GLIBC_2.14"),)))
+    builder.put(f"{LIBRARIES}/libc.so.6", "INPUT(x)\n")
+    assert (MODULE, "needs libc.so.6, which is neither in the keg nor a system library") in findings_of(
+        "needed-library", builder
     )
 
 
 def test_a_library_for_another_processor_is_skipped() -> None:
-    craft = with_module("linux-amd64", elf(needed=("libz.so.1",), undefined=("inflate",)))
-    craft.put(f"{LIBRARIES}/libz.so.1", elf("arm64", defined=("inflate",)), 0o755)
-    findings = audit(craft).findings
+    builder = with_module("linux-amd64", elf(needed=("libz.so.1",), undefined=("inflate",)))
+    builder.put(f"{LIBRARIES}/libz.so.1", elf("arm64", defined=("inflate",)), 0o755)
+    findings = audit(builder).findings
     assert {(found.check, found.path) for found in findings if found.path != LAUNCHER} == {
         ("architecture", f"{LIBRARIES}/libz.so.1"),
         ("needed-library", MODULE),
@@ -91,8 +91,8 @@ def test_a_glibc_symbol_is_looked_up_with_its_version_in_the_needed_libraries(
 
 
 def test_a_symbol_newer_than_the_glibc_floor_is_reported_only_once() -> None:
-    craft = with_module("linux-amd64", elf(needed=("libc.so.6",), symbols=(("no_such_call", "GLIBC_2.38"),)))
-    report = audit(craft, Policy(glibc_floor="2.31"))
+    builder = with_module("linux-amd64", elf(needed=("libc.so.6",), symbols=(("no_such_call", "GLIBC_2.38"),)))
+    report = audit(builder, Policy(glibc_floor="2.31"))
     assert [(found.check, found.path) for found in report.findings] == [("glibc-floor", MODULE)]
 
 
@@ -120,11 +120,11 @@ def test_a_symbol_newer_than_the_glibc_floor_is_reported_only_once() -> None:
 )
 def test_a_symbol_is_looked_up_where_its_bind_ordinal_says(bind: tuple[str, int], seen: list[str]) -> None:
     """In one library, in all loaded ones, in the program or in the file itself; a missing weak symbol is no fault."""
-    craft = mac_bottle(binds=(bind,))
+    builder = mac_bottle(binds=(bind,))
     library = macho("amd64", identity=LIBZ, needed=(LIBSYSTEM,), exports=("_inflate",))
-    craft.put(f"{LIBRARIES}/libz.1.dylib", library, 0o755)
-    add_python(craft, macho("amd64", identity="@rpath/libpython", exports=("_PyModule_Create2",)))
-    assert undefined(craft) == seen
+    builder.put(f"{LIBRARIES}/libz.1.dylib", library, 0o755)
+    add_python(builder, macho("amd64", identity="@rpath/libpython", exports=("_PyModule_Create2",)))
+    assert undefined(builder) == seen
 
 
 def test_a_symbol_newer_than_the_oldest_supported_macos_is_found() -> None:
@@ -134,28 +134,28 @@ def test_a_symbol_newer_than_the_oldest_supported_macos_is_found() -> None:
 
 
 def test_a_library_provides_the_symbols_of_the_libraries_it_reexports() -> None:
-    craft = mac_bottle(binds=(("_inflate", 2),))
+    builder = mac_bottle(binds=(("_inflate", 2),))
     library = macho("amd64", identity=LIBZ, reexported=("@loader_path/libng.dylib",))
-    craft.put(f"{LIBRARIES}/libz.1.dylib", library, 0o755)
-    craft.put(f"{LIBRARIES}/libng.dylib", macho("amd64", identity="@rpath/libng.dylib", exports=("_inflate",)), 0o755)
-    assert undefined(craft) == []
+    builder.put(f"{LIBRARIES}/libz.1.dylib", library, 0o755)
+    builder.put(f"{LIBRARIES}/libng.dylib", macho("amd64", identity="@rpath/libng.dylib", exports=("_inflate",)), 0o755)
+    assert undefined(builder) == []
 
 
 def test_libraries_that_reexport_each_other_do_not_cause_an_endless_search() -> None:
-    craft = mac_bottle(binds=(("_inflate", 2),))
+    builder = mac_bottle(binds=(("_inflate", 2),))
     for name, other in (("libz.1", "libng"), ("libng", "libz.1")):
         library = macho("amd64", identity=f"@rpath/{name}.dylib", reexported=(f"@loader_path/{other}.dylib",))
-        craft.put(f"{LIBRARIES}/{name}.dylib", library, 0o755)
-    assert undefined(craft) == ["_inflate: not in @rpath/libz.1.dylib"]
+        builder.put(f"{LIBRARIES}/{name}.dylib", library, 0o755)
+    assert undefined(builder) == ["_inflate: not in @rpath/libz.1.dylib"]
 
 
 def test_the_search_paths_of_the_program_are_used_for_its_modules() -> None:
     """When dyld loads a module, it also searches the rpaths of the main program."""
-    craft = mac_bottle(search=())
-    assert [path for path, _ in seen_by("needed-library", craft)] == [MODULE]
+    builder = mac_bottle(search=())
+    assert [path for path, _ in findings_of("needed-library", builder)] == [MODULE]
     program = macho("amd64", kind=EXECUTE, needed=(LIBSYSTEM,), search=("@executable_path/lib",))
-    craft.put(LAUNCHER, freeze_around(program, "libpython", "lib"), 0o755)
-    assert seen_by("needed-library", craft) == []
+    builder.put(LAUNCHER, freeze_around(program, "libpython", "lib"), 0o755)
+    assert findings_of("needed-library", builder) == []
 
 
 def test_a_library_of_the_build_machine_is_found_in_every_load_command() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from stigmer_packaging.binaries.elf import read_elf
 from stigmer_packaging.binaries.macho import read_machos
-from support.audit_bottles import LAUNCHER, good_bottle, seen_by, with_module
+from support.audit_bottles import LAUNCHER, findings_of, good_bottle, with_module
 from support.native_code import BUNDLE, chained, elf, fat, flip, go_program, macho
 
 SYSTEM = "/usr/lib/libSystem.B.dylib"
@@ -124,15 +124,15 @@ def test_the_needed_glibc_is_the_numerically_highest_version_with_its_symbols(
 
 @pytest.mark.parametrize("content", [macho("arm64"), fat(macho("amd64"), macho("arm64")), elf(), WINDOWS])
 def test_code_for_another_platform_is_found(content: bytes) -> None:
-    assert len(seen_by("architecture", with_module("darwin-amd64", content))) == 1
+    assert len(findings_of("architecture", with_module("darwin-amd64", content))) == 1
 
 
 def test_a_program_needs_a_search_path_of_its_own() -> None:
     """PyInstaller's bootloader sets a search path and executes itself again, but needs libz before that."""
-    craft = good_bottle()
-    craft.put(LAUNCHER, elf(interpreter="/lib64/ld-linux-x86-64.so.2", needed=("libz.so.1",)), 0o755)
+    builder = good_bottle()
+    builder.put(LAUNCHER, elf(interpreter="/lib64/ld-linux-x86-64.so.2", needed=("libz.so.1",)), 0o755)
     seen = "needs libz.so.1, which is neither in the keg nor a system library"
-    assert seen_by("needed-library", craft) == [(LAUNCHER, seen)]
+    assert findings_of("needed-library", builder) == [(LAUNCHER, seen)]
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_a_program_needs_a_search_path_of_its_own() -> None:
     ],
 )
 def test_only_search_paths_inside_the_keg_are_accepted(search: str, count: int) -> None:
-    assert len(seen_by("search-path", with_module("linux-amd64", elf(search=search)))) == count
+    assert len(findings_of("search-path", with_module("linux-amd64", elf(search=search)))) == count
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_a_library_on_macos_must_be_in_the_keg_or_part_of_the_system(
     needed: tuple[str, ...], optional: tuple[str, ...], search: tuple[str, ...], missing: int
 ) -> None:
     code = macho("amd64", kind=BUNDLE, needed=needed, optional=optional, search=search)
-    assert len(seen_by("needed-library", with_module("darwin-amd64", code))) == missing
+    assert len(findings_of("needed-library", with_module("darwin-amd64", code))) == missing
 
 
 @pytest.mark.parametrize(
@@ -177,12 +177,12 @@ def test_a_library_on_macos_must_be_in_the_keg_or_part_of_the_system(
     [("@rpath/x", 0), ("@loader_path/x", 0), ("/Users/me/target/libx.dylib", 1), ("/usr/lib/libx.dylib", 1), ("x", 1)],
 )
 def test_the_install_name_of_a_library_must_be_one_that_brew_does_not_rewrite(identity: str, count: int) -> None:
-    craft = with_module("darwin-amd64", macho("amd64", identity=identity))
-    assert len(seen_by("library-identity", craft)) == count
+    builder = with_module("darwin-amd64", macho("amd64", identity=identity))
+    assert len(findings_of("library-identity", builder)) == count
 
 
 @pytest.mark.parametrize(("minimum", "count"), [((14, 0), 0), ((14, 6), 1), (None, 1)])
 def test_a_file_must_not_need_a_newer_macos_than_the_bottle_tag(minimum: tuple[int, int] | None, count: int) -> None:
     """A bottle for macOS 14 is also poured on 14.0."""
-    craft = with_module("darwin-amd64", macho("amd64", minimum=minimum))
-    assert len(seen_by("macos-minimum", craft)) == count
+    builder = with_module("darwin-amd64", macho("amd64", minimum=minimum))
+    assert len(findings_of("macos-minimum", builder)) == count

@@ -27,11 +27,11 @@ def test_the_modules_and_scripts_of_a_frozen_program_are_decompressed(tmp_path: 
 
 
 def test_secrets_and_host_paths_are_found_in_a_zip_file() -> None:
-    craft = good_bottle()
+    builder = good_bottle()
     key = b"-----BEGIN PRIVATE KEY-----\n" + b"MIIEvQIBADANBgkq" * 4
     packed = zipped({"code.pyc": f"{PATH}\0{PATH}".encode(), "tests/server.key": key})
-    craft.put(f"{COMPONENTS}/agent-runner.lib/data.zip", packed)
-    secret, trace = audit(craft, Policy(forbidden=("/home/builder/checkout",))).findings
+    builder.put(f"{COMPONENTS}/agent-runner.lib/data.zip", packed)
+    secret, trace = audit(builder, Policy(forbidden=("/home/builder/checkout",))).findings
     assert (trace.check, trace.seen) == ("host-path", f"first of 2: code.pyc: {PATH}")
     assert (secret.check, secret.seen) == ("secret", "a private key in tests/server.key: -----BEGIN P…")
 
@@ -77,6 +77,6 @@ def test_the_limits_apply_to_all_archives_of_a_frozen_program_together(
 
 def test_an_unreadable_archive_is_a_finding() -> None:
     """An archive that cannot be read must not count as one without findings."""
-    craft = good_bottle()
-    craft.put(f"{COMPONENTS}/agent-runner.lib/data.zip", zipped({"a": b"text"})[:-10])
-    assert [finding.check for finding in audit(craft).findings] == ["damaged"]
+    builder = good_bottle()
+    builder.put(f"{COMPONENTS}/agent-runner.lib/data.zip", zipped({"a": b"text"})[:-10])
+    assert [finding.check for finding in audit(builder).findings] == ["damaged"]

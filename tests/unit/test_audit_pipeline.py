@@ -18,7 +18,7 @@ from stigmer_packaging.pipeline.run import Maker, Pipeline, StepResult
 from stigmer_packaging.pipeline.stages import maker_of
 from stigmer_packaging.records.model import AuditReport, Ingredient, ReleaseFile
 from stigmer_packaging.records.workspace import Workspace
-from support.audit_bottles import SBOM, Craft, good_bottle
+from support.audit_bottles import SBOM, BottleBuilder, good_bottle
 from support.fake_stages import FakeProgress, step
 from support.manifest_texts import PATH
 
@@ -35,19 +35,19 @@ def _context(tmp_path: Path) -> BuildContext:
     return BuildContext(manifest, workspace, tmp_path / "checkout", LINUX, tree, env, 1, lambda _: None)
 
 
-@pytest.fixture(name="craft")
-def _craft(context: BuildContext) -> Craft:
+@pytest.fixture(name="builder")
+def _craft(context: BuildContext) -> BottleBuilder:
     """Return a bottle whose notices name the locked distributions of the frozen components."""
-    pins = map(str.split, context.policy_of(LINUX).noticed)
+    pins = map(str.split, context.policy_of(LINUX).required_notices)
     locked = (Ingredient(name, version, "MIT", f"pkg:pypi/{name}@{version}") for name, version in pins)
     return good_bottle(str(LINUX), *locked)
 
 
-def run(craft: Craft, context: BuildContext) -> StepResult:
+def run(builder: BottleBuilder, context: BuildContext) -> StepResult:
     """Audit a bottle with the real stage; the records of the bottle and its SBOM are made by hand."""
-    bottle = craft.pack(context.workspace)
+    bottle = builder.pack(context.workspace)
     sbom = context.workspace.path("dist/stigmer.sbom.spdx.json")
-    sbom.write_bytes(craft.keg[SBOM].content)
+    sbom.write_bytes(builder.keg[SBOM].content)
     described = replace(
         bottle, kind="sbom", path=f"dist/{sbom.name}", size=sbom.stat().st_size, sha256=digest.sha256_of(sbom), tag=""
     )
@@ -63,18 +63,18 @@ def run(craft: Craft, context: BuildContext) -> StepResult:
     return Pipeline(context.workspace, maker, FakeProgress(), lambda: 0.0).run(STEPS)[-1]
 
 
-def test_a_passed_audit_is_reused(craft: Craft, context: BuildContext) -> None:
-    first = run(craft, context)
+def test_a_passed_audit_is_reused(builder: BottleBuilder, context: BuildContext) -> None:
+    first = run(builder, context)
     assert context.workspace.read_record("audit/linux-amd64", AuditReport) == first.record
     assert output.verified(first) == f"{first.record.files} files without an error, glibc 2.14"
     assert not first.reused
-    assert run(craft, context).reused
+    assert run(builder, context).reused
 
 
-def test_an_error_fails_every_run_and_its_report_is_kept(craft: Craft, context: BuildContext) -> None:
+def test_an_error_fails_every_run_and_its_report_is_kept(builder: BottleBuilder, context: BuildContext) -> None:
     """The report of a failed run stays readable, but the next run must not reuse it as a passed audit."""
-    craft.put("share/notes", f"built in {context.root}/launcher\n")
+    builder.put("share/notes", f"built in {context.root}/launcher\n")
     for _ in range(2):
         with pytest.raises(AuditError, match="share/notes: first of 1"):
-            run(craft, context)
+            run(builder, context)
     assert not context.workspace.read_record("audit/linux-amd64", AuditReport).passed

@@ -3,7 +3,7 @@
 import pytest
 
 from stigmer_packaging.audit.secrets import find_secrets
-from support.audit_bottles import good_bottle, seen_by
+from support.audit_bottles import findings_of, good_bottle
 
 BODY = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASC" * 3
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGHIJ"
@@ -70,7 +70,7 @@ def test_a_finding_shows_only_the_beginning_of_the_secret() -> None:
 def test_files_that_usually_hold_secrets_are_found_by_name() -> None:
     secret = [".aws/anything", ".env", ".env.production", ".git/config", "id_ed25519", "release.keystore"]
     harmless = [".env.example", "environment", "id_ed25519.pub", "cacert.pem"]
-    craft = good_bottle()
+    builder = good_bottle()
     for name in (*secret, *harmless):
-        craft.put(f"share/{name}", "nothing\n")
-    assert [path for path, _ in seen_by("secret-file", craft)] == [f"share/{name}" for name in secret]
+        builder.put(f"share/{name}", "nothing\n")
+    assert [path for path, _ in findings_of("secret-file", builder)] == [f"share/{name}" for name in secret]

@@ -13,11 +13,11 @@ from support.native_code import elf
 
 
 def test_all_faults_are_reported_at_once_most_severe_first_with_their_remedies(workspace: Workspace) -> None:
-    craft = good_bottle()
-    craft.keg["LICENSE"].uid = 1000
-    craft.put(MODULE, elf("arm64", symbols=(("pow", "GLIBC_2.29"),)), 0o755)
-    craft.put(f"{COMPONENTS}/agent-runner.lib/.env", "/root/.cargo/registry/x\n")
-    bottle = craft.pack(workspace)
+    builder = good_bottle()
+    builder.keg["LICENSE"].uid = 1000
+    builder.put(MODULE, elf("arm64", symbols=(("pow", "GLIBC_2.29"),)), 0o755)
+    builder.put(f"{COMPONENTS}/agent-runner.lib/.env", "/root/.cargo/registry/x\n")
+    bottle = builder.pack(workspace)
     report = audit_in(workspace, bottle)
     assert [(finding.severity, finding.check) for finding in report.findings] == [
         ("error", "owners"),
@@ -36,9 +36,9 @@ def test_all_faults_are_reported_at_once_most_severe_first_with_their_remedies(w
 
 def test_a_lenient_policy_turns_an_error_into_a_warning(workspace: Workspace) -> None:
     """A bottle for the machine that built it may need that machine's C library, but the report must show it."""
-    craft = with_module("linux-amd64", elf(symbols=(("pow", "GLIBC_2.36"),)))
-    assert not audit(craft, Policy(glibc_floor="2.31")).passed
-    bottle = craft.pack(workspace)
+    builder = with_module("linux-amd64", elf(symbols=(("pow", "GLIBC_2.36"),)))
+    assert not audit(builder, Policy(glibc_floor="2.31")).passed
+    bottle = builder.pack(workspace)
     report = audit_in(workspace, bottle, Policy(glibc_floor="2.31", lenient=("glibc-floor",)))
     assert [(finding.severity, finding.check) for finding in report.findings] == [("warning", "glibc-floor")]
     assert (report.passed, report.glibc) == (True, "2.36")
@@ -46,17 +46,17 @@ def test_a_lenient_policy_turns_an_error_into_a_warning(workspace: Workspace) ->
 
 
 def test_the_report_contains_sizes_and_needed_glibc_of_the_bottle() -> None:
-    craft = good_bottle()
-    report = audit(craft)
-    sizes = [len(piece.content) for piece in craft.keg.values() if not piece.link]
+    builder = good_bottle()
+    report = audit(builder)
+    sizes = [len(piece.content) for piece in builder.keg.values() if not piece.link]
     assert (report.target, report.files, report.unpacked) == ("linux-amd64", len(sizes), sum(sizes))
     assert (report.glibc, report.largest[0][1]) == ("2.14", max(sizes))
 
 
 def test_reason_and_remedy_of_a_check_are_printed_once_for_all_its_findings() -> None:
-    craft = good_bottle()
-    craft.keg["LICENSE"].mode = craft.keg["libexec/launcher/stigmer"].mode = 0o777
-    assert render_findings(audit(craft).findings).splitlines() == [
+    builder = good_bottle()
+    builder.keg["LICENSE"].mode = builder.keg["libexec/launcher/stigmer"].mode = 0o777
+    assert render_findings(audit(builder).findings).splitlines() == [
         "  error: writable: other users could change what a user runs",
         "    LICENSE: mode 0777",
         "    libexec/launcher/stigmer: mode 0777",

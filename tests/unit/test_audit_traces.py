@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from stigmer_packaging.audit.check import Policy
-from stigmer_packaging.audit.traces import find_traces, forbidden_folders, places_of
-from support.audit_bottles import audit, good_bottle, seen_by
+from stigmer_packaging.audit.traces import find_traces, folders_to_find, forbidden_folders
+from support.audit_bottles import audit, findings_of, good_bottle
 
 HOST = Policy(
     forbidden=("/root/.cache/packaging", "/root/work/tap", "/home/runner/work/tap/tap"),
@@ -16,7 +16,7 @@ HOST = Policy(
 
 
 def traces(text: str, policy: Policy = HOST) -> list[tuple[str, str, int]]:
-    found = find_traces([("", text.encode())], places_of(policy))
+    found = find_traces([("", text.encode())], folders_to_find(policy))
     return [(trace.origin, trace.sample, trace.count) for trace in found]
 
 
@@ -69,10 +69,10 @@ def test_a_file_has_one_finding_per_origin_with_the_first_path_and_the_count() -
 
 def test_paths_of_the_build_host_are_errors_and_others_are_information() -> None:
     """Every code object contains the path of its source file."""
-    craft = good_bottle()
-    craft.put("share/module.pyc", marshal.dumps(compile("x = 1", "/root/work/tap/module.py", "exec")))
-    craft.put("share/two", "/root/.cargo/registry/x")
-    assert [(each.severity, each.check, each.path) for each in audit(craft, HOST).findings] == [
+    builder = good_bottle()
+    builder.put("share/module.pyc", marshal.dumps(compile("x = 1", "/root/work/tap/module.py", "exec")))
+    builder.put("share/two", "/root/.cargo/registry/x")
+    assert [(each.severity, each.check, each.path) for each in audit(builder, HOST).findings] == [
         ("error", "host-path", "share/module.pyc"),
         ("information", "builders-path", "share/two"),
     ]
@@ -91,9 +91,9 @@ def test_paths_of_the_build_host_are_errors_and_others_are_information() -> None
     ],
 )
 def test_only_a_script_run_by_a_python_is_found(line: str, count: int) -> None:
-    craft = good_bottle()
-    craft.put("bin/tool", f"{line}\n", 0o755)
-    assert len(seen_by("python-script", craft)) == count
+    builder = good_bottle()
+    builder.put("bin/tool", f"{line}\n", 0o755)
+    assert len(findings_of("python-script", builder)) == count
 
 
 def test_folders_of_this_machine_are_forbidden_both_unresolved_and_resolved(tmp_path: Path) -> None:

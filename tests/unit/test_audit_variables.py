@@ -6,21 +6,21 @@ import pytest
 
 from stigmer_packaging.audit.check import Policy
 from stigmer_packaging.audit.variables import find_unread, find_words
-from support.audit_bottles import COMPONENTS, Craft, audit, good_bottle, seen_by
+from support.audit_bottles import COMPONENTS, BottleBuilder, audit, findings_of, good_bottle
 from support.frozen_programs import frozen_program
 
 SERVER = f"{COMPONENTS}/stigmer-server"
 
 
-def bottle_with(server: str, *sent: str) -> Craft:
-    craft = good_bottle()
-    craft.put(SERVER, craft.keg[SERVER].content + server.encode(), 0o755)
-    craft.sent["stigmer-server"] = sent
-    return craft
+def bottle_with(server: str, *sent: str) -> BottleBuilder:
+    builder = good_bottle()
+    builder.put(SERVER, builder.keg[SERVER].content + server.encode(), 0o755)
+    builder.sent["stigmer-server"] = sent
+    return builder
 
 
-def unread(craft: Craft, policy: Policy | None = None) -> list[str]:
-    return [seen for _, seen in seen_by("unread-variable", craft, policy)]
+def unread(builder: BottleBuilder, policy: Policy | None = None) -> list[str]:
+    return [seen for _, seen in findings_of("unread-variable", builder, policy)]
 
 
 def test_a_variable_that_the_program_does_not_contain_is_a_warning_with_a_suggestion() -> None:
@@ -39,26 +39,26 @@ def test_a_variable_that_the_program_does_not_contain_is_a_warning_with_a_sugges
 
 
 def test_a_variable_that_is_read_or_optional_is_not_reported() -> None:
-    craft = bottle_with("\0GRPC_PORT\0", "GRPC_PORT", "STORAGE_PATH")
-    assert unread(craft, Policy(optional={"stigmer-server": ("STORAGE_PATH",), "temporal": ("GRPC_PORT",)})) == []
-    assert len(unread(craft, Policy(optional={"agent-runner": ("STORAGE_PATH",)}))) == 1
+    builder = bottle_with("\0GRPC_PORT\0", "GRPC_PORT", "STORAGE_PATH")
+    assert unread(builder, Policy(optional={"stigmer-server": ("STORAGE_PATH",), "temporal": ("GRPC_PORT",)})) == []
+    assert len(unread(builder, Policy(optional={"agent-runner": ("STORAGE_PATH",)}))) == 1
 
 
 def test_a_name_counts_in_any_file_of_the_component_but_not_in_other_components() -> None:
-    craft = bottle_with("\0ONLY_THE_SERVER\0")
-    craft.put(f"{COMPONENTS}/agent-runner.lib/settings.py", "os.environ['SANDBOX_TYPE']")
-    craft.sent["agent-runner"] = ("SANDBOX_TYPE", "ONLY_THE_SERVER")
-    assert [seen.split(",")[0] for seen in unread(craft)] == ["agent-runner is passed ONLY_THE_SERVER"]
+    builder = bottle_with("\0ONLY_THE_SERVER\0")
+    builder.put(f"{COMPONENTS}/agent-runner.lib/settings.py", "os.environ['SANDBOX_TYPE']")
+    builder.sent["agent-runner"] = ("SANDBOX_TYPE", "ONLY_THE_SERVER")
+    assert [seen.split(",")[0] for seen in unread(builder)] == ["agent-runner is passed ONLY_THE_SERVER"]
 
 
 def test_a_name_in_a_compressed_module_of_a_single_file_program_is_found(tmp_path: Path) -> None:
     """The product's prebuilt runner is one file with compressed modules, so a search of its bytes is not enough."""
-    craft = good_bottle()
+    builder = good_bottle()
     program = frozen_program(tmp_path, {"config": "MODE = 'SANDBOX_ROOT_DIR'"}, {"main": "read('STIGMER_MODE')"})
     assert b"SANDBOX_ROOT_DIR" not in program
-    craft.put(f"{COMPONENTS}/agent-runner", program, 0o755)
-    craft.sent["agent-runner"] = ("SANDBOX_ROOT_DIR", "STIGMER_MODE")
-    assert unread(craft) == []
+    builder.put(f"{COMPONENTS}/agent-runner", program, 0o755)
+    builder.sent["agent-runner"] = ("SANDBOX_ROOT_DIR", "STIGMER_MODE")
+    assert unread(builder) == []
 
 
 @pytest.mark.parametrize("text", ["GRPC_PORTDB_PATH", "XGRPC_PORT", "$GRPC_PORT_"])
@@ -74,9 +74,9 @@ def test_the_suggestion_is_cut_out_of_strings_that_a_linker_joined() -> None:
 
 
 def test_a_name_passed_to_another_component_is_suggested_without_joined_letters() -> None:
-    craft = bottle_with("\0STIGMER_API_KEYE\0", "STIGMER_APIKEY")
-    craft.sent["agent-runner"] = ("STIGMER_API_KEY",)
-    assert unread(craft)[0].endswith("; did you mean STIGMER_API_KEY?")
+    builder = bottle_with("\0STIGMER_API_KEYE\0", "STIGMER_APIKEY")
+    builder.sent["agent-runner"] = ("STIGMER_API_KEY",)
+    assert unread(builder)[0].endswith("; did you mean STIGMER_API_KEY?")
 
 
 def test_a_lower_case_name_is_not_checked() -> None:

@@ -12,7 +12,7 @@ from stigmer_packaging.verify.brew.client import (
     parse_pours,
     parse_version,
 )
-from stigmer_packaging.verify.brew.local_tap import with_root_url
+from stigmer_packaging.verify.brew.local_tap import replace_root_url
 
 UPGRADE = """==> Upgrading 1 outdated package:
 stigmer/tap/stigmer 2.0.0 -> 2.0.1
@@ -72,6 +72,6 @@ def test_brew_runs_with_a_private_home_and_without_tokens() -> None:
 
 
 def test_the_root_url_is_replaced_only_in_a_formula_with_bottles() -> None:
-    assert with_root_url('    root_url "https://a.example/b"\n', "http://c") == '    root_url "http://c"\n'
+    assert replace_root_url('    root_url "https://a.example/b"\n', "http://c") == '    root_url "http://c"\n'
     with pytest.raises(ValueError, match="no bottle block"):
-        with_root_url('  url "https://a.example"\n', "http://c")
+        replace_root_url('  url "https://a.example"\n', "http://c")

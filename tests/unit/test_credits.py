@@ -144,4 +144,4 @@ def test_the_sbom_is_written_beside_the_bottle_and_named_after_it(workspace: Wor
     written = write_sbom(PRODUCT, TARGET, TAG, ALL, source_date_epoch=EPOCH, workspace=workspace)
     assert written.path == "dist/stigmer-2.0.0.x86_64_linux.sbom.spdx.json"
     assert workspace.path(written.path).read_text(encoding="utf-8") == sbom()
-    assert workspace.is_whole(written)
+    assert workspace.is_intact(written)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from stigmer_launcher import version as checkout
-from stigmer_packaging.freeze.bundle import forget_installation, settle
+from stigmer_packaging.freeze.bundle import normalize, remove_unused_metadata
 from stigmer_packaging.freeze.probes import ServiceProbe, check_answers
 from stigmer_packaging.freeze.stage import launcher_facts, provide, service_facts
 from stigmer_packaging.lib.errors import ForeignTargetError, GateError
@@ -22,7 +22,7 @@ def test_a_link_is_replaced_by_its_target(tmp_path: Path) -> None:
     """The library then exists only once, where the loader searches."""
     target = place(tmp_path / "lib" / "x.libs" / "libfoo.so", b"code")
     (tmp_path / "lib" / "libfoo.so").symlink_to("x.libs/libfoo.so")
-    settle(tmp_path)
+    normalize(tmp_path)
     assert [path for path in tmp_path.rglob("*") if path.is_symlink()] == []
     assert (tmp_path / "lib" / "libfoo.so").read_text() == "code"
     assert not target.exists()
@@ -38,7 +38,7 @@ def test_several_links_to_one_file_and_links_to_folders_are_replaced(tmp_path: P
     (tmp_path / "Python.framework" / "Python").symlink_to("Versions/Current/Python")
     (tmp_path / "Python.framework" / "Resources").symlink_to("Versions/Current/Resources")
     (tmp_path / "Python").symlink_to("Python.framework/Versions/3.13/Python")
-    settle(tmp_path)
+    normalize(tmp_path)
     assert [path for path in tmp_path.rglob("*") if path.is_symlink()] == []
     assert (tmp_path / "Python").read_text() == (tmp_path / "Python.framework" / "Python").read_text() == "code"
     assert [path.read_text() for path in tmp_path.rglob("Info.plist")] == ["plist"]
@@ -51,7 +51,7 @@ def test_licence_files_of_a_distribution_are_removed(tmp_path: Path) -> None:
         place(metadata / name, b"")
     kept = "tiny/licenses/data,sha256=abc,1\ntiny-1.0.dist-info/METADATA,sha256=def,3\n"
     (metadata / "RECORD").write_text(f"{kept}tiny-1.0.dist-info/licenses/LICENSE,sha256=a,0\n", encoding="utf-8")
-    forget_installation(tmp_path)
+    remove_unused_metadata(tmp_path)
     assert sorted(path.name for path in metadata.rglob("*")) == ["METADATA", "RECORD"]
     assert (metadata / "RECORD").read_text(encoding="utf-8") == kept
 
@@ -61,7 +61,7 @@ def test_modes_do_not_depend_on_umask_or_wheel(tmp_path: Path) -> None:
     for name, mode in (("program", 0o700), ("data", 0o660), ("odd", 0o4755)):
         (tmp_path / name).touch()
         (tmp_path / name).chmod(mode)
-    settle(tmp_path)
+    normalize(tmp_path)
     modes = {path.name: path.stat().st_mode & 0o7777 for path in tmp_path.iterdir()}
     assert modes == {"program": 0o755, "data": 0o644, "odd": 0o755}
 

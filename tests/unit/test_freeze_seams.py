@@ -152,7 +152,7 @@ def test_hooks_collect_the_files_of_a_package_from_the_target_site(tmp_path: Pat
     code = """
 sys.path.append(settings.own_site)
 pretend_platform(settings)
-find_packages_there(counterparts)
+redirect_package_paths(counterparts)
 from PyInstaller.utils.hooks import collect_dynamic_libs
 print(collect_dynamic_libs("package"))
 """
@@ -164,7 +164,7 @@ def test_files_of_this_machine_in_a_table_of_contents_are_replaced_by_their_coun
     settings = make_settings(tmp_path)
     Path(settings.site, f"fast{THERE}").touch()
     code = f"""
-name_files_there(counterparts)
+redirect_collected_files(counterparts)
 from PyInstaller.building import build_main
 own = settings.own_site
 toc = [("fast", own + "/fast{HERE}", "EXTENSION"), ("data", own + "/data", "DATA"), ("p", "/p", "DATA")]

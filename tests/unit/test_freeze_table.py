@@ -25,24 +25,24 @@ def test_a_freeze_table_is_read_with_its_lists() -> None:
 
 
 def test_a_project_without_settings_is_frozen_from_its_main_program(tmp_path: Path) -> None:
-    facts = read_freeze_table(make_project(tmp_path))
-    assert facts.table == FreezeTable("main.py")
-    assert facts.describe() == "entry from the default"
+    settings = read_freeze_table(make_project(tmp_path))
+    assert settings.table == FreezeTable("main.py")
+    assert settings.describe() == "entry from the default"
 
 
 def test_each_key_comes_from_the_first_source_that_has_it(tmp_path: Path) -> None:
     """The order is manifest, pyproject.toml, spec file; lists are replaced, not merged."""
     table = '[tool.stigmer.freeze]\nexcludes = ["curses"]\nselftest = ["--test"]\n'
     project = make_project(tmp_path, pyproject_toml=table, any_spec=SPEC)
-    facts = read_freeze_table(project, {"selftest": ("--own",), "owners": {"multipart": "multipart"}})
-    assert facts.table == FreezeTable(
+    settings = read_freeze_table(project, {"selftest": ("--own",), "owners": {"multipart": "multipart"}})
+    assert settings.table == FreezeTable(
         "start.py",
         hidden_imports=("by_name",),
         excludes=("curses",),
         selftest=("--own",),
         owners={"multipart": "multipart"},
     )
-    assert facts.origins == {
+    assert settings.origins == {
         "entry": "any.spec",
         "hidden_imports": "any.spec",
         "excludes": "pyproject.toml",
@@ -76,9 +76,9 @@ def test_missing_paths_of_a_spec_file_are_skipped_with_a_note(tmp_path: Path) ->
     """Spec files often contain paths that exist only on the author's machine."""
     data = '[("main.py", "."), ("gone.txt", "a"), ("gone.txt", "b")]'
     spec = f'Analysis(["gone.py"], hookspath=["gone", "no"], datas={data})'
-    facts = read_freeze_table(make_project(tmp_path, any_spec=spec))
-    assert facts.table == FreezeTable("main.py", add_data=("main.py:.",))
-    assert [note.split(";")[0] for note in facts.notes] == [
+    settings = read_freeze_table(make_project(tmp_path, any_spec=spec))
+    assert settings.table == FreezeTable("main.py", add_data=("main.py:.",))
+    assert [note.split(";")[0] for note in settings.notes] == [
         "any.spec: gone.py is not in the project",
         "any.spec: gone.txt is not in the project",
         "any.spec: gone is not in the project",
@@ -88,8 +88,8 @@ def test_missing_paths_of_a_spec_file_are_skipped_with_a_note(tmp_path: Path) ->
 
 def test_a_spec_file_may_include_the_whole_project_as_data(tmp_path: Path) -> None:
     """Path.glob refuses the path ".", but PyInstaller accepts it."""
-    facts = read_freeze_table(make_project(tmp_path, any_spec='Analysis(["main.py"], datas=[(".", "own")])'))
-    assert facts.table.add_data == (".:own",)
+    settings = read_freeze_table(make_project(tmp_path, any_spec='Analysis(["main.py"], datas=[(".", "own")])'))
+    assert settings.table.add_data == (".:own",)
 
 
 @pytest.mark.parametrize("text", ["tool = 3\n", '[tool]\nstigmer = "x"\n', "project = 3\n", "[project]\nname = 3\n"])

@@ -14,7 +14,7 @@ from stigmer_packaging.freeze.probes import (
 )
 from stigmer_packaging.lib.errors import GateError
 from stigmer_packaging.manifest.model import FreezeTable
-from stigmer_packaging.sources.freeze_table import FreezeFacts
+from stigmer_packaging.sources.freeze_table import FreezeSettings
 from support.freezing import ENV, PROBE, SAMPLES, make_program
 
 
@@ -159,10 +159,10 @@ def test_a_crash_of_the_interpreter_while_it_finalises_counts_as_a_stop(tmp_path
 
 def test_the_error_about_an_excluded_module_names_the_file_that_excludes_it() -> None:
     """The remedy is the exact line to add to the manifest."""
-    facts = FreezeFacts(FreezeTable(excludes=("tkinter", "unittest", "pytest")), {"excludes": "runner.spec"})
+    settings = FreezeSettings(FreezeTable(excludes=("tkinter", "unittest", "pytest")), {"excludes": "runner.spec"})
     error = GateError("it failed\n  | ModuleNotFoundError: No module named 'unittest.mock'")
-    explained = explain_excludes(error, facts)
+    explained = explain_excludes(error, settings)
     assert "unittest is missing because runner.spec lists it in excludes" in str(explained)
     assert "freeze: {excludes: [tkinter, pytest]}" in explained.remedy
     other = GateError("No module named 'unit'")
-    assert explain_excludes(other, facts) is other
+    assert explain_excludes(other, settings) is other

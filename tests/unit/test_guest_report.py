@@ -30,7 +30,7 @@ ok 3 - there is no network # SKIP not demanded
 
 def test_every_check_is_parsed_with_name_outcome_seconds_and_detail() -> None:
     report = parse_report(COMPLETE, NONCE)
-    assert report.whole
+    assert report.complete
     assert report.checks == (
         Check("the server starts", True, 1.5, 'All services "running"\nindeed ✓'),
         Check("the server stops", False, 0.02, "still runs: 12"),
@@ -63,7 +63,7 @@ INCOMPLETE = {
 
 @pytest.mark.parametrize("fault", INCOMPLETE)
 def test_an_incomplete_report_is_never_proof(fault: str) -> None:
-    assert not parse_report(INCOMPLETE[fault], NONCE).whole
+    assert not parse_report(INCOMPLETE[fault], NONCE).complete
 
 
 def test_a_detail_that_is_not_json_is_kept_verbatim() -> None:

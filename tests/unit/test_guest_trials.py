@@ -14,8 +14,8 @@ from stigmer_packaging.lib.emulation import NATIVE, Runner
 from stigmer_packaging.verify import sandbox
 from stigmer_packaging.verify.guest import GuestRun, Task, Trial
 from stigmer_packaging.verify.guest_boot import pack_initramfs
-from stigmer_packaging.verify.guest_root import USER, GuestRoot, settle_root
-from stigmer_packaging.verify.sandbox import lay_home, sandbox_command
+from stigmer_packaging.verify.guest_root import USER, GuestRoot, prepare_root
+from stigmer_packaging.verify.sandbox import prepare_home, sandbox_command
 
 ROOT, HOME = Path("/cache/root"), Path("/space/home")
 TASK = Task(Path("scripts/verify-install"), "4f2a")
@@ -48,7 +48,7 @@ def test_the_home_of_a_guest_is_accessible_under_any_umask(tmp_path: Path) -> No
     for name in ("bottle", "verify-install", "verify-trials"):
         (tmp_path / name).touch()
     (tmp_path / "home").mkdir()
-    lay_home(Trial(tmp_path / "bottle", "one", "1.0.0", Task(tmp_path / "verify-install", "")), tmp_path / "home")
+    prepare_home(Trial(tmp_path / "bottle", "one", "1.0.0", Task(tmp_path / "verify-install", "")), tmp_path / "home")
     assert modes_below(tmp_path)["home"] == 0o755
     assert modes_below(tmp_path / "home")[USER] == 0o755
 
@@ -60,7 +60,7 @@ def test_the_user_of_a_guest_can_read_the_files_written_into_its_root(tmp_path: 
         (tmp_path / name).mkdir(parents=True)
     for name in ("passwd", "group"):
         (tmp_path / "usr/share/base-passwd" / f"{name}.master").write_text("root:x:0:\n", encoding="ascii")
-    settle_root(tmp_path)
+    prepare_root(tmp_path)
     assert modes_below(tmp_path / "etc") == dict.fromkeys(("hosts", "passwd", "group"), 0o644)
     assert tmp_path.stat().st_mode & 0o777 == 0o755
 
@@ -94,14 +94,14 @@ def test_a_run_records_whether_the_processor_was_emulated(
 
 
 def test_a_bottle_is_verified_under_the_name_of_its_product() -> None:
-    words = Trial(Path("b.tar.gz"), "greetings", "0.3.0", TASK).words("/verify.sh", "/bottle")
+    words = Trial(Path("b.tar.gz"), "greetings", "0.3.0", TASK).command("/verify.sh", "/bottle")
     assert words[words.index("--name") + 1] == "greetings"
 
 
 def test_a_single_file_is_verified_under_the_name_and_in_the_home_of_its_product() -> None:
     """It unpacks itself there before the script inspects it."""
     trial = Trial(Path("greetings"), "greetings", "0.3.0", TASK, unpacks_itself=True)
-    words = trial.words("/verify.sh", "/greetings")
+    words = trial.command("/verify.sh", "/greetings")
     assert words[words.index("--name") + 1] == "greetings"
     assert '"$HOME"/.greetings/dist/*' in words[2]
     assert "stigmer/" not in words[2]

@@ -12,7 +12,7 @@ import pytest
 
 from stigmer_launcher.install import filecopy
 from stigmer_launcher.system import darwin
-from support.launcher_services import failing
+from support.launcher_services import raising_oserror
 
 CONTENT = os.urandom(3_000_000)
 
@@ -43,7 +43,7 @@ def test_a_copy_has_content_and_mode_of_its_source_under_any_umask(
 
 
 def test_a_failed_copy_leaves_no_file(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "fsync", failing(errno.ENOSPC))
+    monkeypatch.setattr(os, "fsync", raising_oserror(errno.ENOSPC))
     with pytest.raises(OSError, match="No space"):
         filecopy.copy(str(source), str(tmp_path / "copy"), 0o644)
     assert not (tmp_path / "copy").exists()
@@ -61,14 +61,14 @@ def test_an_existing_file_is_never_overwritten(source: Path, tmp_path: Path) -> 
 @pytest.mark.parametrize("number", [errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP])
 def test_an_unsupported_method_is_followed_by_the_next(source: Path, tmp_path: Path, number: int) -> None:
     """Another file system, fs.protected_hardlinks, too many links, no clones: the copy always remains."""
-    methods = (failing(errno.EOPNOTSUPP), failing(number), filecopy.copy)
+    methods = (raising_oserror(errno.EOPNOTSUPP), raising_oserror(number), filecopy.copy)
     assert filecopy.reproduce(str(source), str(tmp_path / "target"), 0o755, methods) == (filecopy.copy,)
     assert (tmp_path / "target").read_bytes() == CONTENT
 
 
 def test_an_error_that_affects_every_method_is_raised_at_once(source: Path, tmp_path: Path) -> None:
     """A copy would not succeed on a full disk either."""
-    methods = (failing(errno.ENOSPC), filecopy.copy)
+    methods = (raising_oserror(errno.ENOSPC), filecopy.copy)
     with pytest.raises(OSError, match="No space"):
         filecopy.reproduce(str(source), str(tmp_path / "target"), 0o755, methods)
     assert not (tmp_path / "target").exists()

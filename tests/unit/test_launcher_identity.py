@@ -17,11 +17,11 @@ import pytest
 from stigmer_launcher.cli.main import main
 from stigmer_launcher.errors import HomeError
 from stigmer_launcher.system import locks, process
-from support.launcher_services import HOLD, LAUNCHER, failing, read_line
+from support.launcher_services import HOLD, LAUNCHER, raising_oserror, read_line
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="uses Linux's open file description locks")
 IN_PID_NAMESPACE = ("unshare", "--pid", "--fork", "--mount-proc")
-NO_PIDFD = failing(errno.ENOSYS)  # as in a kernel without pidfds
+NO_PIDFD = raising_oserror(errno.ENOSYS)  # as in a kernel without pidfds
 COMMANDS = ((), ("status",), ("stop",), ("restart",), ("--foreground",))
 
 
@@ -137,7 +137,7 @@ def test_identification_is_retried_if_a_file_cannot_be_opened(
     """Without the retry, a stop sent no signal and gave up after 30 s, and commands waited minutes for a start."""
     with child() as other:
         known = process.identity(other.pid)
-        pending = [failing(number)]
+        pending = [raising_oserror(number)]
 
         def open_on_retry(path: str, mode: str) -> Any:
             return (pending.pop() if pending and path.endswith(file) else open)(path, mode)
@@ -154,7 +154,7 @@ def test_a_file_system_without_locks_gets_the_local_disk_remedy(
     """Even for a query of the holder, which `status` and `stop` begin with."""
     (tmp_path / "lock").touch()
     for name in ("fcntl", "lockf"):
-        monkeypatch.setattr(fcntl, name, failing(number))
+        monkeypatch.setattr(fcntl, name, raising_oserror(number))
     for call in (locks.holder, locks.try_acquire):
         with pytest.raises(HomeError) as caught:
             call(str(tmp_path / "lock"))

@@ -12,7 +12,7 @@ from stigmer_launcher.system import locks
 from stigmer_launcher.system.places import Places
 from support.installing import COPY, LINK, names_in, put, snapshot
 from support.launcher_payloads import build_libexec, stigmer_parts
-from support.launcher_services import failing
+from support.launcher_services import raising_oserror
 
 
 @pytest.fixture(name="newer")
@@ -53,7 +53,7 @@ def test_an_old_version_that_cannot_be_removed_is_removed_later(
     """NFS keeps files that a program still uses; the first start after an upgrade used to fail."""
     old = put(keg, places)
     with monkeypatch.context() as patch:
-        patch.setattr(os, "rmdir", failing(errno.ENOTEMPTY))
+        patch.setattr(os, "rmdir", raising_oserror(errno.ENOTEMPTY))
         install(read_keg(str(newer)), places, lambda _: None)
         assert f".gone-{old.id}" in names_in(places.versions)
         newest = build_libexec(tmp_path / "newest", stigmer_parts(temporal="exit 8"), version="1.2.0")

@@ -18,7 +18,7 @@ from stigmer_launcher.errors import BusyError, DegradedError, LauncherError, Por
 from stigmer_launcher.supervise import control, lifecycle, phases, state
 from stigmer_launcher.supervise.state import Instance, ServiceSnapshot, Snapshot, write_snapshot
 from stigmer_launcher.system import locks
-from support.launcher_services import failing
+from support.launcher_services import raising_oserror
 
 SERVICE = ServiceSnapshot("server", state=phases.RUNNING, since=1.0, managed=True)
 _MANY = 1000  # requests of 1300 bytes, more than any system's FIFO holds
@@ -133,7 +133,7 @@ def test_a_restart_keeps_the_ports_although_the_state_could_not_be_read_once(
     snapshot = Snapshot(os.getpid(), state=phases.RUNNING, asked_ports={"server": 7300}, services=(SERVICE,))
     write_snapshot(instance, snapshot)
     kept: list[Mapping[str, int]] = []
-    failures = [failing(errno.ENFILE)]
+    failures = [raising_oserror(errno.ENFILE)]
 
     def open_later(*arguments: Any, **options: Any) -> Any:
         if failures and arguments[0] == instance.state:
@@ -189,7 +189,7 @@ def test_requests_to_a_supervisor_that_could_not_open_both_ends_are_refused(
     with monkeypatch.context() as patched:
 
         def open_for_reading(path: str, flags: int, open_file: Callable[[str, int], int] = os.open) -> int:
-            return failing(errno.EMFILE)() if flags == os.O_WRONLY else open_file(path, flags)
+            return raising_oserror(errno.EMFILE)() if flags == os.O_WRONLY else open_file(path, flags)
 
         patched.setattr(os, "open", open_for_reading)
         unusable = control.Control(instance.control)

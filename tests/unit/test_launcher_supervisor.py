@@ -28,7 +28,7 @@ from stigmer_launcher.supervise.state import Instance, ServiceSnapshot, read_sna
 from stigmer_launcher.supervise.supervisor import Supervisor
 from stigmer_launcher.system import locks, process
 from stigmer_launcher.system.places import find_places
-from support.launcher_services import eventually, failing, hold, read_line
+from support.launcher_services import eventually, hold, raising_oserror, read_line
 
 
 def launch_of(home: str) -> Launch:
@@ -133,7 +133,7 @@ def test_a_system_call_that_fails_in_the_supervisor_is_reported_without_a_traceb
         run_child = daemon.supervise
 
         def supervise(*arguments: Any) -> int:
-            patched.setattr(module, call, failing(errno.ENFILE))
+            patched.setattr(module, call, raising_oserror(errno.ENFILE))
             return run_child(*arguments)
 
         patched.setattr(daemon, "supervise", supervise)

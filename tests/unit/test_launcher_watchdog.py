@@ -19,7 +19,7 @@ from stigmer_launcher.supervise.state import ServiceSnapshot
 from stigmer_launcher.supervise.watchdog import Watchdog
 from stigmer_launcher.system import locks, process
 from stigmer_launcher.system.process import RUN_TOKEN, identity
-from support.launcher_services import eventually, failing, is_running, read_line
+from support.launcher_services import eventually, is_running, raising_oserror, read_line
 
 GRACEFUL = "trap 'echo {name} >>{notes}; exit 0' TERM; echo ready >>{notes}; while :; do sleep 0.02; done"
 
@@ -147,7 +147,7 @@ def test_a_watchdog_that_cannot_lock_stops_the_services(tmp_path: Path) -> None:
 
 def test_a_watchdog_that_ends_before_it_is_ready_is_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The event loop once replaced it immediately, a hundred times a second while too many files were open."""
-    monkeypatch.setattr(child, "daemonize", failing(errno.ENFILE))
+    monkeypatch.setattr(child, "daemonize", raising_oserror(errno.ENFILE))
     watchdog = Watchdog(str(tmp_path / "lock"), "")
     watchdog.start()
     pid = watchdog.pid

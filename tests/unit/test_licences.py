@@ -4,7 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_packaging.licensing.licences import conclude, identify, is_licence_file, key_of, purl_of, read_text
+from stigmer_packaging.licensing.licences import (
+    determine_licence,
+    identify,
+    is_licence_file,
+    key_of,
+    purl_of,
+    read_text,
+)
 
 MIT = """Permission is hereby granted, free of charge, to any person obtaining a copy of this software, to deal in it.
 The above copyright notice and this permission notice shall be included in all copies.
@@ -52,7 +59,7 @@ def test_the_licence_of_this_repository_is_apache_2() -> None:
 def test_the_first_declared_licence_counts_and_otherwise_the_texts(
     declared: list[str], texts: list[str], concluded: str
 ) -> None:
-    assert conclude(declared, texts) == concluded
+    assert determine_licence(declared, texts) == concluded
 
 
 def test_texts_that_differ_only_in_white_space_are_the_same() -> None:

@@ -10,10 +10,10 @@ from stigmer_packaging.cli import output
 from stigmer_packaging.lib.errors import RecordError
 from stigmer_packaging.records.model import Check
 from stigmer_packaging.records.workspace import Workspace
-from stigmer_packaging.verify.guest_report import MOST_BYTES, parse_mac_report, read_mac_report
+from stigmer_packaging.verify.guest_report import MAX_BYTES, parse_mac_report, read_mac_report
 from stigmer_packaging.verify.junit import render_junit
-from stigmer_packaging.verify.stage import take_in_report
-from support.publishable import lay_release
+from stigmer_packaging.verify.stage import import_report
+from support.publishable import write_release
 
 BOTTLE, PROGRAM = "a" * 64, "b" * 64
 COMPLETE = f"""TAP version 13
@@ -61,7 +61,7 @@ def test_a_report_without_a_file_or_a_machine_is_refused(line: str) -> None:
 
 def test_a_report_that_is_too_large_is_refused_and_invalid_utf_8_is_replaced(tmp_path: Path) -> None:
     path = tmp_path / "report"
-    path.write_bytes(b"#" * (MOST_BYTES + 1))
+    path.write_bytes(b"#" * (MAX_BYTES + 1))
     with pytest.raises(RecordError, match="is larger than"):
         read_mac_report(path)
     path.write_bytes(COMPLETE.encode().replace(b"stigmer 2.0.0", b"stigmer \xff"))
@@ -99,13 +99,13 @@ def test_every_report_is_either_refused_or_safe_to_show(lines: list[str]) -> Non
 def test_a_report_verifies_the_bottle_it_names_and_is_refused_for_others(
     tmp_path: Path,
 ) -> None:
-    release = lay_release(tmp_path / "dist", "2.0.0")
+    release = write_release(tmp_path / "dist", "2.0.0")
     (bottle,) = (one for one in release.of_kind("bottle") if one.target == "darwin-arm64")
     workspace = Workspace(tmp_path / "build", tmp_path / "cache")
     with pytest.raises(RecordError, match="which this release does not have"):
-        take_in_report(COMPLETE, release, workspace)
+        import_report(COMPLETE, release, workspace)
     assert not workspace.path("verify").exists()
-    ((name, report),) = take_in_report(COMPLETE.replace(BOTTLE, bottle.sha256), release, workspace).items()
+    ((name, report),) = import_report(COMPLETE.replace(BOTTLE, bottle.sha256), release, workspace).items()
     assert name.startswith("verify/mac/darwin-arm64-bottle/macOS-")
     assert report.bottle_sha256 == bottle.sha256
     assert workspace.path(f"{name}.log").read_text("utf-8").startswith("TAP version 13")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_packaging.freeze.ownership import modules_to_prove, settle_owners
+from stigmer_packaging.freeze.ownership import modules_to_import, resolve_owners
 from stigmer_packaging.freeze.probes import try_imports
 from stigmer_packaging.lib.distributions import find_conflicts, read_distributions
 from stigmer_packaging.lib.errors import GateError
@@ -33,7 +33,7 @@ def install_conflict(site: Path) -> Path:
 
 def test_the_files_of_the_other_distribution_are_removed_and_both_stay_installed(tmp_path: Path) -> None:
     site = install_conflict(tmp_path)
-    assert settle_owners(site, {"parts": "parts"}) == (LeftOut("parts", "python-parts", "1.0", "parts"),)
+    assert resolve_owners(site, {"parts": "parts"}) == (LeftOut("parts", "python-parts", "1.0", "parts"),)
     assert listing(site) == ["parts.py", "python_parts/__init__.py"]
     assert not (site / "parts").exists()
     assert find_conflicts(read_distributions(site)) == ()
@@ -42,14 +42,14 @@ def test_the_files_of_the_other_distribution_are_removed_and_both_stay_installed
 
 def test_either_distribution_may_be_the_owner_in_any_spelling(tmp_path: Path) -> None:
     site = install_conflict(tmp_path)
-    settle_owners(site, {"parts": "Python_Parts"})
+    resolve_owners(site, {"parts": "Python_Parts"})
     assert listing(site) == ["parts/__init__.py", "parts/decode.py", "python_parts/__init__.py"]
 
 
 def test_a_file_that_both_install_keeps_the_owners_content(tmp_path: Path) -> None:
     install(tmp_path, "one", web__init="of one", web__only_one="x")
     install(tmp_path, "two", web__init="of two")
-    assert settle_owners(tmp_path, {"web": "two"}) == (LeftOut("web", "one", "1.0", "two"),)
+    assert resolve_owners(tmp_path, {"web": "two"}) == (LeftOut("web", "one", "1.0", "two"),)
     assert listing(tmp_path) == ["web/__init__.py"]
     assert (tmp_path / "web" / "__init__.py").read_text() == "of two"
 
@@ -59,9 +59,9 @@ def test_other_distributions_keep_their_own_modules_of_a_namespace(tmp_path: Pat
     """Otherwise nothing of the other distribution would be left, and the import probe would not notice."""
     install(tmp_path, "one", web__init="__import__('pkg_resources').declare_namespace(__name__)", web__one="x")
     install(tmp_path, "two", web__init=owners, web__two="y")
-    left = settle_owners(tmp_path, {"web": "two"})
+    left = resolve_owners(tmp_path, {"web": "two"})
     assert listing(tmp_path) == ["web/__init__.py", "web/one.py", "web/two.py"]
-    assert modules_to_prove(tmp_path, left) == ["web", "web.one"]
+    assert modules_to_import(tmp_path, left) == ["web", "web.one"]
     assert find_conflicts(read_distributions(tmp_path)) == ()
 
 
@@ -69,7 +69,7 @@ def test_a_module_replaces_a_package_without_code(tmp_path: Path) -> None:
     """The package's modules could not be imported beside it."""
     install(tmp_path, "one", web="x")
     install(tmp_path, "two", web__init="", web__two="y")
-    settle_owners(tmp_path, {"web": "one"})
+    resolve_owners(tmp_path, {"web": "one"})
     assert listing(tmp_path) == ["web.py"]
 
 
@@ -78,26 +78,26 @@ def test_an_owner_whose_file_was_overwritten_is_refused(tmp_path: Path) -> None:
     install(tmp_path, "one", web__init="of one")
     install(tmp_path, "two", web__init="of two")
     with pytest.raises(GateError, match=r"web/__init__\.py of one 1\.0 has another distribution's content"):
-        settle_owners(tmp_path, {"web": "one"})
+        resolve_owners(tmp_path, {"web": "one"})
 
 
 def test_an_owner_that_does_not_install_the_module_is_refused_with_a_similar_name(tmp_path: Path) -> None:
     with pytest.raises(GateError, match=r"parts: unknown owner 'pyton-parts'; did you mean 'python-parts'\?"):
-        settle_owners(install_conflict(tmp_path), {"parts": "pyton-parts"})
+        resolve_owners(install_conflict(tmp_path), {"parts": "pyton-parts"})
 
 
 def test_an_owner_of_a_module_without_a_conflict_changes_nothing(tmp_path: Path) -> None:
     """The same manifest must work for a tree that locks only one of them."""
     install(tmp_path, "python-parts", parts__init="shim")
-    assert settle_owners(tmp_path, {"parts": "parts"}) == ()
+    assert resolve_owners(tmp_path, {"parts": "parts"}) == ()
     assert listing(tmp_path) == ["parts/__init__.py"]
 
 
 def test_the_probe_imports_the_remaining_modules_of_both(tmp_path: Path) -> None:
     site = install_conflict(tmp_path)
     install(site, "bystander", other="x")
-    left = settle_owners(site, {"parts": "parts"})
-    assert modules_to_prove(site, left) == ["parts", "python_parts"]
+    left = resolve_owners(site, {"parts": "parts"})
+    assert modules_to_import(site, left) == ["parts", "python_parts"]
 
 
 def test_the_probe_must_import_everything_and_is_removed(tmp_path: Path) -> None:

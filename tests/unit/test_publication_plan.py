@@ -8,11 +8,11 @@ import pytest
 
 from stigmer_packaging.formula.reading import parse_formula
 from stigmer_packaging.lib.errors import PublicationError
-from stigmer_packaging.publish.plan import PublicationPlan, mark_of, plan_publication, section_of
+from stigmer_packaging.publish.plan import PublicationPlan, changelog_section, draft_marker, plan_publication
 from stigmer_packaging.publish.rules import PublicationRequest
 from stigmer_packaging.records.model import Finding
 from stigmer_packaging.records.release import Artefact
-from support.publishable import COMMIT, PATH, TARGETS, lay_release, manifest_of, plan_for
+from support.publishable import COMMIT, PATH, TARGETS, manifest_of, plan_for, write_release
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -21,7 +21,7 @@ class Case:
     """A publishable release and the request to check it against; each test breaks one of them."""
 
     def __init__(self, folder: Path, version: str = "2.0.0") -> None:
-        self.release = lay_release(folder, version)
+        self.release = write_release(folder, version)
         self.files = list(self.release.artefacts)
         versions = {one.sha256: version for one in self.release.of_kind("bottle")}
         formula = (folder / PATH).read_text(encoding="utf-8")
@@ -72,10 +72,10 @@ def test_a_plan_names_tag_assets_notes_and_the_taps_commit(tmp_path: Path) -> No
 def test_equal_releases_have_equal_marks_and_different_ones_do_not(tmp_path: Path) -> None:
     """The mark distinguishes our own draft of these files from any other."""
     same = {Case(tmp_path / name).plan().mark for name in ("a", "b")}
-    lay_release(tmp_path / "c", "2.0.0", content="two")
+    write_release(tmp_path / "c", "2.0.0", content="two")
     assert len(same) == 1
     assert plan_for(tmp_path / "c", COMMIT).mark not in same
-    assert all(mark.startswith(mark_of(manifest_of("2.0.0").product, "")) for mark in same)
+    assert all(mark.startswith(draft_marker(manifest_of("2.0.0").product, "")) for mark in same)
 
 
 def test_a_separate_tap_and_a_pull_request_are_planned(tmp_path: Path) -> None:
@@ -267,7 +267,7 @@ def test_a_version_that_cannot_be_ordered_is_refused(version: str, tmp_path: Pat
     ],
 )
 def test_the_changelog_section_is_that_of_exactly_this_version(text: str, section: str) -> None:
-    assert section_of(text, "2.0.0") == section
+    assert changelog_section(text, "2.0.0") == section
 
 
 def test_our_formulas_are_parsed_completely() -> None:

@@ -6,7 +6,14 @@ from pathlib import Path
 import pytest
 
 from stigmer_packaging.freeze.pyinstaller import FreezingPython
-from stigmer_packaging.freeze.pythons import HOST, PINNED, choose_python, default_choice, open_maker, own_folders
+from stigmer_packaging.freeze.pythons import (
+    HOST,
+    PINNED,
+    choose_python,
+    default_choice,
+    own_folders,
+    read_build_settings,
+)
 from stigmer_packaging.lib.target import Target
 from support.freezing import ENV
 from support.freezing import ROOT as CHECKOUT
@@ -15,8 +22,8 @@ LINUX, MAC = Target("linux", "amd64"), Target("darwin", "arm64")
 
 
 def choose(choice: str, folder: Path, target: Target = LINUX, oldest: str = "2.31") -> FreezingPython:
-    maker = open_maker(CHECKOUT, LINUX, folder / "cache", mirror="", env=ENV, report=lambda _: None)
-    return choose_python(choice, target, lambda: maker, CHECKOUT, oldest={str(target): oldest}, env=ENV)
+    settings = read_build_settings(CHECKOUT, LINUX, folder / "cache", mirror="", env=ENV, report=lambda _: None)
+    return choose_python(choice, target, lambda: settings, CHECKOUT, oldest={str(target): oldest}, env=ENV)
 
 
 def test_linux_freezes_with_the_pinned_python_and_macos_with_its_own() -> None:

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_packaging.ci.actions import Bench, act, fill_in
-from stigmer_packaging.ci.rehearsal import READER, WRITER, Stage, rehearse
+from stigmer_packaging.ci.actions import JobContext, run_action, substitute
+from stigmer_packaging.ci.rehearsal import READER, WRITER, RehearsalSetup, rehearse
 from stigmer_packaging.ci.workflow_file import parse_workflow
 from stigmer_packaging.cli import main as cli
 from stigmer_packaging.cli.rehearse import with_section
 from stigmer_packaging.lib.environment import build_environment
 from stigmer_packaging.lib.errors import BusyError, WorkflowError
 from stigmer_packaging.lib.target import Target
-from stigmer_packaging.publish.plan import section_of
+from stigmer_packaging.publish.plan import changelog_section
 from stigmer_packaging.records.workspace import Workspace
 from support.native_code import place
 
@@ -57,13 +57,13 @@ jobs:
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Bench:
+def job_context(tmp_path: Path) -> JobContext:
     (tmp_path / "job").mkdir()
-    return Bench(tmp_path / "job", tmp_path / "artifacts", lambda _: None)
+    return JobContext(tmp_path / "job", tmp_path / "artifacts", lambda _: None)
 
 
 @pytest.fixture
-def stage(tmp_path: Path) -> Stage:
+def rehearsal_setup(tmp_path: Path) -> RehearsalSetup:
     repository, folder, seed = (tmp_path / name for name in ("repository", "work", "seed"))
     (seed / "dist").mkdir(parents=True)
     folder.mkdir()
@@ -73,46 +73,48 @@ def stage(tmp_path: Path) -> Stage:
     (repository / "here").write_text("tagged")
     for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "one"], ["tag", "v1"]):
         subprocess.run([*git, *words], check=True, env=env)
-    return Stage(folder, str(repository), "v1", LINUX, seed, env, {"level": "sandbox"}, lambda _: None)
+    return RehearsalSetup(folder, str(repository), "v1", LINUX, seed, env, {"level": "sandbox"}, lambda _: None)
 
 
-def test_jobs_run_in_dependency_order_with_the_token_that_their_permissions_allow(stage: Stage) -> None:
-    results = rehearse(parse_workflow(WORKFLOW), stage)
-    assert {one.job: one.left_out for one in results} == {
+def test_jobs_run_in_dependency_order_with_the_token_that_their_permissions_allow(
+    rehearsal_setup: RehearsalSetup,
+) -> None:
+    results = rehearse(parse_workflow(WORKFLOW), rehearsal_setup)
+    assert {one.job: one.skip_reason for one in results} == {
         "made linux-amd64": "",
         "made darwin-arm64": "runs on macos-15",
         "brewed": "needs the real GitHub and the real brew",
         "last": "",
     }
-    assert (stage.folder / "said").read_text().splitlines() == [f"{READER} sandbox tagged dist", WRITER]
+    assert (rehearsal_setup.folder / "said").read_text().splitlines() == [f"{READER} sandbox tagged dist", WRITER]
 
 
-def test_a_failing_step_ends_the_rehearsal_and_is_reported_with_its_job(stage: Stage) -> None:
+def test_a_failing_step_ends_the_rehearsal_and_is_reported_with_its_job(rehearsal_setup: RehearsalSetup) -> None:
     broken = WORKFLOW.replace("run: echo", "run: ls /nowhere/at/all && echo")
     with pytest.raises(WorkflowError, match=r"the job made failed at 'Make'.*(?s:.*)nowhere"):
-        rehearse(parse_workflow(broken), stage)
-    assert not (stage.folder / "said").exists()
+        rehearse(parse_workflow(broken), rehearsal_setup)
+    assert not (rehearsal_setup.folder / "said").exists()
 
 
-def test_jobs_for_other_machines_are_left_out(stage: Stage) -> None:
-    results = rehearse(parse_workflow(WORKFLOW), replace(stage, host=Target("linux", "arm64")))
-    assert all(one.left_out for one in results)
+def test_jobs_for_other_machines_are_left_out(rehearsal_setup: RehearsalSetup) -> None:
+    results = rehearse(parse_workflow(WORKFLOW), replace(rehearsal_setup, host=Target("linux", "arm64")))
+    assert all(one.skip_reason for one in results)
 
 
 def test_expressions_are_evaluated_and_unknown_ones_are_an_error() -> None:
-    assert fill_in("a ${{ matrix.target }} b", {"matrix.target": "x"}) == "a x b"
+    assert substitute("a ${{ matrix.target }} b", {"matrix.target": "x"}) == "a x b"
     with pytest.raises(WorkflowError, match=r"matrix\.targte"):
-        fill_in("${{ matrix.targte }}", {"matrix.target": "x"})
+        substitute("${{ matrix.targte }}", {"matrix.target": "x"})
     with pytest.raises(WorkflowError, match="does not support"):
-        fill_in("${{ a || b }}", {"a": "x", "b": "y"})
+        substitute("${{ a || b }}", {"a": "x", "b": "y"})
 
 
-def test_an_artifact_loses_file_modes_and_the_name_of_a_single_folder(bench: Bench) -> None:
+def test_an_artifact_loses_file_modes_and_the_name_of_a_single_folder(job_context: JobContext) -> None:
     """As on GitHub, which is why files are packed before they are uploaded."""
-    place(bench.folder / "dist" / "program", b"x")
-    act("actions/upload-artifact@0", {"name": "release", "path": "dist/"}, bench)
-    act("actions/download-artifact@0", {"name": "release", "path": "got"}, bench)
-    assert (bench.folder / "got" / "program").stat().st_mode & 0o777 == 0o644
+    place(job_context.folder / "dist" / "program", b"x")
+    run_action("actions/upload-artifact@0", {"name": "release", "path": "dist/"}, job_context)
+    run_action("actions/download-artifact@0", {"name": "release", "path": "got"}, job_context)
+    assert (job_context.folder / "got" / "program").stat().st_mode & 0o777 == 0o644
 
 
 @pytest.mark.parametrize(
@@ -125,14 +127,14 @@ def test_an_artifact_loses_file_modes_and_the_name_of_a_single_folder(bench: Ben
     ],
 )
 def test_paths_are_kept_below_their_common_folder_and_a_pattern_gives_each_artifact_a_folder(
-    bench: Bench, path: str, wanted: dict[str, str], expected: list[str]
+    job_context: JobContext, path: str, wanted: dict[str, str], expected: list[str]
 ) -> None:
     for name in ("dist/release.json", "dist/logs/log", "sboms/sbom"):
-        place(bench.folder / name, b"")
+        place(job_context.folder / name, b"")
     for name in ("made-a", "made-b"):
-        act("actions/upload-artifact@0", {"name": name, "path": path}, bench)
-    act("actions/download-artifact@0", {**wanted, "path": "got"}, bench)
-    got = bench.folder / "got"
+        run_action("actions/upload-artifact@0", {"name": name, "path": path}, job_context)
+    run_action("actions/download-artifact@0", {**wanted, "path": "got"}, job_context)
+    got = job_context.folder / "got"
     assert sorted(path.relative_to(got).as_posix() for path in got.rglob("*") if path.is_file()) == expected
 
 
@@ -148,18 +150,18 @@ def test_paths_are_kept_below_their_common_folder_and_a_pattern_gives_each_artif
     ],
 )
 def test_an_action_that_would_fail_on_github_fails_in_the_rehearsal(
-    bench: Bench, uses: str, inputs: dict[str, str]
+    job_context: JobContext, uses: str, inputs: dict[str, str]
 ) -> None:
-    (bench.folder / "there").write_text("x")
+    (job_context.folder / "there").write_text("x")
     with pytest.raises(WorkflowError):
-        act(f"{uses}@0", inputs, bench)
+        run_action(f"{uses}@0", inputs, job_context)
 
 
 @pytest.mark.parametrize("prepared", ["", "## 2.1.0 - 2026-11-29\n\n"], ids=["not prepared", "prepared"])
 def test_the_rehearsed_commit_has_its_changes_under_the_version(prepared: str) -> None:
     """An empty section of unreleased changes was once renamed to the version, and the release was refused."""
     changelog = f"# Changelog\n\n## Unreleased\n\n{prepared}- New.\n"
-    assert section_of(with_section(changelog, "2.1.0"), "2.1.0") == "- New."
+    assert changelog_section(with_section(changelog, "2.1.0"), "2.1.0") == "- New."
 
 
 def test_a_rehearsal_does_not_start_beside_a_release_in_the_same_checkout(
@@ -169,7 +171,7 @@ def test_a_rehearsal_does_not_start_beside_a_release_in_the_same_checkout(
     kept = tmp_path / "build" / "rehearsal" / "kept"
     kept.mkdir(parents=True)
     monkeypatch.setattr("stigmer_packaging.cli.rehearse.ROOT", tmp_path)
-    with Workspace(tmp_path / "build", tmp_path / "cache").alone("release"):
+    with Workspace(tmp_path / "build", tmp_path / "cache").locked("release"):
         assert cli.run(["rehearse"]) == BusyError.exit_code
     assert "is in use by process" in capsys.readouterr().err
     assert kept.is_dir()

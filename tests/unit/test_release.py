@@ -14,9 +14,9 @@ from stigmer_packaging.records.release import (
     Artefact,
     Release,
     level_of,
+    mark_levels,
     parse_release,
     read_release,
-    with_levels,
 )
 from stigmer_packaging.records.text import render_record
 
@@ -94,7 +94,7 @@ def test_another_format_is_refused_by_its_number_whatever_its_keys() -> None:
 def test_the_verification_level_is_that_of_the_strongest_report_on_the_same_bytes(
     reports: tuple[VerificationReport, ...], level: str
 ) -> None:
-    release = with_levels(replace(RELEASE, audits=(), verifications=reports))
+    release = mark_levels(replace(RELEASE, audits=(), verifications=reports))
     assert [one.verified for one in release.of_kind("bottle")] == [level]
     assert parse_release(render_record(release)) == release
 

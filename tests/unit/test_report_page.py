@@ -24,7 +24,7 @@ from stigmer_packaging.publish.report.waterfall import Span, find_spans
 from stigmer_packaging.records.model import AuditReport, Check, Finding, LeftOut, VerificationReport
 from stigmer_packaging.records.release import NAME, Artefact, Release
 from stigmer_packaging.records.text import render_record
-from support.publishable import lay_release
+from support.publishable import write_release
 
 TIMELINE = {
     "temporal": {"spawned": 0.01, "ready": 0.3},
@@ -278,7 +278,7 @@ def test_no_text_becomes_markup(text: str) -> None:
 
 
 def test_the_page_of_a_folder_shows_the_contents_of_its_bottles(tmp_path: Path) -> None:
-    lay_release(tmp_path, "2.0.0")
+    write_release(tmp_path, "2.0.0")
     expected = {*tmp_path.iterdir(), tmp_path / PAGE}
     assert write_report(tmp_path) == tmp_path / PAGE
     assert "keg: bin/, 0.0 kB" in (tmp_path / PAGE).read_text(encoding="utf-8")
@@ -296,8 +296,8 @@ def test_no_page_is_written_for_a_bottle_that_is_not_an_archive(tmp_path: Path) 
 
 
 def test_the_command_compares_with_a_given_release(tmp_path: Path) -> None:
-    lay_release(tmp_path / "dist", "2.0.0")
-    lay_release(tmp_path / "earlier", "1.0.0")
+    write_release(tmp_path / "dist", "2.0.0")
+    write_release(tmp_path / "earlier", "1.0.0")
     words = [str(tmp_path / "dist"), "--previous", str(tmp_path / "earlier" / NAME)]
     assert CliRunner().invoke(report_command, words).exit_code == 0
     assert "Growth since 1.0.0" in (tmp_path / "dist" / PAGE).read_text(encoding="utf-8")

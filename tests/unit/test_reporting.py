@@ -106,7 +106,7 @@ import sys
 from rich.console import Console
 from stigmer_packaging.cli.output import TerminalProgress
 with TerminalProgress(Console(stderr=True), verbose=False) as progress:
-    progress.say("freezing the launcher for linux-amd64")
+    progress.show_message("freezing the launcher for linux-amd64")
     sys.stdin.readline()
 """
 
@@ -130,7 +130,7 @@ def test_a_message_of_a_running_step_reaches_a_pipe_immediately() -> None:
 
 
 def test_a_step_in_a_pipe_is_announced_and_ends_with_its_duration(tmp_path: Path) -> None:
-    lines = shown(tmp_path, lambda progress: progress.say("fetching one"), runs=2)
+    lines = shown(tmp_path, lambda progress: progress.show_message("fetching one"), runs=2)
     assert lines == ["… obtain/one", "… fetching one", "✓ obtain/one (0.0 s)", "✓ obtain/one (reused)"]
 
 

@@ -20,12 +20,12 @@ ROOT = Path(__file__).parents[2]
 
 def lacks_of(folder: Path, *, prepared: bool, unshare: str = "exit 0", **env: str) -> list[MissingToolError]:
     programs = folder / "bin"
-    wanted = {one.what for one in system.LINUX} | {"prove", "perl", "qemu-system-x86_64", "unshare"}
+    wanted = {one.name for one in system.LINUX} | {"prove", "perl", "qemu-system-x86_64", "unshare"}
     for name in wanted - (set() if prepared else set(LACKS)):
         if " " not in name:
             place(programs / name, f"#!/bin/sh\n{unshare if name == 'unshare' else 'exit 0'}\n".encode())
     machine = system.Machine("linux", str(programs), is_root=False)
-    return list(system.find_lacks(machine, {"CI": "true", **env}, write_etc(folder / "etc"), sources=True))
+    return list(system.find_problems(machine, {"CI": "true", **env}, write_etc(folder / "etc"), sources=True))
 
 
 def test_a_prepared_runner_with_the_variable_lacks_nothing(tmp_path: Path) -> None:
@@ -35,7 +35,7 @@ def test_a_prepared_runner_with_the_variable_lacks_nothing(tmp_path: Path) -> No
 def test_everything_that_the_image_lacks_is_reported_at_once(tmp_path: Path) -> None:
     """Tools, namespaces that AppArmor forbids, and the mirror, which only the repository's settings can provide."""
     denied = "echo unshare: write failed /proc/self/uid_map: Operation not permitted >&2; exit 1"
-    text = system.render_lacks(lacks_of(tmp_path, prepared=False, unshare=denied))
+    text = system.render_problems(lacks_of(tmp_path, prepared=False, unshare=denied))
     for expected in (*LACKS.values(), "apparmor_restrict_unprivileged_userns", "variable DEBIAN_MIRROR"):
         assert expected in text
 
@@ -49,14 +49,14 @@ def test_uidmap_for_mmdebstrap_is_required_only_without_root(tmp_path: Path) -> 
 
 def test_a_missing_codesign_on_a_mac_is_reported(tmp_path: Path) -> None:
     mac = system.Machine("darwin", str(tmp_path), is_root=False)
-    assert [str(lack).split()[0] for lack in system.find_lacks(mac, {}, tmp_path, sources=False)] == ["codesign"]
+    assert [str(lack).split()[0] for lack in system.find_problems(mac, {}, tmp_path, sources=False)] == ["codesign"]
 
 
 def test_no_package_is_listed_that_an_image_cannot_install(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Ubuntu has no package of uv's Python: with `libpython3.13` the installation of all others would fail."""
-    monkeypatch.setattr(system, "LINUX", tuple(replace(one, is_here=lambda _: False) for one in system.LINUX))
+    monkeypatch.setattr(system, "LINUX", tuple(replace(one, is_met=lambda _: False) for one in system.LINUX))
     assert cli.run(["missing"]) == 0
     printed = capsys.readouterr().out
     assert printed.count("\n") == 1, "the line is passed to apt-get"
@@ -78,7 +78,7 @@ def test_the_pinned_go_is_used_instead_of_that_of_the_image(
 
 
 def test_a_runner_that_lacks_something_fails_the_preflight(monkeypatch: pytest.MonkeyPatch) -> None:
-    absent = replace(system.LINUX[0], what="a thing", is_here=lambda _: False)
+    absent = replace(system.LINUX[0], name="a thing", is_met=lambda _: False)
     monkeypatch.setattr(system, "LINUX", (absent,))
     assert cli.run(["preflight"]) == MissingToolError.exit_code
 

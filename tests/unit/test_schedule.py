@@ -11,7 +11,7 @@ import pytest
 
 from stigmer_packaging.lib import command
 from stigmer_packaging.pipeline.plan import Step
-from stigmer_packaging.pipeline.schedule import carry_out
+from stigmer_packaging.pipeline.schedule import run_steps
 from support.fake_stages import step
 
 SECONDS = 30
@@ -20,7 +20,7 @@ SECONDS = 30
 def test_two_steps_run_at_the_same_time() -> None:
     together = threading.Barrier(2, timeout=SECONDS)
     steps = [step("obtain/one"), step("obtain/two")]
-    assert len(list(carry_out(steps, lambda _: together.wait(), at_once=2))) == 2
+    assert len(list(run_steps(steps, lambda _: together.wait(), at_once=2))) == 2
 
 
 def test_no_more_steps_run_at_once_than_allowed() -> None:
@@ -31,7 +31,7 @@ def test_no_more_steps_run_at_once_than_allowed() -> None:
         time.sleep(0.01)  # so that another step could start meanwhile
         alone.release()
 
-    assert len(list(carry_out([step(f"obtain/{number}") for number in range(20)], work, at_once=1))) == 20
+    assert len(list(run_steps([step(f"obtain/{number}") for number in range(20)], work, at_once=1))) == 20
 
 
 def test_a_step_starts_only_when_all_its_dependencies_have_ended() -> None:
@@ -46,7 +46,7 @@ def test_a_step_starts_only_when_all_its_dependencies_have_ended() -> None:
     def work(started: Step) -> None:
         assert ended.issuperset(started.needs)
 
-    for finished, _ in carry_out(steps, work, at_once=2):
+    for finished, _ in run_steps(steps, work, at_once=2):
         ended.add(finished.name)
     assert ended == {each.name for each in steps}
 
@@ -62,7 +62,7 @@ def test_nothing_runs_beside_a_step_that_measures_durations() -> None:
 
     measured = [replace(step(name), alone=True) for name in ("verify/one", "verify/two")]
     steps = [measured[0], step("obtain/one"), measured[1], step("bottle")]
-    assert len(list(carry_out(steps, work, at_once=2))) == 4
+    assert len(list(run_steps(steps, work, at_once=2))) == 4
 
 
 def test_after_a_failure_running_steps_end_and_no_other_starts() -> None:
@@ -79,7 +79,7 @@ def test_after_a_failure_running_steps_end_and_no_other_starts() -> None:
 
     results: list[tuple[Step, str]] = []
     with pytest.raises(ValueError, match="broken"):
-        results.extend(carry_out([step("obtain/whole"), step("obtain/broken"), step("obtain/never")], work, at_once=2))
+        results.extend(run_steps([step("obtain/whole"), step("obtain/broken"), step("obtain/never")], work, at_once=2))
     assert [(finished.name, result) for finished, result in results] == [("obtain/whole", "whole")]
     assert sorted(started) == ["obtain/broken", "obtain/whole"]
 
@@ -96,7 +96,7 @@ def test_an_interruption_kills_the_programs_of_every_step(tmp_path: Path) -> Non
             return 0
         return os.pidfd_open(int(fifo.read_text(encoding="ascii")))
 
-    results = carry_out([step("obtain/long"), step("obtain/short")], work, at_once=2)
+    results = run_steps([step("obtain/long"), step("obtain/short")], work, at_once=2)
     _, program = next(results)
     with pytest.raises(KeyboardInterrupt):
         results.throw(KeyboardInterrupt)
@@ -121,7 +121,7 @@ def test_after_an_interruption_no_step_starts_another_program(tmp_path: Path) ->
             refused.append(type(error))
             raise
 
-    results = carry_out([step("obtain/long"), step("obtain/short")], work, at_once=2)
+    results = run_steps([step("obtain/long"), step("obtain/short")], work, at_once=2)
     next(results)
     with pytest.raises(KeyboardInterrupt):
         results.throw(KeyboardInterrupt)
@@ -132,7 +132,7 @@ def test_after_an_interruption_no_step_starts_another_program(tmp_path: Path) ->
 
 def test_the_steps_of_a_plan_start_in_its_order() -> None:
     steps = [step("obtain/one"), step("obtain/two"), step("bottle")]
-    assert [finished for finished, _ in carry_out(steps, lambda _: None, at_once=1)] == steps
+    assert [finished for finished, _ in run_steps(steps, lambda _: None, at_once=1)] == steps
 
 
 def test_a_step_that_would_wait_for_a_running_one_yields_to_another() -> None:
@@ -145,5 +145,5 @@ def test_a_step_that_would_wait_for_a_running_one_yields_to_another() -> None:
         if len(started) <= 2:
             first_two.wait()
 
-    list(carry_out([step("freeze/launcher"), step("freeze/service"), step("obtain/temporal")], work, at_once=2))
+    list(run_steps([step("freeze/launcher"), step("freeze/service"), step("obtain/temporal")], work, at_once=2))
     assert started[2] == "freeze/service"

@@ -42,8 +42,8 @@ def test_only_tools_that_the_stages_need_are_looked_for(tmp_path: Path) -> None:
     assert find_missing(["obtain", "bottle", "formula"], bare) == ()
     assert {one.package for one in find_missing(["verify"], bare)} >= {"bubblewrap", "mmdebstrap"}
     assert find_missing(["freeze"], bare) == (), "the pinned Python needs no program of the machine"
-    assert {one.what for one in find_missing([OWN_PYTHON], bare)} >= {"objdump", "objcopy"}
-    assert "objcopy" not in {one.what for one in find_missing([OWN_PYTHON], machine(tmp_path / "bin", "objcopy"))}
+    assert {one.name for one in find_missing([OWN_PYTHON], bare)} >= {"objdump", "objcopy"}
+    assert "objcopy" not in {one.name for one in find_missing([OWN_PYTHON], machine(tmp_path / "bin", "objcopy"))}
 
 
 def test_nothing_is_installed_if_nothing_is_missing(tmp_path: Path) -> None:
@@ -53,7 +53,7 @@ def test_nothing_is_installed_if_nothing_is_missing(tmp_path: Path) -> None:
 
 
 def test_all_missing_tools_are_reported_with_the_packages_to_install(tmp_path: Path) -> None:
-    missing = tuple(one for one in LINUX if one.what in {"bwrap", "mmdebstrap"})
+    missing = tuple(one for one in LINUX if one.name in {"bwrap", "mmdebstrap"})
     with pytest.raises(MissingToolError) as caught:
         provide(missing, machine(tmp_path / "bin", "apt-get"), env={}, report=quiet)
     assert "bwrap (verify: runs the sandbox)" in str(caught.value)
@@ -91,7 +91,7 @@ def test_an_installation_that_fails_or_does_not_provide_the_tool_is_reported(
 def test_on_macos_the_remedy_is_to_install_the_command_line_tools(tmp_path: Path) -> None:
     mac = Machine("darwin", str(tmp_path), is_root=False)
     missing = find_missing(["freeze", "verify"], mac)
-    assert {one.what for one in missing} == {"codesign"}
+    assert {one.name for one in missing} == {"codesign"}
     with pytest.raises(MissingToolError) as caught:
         provide(missing, mac, env={}, report=quiet)
     assert "xcode-select --install" in caught.value.remedy

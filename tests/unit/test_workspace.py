@@ -28,7 +28,7 @@ def keg(workspace: Workspace) -> Keg:
 
 def test_a_record_survives_a_round_trip(workspace: Workspace, keg: Keg) -> None:
     assert workspace.read_record("assemble/one", Keg) == keg
-    assert workspace.is_whole(keg)
+    assert workspace.is_intact(keg)
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_a_record_survives_a_round_trip(workspace: Workspace, keg: Keg) -> None:
 )
 def test_a_change_in_a_folder_is_detected(damage: Callable[[Path], object], workspace: Workspace, keg: Keg) -> None:
     damage(workspace.path(keg.root))
-    assert not workspace.is_whole(keg)
+    assert not workspace.is_intact(keg)
 
 
 def test_a_change_of_a_file_is_detected(workspace: Workspace) -> None:
@@ -53,11 +53,11 @@ def test_a_change_of_a_file_is_detected(workspace: Workspace) -> None:
         (staged / "file").write_bytes(b"content")
         path = workspace.publish(staged / "file", "dist/file")
     record = ReleaseFile("source", "one", "1.0.0", "dist/file", 7, digest.sha256_of(path))
-    assert workspace.is_whole(record)
+    assert workspace.is_intact(record)
     path.write_bytes(b"changed")
-    assert not workspace.is_whole(record)
+    assert not workspace.is_intact(record)
     path.unlink()
-    assert not workspace.is_whole(record)
+    assert not workspace.is_intact(record)
 
 
 @pytest.mark.parametrize("text", [b"", b"{", b"[]", b'{"name": "one"}', b"null", bytes(9), b"\xff\xfe", b"[" * 100_000])

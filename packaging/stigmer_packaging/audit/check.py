@@ -27,10 +27,10 @@ class Policy:
     `forbidden` are absolute directories of the build machines, whose paths no file may contain; `tolerated` are
     directories inside them whose paths are allowed, such as that of a Python that was not built for shipping.
     `glibc_floor` (such as `2.31`) and `macos_minimum` (such as `14.0`) are empty, and `size_budget` (in bytes) is 0, if
-    there is no such limit. `noticed` are the names that the third-party notices must contain besides those found in the
-    bottle itself. `sbom_sha256` is the checksum of the bill of materials released beside the bottle, empty if there is
-    none. Errors of the checks in `lenient` are warnings for this bottle, for example when it is built for the build
-    machine only. `optional` maps each component to the variables that it is passed but need not read.
+    there is no such limit. `required_notices` are the names that the third-party notices must contain besides those
+    found in the bottle itself. `sbom_sha256` is the checksum of the bill of materials released beside the bottle, empty
+    if there is none. Errors of the checks in `lenient` are warnings for this bottle, for example when it is built for
+    the build machine only. `optional` maps each component to the variables that it is passed but need not read.
     """
 
     forbidden: tuple[str, ...] = ()
@@ -38,7 +38,7 @@ class Policy:
     glibc_floor: str = ""
     macos_minimum: str = ""
     size_budget: int = 0
-    noticed: tuple[str, ...] = ()
+    required_notices: tuple[str, ...] = ()
     lenient: tuple[str, ...] = ()
     sbom_sha256: str = ""
     optional: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

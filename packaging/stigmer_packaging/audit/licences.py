@@ -38,7 +38,7 @@ def _notices(subject: Subject) -> Iterator[Violation]:
     named = _named(text)
     known = named | {each.partition(" ")[0] for each in named}
     components = [part.name for part in read_components(subject)]
-    required = (*components, *subject.policy.noticed, *_linked(subject), *_installed(subject))
+    required = (*components, *subject.policy.required_notices, *_linked(subject), *_installed(subject))
     yield from (Violation(path, f"does not name {name}") for name in dict.fromkeys(required) if name not in known)
 
 

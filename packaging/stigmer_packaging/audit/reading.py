@@ -10,7 +10,7 @@ from stigmer_packaging.audit.check import Policy, printable
 from stigmer_packaging.audit.contents import Content, Contents, Entry
 from stigmer_packaging.audit.index import COMPONENTS
 from stigmer_packaging.audit.secrets import find_secrets
-from stigmer_packaging.audit.traces import Places, find_traces, places_of
+from stigmer_packaging.audit.traces import Folders, find_traces, folders_to_find
 from stigmer_packaging.audit.variables import find_words
 from stigmer_packaging.binaries import nesting
 from stigmer_packaging.binaries.bottle_file import is_plain_file, read_gzip_header, read_members
@@ -36,10 +36,10 @@ def read_contents(bottle: Path, prefix: str, policy: Policy) -> Contents:
 
     Its files are untrusted: raise ArchiveError if it is damaged, or exceeds the limits that keep memory below 1 GB.
     """
-    header, places = read_gzip_header(bottle), places_of(policy)
+    header, folders = read_gzip_header(bottle), folders_to_find(policy)
     entries, kept = [], 0
     for info, content in read_members(bottle):
-        entries.append(_entry(info, content, prefix, places))
+        entries.append(_entry(info, content, prefix, folders))
         kept += _size_kept(entries[-1])
         if kept > _MOST_KEPT:
             raise ArchiveError(f"{bottle.name} is refused: it contains more than {_MOST_KEPT} bytes of text")
@@ -54,7 +54,7 @@ def _size_kept(entry: Entry) -> int:
     return size
 
 
-def _entry(info: tarfile.TarInfo, content: bytes, prefix: str, places: Places) -> Entry:
+def _entry(info: tarfile.TarInfo, content: bytes, prefix: str, folders: Folders) -> Entry:
     name = printable(info.name)
     path = _path(name, prefix)
     of_component = (path or "").startswith(COMPONENTS)
@@ -69,7 +69,7 @@ def _entry(info: tarfile.TarInfo, content: bytes, prefix: str, places: Places) -
         mtime=info.mtime,
         size=info.size,
         link_target=printable(info.linkname),
-        content=_content(content, places, of_component=of_component) if is_plain_file(info) else None,
+        content=_content(content, folders, of_component=of_component) if is_plain_file(info) else None,
     )
 
 
@@ -81,7 +81,7 @@ def _path(name: str, prefix: str) -> str | None:
     return name.removeprefix(f"{prefix}/") if inside else None
 
 
-def _content(content: bytes, places: Places, *, of_component: bool) -> Content:
+def _content(content: bytes, folders: Folders, *, of_component: bool) -> Content:
     damage: list[str] = []
     elf, machos = _native(content, damage)
     pieces = [("", content), *_nested(content, damage)]
@@ -96,7 +96,7 @@ def _content(content: bytes, places: Places, *, of_component: bool) -> Content:
         bootloader=nesting.read_bootloader(content) if native else None,
         foreign="Windows" if _is_windows(content) else "",
         damage="; ".join(damage),
-        traces=find_traces(pieces, places),
+        traces=find_traces(pieces, folders),
         secrets=find_secrets(pieces),
         words=find_words(pieces) if of_component else frozenset(),
     )

@@ -19,7 +19,7 @@ def audit_bottle(bottle: ReleaseFile, *, policy: Policy, workspace: Workspace) -
     Nothing is unpacked to disk and no program is run. Raise RecordError if the bottle is not the recorded one, and
     ArchiveError if it cannot be read to its end. Findings do not raise: see refuse_errors.
     """
-    path = workspace.whole(bottle)
+    path = workspace.verified_path(bottle)
     subject = Subject(bottle, read_contents(path, f"{bottle.name}/{bottle.version}", policy), policy)
     files = [entry for entry in subject.contents.entries if entry.content is not None]
     report = AuditReport(

@@ -35,7 +35,7 @@ _IN_PATH = re.compile(rb"[\w.-]")
 _LONGEST = 120  # bytes of a path that are shown
 _HOST = "the build host"
 
-Places = Mapping[bytes, str]
+Folders = Mapping[bytes, str]
 """The folders to search for, with the origin of each."""
 
 
@@ -54,36 +54,36 @@ def _identifies_a_machine(path: Path) -> bool:
     return len(path.parts) > 2 and path not in _EVERYWHERE and f"{path}/".encode() not in BUILDERS
 
 
-def places_of(policy: Policy) -> Places:
+def folders_to_find(policy: Policy) -> Folders:
     """Return the folders to search for under a policy; a forbidden folder takes precedence over an equal builder's."""
     tolerated = [each for each in policy.tolerated if each.startswith(tuple(f"{one}/" for one in policy.forbidden))]
     own = dict.fromkeys(tolerated, "a tolerated folder") | dict.fromkeys(policy.forbidden, _HOST)
     return BUILDERS | {folder.encode(): origin for folder, origin in own.items()}
 
 
-def find_traces(pieces: Sequence[tuple[str, bytes]], places: Places) -> tuple[Trace, ...]:
+def find_traces(pieces: Sequence[tuple[str, bytes]], folders: Folders) -> tuple[Trace, ...]:
     """Find the traces in a file's pieces, which are named by their place in the file, the file itself by ''."""
     found: dict[str, Trace] = {}
     for name, content in pieces:
-        for origin, text in _find(content, places):
+        for origin, text in _find(content, folders):
             known = found.get(origin, Trace(origin, f"{name}: {text}" if name else text, 0))
             found[origin] = replace(known, count=known.count + 1)
     return tuple(found.values())
 
 
-def _find(content: bytes, places: Places) -> Iterator[tuple[str, str]]:
+def _find(content: bytes, folders: Folders) -> Iterator[tuple[str, str]]:
     """Yield the origin and the path of every hit; a folder below another one is found by searching for the latter."""
-    for anchor in (each for each in places if not any(each != one and each.startswith(one) for one in places)):
+    for anchor in (each for each in folders if not any(each != one and each.startswith(one) for one in folders)):
         start = content.find(anchor)
         while start >= 0:
-            folder = max((each for each in places if content.startswith(each, start)), key=len)
-            if _is_whole(content, start, folder):
+            folder = max((each for each in folders if content.startswith(each, start)), key=len)
+            if _covers_components(content, start, folder):
                 text = _TEXT.match(content, start)
-                yield places[folder], text[0][:_LONGEST].decode(errors="replace") if text else ""
+                yield folders[folder], text[0][:_LONGEST].decode(errors="replace") if text else ""
             start = content.find(anchor, start + len(anchor))
 
 
-def _is_whole(content: bytes, start: int, folder: bytes) -> bool:
+def _covers_components(content: bytes, start: int, folder: bytes) -> bool:
     """Whether the match covers whole path components; that of a common folder must also start the path."""
     following = content[start + len(folder) : start + len(folder) + 1]
     if folder in _COMMON and _IN_PATH.match(content[max(0, start - 1) : start]):

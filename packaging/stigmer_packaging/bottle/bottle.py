@@ -19,7 +19,7 @@ def make_bottle(keg: Keg, tag: str, *, rebuild: int, source_date_epoch: int, wor
     Equal kegs and times give equal bytes with the same libdeflate (see bottle.archive). Raise RecordError if the keg on
     disk differs from its record.
     """
-    members = keg_members(workspace.whole(keg), keg.files, keg.links)
+    members = keg_members(workspace.verified_path(keg), keg.files, keg.links)
     relative = f"dist/{naming.bottle_name(keg.name, keg.version, tag, rebuild)}"
     with workspace.staging() as staged:
         write_archive(staged / "archive", f"{keg.name}/{keg.version}", members, mtime=source_date_epoch)

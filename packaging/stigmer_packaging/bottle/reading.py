@@ -12,7 +12,7 @@ from stigmer_packaging.lib import command
 from stigmer_packaging.lib.errors import PublicationError
 
 
-def ask_version(bottle: Path, name: str, version: str, *, scratch: Path, env: Mapping[str, str]) -> str:
+def query_version(bottle: Path, name: str, version: str, *, scratch: Path, env: Mapping[str, str]) -> str:
     """Unpack a bottle of this platform into `scratch` and return the version that its program prints.
 
     PublicationError if it is not a keg of `name` and `version`, or if its program does not run.
@@ -21,7 +21,7 @@ def ask_version(bottle: Path, name: str, version: str, *, scratch: Path, env: Ma
     program = scratch / name / version / "bin" / name
     if not program.is_file():
         raise PublicationError(f"{bottle.name} holds no {name}/{version}/bin/{name}")
-    with command.failing_as(PublicationError, f"the program in {bottle.name} does not print its version"):
+    with command.translate_failure(PublicationError, f"the program in {bottle.name} does not print its version"):
         output = command.run([program, "--version"], env=env, cwd=scratch, seconds=60).stdout.strip()
     return output.removeprefix(f"{name} ")
 

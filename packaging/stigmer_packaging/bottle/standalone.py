@@ -122,7 +122,7 @@ def _describe(keg: Keg, files: Sequence[FileRecord], source_date_epoch: int) -> 
 def _tree_of(keg: Keg, workspace: Workspace) -> tuple[Path, tuple[FileRecord, ...]]:
     """Return the keg's folder, and its files without those that only brew reads."""
     only_brew = ("INSTALL_RECEIPT.json", ".brew/", "homebrew.")
-    return workspace.whole(keg), tuple(file for file in keg.files if not file.path.startswith(only_brew))
+    return workspace.verified_path(keg), tuple(file for file in keg.files if not file.path.startswith(only_brew))
 
 
 def _id(keg: Keg, files: Sequence[FileRecord]) -> str:

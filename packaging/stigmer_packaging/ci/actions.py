@@ -17,7 +17,7 @@ _EXPRESSION = re.compile(r"\$\{\{\s*([\w.-]+)\s*\}\}")
 
 
 @dataclass(frozen=True)
-class Bench:
+class JobContext:
     """A job's checkout (`folder`), the directory with the artifacts, and the function that prints progress."""
 
     folder: Path
@@ -25,7 +25,7 @@ class Bench:
     report: Callable[[str], None]
 
 
-def fill_in(text: str, values: Mapping[str, str]) -> str:
+def substitute(text: str, values: Mapping[str, str]) -> str:
     """Replace each `${{ name }}` by its value; raise WorkflowError for an unknown name or any other expression."""
 
     def value(match: re.Match[str]) -> str:
@@ -33,57 +33,57 @@ def fill_in(text: str, values: Mapping[str, str]) -> str:
             raise WorkflowError(f"a workflow uses ${{{{ {match[1]} }}}}, which has no value in the rehearsal")
         return values[match[1]]
 
-    filled = _EXPRESSION.sub(value, text)
-    if "${{" in filled:
-        raise WorkflowError(f"a workflow uses an expression that the rehearsal does not support: {filled}")
-    return filled
+    substituted = _EXPRESSION.sub(value, text)
+    if "${{" in substituted:
+        raise WorkflowError(f"a workflow uses an expression that the rehearsal does not support: {substituted}")
+    return substituted
 
 
-def act(uses: str, inputs: Mapping[str, str], bench: Bench) -> None:
+def run_action(uses: str, inputs: Mapping[str, str], context: JobContext) -> None:
     """Emulate an action; raise WorkflowError if it is not supported, or if it would fail on GitHub."""
     name = uses.partition("@")[0]
     if name not in _ACTIONS:
         raise WorkflowError(f"the rehearsal does not support the action {name}")
-    _ACTIONS[name](inputs, bench)
+    _ACTIONS[name](inputs, context)
 
 
-def _no_op(_inputs: Mapping[str, str], _bench: Bench) -> None:
+def _no_op(_inputs: Mapping[str, str], _context: JobContext) -> None:
     """Do nothing: the checkout and Python are already here."""
 
 
-def _upload(inputs: Mapping[str, str], bench: Bench) -> None:
-    paths = [bench.folder / line.strip() for line in inputs["path"].splitlines() if line.strip()]
+def _upload(inputs: Mapping[str, str], context: JobContext) -> None:
+    paths = [context.folder / line.strip() for line in inputs["path"].splitlines() if line.strip()]
     if missing := [path.name for path in paths if not path.exists()]:
         raise WorkflowError(f"cannot upload {missing[0]} as {inputs['name']}: it does not exist")
-    artifact = bench.artifacts / inputs["name"]
+    artifact = context.artifacts / inputs["name"]
     shutil.rmtree(artifact, ignore_errors=True)
     top = os.path.commonpath([path.parent if path.is_file() else path for path in paths])  # as on GitHub
     for file in (file for path in paths for file in _files(path)):
         _copy(file, artifact / file.relative_to(top))
 
 
-def _download(inputs: Mapping[str, str], bench: Bench) -> None:
-    destination = bench.folder / inputs.get("path", ".")
+def _download(inputs: Mapping[str, str], context: JobContext) -> None:
+    destination = context.folder / inputs.get("path", ".")
     if name := inputs.get("name"):
-        if not (bench.artifacts / name).is_dir():
+        if not (context.artifacts / name).is_dir():
             raise WorkflowError(f"no job has uploaded {name}")
-        _copy_all(bench.artifacts / name, destination)
+        _copy_all(context.artifacts / name, destination)
         return
-    found = sorted(bench.artifacts.glob(inputs["pattern"]))
+    found = sorted(context.artifacts.glob(inputs["pattern"]))
     if not found:
         raise WorkflowError(f"no job has uploaded an artifact that matches {inputs['pattern']}")
     for artifact in found:
         _copy_all(artifact, destination / artifact.name)
 
 
-def _attest(inputs: Mapping[str, str], bench: Bench) -> None:
+def _attest(inputs: Mapping[str, str], context: JobContext) -> None:
     patterns = [line.strip() for line in inputs["subject-path"].splitlines() if line.strip()]
-    subjects = [path for pattern in patterns for path in sorted(bench.folder.glob(pattern)) if path.is_file()]
+    subjects = [path for pattern in patterns for path in sorted(context.folder.glob(pattern)) if path.is_file()]
     if not subjects:
         raise WorkflowError(f"no file to attest matches {inputs['subject-path']}")
-    if (sbom := inputs.get("sbom-path")) and not (bench.folder / sbom).is_file():
+    if (sbom := inputs.get("sbom-path")) and not (context.folder / sbom).is_file():
         raise WorkflowError(f"the SBOM to attest does not exist: {sbom}")
-    bench.report(f"would attest {', '.join(path.name for path in subjects)}")
+    context.report(f"would attest {', '.join(path.name for path in subjects)}")
 
 
 def _files(path: Path) -> list[Path]:
@@ -101,7 +101,7 @@ def _copy(source: Path, destination: Path) -> None:
     destination.chmod(0o644)
 
 
-_ACTIONS: Mapping[str, Callable[[Mapping[str, str], Bench], None]] = {
+_ACTIONS: Mapping[str, Callable[[Mapping[str, str], JobContext], None]] = {
     "actions/checkout": _no_op,
     "astral-sh/setup-uv": _no_op,
     "actions/upload-artifact": _upload,

@@ -118,20 +118,20 @@ def lint_with_actionlint(folder: Path, module: Path, go: Path, *, env: Mapping[s
     It runs without shellcheck and pyflakes, so that its result does not depend on what is installed on this machine.
     """
     fixed = {**env, "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly", "GOWORK": "off"}
-    words = [str(go), "tool", "-C", str(module), "actionlint", "-no-color", "-oneline", "-shellcheck=", "-pyflakes="]
-    return _lint(words, folder, found=(1,), env=fixed)  # Source of the code: actionlint's usage, "Exit status"
+    argv = [str(go), "tool", "-C", str(module), "actionlint", "-no-color", "-oneline", "-shellcheck=", "-pyflakes="]
+    return _lint(argv, folder, found=(1,), env=fixed)  # Source of the code: actionlint's usage, "Exit status"
 
 
 def lint_with_zizmor(folder: Path, *, env: Mapping[str, str]) -> list[str]:
     """Return zizmor's findings in the workflows in `folder`, code smells included, as lines; it works offline."""
     program = str(Path(sys.executable).parent / "zizmor")
-    words = [program, "--offline", "--persona=pedantic", "--no-progress", "--color=never"]
-    return _lint(words, folder, found=range(11, 15), env=env)  # Source of the codes: zizmor's usage, "Exit codes"
+    argv = [program, "--offline", "--persona=pedantic", "--no-progress", "--color=never"]
+    return _lint(argv, folder, found=range(11, 15), env=env)  # Source of the codes: zizmor's usage, "Exit codes"
 
 
-def _lint(words: list[str], folder: Path, *, found: Sequence[int], env: Mapping[str, str]) -> list[str]:
+def _lint(argv: list[str], folder: Path, *, found: Sequence[int], env: Mapping[str, str]) -> list[str]:
     files = sorted(path.absolute() for path in folder.glob("*.yml"))
-    result = command.run([*words, *files], env=env, check=False)
+    result = command.run([*argv, *files], env=env, check=False)
     if result.code not in {0, *found}:
-        raise CommandError(words, f"failed with exit code {result.code}", result.stdout + result.stderr)
+        raise CommandError(argv, f"failed with exit code {result.code}", result.stdout + result.stderr)
     return result.stdout.splitlines() if result.code else []

@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from stigmer_packaging.cli.options import ROOT
-from stigmer_packaging.cli.output import tell
+from stigmer_packaging.cli.output import print_progress
 from stigmer_packaging.lib import environment, git
 from stigmer_packaging.lib.errors import TokenError
 from stigmer_packaging.publish import tap as taps
@@ -26,7 +26,7 @@ def access(name: str = "GITHUB_TOKEN") -> Access:
         raise TokenError(f"{name} is empty", f"set {name}; a secret of another name or environment is empty, too")
     if not re.fullmatch(r"[\x21-\x7e]+", token):
         raise TokenError(f"{name} contains a space, a line break or another character that no token has")
-    return Access(token, os.environ.get("GITHUB_API_URL", API).rstrip("/"), server(), tell)
+    return Access(token, os.environ.get("GITHUB_API_URL", API).rstrip("/"), server(), print_progress)
 
 
 def server() -> str:
@@ -46,7 +46,7 @@ def commit() -> str:
 
 
 @contextmanager
-def open_place(repository: str, tap: str, branch: str) -> Iterator[taps.Tap]:
+def open_tap(repository: str, tap: str, branch: str) -> Iterator[taps.Tap]:
     """Open a tap with its credentials: the job's token if it is this repository itself, else its own token or key."""
     env = taps.git_environment(environment.build_environment(os.environ), "Release")
     key = os.environ.get("TAP_DEPLOY_KEY", "") if repository != tap else ""
@@ -55,7 +55,7 @@ def open_place(repository: str, tap: str, branch: str) -> Iterator[taps.Tap]:
         scratch = Path(folder)
         if key:
             ssh_host = urlsplit(server()).hostname or ""
-            env = taps.with_deploy_key(env, key, ssh_host, host.persist(host.host_keys), scratch)
+            env = taps.with_deploy_key(env, key, ssh_host, host.retry(host.host_keys), scratch)
             remote = f"git@{ssh_host}:{tap}.git"
         else:
             env = taps.with_token(env, server(), host.access.token)

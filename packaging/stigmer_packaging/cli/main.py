@@ -74,7 +74,7 @@ def run(arguments: Sequence[str]) -> int:
         error.show()
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        with command.all_killed():  # kills one that had only just started, which nothing waits for
+        with command.kill_all():  # kills one that had only just started, which nothing waits for
             pass
         with suppress(OSError):  # the terminal may be closed
             sys.stderr.write("Error: interrupted\nHint: run it again; it resumes\n")
@@ -120,39 +120,39 @@ for _each in (*_stages, *_others):
     main.add_command(_each)
 
 
-def _run_stage(command: str, wanted: BuildOptions) -> None:
-    manifest = load_manifest(wanted.manifest, reference=not wanted.checkout)
+def _run_stage(command: str, build_options: BuildOptions) -> None:
+    manifest = load_manifest(build_options.manifest, reference=not build_options.checkout)
     host = this_platform()
-    targets = options.read_targets(wanted.targets, manifest.targets) or (host,)
-    workspace = Workspace((wanted.workspace or options.ROOT / "build").absolute(), cache_folder())
+    targets = options.read_targets(build_options.targets, manifest.targets) or (host,)
+    workspace = Workspace((build_options.workspace or options.ROOT / "build").absolute(), cache_folder())
     until = _last_stage(command, targets, host)
     plan.refuse_foreign(targets, host, until)
-    _refuse_foreign_python(wanted.python, plan.stages_until(until), targets, host)
-    with output.TerminalProgress(Console(stderr=True), verbose=wanted.verbose) as progress:
+    _refuse_foreign_python(build_options.python, plan.stages_until(until), targets, host)
+    with output.TerminalProgress(Console(stderr=True), verbose=build_options.verbose) as progress:
         context = BuildContext(
             manifest,
             workspace,
             options.ROOT,
             host,
-            wanted.checkout or str(options.ROOT / manifest.checkout),
+            build_options.checkout or str(options.ROOT / manifest.checkout),
             environment.build_environment(os.environ),
             _source_date_epoch(os.environ.get("SOURCE_DATE_EPOCH", "")),
-            progress.say,
-            python=wanted.python,
-            debian=wanted.debian,
+            progress.show_message,
+            python=build_options.python,
+            debian=build_options.debian,
         )
-        if not wanted.dry_run:  # first: the steps may depend on what it installs
+        if not build_options.dry_run:  # first: the steps may depend on what it installs
             _preflight(plan.stages_until(until), targets, host, context)
         before = context.commit
         also = plan.UNNEEDED if command == "release" else ()
         steps = plan.plan_release(manifest, targets, context.inputs(targets, until), until=until, also=also)
         pipeline = Pipeline(workspace, partial(maker_of, context), progress, time.monotonic, at_once=AT_ONCE)
-        if wanted.dry_run:
-            show = partial(_show_plan, wanted, pipeline.preview(steps))
+        if build_options.dry_run:
+            show = partial(_show_plan, build_options, pipeline.preview(steps))
         else:
-            with pipeline.carried_out(steps) as results:
-                delivered = deliver_results(wanted, results, context, before) if command == "release" else ()
-            show = partial(_show_results, wanted, results, delivered)
+            with pipeline.running(steps) as results:
+                delivered = deliver_results(build_options, results, context, before) if command == "release" else ()
+            show = partial(_show_results, build_options, results, delivered)
     show()
 
 
@@ -173,15 +173,15 @@ def _refuse_foreign_python(python: str, stages: Sequence[str], targets: Sequence
         raise ForeignTargetError(f"--python {python} can freeze only for {host}, not for {', '.join(foreign)}", remedy)
 
 
-def _show_plan(wanted: BuildOptions, previewed: Sequence[tuple[plan.Step, bool]]) -> None:
-    if wanted.as_json:
+def _show_plan(build_options: BuildOptions, previewed: Sequence[tuple[plan.Step, bool]]) -> None:
+    if build_options.as_json:
         sys.stdout.write(output.plan_json(previewed) + "\n")
     else:
         output.stdout().print(output.plan_table(previewed))
 
 
-def _show_results(wanted: BuildOptions, results: Sequence[StepResult], delivered: Sequence[Artefact]) -> None:
-    if wanted.as_json:
+def _show_results(build_options: BuildOptions, results: Sequence[StepResult], delivered: Sequence[Artefact]) -> None:
+    if build_options.as_json:
         sys.stdout.write(output.results_json(results, delivered) + "\n")
         return
     console = output.stdout()
@@ -189,12 +189,12 @@ def _show_results(wanted: BuildOptions, results: Sequence[StepResult], delivered
     for line in output.warnings_of(results):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     if delivered:
-        console.print("", output.delivery_table(delivered, _dist(wanted)))
+        console.print("", output.delivery_table(delivered, _dist(build_options)))
 
 
 def _preflight(stages: Sequence[str], targets: Sequence[Target], host: Target, context: BuildContext) -> None:
     machine = this_machine()
-    own_python = host.system == "linux" and context.freezes_with != PINNED
+    own_python = host.system == "linux" and context.python_choice != PINNED
     needed = [system.OWN_PYTHON if own_python and stage == "freeze" else stage for stage in stages]
     if "freeze" in stages and context.makes_python(targets):
         needed.append(system.PYTHON)
@@ -214,18 +214,18 @@ def _last_stage(command: str, targets: Sequence[Target], host: Target) -> str:
 
 
 def deliver_results(
-    wanted: BuildOptions, results: Sequence[StepResult], context: BuildContext, before: str
+    build_options: BuildOptions, results: Sequence[StepResult], context: BuildContext, before: str
 ) -> tuple[Artefact, ...]:
     """Deliver a release's results and write its report; `before` is the commit of the tree at the start."""
-    records, folder = {result.step.name: result.record for result in results}, _dist(wanted)
+    records, folder = {result.step.name: result.record for result in results}, _dist(build_options)
     commit = before if before == context.commit else ""  # the tree may have changed in the meantime
     release = deliver(records, context.manifest.product, context.workspace, folder, commit=commit)
     write_report(folder)
     return release.artefacts
 
 
-def _dist(wanted: BuildOptions) -> Path:
-    return (wanted.workspace / "delivered") if wanted.workspace else options.ROOT / "dist"
+def _dist(build_options: BuildOptions) -> Path:
+    return (build_options.workspace / "delivered") if build_options.workspace else options.ROOT / "dist"
 
 
 def _handle_signals() -> None:

@@ -27,7 +27,7 @@ PIPED_WIDTH = 160
 """The line width, in characters, when stdout is not a terminal."""
 
 
-def tell(text: str) -> None:
+def print_progress(text: str) -> None:
     """Print a line of progress on stderr."""
     sys.stderr.write(f"{text}\n")
 
@@ -70,13 +70,13 @@ class TerminalProgress:
         if not self._live:
             self._print(f"… {step.name}")
 
-    def say(self, text: str) -> None:
+    def show_message(self, text: str) -> None:
         """Show a message of a running step."""
         self._bars.update(self._task, description=f"{', '.join(self._names)}: {text}")
         if not self._live:
             self._print(f"… {text}")
 
-    def hear(self, line: str) -> None:
+    def log_line(self, line: str) -> None:
         """Echo the commands of a step; their output is only in its log."""
         if self._verbose and line.startswith("+ "):
             self._print(line)

@@ -11,12 +11,12 @@ from typing import Any
 
 import click
 
-from stigmer_packaging.bottle.reading import ask_version, read_version
+from stigmer_packaging.bottle.reading import query_version, read_version
 from stigmer_packaging.cli import ci_environment, options, output
-from stigmer_packaging.cli.ci_environment import open_place
+from stigmer_packaging.cli.ci_environment import open_tap
 from stigmer_packaging.cli.machine import this_platform
 from stigmer_packaging.lib import digest
-from stigmer_packaging.lib.cache import write_whole
+from stigmer_packaging.lib.cache import write_atomically
 from stigmer_packaging.lib.errors import VerificationError
 from stigmer_packaging.manifest.model import Manifest
 from stigmer_packaging.manifest.naming import release_tag
@@ -75,13 +75,13 @@ def publish_command(**arguments: Any) -> None:
     with ExitStack() as stack:
         tap = None
         if change:
-            tap = stack.enter_context(open_place(plan.repository, change.repository, change.branch))
+            tap = stack.enter_context(open_tap(plan.repository, change.repository, change.branch))
         if arguments["draft"]:
-            page = draft_release(plan, folder, github, tap, report=output.tell).html_url
+            page = draft_release(plan, folder, github, tap, report=output.print_progress).html_url
             _show(arguments, {"tag": plan.tag, "page": page}, [f"{plan.tag}: {page}"])
             return
-        result = publish_release(plan, folder, github, tap, report=output.tell)
-    write_whole(folder / RESULT, json.dumps(asdict(result), indent=2, sort_keys=True) + "\n")
+        result = publish_release(plan, folder, github, tap, report=output.print_progress)
+    write_atomically(folder / RESULT, json.dumps(asdict(result), indent=2, sort_keys=True) + "\n")
     _show(arguments, asdict(result), output.describe_publication(result))
 
 
@@ -92,7 +92,7 @@ def _plan(manifest: Manifest, folder: Path, arguments: Mapping[str, Any]) -> pub
     request = PublicationRequest(
         manifest=manifest,
         formula=(folder / formula).read_text(encoding="utf-8") if formula else "",
-        notes=publication.section_of(
+        notes=publication.changelog_section(
             options.read_text(arguments["changelog"] or options.ROOT / "CHANGELOG.md"), release.product.version
         ),
         commit=ci_environment.commit(),
@@ -125,7 +125,7 @@ def _versions(release: Release, folder: Path) -> dict[str, str]:
         if bottle.target == host:
             with tempfile.TemporaryDirectory() as scratch:
                 env = {"HOME": scratch, "PATH": "/usr/bin:/bin"}
-                versions[bottle.sha256] = ask_version(path, name, version, scratch=Path(scratch), env=env)
+                versions[bottle.sha256] = query_version(path, name, version, scratch=Path(scratch), env=env)
         else:
             versions[bottle.sha256] = read_version(path, name, version)
     return versions
@@ -134,8 +134,8 @@ def _versions(release: Release, folder: Path) -> dict[str, str]:
 def _abandon(manifest: Manifest, arguments: Mapping[str, Any]) -> None:
     product = manifest.product
     github = GitHub(ci_environment.access(), product.repository)
-    tag, mark = release_tag(product.version), publication.mark_of(product, "")
-    removed = abandon_draft(tag, mark, github, rehearse=arguments["dry_run"])
+    tag, mark = release_tag(product.version), publication.draft_marker(product, "")
+    removed = abandon_draft(tag, mark, github, dry_run=arguments["dry_run"])
     verb = "would be removed" if arguments["dry_run"] else "removed"
     lines = [f"{verb}: {address}" for address in removed] or [f"there is no draft of ours for {tag}"]
     _show(arguments, {"tag": tag, "removed": removed}, lines)
@@ -148,7 +148,9 @@ def _abandon(manifest: Manifest, arguments: Mapping[str, Any]) -> None:
 def fetch_draft_command(**arguments: Any) -> None:
     """Fetch the files of our draft into FOLDER, to verify them before it is published."""
     product, folder = load_manifest(arguments["manifest"]).product, arguments["folder"]
-    release = fetch_draft(product, folder, GitHub(ci_environment.access(), product.repository), report=output.tell)
+    release = fetch_draft(
+        product, folder, GitHub(ci_environment.access(), product.repository), report=output.print_progress
+    )
     _show(arguments, asdict(release), [f"{artefact.sha256}  {artefact.name}" for artefact in release.artefacts])
 
 
@@ -164,8 +166,8 @@ def compare_command(**arguments: Any) -> None:
     """Fetch the published release into FOLDER and compare its bytes with formula, checksums, attestations and SBOMs."""
     product, folder = load_manifest(arguments["manifest"]).product, arguments["folder"]
     github = GitHub(ci_environment.access(), product.repository)
-    release = fetch_draft(product, folder, github, report=output.tell)
-    with open_place(product.repository, product.tap_repository, arguments["tap_branch"]) as opened:
+    release = fetch_draft(product, folder, github, report=output.print_progress)
+    with open_tap(product.repository, product.tap_repository, arguments["tap_branch"]) as opened:
         formula = opened.read(opened.head(), publication.formula_path(product.name)) or ""
     attested = {one.sha256: github.attestations(one.sha256) for one in release.artefacts}
     statements = compare_published(Published(folder, release, formula, attested), arguments["keg"])
@@ -189,12 +191,12 @@ def rollback_command(**arguments: Any) -> None:
     proposal = f"{product.name}-without-{version}" if arguments["pull_request"] else ""
     path = publication.formula_path(product.name)
     empty = publication.TapChange(tap, arguments["tap_branch"], path, text="", message="", proposal=proposal)
-    with open_place(product.repository, tap, empty.branch) as opened:
+    with open_tap(product.repository, tap, empty.branch) as opened:
         plan = plan_rollback(product.name, version, empty, read_history(opened, path))
         if arguments["dry_run"]:
             _show(arguments, asdict(plan), [f"{tap}: {plan.change.path} from {plan.withdrawn} back to {plan.restored}"])
             return
-        commit, request = roll_back(plan, opened, report=output.tell)
+        commit, request = roll_back(plan, opened, report=output.print_progress)
     result = {"tap": tap, "restored": plan.restored, "tap_commit": commit, "pull_request": request}
     _show(arguments, result, [f"{tap} serves {product.name} {plan.restored}: {request or commit}"])
 

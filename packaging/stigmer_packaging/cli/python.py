@@ -13,7 +13,7 @@ from stigmer_packaging.cli.options import ROOT, debian_option, verbose_option
 from stigmer_packaging.freeze.python.provide import provide_python
 from stigmer_packaging.freeze.python.recipe import read_recipe
 from stigmer_packaging.freeze.python.tree import PythonTree
-from stigmer_packaging.freeze.pythons import RECIPES, open_maker
+from stigmer_packaging.freeze.pythons import RECIPES, read_build_settings
 from stigmer_packaging.lib import environment
 from stigmer_packaging.lib.target import parse_target
 from stigmer_packaging.manifest.values import TARGETS
@@ -31,10 +31,10 @@ def python_command(*, target: str | None, debian: str, jobs: int, verbose: bool)
         started = time.monotonic()
         host, machine = this_platform(), this_machine()
         env = environment.build_environment(os.environ)
-        system.provide(system.find_missing([system.PYTHON], machine), machine, env=env, report=progress.say)
-        maker = open_maker(ROOT, host, cache_folder(), mirror=debian, env=env, report=progress.say)
+        system.provide(system.find_missing([system.PYTHON], machine), machine, env=env, report=progress.show_message)
+        settings = read_build_settings(ROOT, host, cache_folder(), mirror=debian, env=env, report=progress.show_message)
         recipe = read_recipe(ROOT / RECIPES, parse_target(target) if target else host)
-        tree = provide_python(recipe, replace(maker, jobs=jobs))
+        tree = provide_python(recipe, replace(settings, jobs=jobs))
         seconds = time.monotonic() - started
     click.echo(_describe(tree, seconds))
 

@@ -12,11 +12,11 @@ from pathlib import Path
 import click
 
 from stigmer_packaging.bottle.archive import unpack_archive
-from stigmer_packaging.ci.rehearsal import WRITER, Stage, rehearse
+from stigmer_packaging.ci.rehearsal import WRITER, RehearsalSetup, rehearse
 from stigmer_packaging.ci.workflow_file import parse_workflow
 from stigmer_packaging.cli.machine import cache_folder, this_platform
 from stigmer_packaging.cli.options import FOLDER, ROOT, VARIABLE, manifest_option
-from stigmer_packaging.cli.output import tell
+from stigmer_packaging.cli.output import print_progress
 from stigmer_packaging.formula.reading import parse_formula
 from stigmer_packaging.lib import command, debian, environment, git, http
 from stigmer_packaging.lib.errors import WorkflowError
@@ -25,7 +25,7 @@ from stigmer_packaging.manifest.model import Manifest
 from stigmer_packaging.manifest.naming import release_tag
 from stigmer_packaging.manifest.reader import load_manifest
 from stigmer_packaging.publish.github import PUBLIC
-from stigmer_packaging.publish.plan import formula_path, section_of
+from stigmer_packaging.publish.plan import changelog_section, formula_path
 from stigmer_packaging.records.workspace import Workspace
 
 READY = '"pid"'
@@ -53,7 +53,7 @@ class RehearsalContext:
 @click.option("--seed", type=FOLDER, default=ROOT / "build", help="An earlier build; default: build/.")
 def rehearse_command(level: str, manifest: Path, seed: Path) -> None:
     """Release to a fake GitHub on this machine, by the release workflow's own lines, and install from it."""
-    with Workspace(ROOT / "build", cache_folder()).alone("rehearse"):  # the seed must not change while it is copied
+    with Workspace(ROOT / "build", cache_folder()).locked("rehearse"):  # the seed must not change while it is copied
         _rehearse(level, manifest, seed)
 
 
@@ -69,14 +69,16 @@ def _rehearse(level: str, manifest: Path, seed: Path) -> None:
         remote = f"{server}/{context.manifest.product.repository}.git"
         commit = _tag(manifest, context, remote)
         known = env | addresses | _actions_environment(context, commit)
-        stage = Stage(folder, remote, context.tag, context.host, seed.absolute(), known, {"level": level}, tell)
+        setup = RehearsalSetup(
+            folder, remote, context.tag, context.host, seed.absolute(), known, {"level": level}, print_progress
+        )
         lines = (ROOT / ".github" / "workflows" / "release.yml").read_text(encoding="utf-8")
-        jobs = rehearse(parse_workflow(lines), stage)
-        tell("== install from what was published")
+        jobs = rehearse(parse_workflow(lines), setup)
+        print_progress("== install from what was published")
         _install(context, remote, server)
     shutil.rmtree(folder)
     for one in jobs:
-        sys.stdout.write(f"{one.job:24} {one.left_out or f'{one.seconds:.0f} s'}\n")
+        sys.stdout.write(f"{one.job:24} {one.skip_reason or f'{one.seconds:.0f} s'}\n")
     sys.stdout.write("the published bottle was installed from the tap and verified\n")
 
 
@@ -105,10 +107,10 @@ def _actions_environment(context: RehearsalContext, commit: str) -> dict[str, st
 @contextmanager
 def _github(context: RehearsalContext) -> Iterator[dict[str, str]]:
     """Run a fake GitHub that only WRITER may write to, and yield its addresses as variables."""
-    words = [sys.executable, "-P", "-m", "support.fake_github", "--folder", str(context.folder / "github")]
-    words += ["--repository", context.manifest.product.repository, "--token", WRITER]
+    argv = [sys.executable, "-P", "-m", "support.fake_github", "--folder", str(context.folder / "github")]
+    argv += ["--repository", context.manifest.product.repository, "--token", WRITER]
     env = {**context.env, "PYTHONPATH": f"{ROOT / 'tests'}{os.pathsep}{ROOT / 'packaging'}"}
-    with command.running(words, env=env, cwd=context.folder, log=context.folder / "github.log") as server:
+    with command.running(argv, env=env, cwd=context.folder, log=context.folder / "github.log") as server:
         server.wait_for(READY, seconds=60)
         message = json.loads(next(line for line in server.output.splitlines() if READY in line))
         yield {name: value for name, value in message.items() if name.startswith("GITHUB_")}
@@ -129,15 +131,15 @@ def _tag(manifest: Path, context: RehearsalContext, remote: str) -> str:
     changes = work / "CHANGELOG.md"
     text = with_section(changes.read_text(encoding="utf-8"), context.manifest.product.version)
     changes.write_text(text, encoding="utf-8")
-    for words in ("add --all --force", f"commit -qm {context.tag}", f"tag {context.tag}"):
-        command.run(["git", "-C", work, *words.split()], env=env)
+    for arguments in ("add --all --force", f"commit -qm {context.tag}", f"tag {context.tag}"):
+        command.run(["git", "-C", work, *arguments.split()], env=env)
     command.run(["git", "-C", work, "push", "-q", "origin", "HEAD", context.tag], env=env)
     return git.resolve(work, context.tag, env=env)
 
 
 def with_section(text: str, version: str) -> str:
     """Return a changelog with a section for the version: `Unreleased` is renamed to it, unless it has one already."""
-    return text if section_of(text, version) else text.replace("## Unreleased\n", f"## {version}\n", 1)
+    return text if changelog_section(text, version) else text.replace("## Unreleased\n", f"## {version}\n", 1)
 
 
 def _install(context: RehearsalContext, remote: str, server: str) -> None:
@@ -154,5 +156,5 @@ def _install(context: RehearsalContext, remote: str, server: str) -> None:
     unpack_archive(bottle, context.folder / "Cellar")
     keg = context.folder / "Cellar" / product.name / product.version
     script = ROOT / "scripts" / "verify-install"
-    words: list[str | Path] = [script, "--prefix", keg, "--expect-version", product.version, "--free-ports"]
-    command.run(words, env=context.env, seconds=900)
+    argv: list[str | Path] = [script, "--prefix", keg, "--expect-version", product.version, "--free-ports"]
+    command.run(argv, env=context.env, seconds=900)

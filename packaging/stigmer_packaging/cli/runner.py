@@ -54,9 +54,9 @@ def go() -> None:
 @click.option("--sources", is_flag=True, help="Also check for Debian's archives, which building needs.")
 def preflight(*, sources: bool) -> None:
     """Fail with a list of everything that this machine lacks for building and verifying, before the work starts."""
-    if lacks := tuple(system.find_lacks(this_machine(), os.environ, Path("/etc"), sources=sources)):
+    if problems := tuple(system.find_problems(this_machine(), os.environ, Path("/etc"), sources=sources)):
         remedy = "correct each of them on this machine or in the workflow, then run again"
-        raise MissingToolError(system.render_lacks(lacks), remedy)
+        raise MissingToolError(system.render_problems(problems), remedy)
 
 
 @click.command()
@@ -82,7 +82,7 @@ def describe_release(release: Release) -> str:
 def report_install(outcome: str) -> None:
     """Open an issue when the documented install does not work, and close it when it works again."""
     github = GitHub(ci_environment.access(), _product().repository)
-    number = github.persist(github.find_issue, TITLE)
+    number = github.retry(github.find_issue, TITLE)
     run = f"{ci_environment.server()}/{github.repository}/actions/runs/{os.environ.get('GITHUB_RUN_ID', '')}"
     if outcome == "success":
         if number:

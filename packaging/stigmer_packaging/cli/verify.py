@@ -38,7 +38,7 @@ from stigmer_packaging.verify.guest import Machine, Task
 from stigmer_packaging.verify.guest_report import read_mac_report
 from stigmer_packaging.verify.machines import GUESTS, LEVELS, NOT_GATING, MachineFactory, find_mirrors
 from stigmer_packaging.verify.macos import this_mac
-from stigmer_packaging.verify.stage import current_report, take_in_report, verify_bottle
+from stigmer_packaging.verify.stage import current_report, import_report, verify_bottle
 
 _SECONDS = {"sandbox": 300.0, "vm": 900.0, "macos": 600.0}
 Reports = Iterator[tuple[str, VerificationReport]]
@@ -88,53 +88,53 @@ class VerifyOptions:
 @json_option
 def verify_command(**values: Any) -> None:
     """Verify a bottle and print the reports."""
-    wanted, host = VerifyOptions(**values), this_platform()
-    workspace = Workspace((wanted.workspace or ROOT / "build").absolute(), cache_folder())
-    what = wanted.what or ROOT / "dist"
-    is_release = what.is_dir() and wanted.level != BREW
+    options, host = VerifyOptions(**values), this_platform()
+    workspace = Workspace((options.workspace or ROOT / "build").absolute(), cache_folder())
+    what = options.what or ROOT / "dist"
+    is_release = what.is_dir() and options.level != BREW
     reports: list[tuple[str, VerificationReport]] = []
-    with workspace.alone("verify"):
-        if wanted.level == BREW:
-            verified = verify_release_with_brew(what, wanted.later, workspace)
-        elif wanted.reports:
-            verified = _take_in(wanted.reports, what, workspace)
+    with workspace.locked("verify"):
+        if options.level == BREW:
+            verified = verify_release_with_brew(what, options.later, workspace)
+        elif options.reports:
+            verified = _import_reports(options.reports, what, workspace)
         else:
-            verified = _verify_on_machines(wanted, what, host, workspace)
+            verified = _verify_on_machines(options, what, host, workspace)
         for name, report in verified:
             reports.append((name, report))
             if is_release:
                 deliver_verifications({name: report}, workspace, what)
-            if not wanted.as_json:
+            if not options.as_json:
                 output.stdout().print(output.verdict(report), output.timeline_table(report), "")
         if is_release:
             write_report(what)
-    if wanted.as_json:
-        records = read_release(what).artefacts if wanted.reports else [report for _, report in reports]
+    if options.as_json:
+        records = read_release(what).artefacts if options.reports else [report for _, report in reports]
         sys.stdout.write(json.dumps([asdict(one) for one in records], indent=2) + "\n")
     _refuse(reports, workspace)
 
 
-def _verify_on_machines(wanted: VerifyOptions, what: Path, host: Target, workspace: Workspace) -> Reports:
+def _verify_on_machines(options: VerifyOptions, what: Path, host: Target, workspace: Workspace) -> Reports:
     bottle = find_bottle(what, host, load_manifest(MANIFEST), workspace.root)
-    level = wanted.level or ("macos" if host.system == "darwin" else "sandbox")
+    level = options.level or ("macos" if host.system == "darwin" else "sandbox")
     if level != "macos":
-        _provide(level, wanted.machine)
-    with_programs = what.is_dir() and level == "sandbox" and not wanted.guests
+        _provide(level, options.machine)
+    with_programs = what.is_dir() and level == "sandbox" and not options.guests
     programs = [*_files(what, "program", host, workspace.root)] if with_programs else []
-    maker = MachineFactory(host, os.cpu_count() or 1, workspace.cache, {}, output.tell)
-    for machine, bottles_name in _machines(level, wanted, maker, bottle):
+    factory = MachineFactory(host, os.cpu_count() or 1, workspace.cache, {}, output.print_progress)
+    for machine, bottles_name in _machines(level, options, factory, bottle):
         runs: list[tuple[ReleaseFile, str]] = [(bottle, bottles_name)]
         runs += [(program, f"verify/program/{program.target}") for program in programs]
         for product, name in runs:
             script = ROOT / "scripts" / "verify-install"
-            task = Task(script, secrets.token_hex(16), wanted.seconds or _SECONDS[machine.level])
+            task = Task(script, secrets.token_hex(16), options.seconds or _SECONDS[machine.level])
             current = current_report(product, machine, task, workspace, name)
             if not current:
-                output.tell(f"verifying {Path(product.path).name} on {machine.name}")
+                output.print_progress(f"verifying {Path(product.path).name} on {machine.name}")
             yield name, current or verify_bottle(product, machine, task, workspace=workspace, name=name)
 
 
-def _take_in(paths: Sequence[Path], folder: Path, workspace: Workspace) -> Reports:
+def _import_reports(paths: Sequence[Path], folder: Path, workspace: Workspace) -> Reports:
     """Add reports of other machines to a folder's release, and yield those of Macs."""
     if not folder.is_dir():
         raise click.UsageError("--report needs the folder of a release")
@@ -142,7 +142,7 @@ def _take_in(paths: Sequence[Path], folder: Path, workspace: Workspace) -> Repor
         if path.is_dir():
             add_verifications(path, folder)
         else:
-            yield from take_in_report(read_mac_report(path), read_release(folder), workspace).items()
+            yield from import_report(read_mac_report(path), read_release(folder), workspace).items()
 
 
 def verify_release_with_brew(release: Path, later: Path | None, workspace: Workspace) -> Reports:
@@ -163,7 +163,7 @@ def verify_release_with_brew(release: Path, later: Path | None, workspace: Works
         env=os.environ,
         workspace=workspace,
         clock=time.monotonic,
-        report=output.tell,
+        report=output.print_progress,
     )
     yield f"verify/{BREW}", report
 
@@ -192,29 +192,29 @@ def _files(folder: Path, kind: str, host: Target, workspace: Path) -> Iterator[R
 
 
 def _machines(
-    level: str, wanted: VerifyOptions, maker: MachineFactory, bottle: ReleaseFile
+    level: str, options: VerifyOptions, factory: MachineFactory, bottle: ReleaseFile
 ) -> Iterator[tuple[Machine, str]]:
     target = parse_target(bottle.target)
     if level == "macos":
         major, _, _ = platform.mac_ver()[0].partition(".")
-        yield this_mac(f"macOS {major}", str(maker.host)), f"verify/macos/{target}"
+        yield this_mac(f"macOS {major}", str(factory.host)), f"verify/macos/{target}"
         return
-    maker = replace(maker, mirrors=find_mirrors(_pairs(wanted.mirrors)))
-    level = SERVICE if wanted.init == "systemd" and level == "vm" else level
-    yield from choose_machines(level, wanted.guests, wanted.machine, maker, target)
+    factory = replace(factory, mirrors=find_mirrors(_pairs(options.mirrors)))
+    level = SERVICE if options.init == "systemd" and level == "vm" else level
+    yield from choose_machines(level, options.guests, options.machine, factory, target)
 
 
 def choose_machines(
-    level: str, guests: Sequence[str], machine: str, maker: MachineFactory, target: Target
+    level: str, guests: Sequence[str], machine: str, factory: MachineFactory, target: Target
 ) -> Iterator[tuple[Machine, str]]:
     """Yield each machine of a level, created on demand, with the name of its record."""
-    kinds: dict[str, Callable[[str, Target], Machine]] = {"sandbox": maker.sandbox, "vm": maker.virtual_machine}
-    kinds[SERVICE] = partial(maker.virtual_machine, service=True)
+    kinds: dict[str, Callable[[str, Target], Machine]] = {"sandbox": factory.sandbox, "vm": factory.virtual_machine}
+    kinds[SERVICE] = partial(factory.virtual_machine, service=True)
     if level == "matrix":
         for guest in guests or GUESTS:
             yield kinds[machine](guest, target), f"verify/matrix/{target}/{machine}-{guest.replace(' ', '-')}"
         return
-    for guest in guests or (maker.default_guest(),):
+    for guest in guests or (factory.default_guest(),):
         name = f"verify/{level}/{target}"
         yield kinds[level](guest, target), f"{name}/{guest.replace(' ', '-')}" if guests else name
 
@@ -223,7 +223,7 @@ def _refuse(reports: Iterable[tuple[str, VerificationReport]], workspace: Worksp
     """Raise the error of the first failed report, after printing the guests of the others."""
     failed = [(name, one) for name, one in reports if not (one.passed or one.guest.startswith(NOT_GATING))]
     for _, report in failed[1:]:
-        output.tell(f"verification failed on {report.guest}, too")
+        output.print_progress(f"verification failed on {report.guest}, too")
     for name, report in failed:
         refuse_failure(report, str(workspace.path(f"{name}.log")))
 
@@ -232,7 +232,7 @@ def _provide(level: str, kind: str) -> None:
     """Install what the level requires, or raise MissingToolError with what is missing."""
     machine = this_machine()
     stages = ["verify", *(["vm"] if "vm" in {level, kind} else [])]
-    system.provide(system.find_missing(stages, machine), machine, env=os.environ, report=output.tell)
+    system.provide(system.find_missing(stages, machine), machine, env=os.environ, report=output.print_progress)
 
 
 def _pairs(texts: Sequence[str]) -> dict[str, str]:

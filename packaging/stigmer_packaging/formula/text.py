@@ -9,7 +9,7 @@ from stigmer_packaging.formula.receipt import tap_name
 from stigmer_packaging.formula.ruby import quote, quote_words
 from stigmer_packaging.manifest.bottle_tags import listing_order, plan_requirements
 from stigmer_packaging.manifest.model import Manifest
-from stigmer_packaging.manifest.naming import formula_class, release_root, service_names, source_archive_name
+from stigmer_packaging.manifest.naming import formula_class_name, release_root, service_names, source_archive_name
 from stigmer_packaging.manifest.rename import rename_words
 
 _SMOKE_CALL = 'system command, "smoke"'
@@ -30,7 +30,7 @@ def render_formula(
     names, root = service_names(product.name), release_root(product.repository, product.version)
     calls = manifest.smoke.kind != "none" if smoke is None else smoke
     return Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(
-        class_name=formula_class(product.name),
+        class_name=formula_class_name(product.name),
         name=product.name,
         command=quote(product.name),
         home_variable=quote(rename_words("STIGMER_HOME", product.name)),
@@ -46,7 +46,7 @@ def render_formula(
         platforms=_paragraph(plan_requirements(tuple(tag for tag, _ in ordered))),
         ports=quote_words(tuple(name for run in runs for name in run.ports)),
         smoke=_SMOKE_CALL if calls else _NO_SMOKE_CALL,
-        look="smoke" if calls else "server status",
+        check_command="smoke" if calls else "server status",
         services=quote_words(tuple(component.name for component in manifest.components)),
     )
 

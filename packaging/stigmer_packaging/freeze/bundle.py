@@ -21,7 +21,7 @@ SYSTEM_FOLDERS = ("/usr/lib/", "/System/")
 """The folders of macOS's own libraries, which every Mac has."""
 
 
-def settle(folder: Path) -> None:
+def normalize(folder: Path) -> None:
     """Replace links with the files they point to, and set the mode of every file to 0755 or 0644.
 
     For a library in a subfolder, PyInstaller creates a link at the top. The file itself replaces that link: the loader
@@ -50,7 +50,7 @@ def _replace_links(resolved: Mapping[Path, Path]) -> None:
             shutil.copy2(moved[real], link)
 
 
-def forget_installation(folder: Path) -> None:
+def remove_unused_metadata(folder: Path) -> None:
     """Remove licences and bills of materials from the distributions' metadata, and their entries from RECORD.
 
     No program reads them, and the keg's notices contain them once. They are a quarter of a bundle's folders, each of
@@ -121,7 +121,9 @@ def relocate(folder: Path, contents: str, *, env: Mapping[str, str]) -> None:
             search.append(own)
         if search != [*found.search]:
             setting = partial(set_search, path, patchelf=find_patchelf(env), env=env)
-            with command.failing_as(GateError, f"{path.name}: cannot set the search path", "pin another build of it"):
+            with command.translate_failure(
+                GateError, f"{path.name}: cannot set the search path", "pin another build of it"
+            ):
                 if found.rpath and found.runpath:  # patchelf changes one of the two, but removes both
                     setting("")
                 setting(":".join(search))

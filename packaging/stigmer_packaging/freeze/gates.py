@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 from stigmer_packaging.freeze.pyinstaller import MissingImport
 from stigmer_packaging.lib.distributions import Conflict, Distribution, find_conflicts, find_differences
-from stigmer_packaging.lib.errors import GateError, refuse
+from stigmer_packaging.lib.errors import GateError, raise_if_any
 
 WITHOUT_FILE = frozenset({"collections.abc"})
 """Modules without a file of their own, which importing their package creates. Source: CPython 3.13's collections."""
@@ -21,12 +21,14 @@ def check_ownership(distributions: Iterable[Distribution]) -> None:
     files, and the import fails at run time. `multipart` and `python-multipart` are such a pair.
     """
     if conflicts := find_conflicts(distributions):
-        refuse(GateError, "two distributions install the same module", map(str, conflicts), _owners_line(conflicts))
+        raise_if_any(
+            GateError, "two distributions install the same module", map(str, conflicts), _owners_line(conflicts)
+        )
 
 
 def check_lock(distributions: Iterable[Distribution], expected: Mapping[str, str]) -> None:
     """Refuse an environment that differs from its lock; `expected` maps canonical names to versions."""
-    refuse(GateError, "the environment differs from its lock", find_differences(distributions, expected))
+    raise_if_any(GateError, "the environment differs from its lock", find_differences(distributions, expected))
 
 
 def check_modules(missing: Iterable[MissingImport], package: str) -> None:
@@ -42,7 +44,7 @@ def check_modules(missing: Iterable[MissingImport], package: str) -> None:
         if each.module not in WITHOUT_FILE
         if _is_unconditional(each, package) and not each.module.startswith(f"{each.importer}.")
     ]
-    refuse(GateError, "the bundle lacks modules that it imports", findings)
+    raise_if_any(GateError, "the bundle lacks modules that it imports", findings)
 
 
 def _owners_line(conflicts: Collection[Conflict]) -> str:

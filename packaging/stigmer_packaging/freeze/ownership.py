@@ -8,7 +8,7 @@ from pathlib import Path
 from packaging.utils import canonicalize_name
 
 from stigmer_packaging.lib import distributions
-from stigmer_packaging.lib.errors import GateError, refuse
+from stigmer_packaging.lib.errors import GateError, raise_if_any
 from stigmer_packaging.manifest.section import unknown
 from stigmer_packaging.records.model import LeftOut
 
@@ -16,7 +16,7 @@ _UNRESOLVED = "module ownership cannot be resolved"
 _REMEDY = "correct `owners` in the component's `freeze` in the manifest, or in the project's pyproject.toml"
 
 
-def settle_owners(site: Path, owners: Mapping[str, str]) -> tuple[LeftOut, ...]:
+def resolve_owners(site: Path, owners: Mapping[str, str]) -> tuple[LeftOut, ...]:
     """Remove the files of each module in `owners` that its owner did not install, and return what was removed.
 
     A file that both installed stays, with the owner's content: the owner must have been installed last. If the owner's
@@ -29,13 +29,13 @@ def settle_owners(site: Path, owners: Mapping[str, str]) -> tuple[LeftOut, ...]:
     contested = [conflict for conflict in conflicts if conflict.module in canonical]
     wrong = (conflict for conflict in contested if canonical[conflict.module] not in conflict.names)
     problems = (f"{each.module}: {unknown('owner', canonical[each.module], each.names)}" for each in wrong)
-    refuse(GateError, _UNRESOLVED, problems, _REMEDY)
+    raise_if_any(GateError, _UNRESOLVED, problems, _REMEDY)
     left_out = tuple(each for conflict in contested for each in _resolve(site, conflict, canonical[conflict.module]))
-    refuse(GateError, _UNRESOLVED, _find_overwritten(site, contested, canonical), _REMEDY)
+    raise_if_any(GateError, _UNRESOLVED, _find_overwritten(site, contested, canonical), _REMEDY)
     return left_out
 
 
-def modules_to_prove(site: Path, left_out: Collection[LeftOut]) -> list[str]:
+def modules_to_import(site: Path, left_out: Collection[LeftOut]) -> list[str]:
     """Return the remaining modules of the distributions that had a conflict, sorted."""
     names = {name for each in left_out for name in (each.distribution, each.owner)}
     remaining = (

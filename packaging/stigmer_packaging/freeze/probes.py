@@ -17,7 +17,7 @@ from stigmer_packaging.lib.errors import CommandError, GateError
 from stigmer_packaging.lib.interpreter import plain_environment
 from stigmer_packaging.lib.loopback import free_port, is_open
 from stigmer_packaging.manifest.model import FreezeTable
-from stigmer_packaging.sources.freeze_table import FreezeFacts
+from stigmer_packaging.sources.freeze_table import FreezeSettings
 from stigmer_packaging.sources.placeholders import fill, free_ports, placeholder_values, unused_address
 
 SECONDS = 120
@@ -79,7 +79,7 @@ def try_imports(probe: Path, modules: Sequence[str], *, env: Mapping[str, str]) 
     """
     try:
         message = "a distribution whose module has another owner cannot be imported"
-        with command.failing_as(GateError, message, _OWNERS_REMEDY):
+        with command.translate_failure(GateError, message, _OWNERS_REMEDY):
             command.run([probe, *modules], env=plain_environment(env), seconds=SECONDS)
     finally:
         probe.unlink()
@@ -96,9 +96,9 @@ class Trial:
 
     def without_temporal(self) -> None:
         """Start the service with nothing listening at Temporal's address; GateError unless it fails because of that."""
-        words, env, _ = self._start(unused_address(), self.probe.arguments)
-        with command.failing_as(GateError, "started without Temporal, the service does not exit"):
-            result = command.run(words, env=env, cwd=self.folder, seconds=SECONDS, check=False)
+        argv, env, _ = self._start(unused_address(), self.probe.arguments)
+        with command.translate_failure(GateError, "started without Temporal, the service does not exit"):
+            result = command.run(argv, env=env, cwd=self.folder, seconds=SECONDS, check=False)
         check_failure(result.code, result.stdout + result.stderr)
 
     def start_and_stop(self, address: str = "") -> None:
@@ -110,10 +110,10 @@ class Trial:
         outlive the program, frozen or not.
         """
         situation = "with a live Temporal the service" if address else "the service"
-        words, env, port = self._start(address or unused_address(), self.probe.arguments)
+        argv, env, port = self._start(address or unused_address(), self.probe.arguments)
         with (
-            command.failing_as(GateError, f"{situation} does not work", _SERVICE_REMEDY),
-            command.running(words, env=env, cwd=self.folder, log=self.folder / "service.log") as service,
+            command.translate_failure(GateError, f"{situation} does not work", _SERVICE_REMEDY),
+            command.running(argv, env=env, cwd=self.folder, log=self.folder / "service.log") as service,
         ):
             if self.probe.ready:
                 service.wait_for(self.probe.ready, seconds=SECONDS)
@@ -130,16 +130,16 @@ class Trial:
         A worker's sandbox imports modules by name at its first workflow: a bundle without them becomes ready
         nevertheless.
         """
-        words, env, _ = self._start(address, arguments)
+        argv, env, _ = self._start(address, arguments)
         try:
-            command.run(words, env=env, cwd=self.folder, seconds=SECONDS)
+            command.run(argv, env=env, cwd=self.folder, seconds=SECONDS)
         except CommandError as error:
             missing = next((line for line in error.output.splitlines() if _BROKEN.search(line)), "see its output")
             raise GateError(f"the frozen service cannot run a workflow: {missing.strip()}\n{error}") from error
 
     def selftest(self, arguments: tuple[str, ...]) -> None:
         """Run the service's selftest; GateError unless it exits with code 0."""
-        with command.failing_as(GateError, "the frozen service fails its selftest"):
+        with command.translate_failure(GateError, "the frozen service fails its selftest"):
             command.run([self.program, *arguments], env=self._isolated, cwd=self.folder, seconds=SECONDS)
 
     def _start(self, address: str, arguments: tuple[str, ...]) -> tuple[list[str], dict[str, str], int]:
@@ -148,9 +148,9 @@ class Trial:
         ports = free_ports(texts)
         values = placeholder_values(self.folder, address, ports)
         filled = {name: fill(text, values) for name, text in self.probe.environment.items()}
-        words = [str(self.program), *(fill(text, values) for text in arguments)]
+        argv = [str(self.program), *(fill(text, values) for text in arguments)]
         variables = {name: value for name, value in filled.items() if value}
-        return words, self._isolated | variables, ports[f"port.{self.probe.port}"]
+        return argv, self._isolated | variables, ports[f"port.{self.probe.port}"]
 
     @property
     def _isolated(self) -> dict[str, str]:
@@ -185,9 +185,9 @@ def try_service(
 def temporal_server(program: Path, *, folder: Path, env: Mapping[str, str]) -> Iterator[str]:
     """Run an in-memory Temporal and yield its address, `127.0.0.1:PORT`; CommandError if it does not become ready."""
     address = f"127.0.0.1:{free_port()}"
-    words = [str(program), *_SERVE, "--port", address.rpartition(":")[2]]
+    argv = [str(program), *_SERVE, "--port", address.rpartition(":")[2]]
     log = folder / "temporal.log"
-    with command.running(words, env=env, cwd=folder, log=log) as server:
+    with command.running(argv, env=env, cwd=folder, log=log) as server:
         server.wait_for(_SERVING, seconds=_TEMPORAL_SECONDS)
         yield address
 
@@ -208,16 +208,16 @@ def check_failure(code: int, output: str) -> None:
     raise GateError(f"started without Temporal, the service ended with exit code {code}: {problem}\n{_tail(output)}")
 
 
-def explain_excludes(error: GateError, facts: FreezeFacts) -> GateError:
+def explain_excludes(error: GateError, settings: FreezeSettings) -> GateError:
     """Return the error, with cause and remedy added if a module is missing because `excludes` lists it."""
     missing = re.findall(r"No module named '([\w.]+)'", str(error))
-    excludes = facts.table.excludes
+    excludes = settings.table.excludes
     causes = [name for name in excludes if any(f"{module}.".startswith(f"{name}.") for module in missing)]
     if not causes:
         return error
     kept = ", ".join(name for name in excludes if name not in causes)
     return GateError(
-        f"{error}\n{' and '.join(causes)} is missing because {facts.origins['excludes']} lists it in excludes",
+        f"{error}\n{' and '.join(causes)} is missing because {settings.origins['excludes']} lists it in excludes",
         f"override `excludes` in the component's source in the manifest:\n      freeze: {{excludes: [{kept}]}}",
     )
 

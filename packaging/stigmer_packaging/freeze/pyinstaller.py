@@ -45,7 +45,7 @@ class Environment:
     settings: Callable[[], Settings] | None = None
     packages: Packages | None = None
 
-    def words(self, *arguments: str) -> list[str]:
+    def command(self, *arguments: str) -> list[str]:
         """Return the command that runs a Python of the same version here."""
         return [self.interpreter.executable, *arguments]
 
@@ -133,8 +133,8 @@ def freeze(
         }
     )
     folders = ("--distpath", str(work / "dist"), "--workpath", str(work / "work"))
-    words = [*program, "--noconfirm", "--log-level=WARN", *folders, str(spec)]
-    command.run(words, env=environment, cwd=work, seconds=SECONDS)
+    argv = [*program, "--noconfirm", "--log-level=WARN", *folders, str(spec)]
+    command.run(argv, env=environment, cwd=work, seconds=SECONDS)
     warnings = work / "work" / spec.stem / f"warn-{spec.stem}.txt"
     return Frozen(work / "dist" / plan.name, tuple(parse_warnings(warnings.read_text(encoding="utf-8"))))
 
@@ -157,13 +157,13 @@ def _program(python: Environment, work: Path, env: Mapping[str, str]) -> tuple[l
     if python.settings:
         settings = work / "settings.json"
         settings.write_text(json.dumps(asdict(python.settings()), indent=1), encoding="utf-8")
-        words = python.words("-s", "-P", "-m", "stigmer_packaging.freeze.seams", str(settings))
-        return words, {"PYTHONPATH": str(_PACKAGING)}
+        argv = python.command("-s", "-P", "-m", "stigmer_packaging.freeze.seams", str(settings))
+        return argv, {"PYTHONPATH": str(_PACKAGING)}
     tools = ("objdump", "objcopy") if python.interpreter.target.system == "linux" else ("codesign",)
     if absent := [name for name in tools if not shutil.which(name, path=env.get("PATH"))]:
         raise MissingToolError(f"freezing needs {' and '.join(absent)}", _REMEDY)
-    words = python.words("-I", "-m", "venv", "--without-pip", str(work / "venv"))
-    command.run(words, env=plain_environment(env), seconds=SECONDS)
+    argv = python.command("-I", "-m", "venv", "--without-pip", str(work / "venv"))
+    command.run(argv, env=plain_environment(env), seconds=SECONDS)
     (site,) = (work / "venv").glob("lib/python*/site-packages")
     site.rmdir()
     site.symlink_to(python.site.folder)

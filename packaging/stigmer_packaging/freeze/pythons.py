@@ -48,7 +48,7 @@ def is_in_cache(checkout: Path, target: Target, cache: Path) -> bool:
     return place_of(read_recipe(checkout / RECIPES, target), cache).is_dir()
 
 
-def open_maker(
+def read_build_settings(
     checkout: Path, host: Target, cache: Path, *, mirror: str, env: Mapping[str, str], report: Callable[[str], None]
 ) -> BuildSettings:
     """Return this machine's settings to build the pinned Python; `mirror` is a Debian mirror's URL, empty for apt's."""
@@ -59,7 +59,7 @@ def open_maker(
 def choose_python(
     choice: str,
     target: Target,
-    maker: Callable[[], BuildSettings],
+    build_settings: Callable[[], BuildSettings],
     checkout: Path,
     *,
     oldest: Mapping[str, str],
@@ -72,7 +72,7 @@ def choose_python(
     """
     if choice != PINNED:
         return _use_interpreter(read_interpreter(sys.executable if choice == HOST else choice, env=env))
-    machine, recipe = maker(), read_recipe(checkout / RECIPES, target)
+    machine, recipe = build_settings(), read_recipe(checkout / RECIPES, target)
     packages = read_packages(checkout / RECIPES, target)
 
     def platform_of(each: Recipe) -> Platform:

@@ -178,7 +178,7 @@ def search_platform(settings: Settings, counterparts: Counterparts) -> None:
     ModuleGraph.__init__, ModuleGraph.scan_legacy_namespace_packages = initialise_platform, scan_platform
 
 
-def find_packages_there(counterparts: Counterparts) -> None:
+def redirect_package_paths(counterparts: Counterparts) -> None:
     """Make hooks collect a package's data files and libraries from its folder on the platform."""
     from PyInstaller.utils import hooks  # type: ignore[import-untyped]
 
@@ -186,7 +186,7 @@ def find_packages_there(counterparts: Counterparts) -> None:
     hooks.get_all_package_paths = lambda package: [counterparts.find(path) for path in find(package)]
 
 
-def name_files_there(counterparts: Counterparts) -> None:
+def redirect_collected_files(counterparts: Counterparts) -> None:
     """Replace this machine's files among those that hooks collected, such as a distribution's metadata."""
     from PyInstaller.building import build_main  # type: ignore[import-untyped]
 
@@ -281,8 +281,8 @@ def main(arguments: list[str]) -> None:
     counterparts = Counterparts(settings)
     search_platform(settings, counterparts)
     run_children_natively()
-    find_packages_there(counterparts)
-    name_files_there(counterparts)
+    redirect_package_paths(counterparts)
+    redirect_collected_files(counterparts)
     read_libraries(settings)
     write_programs(settings)
     if settings.darwin:

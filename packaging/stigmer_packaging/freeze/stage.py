@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from stigmer_packaging.freeze import bundle, gates, probes, pyinstaller, stdlib
-from stigmer_packaging.freeze.ownership import modules_to_prove
+from stigmer_packaging.freeze.ownership import modules_to_import
 from stigmer_packaging.freeze.probes import ServiceProbe
 from stigmer_packaging.freeze.pyinstaller import Environment, FreezePlan, FreezingPython, Frozen
 from stigmer_packaging.freeze.wheels import provide_site
@@ -41,7 +41,7 @@ class Freezer:
 
     `pins` is the text of the lock that pins PyInstaller; `source_date_epoch` is in seconds since 1970; `env` is the
     result of build_environment, with the oldest macOS to run on for a Mac; `report` is called with progress messages;
-    `tried` says whether programs of the target run here: otherwise they are frozen, but not tested.
+    `runs_here` says whether programs of the target run here: otherwise they are frozen, but not tested.
     """
 
     target: Target
@@ -51,12 +51,12 @@ class Freezer:
     env: Mapping[str, str]
     workspace: Workspace
     report: Callable[[str], None]
-    tried: bool
+    runs_here: bool
 
     def note(self, text: str) -> None:
         """Report something that is also written to the step's log."""
         self.report(text)
-        command.remark(text)
+        command.log_text(text)
 
     def add_part(self, folder: Path, name: str, **facts: Any) -> BuiltPart:
         """Add a frozen part with these facts to the workspace."""
@@ -98,7 +98,7 @@ def freeze_launcher(source: Path, *, manifest: Manifest, freezer: Freezer) -> Bu
         copy_launcher(source, own, manifest)
         frozen = _freeze(_launcher_plan(name, own, python, freezer), python, staging, freezer)
         gates.check_modules(frozen.missing, PACKAGE)
-        if freezer.tried:
+        if freezer.runs_here:
             probes.check_answers(frozen.folder / name, name, version, env=freezer.env)
         return freezer.add_part(frozen.folder, "launcher", version=version, entry=name)
 
@@ -114,12 +114,12 @@ def freeze_service(
     for line in source.describe():
         freezer.note(f"{component}: {line}")
     python = provide(source.pins, freezer, source.table.owners)
-    imports = modules_to_prove(python.site.folder, python.site.left_out)
+    imports = modules_to_import(python.site.folder, python.site.left_out)
     with freezer.workspace.staging() as staging:
-        copied, with_probe = source.copy_to(staging.absolute() / "source"), freezer.tried and bool(imports)
+        copied, with_probe = source.copy_to(staging.absolute() / "source"), freezer.runs_here and bool(imports)
         plan = _service_plan(component, copied, source.table, imports, with_probe=with_probe)
         frozen = _freeze(plan, python, staging, freezer)
-        if freezer.tried:
+        if freezer.runs_here:
             _test_service(frozen.folder / component, source, imports, probe, temporal, freezer)
         else:
             freezer.note(f"{component} for {freezer.target} is not tested: programs of that platform do not run here")
@@ -164,7 +164,7 @@ def _test_service(
             probes.try_imports(program.with_name(pyinstaller.PROBE), imports, env=env)
         probes.try_service(program, source.table, probe, temporal=temporal, home=home, env=env)
     except GateError as error:
-        raise probes.explain_excludes(error, source.facts) from error
+        raise probes.explain_excludes(error, source.settings) from error
 
 
 def _note_owners(left_out: Sequence[LeftOut], owners: Mapping[str, str], note: Callable[[str], None]) -> None:
@@ -214,8 +214,8 @@ def _freeze(plan: FreezePlan, python: Environment, staging: Path, freezer: Freez
     work.mkdir()
     epoch = freezer.source_date_epoch
     frozen = pyinstaller.freeze(plan, python=python, env=freezer.env, source_date_epoch=epoch, work=work)
-    bundle.settle(frozen.folder)
-    bundle.forget_installation(frozen.folder)
+    bundle.normalize(frozen.folder)
+    bundle.remove_unused_metadata(frozen.folder)
     if freezer.target.system == "linux":
         bundle.strip_elves(frozen.folder)
         bundle.relocate(frozen.folder, plan.contents, env=freezer.env)

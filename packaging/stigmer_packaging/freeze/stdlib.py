@@ -60,7 +60,7 @@ def find_unneeded(
     own = [path for path in sorted(package.rglob("*.py")) if path.stem not in set(foreign)]
     roots = sorted({name for path in own for name in imported_names(path.read_text(encoding="utf-8"))} | set(LATE))
     answer = command.run(
-        python.words("-I", "-S", "-c", _PROBE),
+        python.command("-I", "-S", "-c", _PROBE),
         env=plain_environment(env),
         seconds=120,
         stdin=json.dumps([[name for name in roots if name.split(".")[0] != package.name], DISPENSABLE]),

@@ -16,12 +16,12 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
-from stigmer_packaging.freeze.ownership import settle_owners
+from stigmer_packaging.freeze.ownership import resolve_owners
 from stigmer_packaging.lib import command, digest
 from stigmer_packaging.lib.cache import make_once
 from stigmer_packaging.lib.distributions import rewrite_record
 from stigmer_packaging.lib.environment import build_environment
-from stigmer_packaging.lib.errors import CommandError, GateError, refuse
+from stigmer_packaging.lib.errors import CommandError, GateError, raise_if_any
 from stigmer_packaging.lib.interpreter import Interpreter
 from stigmer_packaging.lib.target import Target
 from stigmer_packaging.records.model import LeftOut
@@ -128,11 +128,11 @@ def provide_site(
         output = staging / "output"
         site = output / "site-packages"
         site.mkdir(parents=True)
-        last = {canonicalize_name(owner) for owner in sorted_owners.values()}  # as settle_owners requires
+        last = {canonicalize_name(owner) for owner in sorted_owners.values()}  # as resolve_owners requires
         names = sorted(file.name for file in wheels.glob("*.whl"))
         for name in sorted(names, key=lambda name: parse_wheel_filename(name)[0] in last):
             unpack_wheel(wheels / name, site)
-        left_out = settle_owners(site, sorted_owners)
+        left_out = resolve_owners(site, sorted_owners)
         text = json.dumps([asdict(each) for each in left_out], indent=1)
         (output / _LEFT_OUT).write_text(text, encoding="utf-8")
         return output
@@ -185,7 +185,7 @@ class _Pip:
         target = self.platform.target
         system = f"{'glibc' if target.system == 'linux' else 'macOS'} {self.platform.oldest}"
         marker = f"\"sys_platform == '{target.system}' and platform_machine == '{self.platform.machine}'\""
-        refuse(
+        raise_if_any(
             GateError,
             f"no wheel runs on {target} with {system} and Python {self.platform.python}",
             missing,
@@ -201,9 +201,11 @@ class _Pip:
             return
         names, known = ", ".join(f"{pin.name} {pin.version}" for pin in pins), set(self.folder.glob("*.whl"))
         chosen = ("--python", self.builder.executable) if self.builder else ()
-        words = (*_LOCKED, "--no-build-isolation", "--no-binary=:all:", "--wheel-dir", str(self.folder))
-        with command.failing_as(GateError, f"the lock has no wheel of {names}, and it cannot be built here", _REMEDY):
-            self._run(pins, *chosen, "wheel", *words)
+        arguments = (*_LOCKED, "--no-build-isolation", "--no-binary=:all:", "--wheel-dir", str(self.folder))
+        with command.translate_failure(
+            GateError, f"the lock has no wheel of {names}, and it cannot be built here", _REMEDY
+        ):
+            self._run(pins, *chosen, "wheel", *arguments)
         built = sorted(file.name for file in set(self.folder.glob("*.whl")) - known)
         foreign = [name for name in built if not name.endswith("-none-any.whl")]
         if foreign and not self.builder:
@@ -213,9 +215,9 @@ class _Pip:
                 _REMEDY,
             )
 
-    def _run(self, pins: Iterable[Pin], *words: str) -> None:
+    def _run(self, pins: Iterable[Pin], *arguments: str) -> None:
         requirements = self.folder / "requirements.lock"
         requirements.write_text(render_requirements(pins), encoding="utf-8")
         setuptools = {"PYTHONPATH": sysconfig.get_path("purelib")}  # for the builder, which may lack it
-        pip = [sys.executable, *_PIP, *words, "-r", str(requirements)]
+        pip = [sys.executable, *_PIP, *arguments, "-r", str(requirements)]
         command.run(pip, env={**self.env, **setuptools}, cwd=self.folder, seconds=SECONDS)

@@ -17,7 +17,7 @@ def make_once(place: Path, make: Callable[[Path], Path], *, checked: bool = Fals
     removed. Concurrent calls wait for each other.
     """
     record = place.with_name(f"{place.name}.sha256")
-    with alone(place):
+    with file_lock(place):
         if not (_is_intact(place, record) if checked else place.exists()):
             for litter in (*place.parent.glob(f"making-{place.name}-*"), place):
                 shutil.rmtree(litter, ignore_errors=True)  # programs started by a killed run may still write there
@@ -25,7 +25,7 @@ def make_once(place: Path, make: Callable[[Path], Path], *, checked: bool = Fals
             try:
                 created = make(making)
                 if checked:
-                    write_whole(record, _digest_of(created))
+                    write_atomically(record, _digest_of(created))
                 created.rename(place)
             finally:
                 shutil.rmtree(making, ignore_errors=True)
@@ -40,7 +40,7 @@ def _digest_of(folder: Path) -> str:
     return digest.sha256_of_tree(folder, ignored=("__pycache__",))  # Python adds it on import
 
 
-def write_whole(place: Path, text: str) -> Path:
+def write_atomically(place: Path, text: str) -> Path:
     """Write text to `place` atomically, by a rename, and return `place`; readers never see a partial file."""
     place.parent.mkdir(parents=True, exist_ok=True)
     part = place.with_name(f".{place.name}.part")
@@ -49,7 +49,7 @@ def write_whole(place: Path, text: str) -> Path:
 
 
 @contextlib.contextmanager
-def alone(place: Path) -> Iterator[None]:
+def file_lock(place: Path) -> Iterator[None]:
     """Hold an exclusive lock for `place` between processes; the kernel releases it if this process is killed."""
     place.parent.mkdir(parents=True, exist_ok=True)
     with place.with_name(f"{place.name}.lock").open("w") as lock:

@@ -44,7 +44,7 @@ def observed(observer: Callable[[str], None]) -> Iterator[None]:
         _observer.reset(token)
 
 
-def remark(text: str) -> None:
+def log_text(text: str) -> None:
     """Pass text to the observer, line by line."""
     if observer := _observer.get():
         for line in text.splitlines():
@@ -52,16 +52,16 @@ def remark(text: str) -> None:
 
 
 @contextlib.contextmanager
-def failing_as(kind: type[PackagingError], what: str, remedy: str = "") -> Iterator[None]:
-    """Turn a CommandError into an error of `kind`: `what`, the meaning of the failure, then the original message."""
+def translate_failure(kind: type[PackagingError], message: str, remedy: str = "") -> Iterator[None]:
+    """Turn a CommandError into an error of `kind`: `message`, the meaning of the failure, then the original message."""
     try:
         yield
     except CommandError as error:
-        raise kind(f"{what}: {error}", remedy) from error
+        raise kind(f"{message}: {error}", remedy) from error
 
 
 @contextlib.contextmanager
-def all_killed() -> Iterator[None]:
+def kill_all() -> Iterator[None]:
     """Kill every running program of all threads, with its process group, and start no other program within the block.
 
     Otherwise a thread that continues after its program was killed would start its next program, which would outlive us.
@@ -93,16 +93,16 @@ def run(
     each line as it is printed; an exception of the observer is raised after the program has ended. Output of processes
     that outlive the program is not waited for.
     """
-    words = [str(word) for word in command]
-    remark("+ " + " ".join(words))
+    argv = [str(word) for word in command]
+    log_text("+ " + " ".join(argv))
     with _file_of(stdin) as source:
-        child = _start(words, env=env, cwd=cwd, stdin=source, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        child = _start(argv, env=env, cwd=cwd, stdin=source, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     output = _Output(child)
     try:
         child.wait(seconds)
     except subprocess.TimeoutExpired:
         _kill_group(child)
-        raise CommandError(words, f"did not end within {seconds:g} s", "".join(output.read())) from None
+        raise CommandError(argv, f"did not end within {seconds:g} s", "".join(output.read())) from None
     except BaseException:
         _kill_group(child)
         output.read()  # otherwise Python complains at exit that a thread still runs
@@ -113,7 +113,7 @@ def run(
     if output.failure:
         raise output.failure
     if check and child.returncode != 0:
-        raise CommandError(words, f"failed with exit code {child.returncode}", stdout + stderr)
+        raise CommandError(argv, f"failed with exit code {child.returncode}", stdout + stderr)
     return Completed(child.returncode, stdout, stderr)
 
 
@@ -166,8 +166,8 @@ class _Output:
 class Running:
     """A program that runs in the background."""
 
-    def __init__(self, words: Sequence[str], child: subprocess.Popen[str], log: Path) -> None:
-        self._words, self._child, self._log = words, child, log
+    def __init__(self, argv: Sequence[str], child: subprocess.Popen[str], log: Path) -> None:
+        self._argv, self._child, self._log = argv, child, log
 
     @property
     def output(self) -> str:
@@ -183,9 +183,9 @@ class Running:
         deadline = time.monotonic() + seconds
         while not holds():
             if self._child.poll() is not None and not holds():
-                raise CommandError(self._words, f"ended with exit code {self._child.returncode}", self.output)
+                raise CommandError(self._argv, f"ended with exit code {self._child.returncode}", self.output)
             if time.monotonic() > deadline:
-                raise CommandError(self._words, f"did not {what} within {seconds:g} s", self.output)
+                raise CommandError(self._argv, f"did not {what} within {seconds:g} s", self.output)
             time.sleep(_POLL)
 
     def stop(self, *, seconds: float) -> int:
@@ -200,36 +200,36 @@ class Running:
         try:
             return self._child.wait(seconds)
         except subprocess.TimeoutExpired:
-            raise CommandError(self._words, f"did not stop within {seconds:g} s of SIGTERM", self.output) from None
+            raise CommandError(self._argv, f"did not stop within {seconds:g} s of SIGTERM", self.output) from None
 
 
 @contextlib.contextmanager
 def running(command: Sequence[str | Path], *, env: Mapping[str, str], cwd: Path, log: Path) -> Iterator[Running]:
     """Run a program in the background with its output in `log`; kill its process group at the end of the block."""
-    words = [str(word) for word in command]
-    remark("+ " + " ".join(words))
+    argv = [str(word) for word in command]
+    log_text("+ " + " ".join(argv))
     with log.open("w", encoding="utf-8") as stream:
-        child = _start(words, env=env, cwd=cwd, stdin=subprocess.DEVNULL, stdout=stream, stderr=subprocess.STDOUT)
+        child = _start(argv, env=env, cwd=cwd, stdin=subprocess.DEVNULL, stdout=stream, stderr=subprocess.STDOUT)
     try:
-        yield Running(words, child, log)
+        yield Running(argv, child, log)
     finally:
         _kill_group(child)
         _children.discard(child)
 
 
 def _start(
-    words: Sequence[str], *, env: Mapping[str, str] | None, cwd: Path | None, **streams: Any
+    argv: Sequence[str], *, env: Mapping[str, str] | None, cwd: Path | None, **streams: Any
 ) -> subprocess.Popen[str]:
     try:
         with _starting:
             if _refusing.is_set():
                 raise KeyboardInterrupt
             child = subprocess.Popen(
-                words, cwd=cwd, env=env, **streams, text=True, errors="replace", start_new_session=True
+                argv, cwd=cwd, env=env, **streams, text=True, errors="replace", start_new_session=True
             )
             _children.add(child)
     except FileNotFoundError as error:
-        raise MissingToolError(f"{words[0]} is not on this machine", f"install {words[0]} and run again") from error
+        raise MissingToolError(f"{argv[0]} is not on this machine", f"install {argv[0]} and run again") from error
     return child
 
 

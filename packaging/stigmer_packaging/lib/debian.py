@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from stigmer_packaging.lib import apt, http
-from stigmer_packaging.lib.errors import ArchiveError, DownloadError, MissingToolError, RecordError, refuse
+from stigmer_packaging.lib.errors import ArchiveError, DownloadError, MissingToolError, RecordError, raise_if_any
 from stigmer_packaging.lib.unpacking import unpack_tree
 
 SECURITY = "pool/updates/"
@@ -60,7 +60,7 @@ def parse_lock(text: str) -> tuple[Package, ...]:
     """Parse lines of `SHA256 PATH TARGET…`; lines starting with # are comments. RecordError lists all invalid lines."""
     lines = [line.split() for line in text.splitlines() if line and not line.startswith("#")]
     invalid = (line for line in lines if len(line) < 3 or not re.fullmatch("[0-9a-f]{64}", line[0]))
-    refuse(RecordError, "the package lock has invalid lines", map(" ".join, invalid))
+    raise_if_any(RecordError, "the package lock has invalid lines", map(" ".join, invalid))
     return tuple(Package(path, sha256, tuple(targets)) for sha256, path, *targets in lines)
 
 

@@ -27,10 +27,10 @@ def sha256_of_tree(root: Path, *, ignored: tuple[str, ...] = ()) -> str:
     return total.hexdigest()
 
 
-def sha256_of_copy(root: Path, left_out: Callable[[str, Sequence[str]], set[str]]) -> str:
-    """Return one sha256 of what `shutil.copytree` copies from `root`, following links; `left_out` is its `ignore`."""
+def sha256_of_copy(root: Path, ignore: Callable[[str, Sequence[str]], set[str]]) -> str:
+    """Return one sha256 of what `shutil.copytree` copies from `root` with this `ignore`, following links."""
     total = hashlib.sha256()
-    for path in sorted(_walk_copied(root, left_out)):
+    for path in sorted(_walk_copied(root, ignore)):
         kind = "x" if os.access(path, os.X_OK) else "-"
         total.update(os.fsencode(f"{path.relative_to(root).as_posix()}\0{kind}\0{sha256_of(path)}\n"))
     return total.hexdigest()
@@ -53,9 +53,9 @@ def parse_sums(text: str) -> dict[str, str]:
     return {path: sha256 for sha256, _, path in lines}
 
 
-def _walk_copied(root: Path, left_out: Callable[[str, Sequence[str]], set[str]]) -> Iterator[Path]:
+def _walk_copied(root: Path, ignore: Callable[[str, Sequence[str]], set[str]]) -> Iterator[Path]:
     for folder, folders, names in os.walk(root, followlinks=True):
-        ignored = left_out(folder, [*folders, *names])
+        ignored = ignore(folder, [*folders, *names])
         folders[:] = [name for name in folders if name not in ignored]
         yield from (Path(folder) / name for name in names if name not in ignored and (Path(folder) / name).is_file())
 

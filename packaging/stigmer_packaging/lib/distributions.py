@@ -84,7 +84,7 @@ def find_conflicts(distributions: Iterable[Distribution]) -> tuple[Conflict, ...
             module,
             {by_name[name]: tuple(sorted(path for path, _ in owners[module][name])) for name in sorted(owners[module])},
         )
-        for module in outermost(contested)
+        for module in outermost_modules(contested)
     )
 
 
@@ -114,7 +114,7 @@ def module_of(path: str) -> str:
 
 def modules_in(distribution: Distribution) -> tuple[str, ...]:
     """Return the outermost modules that a distribution installs; all its other modules are submodules of these."""
-    return tuple(outermost({module_of(path) for path in distribution.files if not _is_private(path)} - {""}))
+    return tuple(outermost_modules({module_of(path) for path in distribution.files if not _is_private(path)} - {""}))
 
 
 def files_of(distribution: Distribution, module: str) -> tuple[str, ...]:
@@ -139,7 +139,7 @@ def _is_contested(claims: Mapping[str, set[tuple[str, str]]]) -> bool:
     return len(claims) > 1 and not same
 
 
-def outermost(modules: Iterable[str]) -> Iterator[str]:
+def outermost_modules(modules: Iterable[str]) -> Iterator[str]:
     """Yield the modules that are not inside another one of `modules`."""
     last = ""
     for module in sorted(modules):

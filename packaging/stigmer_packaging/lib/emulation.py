@@ -58,8 +58,8 @@ def runner_for(target: Target, host: Target, environment: Mapping[str, str]) -> 
     if emulator is None:
         raise MissingToolError(f"{name} is not on this machine", "install qemu-user-static and run again")
     rule = f":{target.architecture}:M::{_MAGIC}:{_MASK}:{emulator}:{_FLAGS}"
-    words = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-euc", _REGISTER, "emulate", rule)
-    return Runner(words, SLOWDOWN)
+    argv = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-euc", _REGISTER, "emulate", rule)
+    return Runner(argv, SLOWDOWN)
 
 
 def require_emulation(prefix: tuple[str, ...], environment: Mapping[str, str]) -> None:

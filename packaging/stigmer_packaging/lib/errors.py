@@ -19,7 +19,7 @@ class PackagingError(Exception):
         self.remedy = remedy or self.remedy
 
 
-def refuse(kind: type[PackagingError], reason: str, findings: Iterable[str], remedy: str = "") -> None:
+def raise_if_any(kind: type[PackagingError], reason: str, findings: Iterable[str], remedy: str = "") -> None:
     """Raise an error of `kind` that lists all findings, if there are any."""
     if found := list(findings):
         raise kind("\n  ".join([f"{reason}:", *found]), remedy)

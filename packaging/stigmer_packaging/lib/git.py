@@ -20,8 +20,8 @@ _AS_COMMITTED = (
 def resolve(repository: Path, ref: str, *, env: Mapping[str, str]) -> str:
     """Return the full commit that a ref names; SourceError if the folder is not a repository or has no such ref."""
     revision = f"{ref}^{{commit}}"
-    words = ["git", "-C", str(repository), "rev-parse", "--verify", "--quiet", "--end-of-options", revision]
-    result = command.run(words, env=env, check=False)
+    argv = ["git", "-C", str(repository), "rev-parse", "--verify", "--quiet", "--end-of-options", revision]
+    result = command.run(argv, env=env, check=False)
     if result.code != 0:
         reason = result.stderr.strip() or f"it has no ref {ref!r}"
         raise SourceError(f"{repository} is not a usable checkout: {reason}")
@@ -40,7 +40,7 @@ def write_tree(repository: Path, commit: str, destination: Path, *, env: Mapping
     git_env = {**env, "GIT_INDEX_FILE": str(index), "GIT_WORK_TREE": str(destination)}
     folder = command.run(["git", "-C", repository, "rev-parse", "--absolute-git-dir"], env=env).stdout.strip()
     overrides = [word for setting in _AS_COMMITTED for word in ("-c", setting)]
-    with command.failing_as(SourceError, f"the tree of {commit} could not be written"):
+    with command.translate_failure(SourceError, f"the tree of {commit} could not be written"):
         for words in (["read-tree", commit], ["checkout-index", "--all", "--quiet"]):
             command.run(["git", f"--git-dir={folder}", *overrides, *words], env=git_env, cwd=destination, seconds=600)
     return destination
@@ -51,8 +51,8 @@ def list_tracked(repository: Path, paths: Sequence[str], *, env: Mapping[str, st
 
     SourceError if git refuses to read the repository, for example because it belongs to another user.
     """
-    words = ["git", "-C", str(repository), "ls-files", "-z", "--", *paths]
-    listed = command.run(words, env=env, check=False)
+    argv = ["git", "-C", str(repository), "ls-files", "-z", "--", *paths]
+    listed = command.run(argv, env=env, check=False)
     if listed.code != 0 and "not a git repository" not in listed.stderr:
         raise SourceError(f"git cannot list the files of {repository}: {listed.stderr.strip()}", "follow git's advice")
     return tuple(name for name in listed.stdout.split("\0") if name and (repository / name).is_file())

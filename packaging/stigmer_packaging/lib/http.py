@@ -17,17 +17,17 @@ from typing import BinaryIO
 import httpx
 
 from stigmer_packaging.lib import digest
-from stigmer_packaging.lib.cache import alone
+from stigmer_packaging.lib.cache import file_lock
 from stigmer_packaging.lib.errors import DownloadError, UnavailableError
 
 Report = Callable[[str], None]
 ATTEMPTS = 6
 TIMEOUT = httpx.Timeout(30, connect=10)
-PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
+TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     """A server's response; header names are in lower case, `size` and `sha256` are those of the whole body.
 
     `body` is complete, unless the request limited how many of its bytes are kept.
@@ -40,20 +40,21 @@ class Answer:
     sha256: str
 
 
-def exchange(
+def request(
     method: str,
     url: str,
     *,
     headers: Mapping[str, str],
     content: bytes | Path = b"",
-    kept: int | None = None,
+    body_limit: int | None = None,
     into: Path | None = None,
-) -> Answer:
-    """Send one request, without retries, and return the response with the first `kept` bytes of its body (None: all).
+) -> Response:
+    """Send one request, without retries, and return the response.
 
-    A file is sent as a stream; with `into`, the body is streamed to that file. Redirects are followed for GET only, and
-    the Authorization header is not sent to another origin. UnavailableError if the server cannot be reached or the
-    connection breaks; for methods other than GET, the server may have carried out the request all the same.
+    Only the first `body_limit` bytes of its body are kept (None: all). A file is sent as a stream; with `into`, the
+    body is streamed to that file. Redirects are followed for GET only, and the Authorization header is not sent to
+    another origin. UnavailableError if the server cannot be reached or the connection breaks; for methods other than
+    GET, the server may have carried out the request all the same.
     """
     with contextlib.ExitStack() as stack:
         body = stack.enter_context(content.open("rb")) if isinstance(content, Path) else content
@@ -63,7 +64,7 @@ def exchange(
             request_headers = {"Accept-Encoding": "identity", **headers}
             response = stack.enter_context(client.stream(method, url, headers=request_headers, content=body))
             sink = stack.enter_context(into.open("wb")) if into else None
-            return _read(response, kept, sink)
+            return _read(response, body_limit, sink)
         except httpx.TransportError as error:
             raise UnavailableError(f"{method} {url}: {error or type(error).__name__}") from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
@@ -76,17 +77,17 @@ def _trusted() -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 
-def _read(response: httpx.Response, kept: int | None, sink: BinaryIO | None) -> Answer:
+def _read(response: httpx.Response, body_limit: int | None, sink: BinaryIO | None) -> Response:
     total, parts, size = hashlib.sha256(), [], 0
     for chunk in response.iter_raw():
         total.update(chunk)
         if sink:
             sink.write(chunk)
-        if kept is None or size < kept:
+        if body_limit is None or size < body_limit:
             parts.append(chunk)
         size += len(chunk)
     headers = {name.lower(): value for name, value in response.headers.items()}
-    return Answer(response.status_code, headers, b"".join(parts)[:kept], size, total.hexdigest())
+    return Response(response.status_code, headers, b"".join(parts)[:body_limit], size, total.hexdigest())
 
 
 def download(
@@ -104,7 +105,7 @@ def download(
     is unreachable in all attempts, or sends bytes that do not match the sha256.
     """
     destination.parent.mkdir(parents=True, exist_ok=True)
-    with alone(destination), httpx.Client(follow_redirects=True, timeout=timeout) as client:
+    with file_lock(destination), httpx.Client(follow_redirects=True, timeout=timeout) as client:
         if destination.is_file() and digest.sha256_of(destination) == sha256:
             return destination
         part, reason = destination.with_name(f"{destination.name}.part"), ""
@@ -152,7 +153,7 @@ def _refuse_failure(response: httpx.Response, url: str, part: Path) -> None:
     if status == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
         part.unlink(missing_ok=True)
         raise UnavailableError("the file on the server is shorter than the partial download")
-    if status in PASSING:
+    if status in TRANSIENT:
         raise UnavailableError(f"the server answered {status}")
     if status not in {httpx.codes.OK, httpx.codes.PARTIAL_CONTENT}:
         raise DownloadError(f"{url}: the server answered {status} {response.reason_phrase}")

@@ -9,7 +9,14 @@ from typing import Any
 from stigmer_packaging.binaries.buildinfo import BuildInfo, GoModule
 from stigmer_packaging.lib import command, digest
 from stigmer_packaging.lib.errors import DownloadError
-from stigmer_packaging.licensing.licences import Credit, conclude, is_licence_file, purl_of, read_file, read_text
+from stigmer_packaging.licensing.licences import (
+    Credit,
+    determine_licence,
+    is_licence_file,
+    purl_of,
+    read_file,
+    read_text,
+)
 
 SECONDS = 1800
 _RECIPE = 1  # version of the selection of texts in _read_texts: part of the cache key
@@ -51,7 +58,9 @@ def credit_go(
 
 def _credit(module: GoModule, declared: tuple[str, ...], texts: Texts) -> Credit:
     purl = purl_of("golang", module.path, module.version)
-    return Credit(module.path, module.version, conclude(declared, texts["own"]), purl, (*texts["own"], *texts["inner"]))
+    return Credit(
+        module.path, module.version, determine_licence(declared, texts["own"]), purl, (*texts["own"], *texts["inner"])
+    )
 
 
 def _go(version: str, program: Path) -> Credit:
@@ -93,8 +102,8 @@ def _download(
     }
     names = [f"{module.path}@{module.version}" for module in modules]
     sources.mkdir()
-    words: list[str | Path] = [program, "mod", "download", "-json", *names]
-    result = command.run(words, env={**env, **fixed}, cwd=sources, seconds=SECONDS, check=False)
+    argv: list[str | Path] = [program, "mod", "download", "-json", *names]
+    result = command.run(argv, env={**env, **fixed}, cwd=sources, seconds=SECONDS, check=False)
     decoder, text = json.JSONDecoder(), result.stdout.strip()
     while text:
         value, end = decoder.raw_decode(text)

@@ -112,7 +112,7 @@ def identify(text: str) -> tuple[str, ...]:
     return tuple(name for name, pattern in _PATTERNS if re.search(pattern, joined))
 
 
-def conclude(declared: Iterable[str], texts: Iterable[str]) -> str:
+def determine_licence(declared: Iterable[str], texts: Iterable[str]) -> str:
     """Return the SPDX expression of a package with these declared licences and licence texts.
 
     This is the first declaration that is a valid expression, or else all licences in its texts, or else NOASSERTION.

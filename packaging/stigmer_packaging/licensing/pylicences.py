@@ -8,7 +8,7 @@ from typing import Any
 
 from packaging.utils import canonicalize_name
 
-from stigmer_packaging.licensing.licences import Credit, conclude, is_licence_file, purl_of, read_text
+from stigmer_packaging.licensing.licences import Credit, determine_licence, is_licence_file, purl_of, read_text
 
 FREEZERS = {
     "pyinstaller": "GPL-2.0-or-later WITH Bootloader-exception",
@@ -36,7 +36,7 @@ def _name(entry: metadata.Distribution) -> str:
 def _credit(entry: metadata.Distribution) -> Credit:
     name, version = _name(entry), entry.version
     texts = tuple(read_text(Path(str(file.locate())).read_bytes()) for file in _licence_files(entry))
-    licence = FREEZERS.get(name) or conclude(_declared(entry), texts)
+    licence = FREEZERS.get(name) or determine_licence(_declared(entry), texts)
     return Credit(name, version, licence, purl_of("pypi", name, version), texts)
 
 
@@ -64,7 +64,7 @@ def _compiled_in(entry: metadata.Distribution) -> Iterator[Credit]:
                 purl = qualified.partition("?")[0]
                 # Skip directories of the distribution's own source, and the wheel itself, which auditwheel lists too.
                 if "file:" not in qualified and purl not in {"", own}:
-                    licence = conclude([*_component_licences(part), *_KNOWN.get(part["name"], ())], ())
+                    licence = determine_licence([*_component_licences(part), *_KNOWN.get(part["name"], ())], ())
                     yield Credit(part["name"], part["version"], licence, purl)
 
 

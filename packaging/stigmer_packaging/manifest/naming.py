@@ -55,7 +55,7 @@ def release_root(repository: str, version: str) -> str:
     return f"https://github.com/{repository}/releases/download/{release_tag(version)}"
 
 
-def formula_class(name: str) -> str:
+def formula_class_name(name: str) -> str:
     """Return the Ruby class name that brew derives for a formula: `TwoTiny` for `two-tiny`."""
     return "".join(part[:1].upper() + part[1:] for part in name.replace("_", "-").split("-"))
 

@@ -11,7 +11,14 @@ from stigmer_packaging.audit.check import Policy
 from stigmer_packaging.audit.traces import forbidden_folders
 from stigmer_packaging.bottle.standalone import Unpacker
 from stigmer_packaging.freeze.probes import ServiceProbe
-from stigmer_packaging.freeze.pythons import PINNED, choose_python, default_choice, is_in_cache, open_maker, own_folders
+from stigmer_packaging.freeze.pythons import (
+    PINNED,
+    choose_python,
+    default_choice,
+    is_in_cache,
+    own_folders,
+    read_build_settings,
+)
 from stigmer_packaging.freeze.stage import Freezer, launcher_facts, service_facts
 from stigmer_packaging.lib import apt, digest, git
 from stigmer_packaging.lib.target import Target
@@ -75,7 +82,7 @@ class BuildContext:
         return {"workspace": self.workspace, "source_date_epoch": self.source_date_epoch}
 
     @property
-    def freezes_with(self) -> str:
+    def python_choice(self) -> str:
         """The Python that freezes: `pinned`, `host` or a path."""
         return self.python or default_choice(self.host)
 
@@ -95,7 +102,7 @@ class BuildContext:
     def makes_python(self, targets: Sequence[Target]) -> bool:
         """Return whether freezing for these targets needs a pinned Python that is not in the cache yet."""
         needed = {target for target in targets if is_made_here(target, self.host)} | {self.host}
-        pinned = self.freezes_with == PINNED
+        pinned = self.python_choice == PINNED
         return pinned and not all(is_in_cache(self.root, target, self.workspace.cache) for target in needed)
 
     @cached_property
@@ -108,8 +115,10 @@ class BuildContext:
         minimum = targets[str(target)].macos_minimum
         env = {**self.env, **({"MACOSX_DEPLOYMENT_TARGET": minimum} if minimum else {})}
         oldest = {name: promised.macos_minimum or promised.glibc_floor for name, promised in targets.items()}
-        maker = partial(open_maker, self.root, self.host, cache, mirror=self.debian, env=self.env, report=report)
-        python = choose_python(self.freezes_with, target, maker, self.root, oldest=oldest, env=env)
+        build_settings = partial(
+            read_build_settings, self.root, self.host, cache, mirror=self.debian, env=self.env, report=report
+        )
+        python = choose_python(self.python_choice, target, build_settings, self.root, oldest=oldest, env=env)
         pins = (self.root / "requirements.lock").read_text(encoding="utf-8")
         can_run, epoch = target == self.host, self.source_date_epoch
         return Freezer(target, python, pins, epoch, env, self.workspace, report, can_run)
@@ -139,15 +148,15 @@ class BuildContext:
         build_folders = (self.root, self.workspace.root, self.workspace.cache, split_checkout(self.checkout)[0])
         folders = (Path(self.env[name]) for name in ("HOME", "TMPDIR") if self.env.get(name))
         promised = self.manifest.targets[str(target)]
-        local = target == self.host and self.freezes_with != PINNED
+        local = target == self.host and self.python_choice != PINNED
         return Policy(
             forbidden=forbidden_folders((*build_folders, *folders)),
-            tolerated=own_folders(self.freezes_with) if local else (),
+            tolerated=own_folders(self.python_choice) if local else (),
             glibc_floor=promised.glibc_floor,
             macos_minimum=promised.macos_minimum,
             size_budget=promised.size_budget * 1_000_000,
             lenient=("glibc-floor",) if local else (),
-            noticed=self._locked(),
+            required_notices=self._locked(),
             optional={part.name: part.optional for part in self.manifest.components},
         )
 

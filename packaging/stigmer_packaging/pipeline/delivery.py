@@ -9,11 +9,11 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from stigmer_packaging.lib.cache import write_whole
+from stigmer_packaging.lib.cache import write_atomically
 from stigmer_packaging.lib.errors import RecordError
 from stigmer_packaging.manifest.model import Product
 from stigmer_packaging.records.model import AuditReport, BuiltPart, ReleaseFile, VerificationReport
-from stigmer_packaging.records.release import NAME, Artefact, Release, read_description, read_release, with_levels
+from stigmer_packaging.records.release import NAME, Artefact, Release, mark_levels, read_description, read_release
 from stigmer_packaging.records.text import render_record
 from stigmer_packaging.records.workspace import Workspace
 
@@ -43,9 +43,9 @@ def deliver(
         for name in _artefact_names(folder) - files.keys():
             (folder / name).unlink(missing_ok=True)
         for name, file in files.items():
-            _copy(workspace.whole(file), folder / name)
+            _copy(workspace.verified_path(file), folder / name)
         _copy_evidence(reports, workspace, folder)
-        write_whole(folder / CHECKSUMS, release.checksums())
+        write_atomically(folder / CHECKSUMS, release.checksums())
         return _write(release, folder)
 
 
@@ -110,8 +110,8 @@ def _add(reports: Iterable[VerificationReport], release: Release, folder: Path) 
 
 
 def _write(release: Release, folder: Path) -> Release:
-    marked = with_levels(release)
-    write_whole(folder / NAME, render_record(marked))
+    marked = mark_levels(release)
+    write_atomically(folder / NAME, render_record(marked))
     return marked
 
 

@@ -28,7 +28,7 @@ class Progress(Protocol):
     def begin(self, step: Step) -> None:
         """Handle the start of a step that makes its record."""
 
-    def hear(self, line: str) -> None:
+    def log_line(self, line: str) -> None:
         """Handle a line of its log: a command, or a program's output."""
 
     def end(self, result: "StepResult") -> None:
@@ -80,24 +80,24 @@ class Pipeline:
 
     def run(self, steps: Sequence[Step]) -> tuple[StepResult, ...]:
         """Run the steps and return their results; the first failure ends the run, and the next run resumes there."""
-        with self.carried_out(steps) as results:
+        with self.running(steps) as results:
             return results
 
     @contextlib.contextmanager
-    def carried_out(self, steps: Sequence[Step]) -> Iterator[tuple[StepResult, ...]]:
+    def running(self, steps: Sequence[Step]) -> Iterator[tuple[StepResult, ...]]:
         """Run the steps and yield the results with the workspace locked, so that no other run changes the artefacts."""
         results: dict[str, StepResult] = {}
 
         def work(step: Step) -> StepResult:
-            return self._carry_out(step, {name: results[name].record for name in step.needs})
+            return self._run_step(step, {name: results[name].record for name in step.needs})
 
-        with self.workspace.alone(" ".join(sorted({step.stage for step in steps}))):
-            for step, result in schedule.carry_out(steps, work, at_once=self.at_once):
+        with self.workspace.locked(" ".join(sorted({step.stage for step in steps}))):
+            for step, result in schedule.run_steps(steps, work, at_once=self.at_once):
                 results[step.name] = result
                 self.progress.end(result)
             yield tuple(results[step.name] for step in steps)
 
-    def _carry_out(self, step: Step, needs: Mapping[str, Any]) -> StepResult:
+    def _run_step(self, step: Step, needs: Mapping[str, Any]) -> StepResult:
         began = self.clock()
         current: Any = self._current(step, needs)
         record = self._make(step, needs) if current is None else current
@@ -124,7 +124,7 @@ class Pipeline:
     def _observe(self, log: IO[str], make: Callable[[], Any]) -> Any:
         def write(line: str) -> None:
             print(line, file=log)
-            self.progress.hear(line)
+            self.progress.log_line(line)
 
         with command.observed(write):
             return make()
@@ -136,7 +136,7 @@ class Pipeline:
             entry = self.workspace.read_record(f"ledger/{step.name}", LedgerEntry)
         except RecordError:
             return None
-        is_current = entry == _ledger_entry(record, step, needs, maker.code) and self.workspace.is_whole(record)
+        is_current = entry == _ledger_entry(record, step, needs, maker.code) and self.workspace.is_intact(record)
         return record if is_current else None
 
 

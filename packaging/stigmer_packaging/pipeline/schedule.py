@@ -15,7 +15,7 @@ Outcome = tuple[Step, Any, BaseException | None]
 """A step that ended, its result, and the exception it raised."""
 
 
-def carry_out(
+def run_steps(
     steps: Sequence[Step], work: Callable[[Step], Any], *, at_once: int
 ) -> Generator[tuple[Step, Any], None, None]:
     """Call `work` for each step in its own thread, at most `at_once` at a time; yield the results as they arrive.
@@ -41,7 +41,7 @@ def carry_out(
             if not error:
                 yield finished, result
     except BaseException:
-        with command.all_killed():
+        with command.kill_all():
             for thread in threads:
                 thread.join(GRACE)
         raise

@@ -165,8 +165,8 @@ def _write_formula(context: BuildContext, _step: Step, needs: Needs) -> ReleaseF
 
 def _verify(context: BuildContext, step: Step, needs: Needs) -> VerificationReport:
     mirrors = {context.mirror.distribution: context.mirror}
-    maker = MachineFactory(context.host, 1, context.workspace.cache, mirrors, context.report)
-    machine = maker.sandbox(maker.default_guest(), parse_target(step.target))
+    factory = MachineFactory(context.host, 1, context.workspace.cache, mirrors, context.report)
+    machine = factory.sandbox(factory.default_guest(), parse_target(step.target))
     task = Task(context.verification_script(), secrets.token_hex(16))
     report = verify.verify_bottle(needs[step.needs[0]], machine, task, name=step.name, workspace=context.workspace)
     refuse_failure(report, str(context.workspace.path(f"{step.name}.log")))

@@ -34,13 +34,13 @@ class Requirement:
     """A requirement of a stage: its name, its Debian package, its purpose, and a test of whether it is installed."""
 
     stage: str
-    what: str
+    name: str
     package: str
     purpose: str
-    is_here: Callable[[Machine], bool]
+    is_met: Callable[[Machine], bool]
 
     def __str__(self) -> str:
-        return f"{self.what} ({self.stage}: {self.purpose})"
+        return f"{self.name} ({self.stage}: {self.purpose})"
 
 
 def _program(name: str) -> Callable[[Machine], bool]:
@@ -105,7 +105,7 @@ RELEASE = frozenset(one.stage for one in (*LINUX, *DARWIN)) - {OWN_PYTHON}
 def find_missing(stages: Iterable[str], machine: Machine) -> tuple[Requirement, ...]:
     """Return the requirements of the stages that this machine does not meet."""
     stages, known = set(stages), LINUX if machine.system == "linux" else DARWIN
-    return tuple(one for one in known if one.stage in stages and not one.is_here(machine))
+    return tuple(one for one in known if one.stage in stages and not one.is_met(machine))
 
 
 def provide(
@@ -121,7 +121,7 @@ def provide(
     noninteractive = {**env, "DEBIAN_FRONTEND": "noninteractive"}
     command.run(["apt-get", "update", "--quiet"], env=noninteractive)
     command.run(["apt-get", "install", "--yes", "--quiet", "--no-install-recommends", *packages], env=noninteractive)
-    if still := tuple(one for one in missing if not one.is_here(machine)):
+    if still := tuple(one for one in missing if not one.is_met(machine)):
         raise MissingToolError(_sentence(still), f"{', '.join(packages)} are installed, but do not provide it")
 
 
@@ -146,10 +146,10 @@ def read_platform(system: str, machine: str) -> Target:
     return found
 
 
-def find_lacks(machine: Machine, env: Mapping[str, str], etc: Path, *, sources: bool) -> Iterator[MissingToolError]:
+def find_problems(machine: Machine, env: Mapping[str, str], etc: Path, *, sources: bool) -> Iterator[MissingToolError]:
     """Yield an error for all that a runner lacks for building and verifying; with `sources`, also Debian's archives."""
     for one in find_missing(RELEASE, machine):
-        yield MissingToolError(str(one), f"install {one.package or one.what}")
+        yield MissingToolError(str(one), f"install {one.package or one.name}")
     if machine.system == "linux":
         if not machine.is_root:  # root needs no user namespaces
             yield from _failure_of(lambda: _try_namespaces({**env, "PATH": machine.path}))
@@ -175,6 +175,6 @@ def _failure_of(find: Callable[[], object], remedy: str = "") -> Iterator[Missin
         yield MissingToolError(str(error), remedy or error.remedy)
 
 
-def render_lacks(lacks: Iterable[MissingToolError]) -> str:
+def render_problems(problems: Iterable[MissingToolError]) -> str:
     """Return a text with each missing thing and its remedy."""
-    return "this machine lacks:\n" + "\n".join(f"  {lack}\n    -> {lack.remedy}" for lack in lacks)
+    return "this machine lacks:\n" + "\n".join(f"  {one}\n    -> {one.remedy}" for one in problems)

@@ -7,7 +7,7 @@ from stigmer_packaging.lib.errors import PublicationError, UnavailableError
 from stigmer_packaging.manifest.model import Product
 from stigmer_packaging.manifest.naming import release_tag
 from stigmer_packaging.publish.github import GitHub, HostedAsset, HostedRelease
-from stigmer_packaging.publish.plan import digest_of_files, mark_of
+from stigmer_packaging.publish.plan import digest_of_files, draft_marker
 from stigmer_packaging.records.release import Release, read_description, read_release
 
 
@@ -18,10 +18,10 @@ def fetch_draft(product: Product, folder: Path, github: GitHub, *, report: Calla
     if the files, taken together, differ from those it was created with.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    hosted = github.persist(_find, product, github)
-    assets = {asset.name: asset for asset in github.persist(github.assets, hosted)}
+    hosted = github.retry(_find, product, github)
+    assets = {asset.name: asset for asset in github.retry(github.assets, hosted)}
     digests = {name: _fetch(asset, folder, github, report) for name, asset in assets.items()}
-    if mark_of(product, digest_of_files(digests.values())) not in (hosted.body or ""):
+    if draft_marker(product, digest_of_files(digests.values())) not in (hosted.body or ""):
         raise PublicationError(f"the files of {hosted.html_url} differ from those it was created with")
     for artefact in read_description(folder).artefacts:
         path = folder / artefact.name
@@ -31,7 +31,7 @@ def fetch_draft(product: Product, folder: Path, github: GitHub, *, report: Calla
 
 
 def _find(product: Product, github: GitHub) -> HostedRelease:
-    tag, mark = release_tag(product.version), mark_of(product, "")
+    tag, mark = release_tag(product.version), draft_marker(product, "")
     ours = [one for one in github.releases() if one.tag_name == tag and mark in (one.body or "")]
     if len(ours) != 1:
         raise PublicationError(
@@ -50,4 +50,4 @@ def _fetch(asset: HostedAsset, folder: Path, github: GitHub, report: Callable[[s
     if Path(asset.name).name != asset.name:
         raise PublicationError(f"{asset.name} is not a valid asset name")
     report(f"fetching {asset.name}")
-    return github.persist(attempt)
+    return github.retry(attempt)

@@ -26,7 +26,7 @@ ATTEMPTS = 6
 LONGEST_WAIT = 900
 """The longest rate limit to wait for, in seconds; a longer one ends the run, which can be resumed later."""
 
-_PASSING = http.PASSING | {409}
+_TRANSIENT = http.TRANSIENT | {409}
 _UNNAMED_LIMIT = 60  # seconds; what GitHub's documentation asks for when a rate limit names no time
 _CONVERTER = cattrs.Converter()
 P = ParamSpec("P")
@@ -76,28 +76,28 @@ class Access:
 
 @dataclass(frozen=True)
 class GitHub:
-    """A repository on GitHub. Each method except `persist` sends one request, or one per page for lists."""
+    """A repository on GitHub. Each method except `retry` sends one request, or one per page for lists."""
 
     access: Access
     repository: str
 
-    def persist(self, act: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
-        """Retry `act`, which must be safe to repeat, until it succeeds; wait as the server asks, or longer each time.
+    def retry(self, call: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
+        """Retry `call`, which must be safe to repeat, until it succeeds; wait as the server asks, or longer each time.
 
         UnavailableError after the last attempt, or at once if a limit lasts longer than LONGEST_WAIT.
         """
         for attempt in range(1, self.access.attempts):
             try:
-                return act(*arguments, **named)
+                return call(*arguments, **named)
             except UnavailableError as error:
                 if error.wait > LONGEST_WAIT:
                     raise
                 seconds = error.wait or 2 ** (attempt - 1)
                 self.access.report(f"{error}; retrying in {seconds:g} s")
                 self.access.pause(seconds)
-        return act(*arguments, **named)
+        return call(*arguments, **named)
 
-    def open(self) -> None:
+    def check_access(self) -> None:
         """Check that GitHub accepts the token and knows the repository. It lists a user's permissions, not an App's."""
         self._call("GET", "")
 
@@ -153,10 +153,10 @@ class GitHub:
         """Upload a file as a stream and return its asset; UnavailableError while GitHub does not know a new release."""
         url = f"{release.upload_url.partition('{')[0]}?name={_quoted(name)}"
         file_headers = {"Content-Type": "application/octet-stream", "Content-Length": str(path.stat().st_size)}
-        answer = http.exchange("POST", url, headers={**self._headers(), **file_headers}, content=path)
-        if answer.status == 404:
+        response = http.request("POST", url, headers={**self._headers(), **file_headers}, content=path)
+        if response.status == 404:
             raise UnavailableError(f"the upload host does not know the release of {name} yet")
-        return _CONVERTER.structure(_read_json(answer, "POST", url), HostedAsset)
+        return _CONVERTER.structure(_read_json(response, "POST", url), HostedAsset)
 
     def delete_asset(self, asset: HostedAsset) -> None:
         """Delete an asset of a draft."""
@@ -166,18 +166,18 @@ class GitHub:
         """Download an asset, optionally to a file, and return its size and sha256."""
         url = f"{self._root}/releases/assets/{asset.id}"
         headers = self._headers("application/octet-stream")
-        answer = http.exchange("GET", url, headers=headers, kept=1024, into=into)
-        _raise_for_status(answer, "GET", url)
-        return answer.size, answer.sha256
+        response = http.request("GET", url, headers=headers, body_limit=1024, into=into)
+        _raise_for_status(response, "GET", url)
+        return response.size, response.sha256
 
     def public_digest_of(self, url: str) -> str:
         """Download a file like Homebrew, without a token, and return its sha256; UnavailableError if it is missing."""
         address = url.replace(PUBLIC, self.access.server, 1) if url.startswith(f"{PUBLIC}/") else url
-        answer = http.exchange("GET", address, headers={"User-Agent": "Homebrew"}, kept=1024)
-        if answer.status == 404:
+        response = http.request("GET", address, headers={"User-Agent": "Homebrew"}, body_limit=1024)
+        if response.status == 404:
             raise UnavailableError(f"{address}: the server answered 404")
-        _raise_for_status(answer, "GET", address)
-        return answer.sha256
+        _raise_for_status(response, "GET", address)
+        return response.sha256
 
     def attestations(self, sha256: str) -> tuple[Mapping[str, Any], ...]:
         """Return the in-toto statements that GitHub stores for a digest, without verifying their signatures."""
@@ -185,13 +185,13 @@ class GitHub:
         envelopes = [one["bundle"]["dsseEnvelope"] for one in found["attestations"]]
         return tuple(json.loads(base64.b64decode(envelope["payload"])) for envelope in envelopes)
 
-    def find_pull(self, head: str, base: str) -> str:
+    def find_pull_request(self, head: str, base: str) -> str:
         """Return the URL of the open pull request from a branch of this repository, or an empty string."""
         owner = self.repository.partition("/")[0]
         query = urllib.parse.urlencode({"head": f"{owner}:{head}", "base": base, "state": "open"})
         return next((str(pull["html_url"]) for pull in self._pages("/pulls", query)), "")
 
-    def open_pull(self, head: str, base: str, *, title: str, body: str) -> str:
+    def open_pull_request(self, head: str, base: str, *, title: str, body: str) -> str:
         """Open a pull request and return its URL."""
         fields = {"head": head, "base": base, "title": title, "body": body}
         return str(self._call("POST", "/pulls", fields)["html_url"])
@@ -231,14 +231,14 @@ class GitHub:
 
     def _json(self, method: str, url: str, body: Mapping[str, object] | None = None) -> Any:
         content = b"" if body is None else json.dumps(body).encode()
-        return _read_json(http.exchange(method, url, headers=self._headers(), content=content), method, url)
+        return _read_json(http.request(method, url, headers=self._headers(), content=content), method, url)
 
     def _pages(self, path: str, query: str = "") -> Iterator[Any]:
         url = f"{self._root}{path}?{query}{'&' if query else ''}per_page=100"
         while url:
-            answer = http.exchange("GET", url, headers=self._headers())
-            yield from _read_json(answer, "GET", url)
-            next_page = re.search(r'<([^<>]+)>; rel="next"', answer.headers.get("link", ""))
+            response = http.request("GET", url, headers=self._headers())
+            yield from _read_json(response, "GET", url)
+            next_page = re.search(r'<([^<>]+)>; rel="next"', response.headers.get("link", ""))
             url = next_page[1] if next_page else ""
 
     def _headers(self, accept: str = "application/vnd.github+json") -> dict[str, str]:
@@ -254,49 +254,49 @@ def _quoted(text: str) -> str:
     return urllib.parse.quote(text, safe="")
 
 
-def _read_json(answer: http.Answer, method: str, url: str) -> Any:
+def _read_json(response: http.Response, method: str, url: str) -> Any:
     """Return the JSON of a response; raise like `_raise_for_status`, or UnavailableError if the body is not JSON."""
-    _raise_for_status(answer, method, url)
+    _raise_for_status(response, method, url)
     try:
-        return json.loads(answer.body or b"null")
+        return json.loads(response.body or b"null")
     except ValueError:
         raise UnavailableError(f"{method} {url}: the response is not JSON") from None
 
 
-def _raise_for_status(answer: http.Answer, method: str, url: str) -> None:
+def _raise_for_status(response: http.Response, method: str, url: str) -> None:
     """Raise UnavailableError if waiting helps, TokenError if another token does, GitHubError for all other failures."""
-    if answer.status < 300:
+    if response.status < 300:
         return
-    message = f"{method} {url}: GitHub answered {answer.status}: {_message_of(answer)}"
-    wait = _wait_of(answer)
-    if answer.status in _PASSING or wait:
+    message = f"{method} {url}: GitHub answered {response.status}: {_message_of(response)}"
+    wait = _wait_of(response)
+    if response.status in _TRANSIENT or wait:
         raise UnavailableError(message, wait)
-    if answer.status == 401:
+    if response.status == 401:
         raise TokenError(f"{message}; the token is wrong, expired or revoked")
-    if answer.status == 403:
+    if response.status == 403:
         raise TokenError(f"{message}; the token may not do this")
-    if answer.status == 404 and method != "GET":
+    if response.status == 404 and method != "GET":
         raise TokenError(f"{message}; GitHub also answers 404 if the token can read but not write")
-    raise GitHubError(message, answer.status)
+    raise GitHubError(message, response.status)
 
 
-def _wait_of(answer: http.Answer) -> float:
+def _wait_of(response: http.Response) -> float:
     """Return how many seconds a rate limit lasts, by the server's clock; 0 if the response is not a rate limit."""
-    if answer.status not in {403, 429}:
+    if response.status not in {403, 429}:
         return 0
-    headers = answer.headers
+    headers = response.headers
     if (after := headers.get("retry-after", "")).isdigit():
         return float(after) or 1
     if headers.get("x-ratelimit-remaining") == "0" and headers.get("x-ratelimit-reset", "").isdigit():
         now = email.utils.parsedate_to_datetime(headers["date"]).timestamp() if "date" in headers else time.time()
         return max(float(headers["x-ratelimit-reset"]) - now, 0) + 1
-    limited = answer.status == 429 or "rate limit" in _message_of(answer).lower()
+    limited = response.status == 429 or "rate limit" in _message_of(response).lower()
     return _UNNAMED_LIMIT if limited else 0
 
 
-def _message_of(answer: http.Answer) -> str:
+def _message_of(response: http.Response) -> str:
     try:
-        content = json.loads(answer.body)
+        content = json.loads(response.body)
         errors = [one.get("message") or one if isinstance(one, dict) else one for one in content.get("errors", [])]
         return "; ".join(map(str, (content["message"], *errors)))
     except (ValueError, TypeError, KeyError, AttributeError):

@@ -82,7 +82,7 @@ def plan_publication(release: Release, files: Sequence[Artefact], request: Publi
     facts = parse_formula(request.formula)
     if (problems := problems_of(release, names, request)) or facts is None:
         raise PublicationError("this release may not be published:\n" + "\n".join(f"  {one}" for one in problems))
-    mark = mark_of(product, digest_of_files(file.sha256 for file in files))
+    mark = draft_marker(product, digest_of_files(file.sha256 for file in files))
     prerelease = Version(product.version).is_prerelease
     return PublicationPlan(
         name=product.name,
@@ -111,7 +111,7 @@ def _tap_change(product: Product, request: PublicationRequest) -> TapChange:
     )
 
 
-def section_of(text: str, version: str) -> str:
+def changelog_section(text: str, version: str) -> str:
     """Return the text below a version's heading in CHANGELOG.md, e.g. `## 2.0.0 - 2026-11-22`, or an empty string."""
     heading = rf"^## +\[?v?{re.escape(version)}\]?(?: [^\n]*)?$"
     found = re.search(rf"{heading}\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
@@ -128,7 +128,7 @@ def digest_of_files(digests: Iterable[str]) -> str:
     return hashlib.sha256("".join(sorted(digests)).encode()).hexdigest()
 
 
-def mark_of(product: Product, digest: str) -> str:
+def draft_marker(product: Product, digest: str) -> str:
     """Return the comment that identifies a draft as ours; without a digest, the prefix that all our drafts share."""
     prefix = f"<!-- {MARK} {product.name} {release_tag(product.version)} "
     return f"{prefix}{digest} -->" if digest else prefix

@@ -28,8 +28,8 @@ def publish_release(
     """
     release = draft_release(plan, folder, github, tap, report=report)
     report(f"{plan.tag}: publishing")
-    release = github.persist(_publish, plan, github, release)
-    github.persist(_confirm, plan, github, release)
+    release = github.retry(_publish, plan, github, release)
+    github.retry(_confirm, plan, github, release)
     fetch_downloads(plan.downloads, github, report)
     edit = _edit_of(plan, tap)
     commit, request = _edit_tap(edit, plan, report) if edit else ("", "")
@@ -44,15 +44,15 @@ def draft_release(
 
     If the release is public already, return it.
     """
-    github.persist(github.open)
-    github.persist(_find, plan, github)
+    github.retry(github.check_access)
+    github.retry(_find, plan, github)
     if edit := _edit_of(plan, tap):
-        edit.rehearse()
+        edit.dry_run()
     report(f"{plan.tag}: the release")
-    release = github.persist(lambda: _find(plan, github) or _create(plan, github))
+    release = github.retry(lambda: _find(plan, github) or _create(plan, github))
     for file in plan.assets if release.draft else ():
         report(f"{plan.tag}: {file.asset}")
-        github.persist(_place, file, folder, github, release)
+        github.retry(_place, file, folder, github, release)
     return release
 
 
@@ -60,14 +60,14 @@ def _edit_of(plan: PublicationPlan, tap: Tap | None) -> TapEdit | None:
     return TapEdit(tap, plan.tap, partial(_refuse_backwards, plan)) if plan.tap and tap else None
 
 
-def abandon_draft(tag: str, mark: str, github: GitHub, *, rehearse: bool = False) -> tuple[str, ...]:
-    """Delete our drafts of a tag, whose notes contain `mark`, and return their URLs; `rehearse` only returns them.
+def abandon_draft(tag: str, mark: str, github: GitHub, *, dry_run: bool = False) -> tuple[str, ...]:
+    """Delete our drafts of a tag, whose notes contain `mark`, and return their URLs; `dry_run` only returns them.
 
     PublicationError if the release is public, which is not deleted. Drafts of others are not deleted either.
     """
-    drafts = github.persist(_own_drafts, tag, mark, github)
-    for draft in () if rehearse else drafts:
-        github.persist(_remove, draft, github)
+    drafts = github.retry(_own_drafts, tag, mark, github)
+    for draft in () if dry_run else drafts:
+        github.retry(_remove, draft, github)
     return tuple(draft.html_url for draft in drafts)
 
 
@@ -176,7 +176,7 @@ def _refuse_backwards(plan: PublicationPlan, current: str | None) -> None:
 def _edit_tap(edit: TapEdit, plan: PublicationPlan, report: Report) -> tuple[str, str]:
     """Change the tap, read it back, and check that its formula names the files that were just downloaded."""
     report(f"{edit.change.repository}: {edit.change.path}")
-    commit, request = edit.make()
+    commit, request = edit.apply()
     facts = parse_formula(edit.read_back(proposed=bool(request)))
     if not facts or facts.downloads(plan.name) != plan.downloads:
         raise TapError(f"the formula in {edit.change.repository} does not match the published files")

@@ -44,7 +44,7 @@ def plan_rollback(name: str, version: str, place: TapChange, history: tuple[str,
 
 def read_history(tap: Tap, path: str) -> tuple[str, ...]:
     """Return the formula's texts in the tap, newest first."""
-    head = tap.host.persist(tap.head, whole=True)
+    head = tap.host.retry(tap.head, full_history=True)
     return tuple(text for commit in tap.history(head, path) if (text := tap.read(commit, path)) is not None)
 
 
@@ -54,9 +54,9 @@ def roll_back(plan: RollbackPlan, tap: Tap, *, report: Callable[[str], None]) ->
     PublicationError if a file that the old formula names differs, UnavailableError if it is gone.
     """
     edit = TapEdit(tap, plan.change, partial(_still_withdrawn, plan))
-    edit.rehearse()
+    edit.dry_run()
     fetch_downloads(plan.downloads, tap.host, report)
-    return edit.make()
+    return edit.apply()
 
 
 def _still_withdrawn(plan: RollbackPlan, current: str | None) -> None:

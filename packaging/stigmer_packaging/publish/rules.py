@@ -104,7 +104,7 @@ def _programs_are_verified(release: Release, not_run: Sequence[str]) -> Iterator
     for artefact in release.of_programs():
         if not all(report.passed for report in release.reports_on(artefact)):
             yield f"{artefact.name} failed its verification on a machine"
-        elif not release.is_proved(artefact) and artefact.target not in not_run:
+        elif not release.is_verified(artefact) and artefact.target not in not_run:
             yield (
                 f"no {artefact.target} machine has run {artefact.name} ({level_of(artefact, release)}); "
                 f"verify it on one, or publish it anyway with --not-run {artefact.target}"

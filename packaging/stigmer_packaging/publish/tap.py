@@ -36,15 +36,17 @@ class Tap:
     env: Mapping[str, str] = field(repr=False)
     host: GitHub
 
-    def head(self, *, whole: bool = False) -> str:
-        """Fetch the branch that brew reads and return its newest commit; with `whole`, fetch its complete history."""
-        if head := self.fetch(self.branch, whole=whole):
+    def head(self, *, full_history: bool = False) -> str:
+        """Fetch the branch that brew reads, with all its commits if `full_history`, and return its newest one."""
+        if head := self.fetch(self.branch, full_history=full_history):
             return head
         raise TapError(f"{self.remote} has no branch {self.branch}", "give the branch that brew reads: --tap-branch")
 
-    def fetch(self, branch: str, *, whole: bool = False) -> str:
+    def fetch(self, branch: str, *, full_history: bool = False) -> str:
         """Fetch a branch and return its newest commit, or an empty string if there is no such branch."""
-        depth = ("--unshallow",) if whole and (self.scratch / "shallow").is_file() else () if whole else ("--depth=1",)
+        depth = () if full_history else ("--depth=1",)
+        if full_history and (self.scratch / "shallow").is_file():
+            depth = ("--unshallow",)
         ref = f"refs/heads/{branch}"
         try:
             self._run_remote(["fetch", "--quiet", "--no-tags", *depth, self.remote, f"+{ref}:{ref}"])
@@ -72,26 +74,26 @@ class Tap:
         tree = self._run(["write-tree"], env=index).stdout.strip()
         return self._run(["commit-tree", tree, "-p", parent, "-F", "-"], stdin=message).stdout.strip()
 
-    def push(self, commit: str, branch: str, *, rehearse: bool = False) -> bool:
+    def push(self, commit: str, branch: str, *, dry_run: bool = False) -> bool:
         """Push a commit to a branch without force; return False if the branch has changed in the meantime.
 
-        With `rehearse`, only check that the push is permitted. TapError if the rules of the tap forbid it.
+        With `dry_run`, only check that the push is permitted. TapError if the rules of the tap forbid it.
         """
-        dry = ("--dry-run",) if rehearse else ()
-        words = ["push", "--porcelain", *dry, self.remote, f"{commit}:refs/heads/{branch}"]
+        dry = ("--dry-run",) if dry_run else ()
+        arguments = ["push", "--porcelain", *dry, self.remote, f"{commit}:refs/heads/{branch}"]
         try:
-            self._run_remote(words)
+            self._run_remote(arguments)
         except TapError as error:
             if _REJECTED.search(str(error)):
                 return False
             raise
         return True
 
-    def _run_remote(self, words: Sequence[str]) -> None:
-        result = self._run(words, check=False)
+    def _run_remote(self, arguments: Sequence[str]) -> None:
+        result = self._run(arguments, check=False)
         if result.code == 0:
             return
-        message = f"{self.remote}: git {words[0]} failed:\n{(result.stdout + result.stderr).strip()}"
+        message = f"{self.remote}: git {arguments[0]} failed:\n{(result.stdout + result.stderr).strip()}"
         if _REFUSED_TOKEN.search(message):
             raise TokenError(f"{message}\nthe tap refuses the token or key")
         if re.search(r"repository '[^']*' not found|Repository not found", message):
@@ -101,9 +103,9 @@ class Tap:
         raise UnavailableError(message)
 
     def _run(
-        self, words: Sequence[str], *, env: Mapping[str, str] | None = None, stdin: str = "", check: bool = True
+        self, arguments: Sequence[str], *, env: Mapping[str, str] | None = None, stdin: str = "", check: bool = True
     ) -> command.Completed:
-        return command.run(["git", "-C", self.scratch, *words], env=env or self.env, stdin=stdin, check=check)
+        return command.run(["git", "-C", self.scratch, *arguments], env=env or self.env, stdin=stdin, check=check)
 
 
 def open_tap(remote: str, branch: str, scratch: Path, env: Mapping[str, str], host: GitHub) -> Tap:
@@ -136,7 +138,7 @@ def with_deploy_key(
     private.touch(mode=0o600)
     private.write_text(key.strip() + "\n", encoding="ascii")
     known_hosts.write_text("".join(f"{host} {line}\n" for line in host_keys), encoding="ascii")
-    words = ["ssh", "-F", os.devnull, "-i", str(private), "-o", f"UserKnownHostsFile={known_hosts}"]
+    argv = ["ssh", "-F", os.devnull, "-i", str(private), "-o", f"UserKnownHostsFile={known_hosts}"]
     options = ("IdentitiesOnly=yes", "StrictHostKeyChecking=yes", "BatchMode=yes", "ConnectTimeout=30")
-    words += [word for option in options for word in ("-o", option)]
-    return {**env, "GIT_SSH_COMMAND": shlex.join(words)}
+    argv += [word for option in options for word in ("-o", option)]
+    return {**env, "GIT_SSH_COMMAND": shlex.join(argv)}

@@ -18,35 +18,35 @@ class TapEdit:
     change: TapChange
     allow: Callable[[str | None], None]
 
-    def rehearse(self) -> None:
+    def dry_run(self) -> None:
         """Check that the change is allowed and that the tap would accept our push, without changing anything."""
 
         def attempt() -> None:
             head = self.tap.head()
-            self._is_made(head)
-            self.tap.push(head, self.change.proposal or self.tap.branch, rehearse=True)
+            self._is_applied(head)
+            self.tap.push(head, self.change.proposal or self.tap.branch, dry_run=True)
 
-        self.tap.host.persist(attempt)
+        self.tap.host.retry(attempt)
 
-    def make(self) -> tuple[str, str]:
+    def apply(self) -> tuple[str, str]:
         """Push or propose the change unless that is done; return the commit, and the pull request's URL or nothing."""
-        return self.tap.host.persist(self._make)
+        return self.tap.host.retry(self._apply)
 
     def read_back(self, *, proposed: bool) -> str:
         """Return the file's current text in the tap, or in the proposal."""
         branch = self.change.proposal if proposed else self.tap.branch
-        return self.tap.host.persist(lambda: self.tap.read(self.tap.fetch(branch), self.change.path) or "")
+        return self.tap.host.retry(lambda: self.tap.read(self.tap.fetch(branch), self.change.path) or "")
 
-    def _make(self) -> tuple[str, str]:
+    def _apply(self) -> tuple[str, str]:
         head, proposal = self.tap.head(), self.change.proposal
-        if self._is_made(head):
+        if self._is_applied(head):
             return head, ""
         if not proposal:
             return self._push(head, self.tap.branch), ""
         commit = self._proposed() or self._push(head, proposal)
-        return commit, self.tap.host.find_pull(proposal, self.tap.branch) or self._open()
+        return commit, self.tap.host.find_pull_request(proposal, self.tap.branch) or self._open()
 
-    def _is_made(self, head: str) -> bool:
+    def _is_applied(self, head: str) -> bool:
         """Return whether a commit contains the change; if not, check that it is allowed."""
         current = self.tap.read(head, self.change.path)
         if current != self.change.text:
@@ -73,7 +73,7 @@ class TapEdit:
         title = self.change.message.splitlines()[0]
         body = "The files that this formula names are published, and their checksums match it."
         try:
-            return self.tap.host.open_pull(self.change.proposal, self.tap.branch, title=title, body=body)
+            return self.tap.host.open_pull_request(self.change.proposal, self.tap.branch, title=title, body=body)
         except GitHubError as error:
             if error.status == 422 and "already exists" in str(error):
                 raise UnavailableError(str(error)) from error
@@ -84,6 +84,6 @@ def fetch_downloads(downloads: Iterable[Download], github: GitHub, report: Calla
     """Download the files of a formula like brew, by public URLs without a token, and check that their sha256 match."""
     for download in downloads:
         report(f"fetching {download.url}")
-        found = github.persist(github.public_digest_of, download.url)
+        found = github.retry(github.public_digest_of, download.url)
         if found != download.sha256:
             raise PublicationError(f"{download.url} has sha256 {found}; the formula expects {download.sha256}")

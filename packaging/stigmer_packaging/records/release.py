@@ -85,7 +85,7 @@ class Release:
         """Return the text of the release's `SHA256SUMS`."""
         return digest.render_sums((artefact.name, artefact.sha256) for artefact in self.artefacts)
 
-    def is_proved(self, artefact: Artefact) -> bool:
+    def is_verified(self, artefact: Artefact) -> bool:
         """Return whether exactly these bytes ran without emulation, and no report is a failure."""
         reports = self.reports_on(artefact)
         return all(report.passed for report in reports) and not all(report.emulated for report in reports)
@@ -105,7 +105,7 @@ def level_of(artefact: Artefact, release: Release) -> str:
     return NOT_RUN if audited else "not run"
 
 
-def with_levels(release: Release) -> Release:
+def mark_levels(release: Release) -> Release:
     """Return the release with `verified` set in each artefact that can be run."""
     programs = release.of_programs()
     marked = (replace(one, verified=level_of(one, release)) if one in programs else one for one in release.artefacts)

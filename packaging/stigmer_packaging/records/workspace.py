@@ -28,7 +28,7 @@ class Workspace:
         return self.root / relative
 
     @contextlib.contextmanager
-    def alone(self, activity: str) -> Iterator[None]:
+    def locked(self, activity: str) -> Iterator[None]:
         """Lock the workspace and remove what killed runs left in it; BusyError, with the holder's pid and activity.
 
         The kernel releases the lock when its holder ends, however it ends.
@@ -97,14 +97,14 @@ class Workspace:
             raise RecordError(f"there is no record {name}") from None
         return parse_record(text, kind, f"the record {name}")
 
-    def whole(self, record: Keg | ReleaseFile) -> Path:
+    def verified_path(self, record: Keg | ReleaseFile) -> Path:
         """Return the absolute path of an artefact; RecordError if it differs from its record."""
         place = record.root if isinstance(record, Keg) else record.path
-        if not self.is_whole(record):
+        if not self.is_intact(record):
             raise RecordError(f"{place} is not what its record says")
         return self.path(place)
 
-    def is_whole(self, record: object) -> bool:
+    def is_intact(self, record: object) -> bool:
         """Return whether an artefact matches its record: no file or link is added, missing or changed."""
         if root := getattr(record, "root", ""):
             folder, links = self.path(root), getattr(record, "links", None)

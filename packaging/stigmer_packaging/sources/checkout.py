@@ -67,7 +67,7 @@ def _prepare(
         return folder
 
     remedy = "correct the tree, or `prepare` in the manifest"
-    with command.failing_as(SourceError, "the source tree could not be prepared", remedy):
+    with command.translate_failure(SourceError, "the source tree could not be prepared", remedy):
         path = make_once(workspace.path(f"checkouts/prepared-{sha256[:20]}"), prepare, checked=True)
     return Tree(path, sha256)
 

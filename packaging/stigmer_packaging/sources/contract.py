@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from stigmer_packaging.lib import command
-from stigmer_packaging.lib.errors import CommandError, GateError, refuse
+from stigmer_packaging.lib.errors import CommandError, GateError, raise_if_any
 from stigmer_packaging.lib.interpreter import plain_environment
 from stigmer_packaging.sources.placeholders import fill_environment
 
@@ -30,7 +30,7 @@ def check_refusals(
     """
     filled = plain_environment(env) | {"HOME": str(folder)} | fill_environment(environment, folder)
     problems = (problem for name in required for problem in _problems(program, filled, name, folder, seconds))
-    refuse(GateError, f"{program.name} does not report a missing variable", problems, _REMEDY)
+    raise_if_any(GateError, f"{program.name} does not report a missing variable", problems, _REMEDY)
 
 
 def _problems(program: Path, environment: Mapping[str, str], name: str, folder: Path, seconds: float) -> Iterator[str]:

@@ -38,7 +38,7 @@ class Layer(NamedTuple):
 
 
 @dataclass(frozen=True)
-class FreezeFacts:
+class FreezeSettings:
     """A project's freeze table, the origin of each key, and notes about settings that were left out."""
 
     table: FreezeTable
@@ -54,7 +54,7 @@ class FreezeFacts:
 
 def read_freeze_table(
     project: Path, from_manifest: Mapping[str, FreezeValue] | None = None, *, component: str = ""
-) -> FreezeFacts:
+) -> FreezeSettings:
     """Read all settings for freezing a project; SourceError lists every problem.
 
     `from_manifest` are the manifest's; `component` is the name by which one of several spec files is chosen.
@@ -65,11 +65,11 @@ def read_freeze_table(
     project_names = [_look_up(document, "project", "name"), _look_up(document, "tool", "poetry", "name")]
     spec = _choose_spec(project, named, (component, *map(str, project_names), project.name))
     default = Layer("the default", {"entry": FreezeTable.entry})
-    facts = _merge([*ours, *([_spec_layer(project, spec)] if spec else []), default])
-    absent = [(key, one) for key in facts.origins for one in _absent(project, key, getattr(facts.table, key))]
-    if problems := [f"{key}: there is no {_path_of(one)} (from {facts.origins[key]})" for key, one in absent]:
+    settings = _merge([*ours, *([_spec_layer(project, spec)] if spec else []), default])
+    absent = [(key, one) for key in settings.origins for one in _absent(project, key, getattr(settings.table, key))]
+    if problems := [f"{key}: there is no {_path_of(one)} (from {settings.origins[key]})" for key, one in absent]:
         raise SourceError(f"the freeze settings of {project} are wrong: {'; '.join(problems)}", _REMEDY)
-    return facts
+    return settings
 
 
 def _read_own_table(document: Mapping[str, Any]) -> dict[str, FreezeValue]:
@@ -82,12 +82,12 @@ def _read_own_table(document: Mapping[str, Any]) -> dict[str, FreezeValue]:
     return values
 
 
-def _merge(layers: Sequence[Layer]) -> FreezeFacts:
+def _merge(layers: Sequence[Layer]) -> FreezeSettings:
     merged = ChainMap(*(dict(layer.values) for layer in layers))
     origins = {key: next(layer.origin for layer in layers if key in layer.values) for key in KEYS if key in merged}
     notes = tuple(note for layer in layers for note in layer.notes)
     values: dict[str, Any] = dict(merged)
-    return FreezeFacts(FreezeTable(**values), origins, notes)
+    return FreezeSettings(FreezeTable(**values), origins, notes)
 
 
 def read_pyproject(project: Path) -> Mapping[str, Any]:

@@ -9,7 +9,7 @@ from packaging.markers import Marker
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from stigmer_packaging.lib.errors import GateError, refuse
+from stigmer_packaging.lib.errors import GateError, raise_if_any
 
 REMEDY = "lock again with hashes, such as: uv pip compile --generate-hashes pyproject.toml -o requirements.lock"
 _COMMENT = re.compile(r"(^|\s+)#.*$")
@@ -56,7 +56,7 @@ def parse_lock(text: str) -> tuple[Pin, ...]:
     lines = (_COMMENT.sub("", line).strip() for line in joined.splitlines())
     parsed = [(line, _parse_line(line)) for line in lines if line and not _INDEX.match(line)]
     problems = (line for line, pin in parsed if not pin)
-    refuse(GateError, "the lock does not pin these exactly, with a hash", problems, REMEDY)
+    raise_if_any(GateError, "the lock does not pin these exactly, with a hash", problems, REMEDY)
     return tuple(pin for _, pin in parsed if pin)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from stigmer_packaging.lib.errors import GateError, SourceError, refuse
+from stigmer_packaging.lib.errors import GateError, SourceError, raise_if_any
 from stigmer_packaging.manifest.model import CheckoutSource, Component
 from stigmer_packaging.sources.checkout import IGNORED
 from stigmer_packaging.sources.freeze_table import read_freeze_table
@@ -34,7 +34,7 @@ def check_packages(tree: Path, components: Iterable[Component], name: str) -> No
         for problem in _problems(tree, part.source, part.name)
     )
     remedy = "pass another tree with --checkout, or correct `package` of these components in the manifest"
-    refuse(SourceError, f"the source tree {name} does not contain what the manifest builds", problems, remedy)
+    raise_if_any(SourceError, f"the source tree {name} does not contain what the manifest builds", problems, remedy)
 
 
 def _problems(tree: Path, source: CheckoutSource, component: str) -> Iterator[str]:

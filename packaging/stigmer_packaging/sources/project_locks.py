@@ -18,7 +18,7 @@ from packaging.pylock import Pylock, PylockUnsupportedVersionError, PylockValida
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 
-from stigmer_packaging.lib.errors import GateError, SourceError, refuse
+from stigmer_packaging.lib.errors import GateError, SourceError, raise_if_any
 from stigmer_packaging.sources.freeze_table import read_pyproject
 from stigmer_packaging.sources.lock_graph import Edge, Node, find_reached
 from stigmer_packaging.sources.locks import REMEDY, Pin, applies, parse_lock
@@ -66,7 +66,7 @@ def read_project_lock(project: Path, named: str = "") -> Locked:
         raise SourceError(f"{project / name} cannot be read as a lock: {error!r}") from error
     pins = tuple(each for each in packages if isinstance(each, Pin))
     unhashed = (f"{pin.name}=={pin.version}" for pin in pins if not pin.hashes)
-    refuse(GateError, "the lock pins these without a hash", unhashed, REMEDY)
+    raise_if_any(GateError, "the lock pins these without a hash", unhashed, REMEDY)
     return Locked(pins, tuple(sorted(each for each in packages if isinstance(each, str))), name)
 
 

@@ -8,7 +8,7 @@ from stigmer_packaging.lib import digest
 from stigmer_packaging.lib.copying import copy_tree
 from stigmer_packaging.lib.errors import SourceError
 from stigmer_packaging.manifest.model import FreezeTable, FreezeValue
-from stigmer_packaging.sources.freeze_table import FreezeFacts, read_freeze_table
+from stigmer_packaging.sources.freeze_table import FreezeSettings, read_freeze_table
 from stigmer_packaging.sources.locks import Pin
 from stigmer_packaging.sources.project_locks import read_project_lock
 
@@ -20,7 +20,7 @@ class ServiceSource:
     """One project, with its freeze settings, its lock and pins, and the other folders that it is built from."""
 
     project: Path
-    facts: FreezeFacts
+    settings: FreezeSettings
     lock: str
     pins: tuple[Pin, ...]
     folders: tuple[Path, ...]
@@ -28,7 +28,7 @@ class ServiceSource:
     @property
     def table(self) -> FreezeTable:
         """The freeze settings."""
-        return self.facts.table
+        return self.settings.table
 
     @property
     def sha256(self) -> str:
@@ -39,9 +39,9 @@ class ServiceSource:
 
     def describe(self) -> Iterator[str]:
         """Yield lines that say where the freeze settings and pins were read, and what was left out."""
-        yield f"freeze settings: {self.facts.describe()}"
+        yield f"freeze settings: {self.settings.describe()}"
         yield f"lock: {self.lock}"
-        yield from self.facts.notes
+        yield from self.settings.notes
 
     def copy_to(self, place: Path) -> tuple[Path, ...]:
         """Copy all folders below `place`, and return those on the module search path, the project's own first."""
@@ -68,10 +68,10 @@ def read_service_source(
 
     `from_manifest` are the manifest's freeze settings of the component of that name.
     """
-    facts = read_freeze_table(project, from_manifest, component=component)
-    locked = read_project_lock(project, facts.table.lock)
+    settings = read_freeze_table(project, from_manifest, component=component)
+    locked = read_project_lock(project, settings.table.lock)
     folders = tuple((project / folder).resolve() for folder in locked.folders)
     if missing := [str(folder) for folder in folders if not folder.is_dir()]:
         remedy = "create them; if they are generated, add the command to `prepare` in the manifest"
         raise SourceError(f"{project}'s lock names folders that are not there: {', '.join(missing)}", remedy)
-    return ServiceSource(project, facts, locked.name, locked.pins, folders)
+    return ServiceSource(project, settings, locked.name, locked.pins, folders)

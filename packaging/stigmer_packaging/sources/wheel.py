@@ -84,6 +84,8 @@ def _pip_download(pin: WheelPin, sha256: str, target: Target, folder: Path, env:
     platforms = [word for tag in PLATFORMS[target] for word in ("--platform", tag)]
     pip = [sys.executable, "-I", "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
     options = ["--require-hashes", "--dest", str(folder), "--requirement", str(requirements)]
-    with command.failing_as(DownloadError, f"{pin.distribution} {pin.version} for {target} could not be downloaded"):
+    with command.translate_failure(
+        DownloadError, f"{pin.distribution} {pin.version} for {target} could not be downloaded"
+    ):
         command.run([*pip, *platforms, *options], env=env, cwd=folder, seconds=1800)
     return next(folder.glob("*.whl"))

@@ -11,7 +11,7 @@ from stigmer_packaging.records.model import Check
 PREFIX = "/home/linuxbrew/.linuxbrew"
 """The prefix of every brew installation on Linux."""
 
-DEMANDS = ("--python-free", "--deep", "--offline")
+REQUIREMENT_FLAGS = ("--python-free", "--deep", "--offline")
 """Options that make the script check that a machine of ours has no Python and no network."""
 
 
@@ -37,7 +37,9 @@ class Trial(NamedTuple):
     task: Task
     unpacks_itself: bool = False
 
-    def words(self, script: str, bottle: str, prefix: str = PREFIX, demands: Sequence[str] = DEMANDS) -> list[str]:
+    def command(
+        self, script: str, bottle: str, prefix: str = PREFIX, flags: Sequence[str] = REQUIREMENT_FLAGS
+    ) -> list[str]:
         """Return the command that runs the script on the product's file; both are paths in the guest.
 
         For a bottle (tar or tar.gz), the script pours it into `prefix` and runs all trials: kill, damage, upgrade,
@@ -46,10 +48,10 @@ class Trial(NamedTuple):
         """
         options = ["--name", self.name, "--expect-version", self.version, "--nonce", self.task.nonce]
         if not self.unpacks_itself:
-            return ["sh", script, *demands, "--trials", "--bottle", bottle, "--prefix", prefix, *options]
+            return ["sh", script, *flags, "--trials", "--bottle", bottle, "--prefix", prefix, *options]
         first = 'file=$1 script=$2 && shift 2 && chmod 755 "$file" && { "$file" version >/dev/null || :; }'
         run = f'{first} && exec sh "$script" --stigmer "$file" --keg "$(echo "$HOME"/.{self.name}/dist/*)" "$@"'
-        return ["sh", "-c", run, "sh", bottle, script, *demands, *options]
+        return ["sh", "-c", run, "sh", bottle, script, *flags, *options]
 
 
 class GuestRun(NamedTuple):
@@ -66,10 +68,10 @@ class GuestRun(NamedTuple):
     emulated: bool = False
 
 
-def run_guest(words: Sequence[str], *, seconds: float) -> GuestRun:
+def run_guest(argv: Sequence[str], *, seconds: float) -> GuestRun:
     """Run the command of a guest, or of the script in it; kill all its processes after `seconds`."""
     try:
-        ended = command.run(words, seconds=seconds, check=False)
+        ended = command.run(argv, seconds=seconds, check=False)
     except CommandError as error:
         return GuestRun(None, error.output, "")
     return GuestRun(ended.code, ended.stdout, ended.stderr)

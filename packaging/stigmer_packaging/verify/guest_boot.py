@@ -51,13 +51,13 @@ def build_boot(cache: Path, mirror: Mirror, suite: str, target: Target, *, repor
     if not package:
         remedy = "run this on Debian or Ubuntu, or with --level sandbox"
         raise MissingToolError(f"no kernel package is known for {target} on {mirror.distribution}", remedy)
-    words = describe_root(mirror, Recipe(suite, target, (package, "busybox-static"), unpacked=True))
+    arguments = describe_root(mirror, Recipe(suite, target, (package, "busybox-static"), unpacked=True))
     init = (TEMPLATES / "init").read_text(encoding="utf-8")
-    key = digest.sha256_of_value(words, init, _MODULES, _MODULES_TOO)
+    key = digest.sha256_of_value(arguments, init, _MODULES, _MODULES_TOO)
     place = cache / "boots" / f"{suite}-{target}-{key[:12]}"
     if not place.is_dir():
         report(f"making a kernel and initramfs from {mirror.distribution} {suite} for {target}")
-    make_once(place, partial(_make_boot, words))
+    make_once(place, partial(_make_boot, arguments))
     version = (place / "version").read_text(encoding="utf-8")
     return Boot(place / "vmlinuz", place / "initramfs", version, digest.sha256_of_value(key, version))
 
@@ -82,8 +82,8 @@ def pack_initramfs(tree: Path, archive: Path) -> None:
     command.run(["cpio", *options, "-F", archive], cwd=tree, stdin="\n".join(names), seconds=120)
 
 
-def _make_boot(words: list[str], making: Path) -> Path:
-    root, output, tree = unpack_debian(words, making), making / "boot", making / "tree"
+def _make_boot(arguments: list[str], making: Path) -> Path:
+    root, output, tree = unpack_debian(arguments, making), making / "boot", making / "tree"
     kernel = next((root / "boot").glob("vmlinuz-*"))
     version = kernel.name.removeprefix("vmlinuz-")
     for folder in (output, tree / "bin", tree / "modules"):

@@ -16,7 +16,7 @@ from stigmer_packaging.records.model import Check, VerificationReport
 MAC = "mac"
 """The level of the reports of scripts/check-on-mac."""
 
-MOST_BYTES = 1_000_000
+MAX_BYTES = 1_000_000
 
 _RESULT = re.compile(r"(?P<not>not )?ok (?P<number>\d{1,6}) - (?P<name>.*?)(?P<skip> # SKIP.*)?")
 _SECONDS = re.compile(r"  seconds: (\d{1,9}(?:\.\d{1,9})?)")
@@ -33,7 +33,7 @@ class GuestReport(NamedTuple):
     """The checks of a guest, and whether its report is complete: begun, numbered, counted and ended with our nonce."""
 
     checks: tuple[Check, ...]
-    whole: bool
+    complete: bool
 
 
 def parse_report(text: str, nonce: str) -> GuestReport:
@@ -45,8 +45,8 @@ def parse_report(text: str, nonce: str) -> GuestReport:
     numbers = [int(head["number"]) for _, head in heads]
     frame = [f"# BEGIN {nonce}", f"1..{len(numbers)}", f"# END {nonce}"]
     marks = [line for line in lines if line.startswith(("# BEGIN", "# END", "1.."))]
-    whole = numbers == list(range(1, len(numbers) + 1)) and marks == frame and lines[-1:] == frame[-1:]
-    return GuestReport(checks, whole)
+    complete = numbers == list(range(1, len(numbers) + 1)) and marks == frame and lines[-1:] == frame[-1:]
+    return GuestReport(checks, complete)
 
 
 def _parse_check(result: re.Match[str], lines: Sequence[str]) -> Check:
@@ -65,9 +65,9 @@ def _unquote(text: str) -> str:
 def read_mac_report(path: Path) -> str:
     """Return the text of a report file; RecordError if it is too large."""
     with path.open("rb") as stream:
-        content = stream.read(MOST_BYTES + 1)
-    if len(content) > MOST_BYTES:
-        raise RecordError(f"{path} is larger than {MOST_BYTES} bytes", _REMEDY)
+        content = stream.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise RecordError(f"{path} is larger than {MAX_BYTES} bytes", _REMEDY)
     return content.decode("utf-8", "replace")
 
 
@@ -81,7 +81,7 @@ def parse_mac_report(text: str) -> tuple[VerificationReport, tuple[str, ...]]:
         raise RecordError("the report names no file or no machine", _REMEDY)
     found = parse_report(text, files[0])
     name, checks = _STRANGE.sub("?", machine[1]), tuple(map(_tidy, found.checks))
-    return VerificationReport(MAC, name, files[0], checks, found.whole), files
+    return VerificationReport(MAC, name, files[0], checks, found.complete), files
 
 
 def _tidy(check: Check) -> Check:

@@ -68,15 +68,15 @@ def build_root(cache: Path, mirror: Mirror, recipe: Recipe, *, report: Callable[
 
     Works as root, and for users who may create namespaces. Concurrent calls make it once.
     """
-    words = describe_root(mirror, recipe)
+    arguments = describe_root(mirror, recipe)
     linked = [_AWK] if recipe.unpacked else []
-    key = digest.sha256_of_value(words, _HOSTS, _PASSWD, _GROUP, *linked)
+    key = digest.sha256_of_value(arguments, _HOSTS, _PASSWD, _GROUP, *linked)
     labels = [recipe.suite, *recipe.packages[:1], *([str(recipe.target)] if recipe.unpacked else [])]
     name = f"{mirror.distribution} {recipe.suite}"
     place = cache / "roots" / f"{'-'.join(labels)}-{key[:12]}"
     if not place.is_dir():
         report(f"making a root of {name} without Python")
-    return GuestRoot(make_once(place, partial(_make, words)), name, key, str(recipe.target))
+    return GuestRoot(make_once(place, partial(_make, arguments)), name, key, str(recipe.target))
 
 
 def describe_root(mirror: Mirror, recipe: Recipe) -> list[str]:
@@ -89,24 +89,24 @@ def describe_root(mirror: Mirror, recipe: Recipe) -> list[str]:
     return [*variant, *_SETTINGS, *included, recipe.suite, source]
 
 
-def unpack_debian(words: list[str], making: Path) -> Path:
+def unpack_debian(arguments: list[str], making: Path) -> Path:
     """Make a root with mmdebstrap in the empty folder `making`, owned by the current user, without devices."""
     mode = "root" if os.geteuid() == 0 else "unshare"
     root, archive = making / "root", making / "root.tar"
-    *options, source = words
+    *options, source = arguments
     command.run(["mmdebstrap", f"--mode={mode}", *options, archive, source], seconds=900)
     root.mkdir()
     command.run(["tar", "-xf", archive, "-C", root, "--no-same-owner", "--exclude=./dev/*"], seconds=300)
     return root
 
 
-def _make(words: list[str], making: Path) -> Path:
-    root = unpack_debian(words, making)
-    settle_root(root)
+def _make(arguments: list[str], making: Path) -> Path:
+    root = unpack_debian(arguments, making)
+    prepare_root(root)
     return root
 
 
-def settle_root(root: Path) -> None:
+def prepare_root(root: Path) -> None:
     """Remove traces of this host from a root, add the guest's user, and clear setuid bits.
 
     The guest's user can read what is written here, whatever our umask is.

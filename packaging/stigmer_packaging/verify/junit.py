@@ -13,7 +13,7 @@ _FORBIDDEN = re.compile(r"[^\t\n\r\x20-\uD7FF\uE000-\uFFFD\U00010000-\U0010FFFF]
 """Characters that XML text must not contain. Source: XML 1.0, section 2.2."""
 
 
-def keep_report(name: str, report: VerificationReport, workspace: Workspace, *, log: str = "") -> None:
+def write_results(name: str, report: VerificationReport, workspace: Workspace, *, log: str = "") -> None:
     """Write the record `name`, its checks as NAME.xml, and the output of the guest, if there is any, as NAME.log."""
     with workspace.staging() as staged:
         for suffix, text in ((".log", log), (".xml", render_junit(report))):

@@ -76,18 +76,18 @@ def mac_command(trial: Trial, folder: Path) -> list[str]:
 
     The script is not asked to check that there is no Python and no network card: they exist, but are denied.
     """
-    words = trial.words(str(trial.task.script), str(trial.bottle), f"{folder}/prefix", ())
+    argv = trial.command(str(trial.task.script), str(trial.bottle), f"{folder}/prefix", ())
     variables = (f"HOME={folder / 'home'}", f"TMPDIR={folder / 'tmp'}", "PATH=/usr/bin:/bin:/usr/sbin:/sbin")
-    return _within(folder / "profile.sb", ["env", "-i", *variables, "LANG=C", *words])
+    return _within(folder / "profile.sb", ["env", "-i", *variables, "LANG=C", *argv])
 
 
-def _within(profile: Path, words: Sequence[str]) -> list[str]:
-    return ["sandbox-exec", "-f", str(profile), *words]
+def _within(profile: Path, argv: Sequence[str]) -> list[str]:
+    return ["sandbox-exec", "-f", str(profile), *argv]
 
 
-def _control(name: str, profile: Path, words: Sequence[str]) -> Check:
+def _control(name: str, profile: Path, argv: Sequence[str]) -> Check:
     """Run a program without the profile, where it must succeed, and within it, where it must fail."""
-    outside = command.run(words, seconds=60, check=False)
-    inside = command.run(_within(profile, words), seconds=60, check=False)
-    detail = f"{words[0]}: exit code {outside.code} without, {inside.code} within"
+    outside = command.run(argv, seconds=60, check=False)
+    inside = command.run(_within(profile, argv), seconds=60, check=False)
+    detail = f"{argv[0]}: exit code {outside.code} without, {inside.code} within"
     return Check(name, outside.code == 0 and inside.code != 0, 0.0, detail)

@@ -44,7 +44,7 @@ class Hardware(NamedTuple):
     processors: int
 
 
-class Ended(NamedTuple):
+class MachineResult(NamedTuple):
     """The output of a machine on each port, its console, and whether the guest powered it off in time."""
 
     ports: Mapping[str, str]
@@ -56,19 +56,19 @@ def qemu_command(
     hardware: Hardware,
     boot: Boot,
     folder: Path,
-    words: str = "",
+    kernel_arguments: str = "",
     *,
     disks: Sequence[Path] = (),
     writable: Path | None = None,
 ) -> list[str]:
     """Return the command line of a machine whose ports and console are files in `folder`.
 
-    `words` are added to the kernel's command line. `disks` are read-only; with a `writable` disk, which keeps its
-    content, the machine may reboot. QEMU is killed if the thread that starts it dies.
+    `kernel_arguments` are added to the kernel's command line. `disks` are read-only; with a `writable` disk, which
+    keeps its content, the machine may reboot. QEMU is killed if the thread that starts it dies.
     """
     program, machine, console = _KINDS[hardware.architecture]
     accelerator = "tcg,thread=multi,tb-size=1024" if hardware.accelerator == "tcg" else hardware.accelerator
-    kernel = f"console={console} quiet panic={0 if writable else -1} mitigations=off {words}".rstrip()
+    kernel = f"console={console} quiet panic={0 if writable else -1} mitigations=off {kernel_arguments}".rstrip()
     command_line = ["setpriv", "--pdeathsig", "KILL", program, *machine, "-accel", accelerator]
     command_line += ["-cpu", _CPUS[hardware.architecture, hardware.accelerator], "-smp", str(hardware.processors)]
     command_line += ["-m", str(_MEMORY_MB), "-display", "none", "-nodefaults", "-no-user-config", "-nic", "none"]
@@ -88,11 +88,11 @@ def qemu_command(
     return command_line
 
 
-def run_machine(command_line: list[str], folder: Path, *, seconds: float) -> Ended:
+def run_machine(command_line: list[str], folder: Path, *, seconds: float) -> MachineResult:
     """Run a machine until the guest powers it off; kill it after `seconds`."""
     result = run_guest(command_line, seconds=seconds)
     ports = {name: _read(folder / name) for name in PORTS}
-    return Ended(ports, _read(folder / "console") + result.output + result.errors, result.code == 0)
+    return MachineResult(ports, _read(folder / "console") + result.output + result.errors, result.code == 0)
 
 
 def choose_accelerator(target: Target, host: Target, boot: Boot, folder: Path) -> str:
@@ -103,8 +103,8 @@ def choose_accelerator(target: Target, host: Target, boot: Boot, folder: Path) -
     if target != host or not Path("/dev/kvm").exists():
         return "tcg"
     probe = qemu_command(Hardware(target.architecture, "kvm", 1), boot, folder, "guest=probe")
-    ended = run_machine(probe, folder, seconds=PROBE_SECONDS)
-    return "kvm" if ended.ports["marks"].strip() == "alive" else "tcg"
+    result = run_machine(probe, folder, seconds=PROBE_SECONDS)
+    return "kvm" if result.ports["marks"].strip() == "alive" else "tcg"
 
 
 def _read(path: Path) -> str:

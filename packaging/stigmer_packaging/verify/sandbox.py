@@ -27,16 +27,16 @@ def make_sandbox(root: GuestRoot, runner: Runner = NATIVE) -> Machine:
 
     def run(trial: Trial, folder: Path) -> GuestRun:
         """Copy the bottle and the scripts to the guest's /home, and run the script there as the guest's user."""
-        lay_home(trial, folder)
-        words = trial.words(f"/home/{USER}/{trial.task.script.name}", bottle=f"/home/{USER}/{trial.bottle.name}")
+        prepare_home(trial, folder)
+        argv = trial.command(f"/home/{USER}/{trial.task.script.name}", bottle=f"/home/{USER}/{trial.bottle.name}")
         seconds = trial.task.seconds * runner.slowdown
-        result = run_in_sandbox(root.path, folder, words, seconds=seconds, emulator=runner.prefix)
+        result = run_in_sandbox(root.path, folder, argv, seconds=seconds, emulator=runner.prefix)
         return result._replace(emulated=bool(runner.prefix))
 
     return Machine("sandbox", root.name, root.target, root.recipe, run)
 
 
-def lay_home(trial: Trial, folder: Path) -> None:
+def prepare_home(trial: Trial, folder: Path) -> None:
     """Turn a folder into the guest's /home with bottle and scripts, readable for bubblewrap whatever our umask is."""
     own = folder / USER
     own.mkdir()
@@ -46,8 +46,8 @@ def lay_home(trial: Trial, folder: Path) -> None:
         place.chmod(0o755)
 
 
-def sandbox_command(root: Path, home: Path, words: Sequence[str], *, privileged: bool) -> list[str]:
-    """Return the command line that runs `words` in the read-only `root`, with `home` writable as /home.
+def sandbox_command(root: Path, home: Path, argv: Sequence[str], *, privileged: bool) -> list[str]:
+    """Return the command line that runs `argv` in the read-only `root`, with `home` writable as /home.
 
     All other writable places are a fresh tmpfs. `privileged` means that root runs the command.
     """
@@ -59,13 +59,13 @@ def sandbox_command(root: Path, home: Path, words: Sequence[str], *, privileged:
     settings = [word for name, value in environment.items() for word in ("--setenv", name, value)]
     settings = ["--hostname", "guest", "--clearenv", *settings, "--chdir", f"/home/{USER}"]
     bwrap = ["bwrap", *identity, "--die-with-parent", "--new-session", *mounts, *settings, "--"]
-    return [*bwrap, *(_DROP if privileged else ()), *words]
+    return [*bwrap, *(_DROP if privileged else ()), *argv]
 
 
 def run_in_sandbox(
-    root: Path, home: Path, words: Sequence[str], *, seconds: float, emulator: Sequence[str] = ()
+    root: Path, home: Path, argv: Sequence[str], *, seconds: float, emulator: Sequence[str] = ()
 ) -> GuestRun:
-    """Run `words` in the guest; after `seconds`, all its processes are killed and the exit code is None.
+    """Run `argv` in the guest; after `seconds`, all its processes are killed and the exit code is None.
 
     `home` is changed to belong to the guest's user. With an `emulator` prefix there is only one user, even for root.
     Raise MissingToolError if bubblewrap is missing or may not create namespaces.
@@ -80,7 +80,7 @@ def run_in_sandbox(
             f"bubblewrap cannot make a sandbox here: {probe.stderr.strip()}",
             "run as root, or allow unprivileged user namespaces (on Ubuntu: sysctl kernel.apparmor_restrict_unprivileged_userns=0)",
         )
-    return run_guest([*emulator, *guest_command(words)], seconds=seconds)
+    return run_guest([*emulator, *guest_command(argv)], seconds=seconds)
 
 
 def _chown_to_guest(home: Path) -> None:

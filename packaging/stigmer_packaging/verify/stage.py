@@ -11,7 +11,7 @@ from stigmer_packaging.records.release import Release
 from stigmer_packaging.records.workspace import Workspace
 from stigmer_packaging.verify.guest import Machine, Task, Trial
 from stigmer_packaging.verify.guest_report import MAC, parse_mac_report, parse_report
-from stigmer_packaging.verify.junit import keep_report
+from stigmer_packaging.verify.junit import write_results
 
 _UNSAFE = re.compile(r"[^\w.-]+")
 """Characters of a machine's name that are not allowed in a file name."""
@@ -45,18 +45,18 @@ def verify_bottle(
             f"{machine.name} is a machine for {machine.target} and cannot run programs for {bottle.target}",
             f"verify it on a machine for {bottle.target}",
         )
-    path = workspace.whole(bottle)
+    path = workspace.verified_path(bottle)
     with workspace.staging() as folder:
         trial = Trial(path, bottle.name, bottle.version, task, unpacks_itself=bottle.kind == "program")
         run = machine.run(trial, folder)
     guest = parse_report(run.output, task.nonce)
-    ended = guest.whole and run.code is not None and (run.code == 0) == all(check.passed for check in guest.checks)
+    ended = guest.complete and run.code is not None and (run.code == 0) == all(check.passed for check in guest.checks)
     checks = (*run.steps, *guest.checks)
     inputs = _made_from(bottle, machine, task)
     result = VerificationReport(machine.level, machine.name, bottle.sha256, checks, ended, inputs, run.emulated)
     outcome = "killed at its deadline" if run.code is None else f"exit code {run.code}"
     log = f"{run.output}\n--- errors\n{run.errors}\n--- {outcome}\n"
-    keep_report(name, result, workspace, log=log)
+    write_results(name, result, workspace, log=log)
     return result
 
 
@@ -65,7 +65,7 @@ def _made_from(bottle: ReleaseFile, machine: Machine, task: Task) -> str:
     return digest.sha256_of_value(_RECORD, machine.level, bottle.sha256, machine.recipe, *scripts)
 
 
-def take_in_report(text: str, release: Release, workspace: Workspace) -> dict[str, VerificationReport]:
+def import_report(text: str, release: Release, workspace: Workspace) -> dict[str, VerificationReport]:
     """Store a report of scripts/check-on-mac as the verification of a release's bottle, and of its single file.
 
     Return the records by name; the machine is part of each name. RecordError if the report is about another bottle.
@@ -81,6 +81,6 @@ def take_in_report(text: str, release: Release, workspace: Workspace) -> dict[st
     for artefact in checked:
         report = replace(parsed, bottle_sha256=artefact.sha256)
         name = f"verify/{MAC}/{artefact.target}-{artefact.kind}/{_UNSAFE.sub('-', report.guest)}"
-        keep_report(name, report, workspace, log=text)
+        write_results(name, report, workspace, log=text)
         reports[name] = report
     return reports

@@ -10,7 +10,7 @@ from pathlib import Path
 from stigmer_packaging.lib import digest
 from stigmer_packaging.lib.errors import ArchiveError
 from stigmer_packaging.records.model import Check
-from stigmer_packaging.verify.guest import DEMANDS, PREFIX, GuestRun, Machine, Trial
+from stigmer_packaging.verify.guest import PREFIX, REQUIREMENT_FLAGS, GuestRun, Machine, Trial
 from stigmer_packaging.verify.guest_boot import TEMPLATES, Boot, pack_initramfs, squash_root
 from stigmer_packaging.verify.guest_root import UID, USER, GuestRoot
 from stigmer_packaging.verify.qemu import Hardware, qemu_command, run_machine
@@ -54,11 +54,11 @@ def make_virtual_machine(root: GuestRoot, boot: Boot, hardware: Hardware, *, ser
 
 def _texts_for_user(trial: Trial, hardware: Hardware) -> dict[str, str]:
     """Return the files that make the guest run the script on the bottle as its user."""
-    demands = (*DEMANDS, *(["--slow"] if hardware.accelerator == "tcg" else []))
-    words = trial.words(f"/run/trial/{trial.task.script.name}", demands=demands, bottle=BOTTLE)
+    flags = (*REQUIREMENT_FLAGS, *(["--slow"] if hardware.accelerator == "tcg" else []))
+    argv = trial.command(f"/run/trial/{trial.task.script.name}", flags=flags, bottle=BOTTLE)
     return {
         **{script.name: script.read_text(encoding="utf-8") for script in trial.task.scripts},
-        "command": f"exec {shlex.join(words)}\n",
+        "command": f"exec {shlex.join(argv)}\n",
         "first-program": "/bin/sh /run/trial/trial.sh",
     }
 
@@ -87,15 +87,15 @@ def boot_trial(
     pack_initramfs(tree.parent, folder / "trial.cpio")
     combined = boot._replace(initramfs=folder / "initramfs")  # the kernel takes several archives in a row
     combined.initramfs.write_bytes(boot.initramfs.read_bytes() + (folder / "trial.cpio").read_bytes())
-    words = qemu_command(hardware, combined, folder, disks=(squash_root(root), disk), writable=writable)
+    argv = qemu_command(hardware, combined, folder, disks=(squash_root(root), disk), writable=writable)
     emulated, failed_start = hardware.accelerator == "tcg", ""
-    ended = run_machine(words, folder, seconds=trial.task.seconds)
-    if emulated and not ended.ports["marks"]:
-        failed_start = f"--- console of a first start that did not boot\n{ended.console}\n"
-        ended = run_machine(words, folder, seconds=trial.task.seconds)
-    code, steps = read_marks(ended.ports["marks"], hardware.accelerator)
-    errors = f"{failed_start}{ended.ports['errors']}\n--- console\n{ended.console}"
-    return GuestRun(code if ended.switched_off else None, ended.ports["report"], errors, steps, emulated)
+    result = run_machine(argv, folder, seconds=trial.task.seconds)
+    if emulated and not result.ports["marks"]:
+        failed_start = f"--- console of a first start that did not boot\n{result.console}\n"
+        result = run_machine(argv, folder, seconds=trial.task.seconds)
+    code, steps = read_marks(result.ports["marks"], hardware.accelerator)
+    errors = f"{failed_start}{result.ports['errors']}\n--- console\n{result.console}"
+    return GuestRun(code if result.switched_off else None, result.ports["report"], errors, steps, emulated)
 
 
 def unpack_disk(bottle: Path, disk: Path) -> None:

@@ -11,7 +11,7 @@ from stigmer_packaging.freeze.python.build import Build, copy_into, prepare_fold
 from stigmer_packaging.freeze.python.recipe import AMALGAMATION, Recipe
 from stigmer_packaging.freeze.python.tree import PythonTree
 from stigmer_packaging.lib import digest
-from stigmer_packaging.lib.cache import alone, make_once
+from stigmer_packaging.lib.cache import file_lock, make_once
 from stigmer_packaging.lib.debian import Archives
 from stigmer_packaging.lib.errors import MissingToolError, RecordError
 from stigmer_packaging.lib.target import Target
@@ -66,21 +66,21 @@ class _TreeRecord:
     sha256: str
 
 
-def provide_python(recipe: Recipe, maker: BuildSettings, *, make: Callable[..., None] | None = None) -> PythonTree:
+def provide_python(recipe: Recipe, settings: BuildSettings, *, make: Callable[..., None] | None = None) -> PythonTree:
     """Return the CPython of a recipe; build it if it is missing or damaged in the cache.
 
     `make`, by default `make_tree`, leaves its result in the folder `tree` below an empty folder. MissingToolError if
     the compiler does not run on this machine, DownloadError if a file does not have the pinned sha256, GateError if a
     module is missing or a file needs a newer system than the recipe promises.
     """
-    key, place = digest_of(recipe), place_of(recipe, maker.cache)
+    key, place = digest_of(recipe), place_of(recipe, settings.cache)
 
     def make_new(work: Path) -> Path:
-        maker.report(f"building Python {recipe.version} for {recipe.target}, which takes some minutes, once")
-        (make or make_tree)(recipe, maker, work)
+        settings.report(f"building Python {recipe.version} for {recipe.target}, which takes some minutes, once")
+        (make or make_tree)(recipe, settings, work)
         return work / "tree"
 
-    with alone(place):
+    with file_lock(place):
         tree = read_tree(recipe, place, key)
         if tree is None and place.exists():
             shutil.rmtree(place)
@@ -89,16 +89,16 @@ def provide_python(recipe: Recipe, maker: BuildSettings, *, make: Callable[..., 
     raise RecordError(f"{place} changed while it was built", f"remove {place}, and run again")
 
 
-def provide_host_parts(maker: BuildSettings) -> Path:
+def provide_host_parts(settings: BuildSettings) -> Path:
     """Return the folder of the parts that all builds on this machine share; build them if they are not in the cache.
 
     It contains a CPython that runs here, and SQLite's amalgamation in `sqlite`.
     """
-    recipe = maker.host_recipe
+    recipe = settings.host_recipe
     used = [recipe.find_source(name) for name in (recipe.cpython.source, "sqlite")]
     key = digest.sha256_of_value(HOST_FORMAT, [asdict(source) for source in used], asdict(recipe.toolchain))
-    place = maker.folder / f"host-{maker.host}-{key[:_NAME_LENGTH]}"
-    return make_once(place, partial(_make_host_parts, maker))
+    place = settings.folder / f"host-{settings.host}-{key[:_NAME_LENGTH]}"
+    return make_once(place, partial(_make_host_parts, settings))
 
 
 def digest_of(recipe: Recipe) -> str:
@@ -124,20 +124,20 @@ def read_tree(recipe: Recipe, place: Path, key: str) -> PythonTree | None:
     return PythonTree(recipe, prefix, record.floor, record.builtins, record.sha256, key)
 
 
-def make_tree(recipe: Recipe, maker: BuildSettings, work: Path) -> None:
+def make_tree(recipe: Recipe, settings: BuildSettings, work: Path) -> None:
     """Build a Python below `work`; the result is its folder `tree`."""
-    host = provide_host_parts(maker)
-    build = open_build(recipe, maker, work)
+    host = provide_host_parts(settings)
+    build = open_build(recipe, settings, work)
     (work / "host").symlink_to(host)  # so that no file contains its real path, which names this machine's platform
     copy_into([host / "sqlite" / name for name in ("sqlite3.c", "sqlite3.h")], build.source(AMALGAMATION))
-    unpack_sources(build, maker, [source.name for source in recipe.source if source.name != "sqlite"])
+    unpack_sources(build, settings, [source.name for source in recipe.source if source.name != "sqlite"])
     for library in recipe.library:
         libraries.build_library(build, library)
     libraries.build_openssl(build)
     python = work / "host" / "bin" / f"python{recipe.major_minor}"
     cpython.build_cpython(build, python)
     finish.finish(build, python)
-    _keep_licences(build, maker)
+    _keep_licences(build, settings)
     floor = finish.measure_floor(build.outcome, recipe.target, recipe.platform.floor)
     record_tree(build.outcome, floor, cpython.builtin_modules(build.source(recipe.cpython.source)), work / "tree")
 
@@ -150,31 +150,33 @@ def record_tree(prefix: Path, floor: str, builtins: list[str], tree: Path) -> No
     prefix.rename(tree / "prefix")
 
 
-def _make_host_parts(maker: BuildSettings, work: Path) -> Path:
-    build = open_build(maker.host_recipe, maker, work)
-    unpack_sources(build, maker, [maker.host_recipe.cpython.source, "sqlite"])
+def _make_host_parts(settings: BuildSettings, work: Path) -> Path:
+    build = open_build(settings.host_recipe, settings, work)
+    unpack_sources(build, settings, [settings.host_recipe.cpython.source, "sqlite"])
     cpython.build_host_python(build)
     libraries.build_amalgamation(build, build.outcome / "sqlite")
     return build.outcome
 
 
-def open_build(recipe: Recipe, maker: BuildSettings, work: Path) -> Build:
+def open_build(recipe: Recipe, settings: BuildSettings, work: Path) -> Build:
     """Return a prepared build below the empty folder `work`; download the compiler if it is not in the cache."""
-    zig = provide_compiler(maker)
-    build = Build(recipe, work, zig, maker.folder / "zig-cache", maker.environment, maker.jobs, maker.report)
+    zig = provide_compiler(settings)
+    build = Build(
+        recipe, work, zig, settings.folder / "zig-cache", settings.environment, settings.jobs, settings.report
+    )
     prepare_folder(build)
     return build
 
 
-def provide_compiler(maker: BuildSettings) -> Path:
+def provide_compiler(settings: BuildSettings) -> Path:
     """Return zig for this machine, from its pinned wheel; MissingToolError if none is pinned for this platform."""
-    pin = maker.host_recipe.toolchain
-    if str(maker.host) not in pin.sha256:
-        raise MissingToolError(f"no {pin.distribution} is pinned for {maker.host}", "build the Python on Linux")
-    place = maker.folder / f"{pin.distribution}-{pin.version}-{pin.sha256[str(maker.host)][:_NAME_LENGTH]}"
+    pin = settings.host_recipe.toolchain
+    if str(settings.host) not in pin.sha256:
+        raise MissingToolError(f"no {pin.distribution} is pinned for {settings.host}", "build the Python on Linux")
+    place = settings.folder / f"{pin.distribution}-{pin.version}-{pin.sha256[str(settings.host)][:_NAME_LENGTH]}"
 
     def unpack(folder: Path) -> Path:
-        file = wheel.fetch_wheel(pin, maker.host, maker.cache, env=maker.environment, report=maker.report)
+        file = wheel.fetch_wheel(pin, settings.host, settings.cache, env=settings.environment, report=settings.report)
         wheel.extract_all(file, folder / "wheel")
         (folder / "wheel" / pin.distribution / "zig").chmod(0o755)
         return folder / "wheel"
@@ -182,18 +184,18 @@ def provide_compiler(maker: BuildSettings) -> Path:
     return make_once(place, unpack) / pin.distribution / "zig"
 
 
-def unpack_sources(build: Build, maker: BuildSettings, names: list[str]) -> None:
+def unpack_sources(build: Build, settings: BuildSettings, names: list[str]) -> None:
     """Download the files that the recipe pins, and unpack and patch the named sources."""
     build.report("unpacking the sources")
-    files = sources.download_sources(build.recipe, maker.folder / "downloads", maker.archives)
+    files = sources.download_sources(build.recipe, settings.folder / "downloads", settings.archives)
     for name in names:
         sources.unpack_source(build.recipe.find_source(name), files, build.source(name), build.variables)
 
 
-def _keep_licences(build: Build, maker: BuildSettings) -> None:
+def _keep_licences(build: Build, settings: BuildSettings) -> None:
     for source in build.recipe.source:
         folder = build.source(source.name)
         if not folder.is_dir():  # SQLite: the amalgamation is compiled, not this source
-            files = sources.download_sources(build.recipe, maker.folder / "downloads", maker.archives)
+            files = sources.download_sources(build.recipe, settings.folder / "downloads", settings.archives)
             sources.unpack_archive(files[list(source.files)[1]], folder)
         sources.keep_licence(source, folder, build.outcome)

@@ -12,7 +12,7 @@ from stigmer_packaging.publish.report.treemap import draw_treemap
 from stigmer_packaging.publish.report.waterfall import find_spans
 from stigmer_packaging.publish.rules import problems_in_records
 from stigmer_packaging.records.model import AuditReport
-from stigmer_packaging.records.release import Artefact, Release, with_levels
+from stigmer_packaging.records.release import Artefact, Release, mark_levels
 
 WIDTH, HEIGHT = 1120.0, 460.0
 """Size of the treemap in SVG units."""
@@ -62,7 +62,7 @@ def render_page(release: Release, files: Files, licences: Mapping[str, Licences]
     `licences` are those that each platform's software bill of materials declares; `previous` is the release to compare
     sizes with.
     """
-    release = with_levels(release)
+    release = mark_levels(release)
     bottles = {bottle.target: bottle for bottle in release.of_kind("bottle")}
     values = {
         "release": release,

@@ -5,7 +5,7 @@ from collections import Counter
 from pathlib import Path
 
 from stigmer_packaging.bottle.reading import read_sizes
-from stigmer_packaging.lib.cache import write_whole
+from stigmer_packaging.lib.cache import write_atomically
 from stigmer_packaging.lib.errors import RecordError
 from stigmer_packaging.publish.report.page import Licences, render_page
 from stigmer_packaging.records.release import Release, read_release
@@ -22,7 +22,7 @@ def write_report(folder: Path, previous: Release | None = None) -> Path:
     release = read_release(folder)
     files = {bottle.name: read_sizes(folder / bottle.name) for bottle in release.of_kind("bottle")}
     licences = {bom.target: read_licences((folder / bom.name).read_text("utf-8")) for bom in release.of_kind("sbom")}
-    return write_whole(folder / PAGE, render_page(release, files, licences, previous))
+    return write_atomically(folder / PAGE, render_page(release, files, licences, previous))
 
 
 def read_licences(sbom: str) -> Licences:

@@ -34,19 +34,19 @@ class Brew(NamedTuple):
     program: Path
     env: Mapping[str, str]
 
-    def run(self, *words: str, seconds: float = 600) -> str:
+    def run(self, *arguments: str, seconds: float = 600) -> str:
         """Run a command and return its output, stdout before stderr; CommandError if it fails."""
-        completed = self.attempt(*words, seconds=seconds, check=True)
+        completed = self.attempt(*arguments, seconds=seconds, check=True)
         return completed.stdout + completed.stderr
 
-    def attempt(self, *words: str, seconds: float = 600, check: bool = False) -> Completed:
+    def attempt(self, *arguments: str, seconds: float = 600, check: bool = False) -> Completed:
         """Run a command that may fail; with `check`, raise CommandError if it does."""
-        developing = {"HOMEBREW_DEVELOPER": "1"} if words[0] in DEVELOPER else {}
-        return command.run([self.program, *words], env={**self.env, **developing}, seconds=seconds, check=check)
+        developing = {"HOMEBREW_DEVELOPER": "1"} if arguments[0] in DEVELOPER else {}
+        return command.run([self.program, *arguments], env={**self.env, **developing}, seconds=seconds, check=check)
 
-    def ask(self, *words: str) -> str:
+    def ask(self, *arguments: str) -> str:
         """Return the last line of a command's output, such as a folder."""
-        return self.run(*words).strip().rpartition("\n")[2]
+        return self.run(*arguments).strip().rpartition("\n")[2]
 
 
 def brew_environment(env: Mapping[str, str], home: Path) -> dict[str, str]:

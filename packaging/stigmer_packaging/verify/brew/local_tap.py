@@ -26,8 +26,8 @@ class LocalTap(NamedTuple):
         self._git("add", "--all")
         self._git(*_AUTHOR, "commit", "--quiet", "--allow-empty", "--message", "formula")
 
-    def _git(self, *words: str) -> None:
-        command.run(["git", "-C", self.folder, *words], env=self.env, seconds=60)
+    def _git(self, *arguments: str) -> None:
+        command.run(["git", "-C", self.folder, *arguments], env=self.env, seconds=60)
 
 
 def make_local_tap(name: str, folder: Path, env: Mapping[str, str]) -> LocalTap:
@@ -40,12 +40,12 @@ def make_local_tap(name: str, folder: Path, env: Mapping[str, str]) -> LocalTap:
     owner, _, short = name.partition("/")
     for spelled in {owner, owner.capitalize()}:
         address = f"https://github.com/{spelled}/homebrew-{short}"
-        words = ["git", "config", "--global", "--add", f"url.{folder}.insteadOf", address]
-        command.run(words, env=env, seconds=60)
+        argv = ["git", "config", "--global", "--add", f"url.{folder}.insteadOf", address]
+        command.run(argv, env=env, seconds=60)
     return LocalTap(name, folder, env)
 
 
-def with_root_url(formula: str, url: str) -> str:
+def replace_root_url(formula: str, url: str) -> str:
     """Return a formula with another root_url of its bottles; ValueError if it has no bottle block of ours."""
     text, found = _ROOT_URL.subn(rf'\g<1>"{url}"', formula)
     if found != 1:

@@ -12,8 +12,8 @@ from stigmer_packaging.records.release import Release, read_release
 from stigmer_packaging.records.workspace import Workspace
 from stigmer_packaging.verify.brew.client import Brew, brew_environment
 from stigmer_packaging.verify.brew.local_tap import make_local_tap
-from stigmer_packaging.verify.brew.trial import BrewTrial, Offer, try_with_brew
-from stigmer_packaging.verify.junit import keep_report
+from stigmer_packaging.verify.brew.trial import BrewTrial, Offer, run_brew_trial
+from stigmer_packaging.verify.junit import write_results
 
 LEVEL = "brew"
 
@@ -51,10 +51,10 @@ def verify_with_brew(
         upgrade = later[0] if later else None
         trial = BrewTrial(brew, tap, product.name, now, upgrade, ports, home, prefix, cellar / product.name)
         version = brew.run("--version").partition("\n")[0]
-        checks = try_with_brew(trial, clock=clock, report=report)
+        checks = run_brew_trial(trial, clock=clock, report=report)
     target, sha256 = _poured(releases[0], [check.detail for check in checks])
     result = VerificationReport(LEVEL, version, sha256, checks, ended=True)
-    keep_report(f"verify/{LEVEL}/{target}", result, workspace)
+    write_results(f"verify/{LEVEL}/{target}", result, workspace)
     return result
 
 

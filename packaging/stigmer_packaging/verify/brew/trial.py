@@ -20,7 +20,7 @@ from stigmer_packaging.lib.loopback import free_port
 from stigmer_packaging.records.model import Check
 from stigmer_packaging.verify.brew import client as homebrew
 from stigmer_packaging.verify.brew.client import Brew
-from stigmer_packaging.verify.brew.local_tap import LocalTap, with_root_url
+from stigmer_packaging.verify.brew.local_tap import LocalTap, replace_root_url
 
 _SHA256 = re.compile(r'"[0-9a-f]{64}"$', re.MULTILINE)
 _LINKED = ("Cellar", "bin", "etc", "lib", "opt", "sbin", "share")
@@ -209,12 +209,12 @@ class BrewTrial(NamedTuple):
         return self.later or self.now
 
     def _publish(self, offer: Offer) -> None:
-        self.tap.publish(self.name, with_root_url(offer.formula, offer.url))
+        self.tap.publish(self.name, replace_root_url(offer.formula, offer.url))
 
-    def _launcher(self, *words: str) -> str:
+    def _launcher(self, *arguments: str) -> str:
         path = f"{self.prefix}/bin:{self.brew.env.get('PATH', os.defpath)}"
         result = command.run(
-            [self.prefix / "bin" / self.name, *words], env={**self.brew.env, "PATH": path}, seconds=300
+            [self.prefix / "bin" / self.name, *arguments], env={**self.brew.env, "PATH": path}, seconds=300
         )
         return result.stdout
 
@@ -231,7 +231,7 @@ def _require(holds: object, message: str) -> None:
         raise VerificationError(message)
 
 
-def try_with_brew(trial: BrewTrial, *, clock: Callable[[], float], report: Callable[[str], None]) -> tuple[Check, ...]:
+def run_brew_trial(trial: BrewTrial, *, clock: Callable[[], float], report: Callable[[str], None]) -> tuple[Check, ...]:
     """Run every step, even after failures, and restore brew's original state.
 
     Raise VerificationError if brew already has the tap or the formula: the user's own installation is not touched.

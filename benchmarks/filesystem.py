@@ -19,7 +19,7 @@ _PROGRAMS = ("mkfs.ext4", "unshare", "mount")
 _SCRIPT = 'mount -o loop "$1" "$2" && cp -R "$3" "$2/keg" && sync && shift 3 && exec "$@"'
 
 
-class Ground(NamedTuple):
+class Filesystem(NamedTuple):
     """A copy of the keg and a working directory on one file system, mounted only for commands run with `prefix`."""
 
     keg: Path
@@ -48,16 +48,16 @@ def place_of(kind: str, work: Path | None) -> Path | None:
     return _TMPFS if kind == MEMORY else work
 
 
-def prepare(keg: Path, work: Path) -> Ground:
+def prepare(keg: Path, work: Path) -> Filesystem:
     """Create the file system in an image of at most 2 GB below `work`; it will hold a copy of the keg.
 
     Each command run with `prefix` mounts it in a mount namespace of its own, so nothing is left mounted afterwards.
     """
-    image, place = work / "ground.img", work / "ground"
+    image, place = work / "filesystem.img", work / "filesystem"
     place.mkdir()
     with image.open("wb") as stream:
         stream.truncate(_SIZE)
     options = "lazy_itable_init=0,lazy_journal_init=0"  # otherwise the kernel writes the tables during measurements
     subprocess.run(["mkfs.ext4", "-q", "-E", options, str(image)], check=True, timeout=120)
     prefix = ("unshare", "--mount", "sh", "-c", _SCRIPT, "sh", str(image), str(place), str(keg))
-    return Ground(place / "keg", place, prefix)
+    return Filesystem(place / "keg", place, prefix)
