@@ -1,4 +1,4 @@
-"""Assemble the keg: the launcher, the components beside it, their index, and the files that brew expects."""
+"""Assembles the keg: the launcher, the components beside it, their index, and the files that brew expects."""
 
 import json
 import os
@@ -63,7 +63,7 @@ def assemble_keg(
     notices = render_notices(product.name, product.version, str(target), parts.credits)
     with workspace.staging() as staged:
         texts = {INDEX: render_index(index), notices_path(product.name): notices}
-        texts |= _launcher_texts(parts.launcher_source, manifest, texts[INDEX], staged.absolute() / "asked")
+        texts |= _launcher_texts(parts.launcher_source, manifest, texts[INDEX], staged.absolute() / "launcher")
         tree = KegTree(staged / "keg")
         _add_parts(tree, product.name, parts, services, workspace)
         for path, text in texts.items():

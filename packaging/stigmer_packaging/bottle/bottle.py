@@ -1,4 +1,4 @@
-"""Make the files of a release: a bottle for each keg, and the source archive that the formula names.
+"""Makes the files of a release: a bottle for each keg, and the source archive that the formula names.
 
 Source of the bottle's layout: Homebrew's pour. The first member is `NAME/VERSION/`; a local install reads both from it.
 """

@@ -1,4 +1,4 @@
-"""Write the formula for the bottles."""
+"""Writes the formula for the bottles."""
 
 from collections.abc import Sequence
 

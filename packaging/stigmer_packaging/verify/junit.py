@@ -1,4 +1,4 @@
-"""Write the results of a verification: its record, and JUnit XML beside it, which CI systems show as test results.
+"""Writes the results of a verification: its record, and JUnit XML beside it, which CI systems show as test results.
 
 Source: the schema of Jenkins' xunit plugin, junit-10.xsd.
 """

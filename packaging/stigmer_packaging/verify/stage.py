@@ -1,4 +1,4 @@
-"""Verify a bottle on a fresh machine: pour it where there is no Python, and run its checks there."""
+"""Verifies a bottle on a fresh machine: pours it where there is no Python, and runs the checks there."""
 
 import contextlib
 import re
@@ -17,7 +17,7 @@ _UNSAFE = re.compile(r"[^\w.-]+")
 """Characters of a machine's name that are not allowed in a file name."""
 
 _RECORD = 2
-"""Version of the reports, part of their cache key. 2: reports say whether the processor was emulated."""
+"""Version of the reports, part of their cache key. 2: reports record whether the processor was emulated."""
 
 
 def current_report(

@@ -1,4 +1,4 @@
-"""Verify the release in a folder with a real Homebrew: level `brew`."""
+"""Verifies the release in a folder with a real Homebrew: level `brew`."""
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
