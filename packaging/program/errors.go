@@ -55,8 +55,12 @@ func (home Home) explain(err error) error {
 		return &Failure{"there is no space left in " + home.path, "free some space there, " + anotherDisk, 1}
 	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM), errors.Is(err, syscall.EROFS):
 		return home.unwritable(path, errors.Is(err, syscall.EROFS))
-	case errors.Is(err, syscall.EEXIST), errors.Is(err, syscall.ENOTDIR):
-		return &Failure{path + " is in the way: it is not a directory", "move it away, " + anotherDisk, 1}
+	case errors.Is(err, syscall.EEXIST), errors.Is(err, syscall.ENOTDIR), errors.Is(err, syscall.EISDIR):
+		kind := "not a directory"
+		if status, err := os.Stat(path); err == nil && status.IsDir() {
+			kind = "a directory"
+		}
+		return &Failure{path + " is in the way: it is " + kind, "move it away, " + anotherDisk, 1}
 	}
 	return &Failure{fmt.Sprintf("cannot work in %s: %v", home.path, reason(err)), "check that directory, " + anotherDisk, 1}
 }
