@@ -54,8 +54,8 @@ def make_archive(keg: Keg, *, source_date_epoch: int, workspace: Workspace) -> R
     root, files = _tree_of(keg, workspace)
     folder = naming.standalone_name(keg.name, keg.version, keg.target)
     members = keg_members(root, files, keg.links)
-    with workspace.staging() as staged:
-        written = staged / "archive"
+    with workspace.staging() as staging:
+        written = staging / "archive"
         write_archive(written, folder, members, mtime=source_date_epoch, level=ARCHIVE_LEVEL)
         return _publish(written, "archive", f"{folder}.tar.gz", keg, workspace)
 

@@ -46,9 +46,9 @@ def verify_bottle(
             f"verify it on a machine for {bottle.target}",
         )
     path = workspace.verified_path(bottle)
-    with workspace.staging() as folder:
+    with workspace.staging() as staging:
         trial = Trial(path, bottle.name, bottle.version, task, unpacks_itself=bottle.kind == "program")
-        run = machine.run(trial, folder)
+        run = machine.run(trial, staging)
     guest = parse_report(run.output, task.nonce)
     ended = guest.complete and run.code is not None and (run.code == 0) == all(check.passed for check in guest.checks)
     checks = (*run.steps, *guest.checks)
