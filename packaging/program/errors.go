@@ -18,7 +18,7 @@ const (
 	accessExecute, accessWrite = 1, 2 // X_OK and W_OK: access(2)
 )
 
-// Failure is an error with a remedy and an exit code. Its words are those of the launcher.
+// Failure is an error with a remedy and an exit code. Its texts are those of the launcher.
 type Failure struct {
 	message, remedy string
 	code            int
@@ -26,20 +26,20 @@ type Failure struct {
 
 func (failure *Failure) Error() string { return failure.message }
 
-// fail prints an error with its remedy, and returns the exit code; 0 without an error.
+// fail prints an error with its remedy, and returns the exit code, which is 0 for nil.
 func fail(err error) int {
 	if err == nil {
 		return 0
 	}
-	failure, known := err.(*Failure)
-	if !known {
+	var failure *Failure
+	if !errors.As(err, &failure) {
 		failure = &Failure{err.Error(), "run the command again", 1}
 	}
 	fmt.Fprintf(os.Stderr, "Error: %s\nHint: %s\n", failure.message, failure.remedy)
 	return failure.code
 }
 
-// explain turns the error of a system call in the home into a failure with a remedy.
+// explain turns the error of a system call in the home into a Failure; it returns nil and a Failure unchanged.
 func (home Home) explain(err error) error {
 	var failure *Failure
 	if err == nil || errors.As(err, &failure) {
@@ -55,13 +55,18 @@ func (home Home) explain(err error) error {
 		return &Failure{"there is no space left in " + home.path, "free some space there, " + anotherDisk, 1}
 	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM), errors.Is(err, syscall.EROFS):
 		return home.unwritable(path, errors.Is(err, syscall.EROFS))
-	case errors.Is(err, syscall.EEXIST), errors.Is(err, syscall.ENOTDIR):
-		return &Failure{path + " is in the way: it is not a directory", "move it away, " + anotherDisk, 1}
+	case errors.Is(err, syscall.EEXIST), errors.Is(err, syscall.ENOTDIR), errors.Is(err, syscall.EISDIR):
+		kind := "not a directory"
+		if status, err := os.Stat(path); err == nil && status.IsDir() {
+			kind = "a directory"
+		}
+		return &Failure{path + " is in the way: it is " + kind, "move it away, " + anotherDisk, 1}
 	}
 	return &Failure{fmt.Sprintf("cannot work in %s: %v", home.path, reason(err)), "check that directory, " + anotherDisk, 1}
 }
 
-// unwritable returns the failure for a path of the home that cannot be written, with its cause and the command that helps.
+// unwritable returns the Failure for a path of the home that cannot be written, with the cause and a command that
+// helps.
 func (home Home) unwritable(path string, isReadOnly bool) error {
 	path = existing(path)
 	var system syscall.Statfs_t
@@ -88,7 +93,7 @@ func (home Home) unwritable(path string, isReadOnly bool) error {
 	return &Failure{problem, "run `" + command + "`, " + anotherDisk, 1}
 }
 
-// reason returns an error without the system call and the path that Go puts before it.
+// reason returns the cause of an error, without the operation and the path that Go prepends.
 func reason(err error) error {
 	var located *fs.PathError
 	if errors.As(err, &located) {
@@ -99,7 +104,7 @@ func reason(err error) error {
 
 var unquoted = regexp.MustCompile(`^[A-Za-z0-9_@%+=:,./-]+$`)
 
-// quote quotes a word for the shell, if it needs that.
+// quote quotes a word for the shell if necessary.
 func quote(word string) string {
 	if unquoted.MatchString(word) {
 		return word

@@ -13,12 +13,13 @@ import (
 
 const reserve = 1 << 20 // bytes for directories and the manifest
 
-// Home is the launcher's home: absolute paths of the home, of the directory of all trees, of the locks, and of this program's tree.
+// Home is the launcher's home: the absolute paths of the home, of the directories of trees and locks, and of this tree.
 type Home struct {
 	path, dist, run, tree string
 }
 
-// findHome finds the home as the launcher does: STIGMER_HOME, else `.stigmer` in HOME, else in the password database's directory.
+// findHome finds the home as the launcher does: STIGMER_HOME, else `.stigmer` in HOME, else in the home directory of
+// the password database.
 func findHome(id string) (Home, error) {
 	path := os.Getenv("STIGMER_HOME")
 	if path == "" || path == "~" || strings.HasPrefix(path, "~/") {
@@ -55,7 +56,8 @@ func userDirectory() (string, error) {
 	return known.HomeDir, nil
 }
 
-// prepare creates the home's directories, private to this user, and checks that programs can be written and executed there.
+// prepare creates the home's directories, private to this user, and checks that programs can be written and executed
+// there.
 func (home Home) prepare() error {
 	if err := home.requireOwner(); err != nil {
 		return err
@@ -77,7 +79,7 @@ func (home Home) prepare() error {
 	return nil
 }
 
-// requireOwner returns a failure when root uses the home of another user, who could not write root's files.
+// requireOwner returns a Failure if root uses the home of another user, who could not write root's files.
 func (home Home) requireOwner() error {
 	status, err := os.Stat(existing(home.path))
 	if err != nil || os.Geteuid() != 0 {
@@ -94,7 +96,7 @@ func (home Home) requireOwner() error {
 	}
 }
 
-// requireSpace returns a failure when fewer bytes are free for this user than are needed.
+// requireSpace returns a Failure if fewer bytes are free for this user than are needed.
 func (home Home) requireSpace(needed int64) error {
 	var status syscall.Statfs_t
 	if err := syscall.Statfs(home.dist, &status); err != nil {
@@ -110,7 +112,7 @@ func (home Home) requireSpace(needed int64) error {
 	return &Failure{problem, "free some space there, " + anotherDisk, 1}
 }
 
-// existing returns the path or the nearest of its parents that exists.
+// existing returns the path if it exists, otherwise its nearest parent that exists.
 func existing(path string) string {
 	for {
 		if _, err := os.Stat(path); err == nil || path == filepath.Dir(path) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -10,7 +11,7 @@ import (
 )
 
 const (
-	lockTimeout  = 300 * time.Second // one start waits for another that writes to a slow disk
+	lockTimeout  = 300 * time.Second // enough for another start that writes to a slow disk
 	pollInterval = 10 * time.Millisecond
 )
 
@@ -19,7 +20,7 @@ type Lock struct{ file *os.File }
 
 func (lock *Lock) release() { _ = lock.file.Close() }
 
-// tryLock acquires a lock without waiting; nil when another process holds it.
+// tryLock acquires a lock without waiting; it returns nil if another process holds it.
 func (home Home) tryLock(name string) (*Lock, error) {
 	path := filepath.Join(home.run, name)
 	for {
@@ -32,7 +33,7 @@ func (home Home) tryLock(name string) (*Lock, error) {
 			return &Lock{file}, nil
 		}
 		_ = file.Close()
-		if err == syscall.EACCES || err == syscall.EAGAIN {
+		if errors.Is(err, syscall.EACCES) || errors.Is(err, syscall.EAGAIN) {
 			return nil, nil
 		}
 		if err != nil {
@@ -42,7 +43,7 @@ func (home Home) tryLock(name string) (*Lock, error) {
 	}
 }
 
-// lock acquires a lock, and reports each process that holds it meanwhile.
+// lock waits until it can acquire a lock, up to lockTimeout, and reports each process that holds it meanwhile.
 func (home Home) lock(name string) (*Lock, error) {
 	reported := int32(0)
 	for deadline := time.Now().Add(lockTimeout); ; time.Sleep(pollInterval) {
@@ -66,8 +67,8 @@ func (home Home) lock(name string) (*Lock, error) {
 	}
 }
 
-// lockHolder returns the pid of the process that holds a lock, and whether there is one. The pid is 0 or -1 for a process of
-// another pid namespace or machine. This process must not hold the lock: closing the file would release it.
+// lockHolder returns the pid of the process that holds a lock, and whether there is one. The pid is 0 or -1 for a
+// process of another pid namespace or machine. This process must not hold the lock: closing the file would release it.
 func (home Home) lockHolder(name string) (int32, bool) {
 	file, err := os.Open(filepath.Join(home.run, name))
 	if err != nil {

@@ -1,6 +1,8 @@
-// A self-extracting program: it unpacks the tree that it carries into the user's home, once, and executes the launcher in it.
+// Command program is a self-extracting program: it unpacks its payload, a tree of files, into the user's home once, and
+// executes the launcher in that tree.
 //
-// It prints the version, the help and the completions from its payload, without the home. payload.go describes the payload.
+// It prints the version, the help and the completions from the payload, without using the home. payload.go describes
+// the payload.
 package main
 
 import (
@@ -19,7 +21,7 @@ func main() {
 
 // run returns an exit code after an answer or a failure. Otherwise the launcher replaces this process.
 func run(arguments []string) int {
-	debug.SetGCPercent(400) // a process that lives for seconds
+	debug.SetGCPercent(400) // the process runs for seconds: memory matters less than time
 	payload, err := openPayload()
 	if err != nil {
 		return fail(err)

@@ -10,9 +10,9 @@ import (
 	"syscall"
 )
 
-const eraseLine = "\r\033[K" // to its first column, then EL ("erase in line") of ECMA-48
+const eraseLine = "\r\033[K" // carriage return, then EL ("erase in line") of ECMA-48
 
-// printAnswer writes to standard output. It is no failure when the reader has closed it.
+// printAnswer writes to standard output. It is not an error if the reader has closed that.
 func printAnswer(answer []byte) error {
 	signal.Ignore(syscall.SIGPIPE)
 	_, err := os.Stdout.Write(answer)
@@ -56,7 +56,7 @@ func (progress *Progress) show(percent int64) {
 	}
 }
 
-// end erases the line, and prints the title with a mark of success.
+// end erases the line on a terminal, and if unpacking has succeeded, prints the title with a mark.
 func (progress *Progress) end(succeeded bool) {
 	if progress.live {
 		fmt.Fprint(os.Stderr, eraseLine)

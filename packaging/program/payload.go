@@ -41,7 +41,7 @@ type Index struct {
 	Answers []Answer    `json:"answers"`
 }
 
-// Answer names the file that holds what the launcher prints for some arguments.
+// Answer maps arguments to the file that contains the launcher's output for them.
 type Answer struct {
 	Words []string `json:"words"`
 	Path  string   `json:"path"`
@@ -94,7 +94,7 @@ func incomplete() error {
 	return &Failure{"this file is incomplete or damaged", "download it again, and compare its sha256", 1}
 }
 
-// answer returns what the launcher prints for the arguments, and whether the payload holds that.
+// answer returns the launcher's output for the arguments, and whether the payload contains it.
 func (payload *Payload) answer(arguments []string) ([]byte, bool, error) {
 	index := &payload.index
 	if len(arguments) == 1 && (arguments[0] == "--version" || arguments[0] == "-V") {
@@ -120,18 +120,18 @@ func (payload *Payload) readFile(path string) ([]byte, error) {
 		return nil, err
 	}
 	defer decoder.Close()
-	var whole []byte
+	var joined []byte
 	for _, chunk := range files[found].Chunks {
 		content, err := payload.readChunk(decoder, chunk)
 		if err != nil {
 			return nil, err
 		}
-		whole = append(whole, content...)
+		joined = append(joined, content...)
 	}
-	return whole, nil
+	return joined, nil
 }
 
-// readChunk returns the content of a chunk, and compares it with its sha256.
+// readChunk returns the content of a chunk after checking its sha256.
 func (payload *Payload) readChunk(decoder *zstd.Decoder, chunk Chunk) ([]byte, error) {
 	packed := make([]byte, chunk.Packed)
 	if _, err := payload.source.ReadAt(packed, payload.start+chunk.Offset); err != nil {

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// The payload is a part of the executable, where the linker's ad-hoc signature covers it: appended to a signed Mach-O file, it
-// would break the signature.
+// payload is embedded, so that the executable's ad-hoc signature covers it: appended to a signed Mach-O file, it would
+// break the signature.
 //
 //go:embed payload.bin
 var payload string

@@ -22,14 +22,15 @@ const (
 // treeName matches the names of trees: a version, twelve digits of the launcher's index, and eight of the tree's.
 var treeName = regexp.MustCompile(`^[^.].*-[0-9a-f]{12}-[0-9a-f]{8}$`)
 
-// Status is what lstat(2) says of a file. A write, a replacement or a chmod changes it.
+// Status is the part of a file's lstat(2) that changes with a write or a chmod, and with any replacement that has
+// another size, time or mode.
 type Status struct {
 	Size     int64  `json:"size"`
 	Modified int64  `json:"modified"` // nanoseconds since 1970
 	Mode     uint32 `json:"mode"`
 }
 
-// requireTree unpacks the tree, unless it is there and unmodified, and keeps other processes from removing it.
+// requireTree unpacks the tree, unless it exists unmodified, and keeps other processes from removing it.
 func (home Home) requireTree(payload *Payload) error {
 	if home.hold() && payload.index.isUnmodified(home.tree) {
 		home.tidy()
@@ -49,23 +50,23 @@ func (home Home) requireTree(payload *Payload) error {
 	return home.explain(home.replaceTree(payload))
 }
 
-// replaceTree unpacks the tree into a staging directory, and renames that into place.
+// replaceTree unpacks the tree into a staging directory, renames that into place, and prunes the other trees.
 func (home Home) replaceTree(payload *Payload) error {
 	home.removeUnfinished()
 	if err := home.requireSpace(payload.index.size()); err != nil {
 		return err
 	}
-	interrupt, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
-	made := filepath.Join(home.dist, staging)
+	staged := filepath.Join(home.dist, staging)
 	progress := newProgress(payload.index)
-	err := payload.unpack(interrupt, made, progress.add)
+	err := payload.unpack(ctx, staged, progress.add)
 	progress.end(err == nil)
 	if err == nil {
-		err = home.publish(made)
+		err = home.publish(staged)
 	}
 	if err != nil {
-		_ = os.RemoveAll(made)
+		_ = os.RemoveAll(staged)
 		return err
 	}
 	home.prune()
@@ -73,16 +74,17 @@ func (home Home) replaceTree(payload *Payload) error {
 	return nil
 }
 
-func (home Home) publish(made string) error {
+// publish renames a staged tree into place, after removing the tree that it replaces.
+func (home Home) publish(staged string) error {
 	if _, err := os.Lstat(home.tree); err == nil {
 		if err := home.remove(home.tree); err != nil {
 			return err
 		}
 	}
-	return os.Rename(made, home.tree)
+	return os.Rename(staged, home.tree)
 }
 
-// isUnmodified returns whether the tree is as it was unpacked. It reads no content.
+// isUnmodified returns whether the tree is as it was unpacked, judging by its manifest. It reads no content.
 func (index *Index) isUnmodified(tree string) bool {
 	manifest := map[string]Status{}
 	text, err := os.ReadFile(filepath.Join(tree, manifestFile))
@@ -102,7 +104,8 @@ func (index *Index) isUnmodified(tree string) bool {
 	return true
 }
 
-// writeManifest records the status of each file as the file system shows it: some keep no permissions and only whole seconds.
+// writeManifest records the status of each file as the file system reports it: some store no permissions or only whole
+// seconds.
 func (index *Index) writeManifest(tree string) error {
 	manifest := map[string]Status{}
 	for _, file := range index.Files {
@@ -127,14 +130,15 @@ func statusOf(path string) (Status, error) {
 	return Status{found.Size(), found.ModTime().UnixNano(), uint32(found.Mode())}, nil
 }
 
-// hold locks the tree in use, and returns whether it exists. The launcher inherits the open directory, and so the lock.
+// hold locks the tree against removal, and returns whether it exists. The launcher inherits the open directory, and
+// with it the lock.
 func (home Home) hold() bool {
 	descriptor, err := syscall.Open(home.tree, syscall.O_RDONLY|syscall.O_DIRECTORY, 0)
 	if err != nil {
 		return false
 	}
 	file := os.NewFile(uintptr(descriptor), home.tree)
-	// Where directories cannot be locked, nothing else removes the tree: a claim fails, too.
+	// Where directories cannot be locked, claim fails too, so no other process removes the tree.
 	if syscall.Flock(descriptor, syscall.LOCK_SH|syscall.LOCK_NB) != syscall.EWOULDBLOCK && isAt(home.tree, file) {
 		held = append(held, file)
 		return true
@@ -143,9 +147,9 @@ func (home Home) hold() bool {
 	return false
 }
 
-var held []*os.File // a file without a reference would be closed
+var held []*os.File // keeps the files from being closed by the garbage collector
 
-// claim locks a tree against its use; nil when a process uses it.
+// claim locks a tree against use, in order to remove it; it returns nil if a process uses the tree.
 func claim(tree string) *os.File {
 	file, err := os.Open(tree)
 	if err != nil {
@@ -158,7 +162,8 @@ func claim(tree string) *os.File {
 	return file
 }
 
-// tidy removes outdated trees and the work of killed processes, unless another process installs: it does the same.
+// tidy removes unused trees and the unfinished work of killed processes, unless another process is installing, which
+// does the same.
 func (home Home) tidy() {
 	if entries, err := os.ReadDir(home.dist); err != nil || len(entries) < 2 {
 		return
@@ -180,7 +185,7 @@ func (home Home) removeUnfinished() {
 	}
 }
 
-// prune removes the other trees, but for those that a process uses or a running server was started from.
+// prune removes the other trees, except those that a process uses or that a running server was started from.
 func (home Home) prune() {
 	entries, _ := os.ReadDir(home.dist)
 	running := home.runningVersion()
@@ -197,7 +202,7 @@ func (home Home) prune() {
 	}
 }
 
-// remove hides a tree by a rename before it removes its files.
+// remove renames a tree before it removes the files, so that no process finds an incomplete tree.
 func (home Home) remove(tree string) error {
 	hidden := filepath.Join(home.dist, fmt.Sprintf("%s%d-%s", removed, os.Getpid(), filepath.Base(tree)))
 	if err := os.Rename(tree, hidden); err != nil {

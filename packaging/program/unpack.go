@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-const mostWorkers = 8 // each needs memory for a chunk and its frame
+const maxWorkers = 8 // each needs memory for a chunk and its frame
 
 // job is one chunk of a file: its offset in the file, and the number of the file's chunks that are not yet written.
 type job struct {
@@ -23,14 +23,15 @@ type job struct {
 	left   *atomic.Int32
 }
 
-// unpack writes the tree into a new directory, on all processors. Every chunk is verified, and every file is on disk when it
-// returns. `report` receives the number of bytes of each chunk written. The first failure ends it.
-func (payload *Payload) unpack(interrupt context.Context, tree string, report func(int64)) error {
+// unpack writes the tree into a new directory, on all processors. Every chunk is verified, and every file is on disk
+// when it returns. `report` is called with the size of each chunk written, in several goroutines. The first error ends
+// it, and so does `ctx`, with a Failure.
+func (payload *Payload) unpack(ctx context.Context, tree string, report func(int64)) error {
 	jobs, err := payload.plan(tree)
 	if err != nil {
 		return err
 	}
-	working, cancel := context.WithCancelCause(interrupt)
+	working, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	queue := make(chan job, len(jobs))
 	for _, each := range jobs {
@@ -38,7 +39,7 @@ func (payload *Payload) unpack(interrupt context.Context, tree string, report fu
 	}
 	close(queue)
 	var workers sync.WaitGroup
-	for range min(runtime.GOMAXPROCS(0), mostWorkers) {
+	for range min(runtime.GOMAXPROCS(0), maxWorkers) {
 		workers.Go(func() {
 			if err := payload.writeChunks(working, tree, queue, report); err != nil {
 				cancel(err)
@@ -46,7 +47,7 @@ func (payload *Payload) unpack(interrupt context.Context, tree string, report fu
 		})
 	}
 	workers.Wait()
-	if interrupt.Err() != nil {
+	if ctx.Err() != nil {
 		return &Failure{"unpacking was interrupted", "run the command again", interrupted}
 	}
 	if err := context.Cause(working); err != nil {
@@ -58,7 +59,7 @@ func (payload *Payload) unpack(interrupt context.Context, tree string, report fu
 	return payload.index.writeManifest(tree)
 }
 
-// plan creates the directories of the tree, and returns the jobs.
+// plan creates the directories of the tree's files, and returns the jobs.
 func (payload *Payload) plan(tree string) ([]job, error) {
 	if err := os.Mkdir(tree, 0o755); err != nil {
 		return nil, err
@@ -86,15 +87,15 @@ func makeParent(tree, path string) error {
 	return os.MkdirAll(filepath.Dir(filepath.Join(tree, path)), 0o755)
 }
 
-// writeChunks does jobs until there are none, or another worker has failed.
-func (payload *Payload) writeChunks(working context.Context, tree string, queue <-chan job, report func(int64)) error {
+// writeChunks takes jobs from the queue until it is empty, or `ctx` is done by an interrupt or another worker's error.
+func (payload *Payload) writeChunks(ctx context.Context, tree string, queue <-chan job, report func(int64)) error {
 	decoder, err := newDecoder()
 	if err != nil {
 		return err
 	}
 	defer decoder.Close()
 	for each := range queue {
-		if working.Err() != nil {
+		if ctx.Err() != nil {
 			return nil
 		}
 		content, err := payload.readChunk(decoder, each.chunk)

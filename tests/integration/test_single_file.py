@@ -334,6 +334,17 @@ def test_an_unusable_home_is_refused_in_the_words_of_the_launcher(
     assert list(tmp_path.rglob("dist/*")) == []
 
 
+def test_a_directory_in_place_of_the_lock_is_named(program: Path, home: Path) -> None:
+    lock = home / "run" / "install.lock"
+    lock.mkdir(parents=True)
+    done = start(program, home)
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"Error: {lock} is in the way: it is a directory\n"
+        "Hint: move it away, or set STIGMER_HOME to a directory on another disk\n"
+    )
+
+
 def test_a_home_that_is_not_utf_8_is_refused_before_anything_is_created(program: Path, tmp_path: Path) -> None:
     parent = tmp_path / "parent"
     parent.mkdir()

@@ -299,7 +299,7 @@ def test_a_machine_that_cannot_be_created_here_is_an_error_with_a_remedy(tmp_pat
     factory = MachineFactory(AMD64, 2, tmp_path, {}, quiet)
     with pytest.raises(MissingToolError, match="no mirror of ubuntu") as missing:
         factory.sandbox("ubuntu noble", AMD64)
-    assert missing.value.remedy == "give one: --mirror ubuntu=URL"
+    assert missing.value.remedy == "pass one: --mirror ubuntu=URL"
     with pytest.raises(MissingToolError, match="programs for linux-amd64 do not run here"):
         replace(factory, host=ARM64).sandbox("debian trixie", AMD64)
     with pytest.raises(MissingToolError, match="archive keys of fedora"):

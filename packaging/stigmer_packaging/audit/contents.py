@@ -31,7 +31,7 @@ class Content:
 
     `text` is the whole content of a small file that is not native code, otherwise None; `head` is its first bytes.
     `elf` and `machos` describe native code, `go` the modules that Go linked into it, `bootloader` what PyInstaller
-    added; `foreign` names another system's executable format. `damage` says what could not be read. `words`, of a
+    added; `foreign` names another system's executable format. `damage` describes what could not be read. `words`, of a
     component's file only, are the words that may be names of environment variables.
     """
 

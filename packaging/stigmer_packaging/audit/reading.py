@@ -1,4 +1,4 @@
-"""Reading a bottle once, member by member, and keeping the facts that the checks need instead of the bytes."""
+"""Reads a bottle once, member by member, and keeps the facts that the checks need instead of the bytes."""
 
 import hashlib
 import tarfile

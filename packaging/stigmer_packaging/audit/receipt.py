@@ -106,7 +106,7 @@ def _service(subject: Subject) -> Iterator[Violation]:
 
 @check(
     "keg-formula",
-    "brew reads it when the tap is gone; a bottle block in it would describe this very bottle",
+    "brew reads it when the tap is gone; a bottle block in it would describe this bottle itself",
     "put the formula there, without its bottle block",
 )
 def _formula(subject: Subject) -> Iterator[Violation]:

@@ -1,4 +1,4 @@
-"""Reading a bottle's file as a stream, without writing to disk and with limits on memory and time.
+"""Reads a bottle's file as a stream, without writing to disk and with limits on memory and time.
 
 Sources: RFC 1952 for the gzip header; tar as `tarfile` reads it.
 """
@@ -75,7 +75,7 @@ def read_members(path: Path) -> Iterator[tuple[tarfile.TarInfo, bytes]]:
                     _require_size(info, LARGEST_MEMBER)  # again: a pax header may have changed the size
                     yield info, _content(tar, info)
                     tar.members.clear()  # tarfile would keep every header in memory
-            while limited.read(_BLOCK):  # up to gzip's checksum at the very end
+            while limited.read(_BLOCK):  # up to gzip's checksum at the end of the stream
                 pass
     except ArchiveError as error:
         raise ArchiveError(f"{path.name} is refused: {error}") from error

@@ -1,4 +1,4 @@
-"""Ad-hoc code signing of Mach-O files, and checking whether the bytes on disk are the bytes that were signed.
+"""Signs Mach-O files ad hoc, and checks whether the bytes on disk are the bytes that were signed.
 
 The kernel makes the same check before it executes a page, for ad-hoc and other signatures alike. The signer's identity
 is not checked. Source: xnu's osfmk/kern/cs_blobs.h. All numbers are big-endian.

@@ -1,4 +1,4 @@
-"""Reading the files inside a file that is itself an archive: a zip file, or a program frozen by PyInstaller.
+"""Reads the files inside a file that is itself an archive: a zip file, or a program frozen by PyInstaller.
 
 Sources: PyInstaller's archive formats (CArchive with its cookie, PYZ); zip as `zipfile` reads it. The marshalled table
 of a PYZ is not read, since `marshal` is unsafe for untrusted data; the streams are stored one after the other anyway.

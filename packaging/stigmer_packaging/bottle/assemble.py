@@ -1,4 +1,4 @@
-"""Assemble the keg: the launcher, the components beside it, their index, and the files that brew expects."""
+"""Assembles the keg: the launcher, the components beside it, their index, and the files that brew expects."""
 
 import json
 import os
@@ -61,10 +61,10 @@ def assemble_keg(
     services = [built[component.name] for component in manifest.components]
     product, index = manifest.product, make_index(manifest, target, services)
     notices = render_notices(product.name, product.version, str(target), parts.credits)
-    with workspace.staging() as staged:
+    with workspace.staging() as staging:
         texts = {INDEX: render_index(index), notices_path(product.name): notices}
-        texts |= _launcher_texts(parts.launcher_source, manifest, texts[INDEX], staged.absolute() / "asked")
-        tree = KegTree(staged / "keg")
+        texts |= _launcher_texts(parts.launcher_source, manifest, texts[INDEX], staging.absolute() / "launcher")
+        tree = KegTree(staging / "keg")
         _add_parts(tree, product.name, parts, services, workspace)
         for path, text in texts.items():
             tree.add_text(path, text, "the generated files")

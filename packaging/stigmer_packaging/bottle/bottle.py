@@ -1,4 +1,4 @@
-"""Make the files of a release: a bottle for each keg, and the source archive that the formula names.
+"""Makes the files of a release: a bottle for each keg, and the source archive that the formula names.
 
 Source of the bottle's layout: Homebrew's pour. The first member is `NAME/VERSION/`; a local install reads both from it.
 """
@@ -21,10 +21,10 @@ def make_bottle(keg: Keg, tag: str, *, rebuild: int, source_date_epoch: int, wor
     """
     members = keg_members(workspace.verified_path(keg), keg.files, keg.links)
     relative = f"dist/{naming.bottle_name(keg.name, keg.version, tag, rebuild)}"
-    with workspace.staging() as staged:
-        write_archive(staged / "archive", f"{keg.name}/{keg.version}", members, mtime=source_date_epoch)
+    with workspace.staging() as staging:
+        write_archive(staging / "archive", f"{keg.name}/{keg.version}", members, mtime=source_date_epoch)
         facts = {"name": keg.name, "version": keg.version, "target": keg.target, "tag": tag, "rebuild": rebuild}
-        return workspace.add_file(staged / "archive", f"bottle/{keg.target}", kind="bottle", path=relative, **facts)
+        return workspace.add_file(staging / "archive", f"bottle/{keg.target}", kind="bottle", path=relative, **facts)
 
 
 def make_source_archive(
@@ -36,10 +36,10 @@ def make_source_archive(
     """
     name, version = product
     facts = {"name": name, "version": version, "path": f"dist/{naming.source_archive_name(name, version)}"}
-    with workspace.staging() as staged:
+    with workspace.staging() as staging:
         members = _source_members(checkout, paths)
-        write_archive(staged / "archive", f"{name}-{version}", members, mtime=source_date_epoch)
-        return workspace.add_file(staged / "archive", "source", kind="source", **facts)
+        write_archive(staging / "archive", f"{name}-{version}", members, mtime=source_date_epoch)
+        return workspace.add_file(staging / "archive", "source", kind="source", **facts)
 
 
 def _source_members(checkout: Path, paths: Sequence[str]) -> Iterator[Member]:

@@ -1,4 +1,4 @@
-"""The keg's tree: the paths in it, and how files are added: every path once, modes normalised, links inside."""
+"""The keg's tree: its paths, and how files are added: each path once, modes normalised, links only inside the keg."""
 
 import contextlib
 import os
@@ -65,8 +65,8 @@ class KegTree:
         """Add the given files of a folder below `prefix`, and all symbolic links in that folder."""
         for path in paths:
             self.add_file(f"{prefix}/{path}", folder / path, owner)
-        for path, goal in links_below(folder):
-            self.add_link(f"{prefix}/{path}", goal, owner)
+        for path, target in links_below(folder):
+            self.add_link(f"{prefix}/{path}", target, owner)
 
     def _place(self, path: str, owner: str) -> Path:
         if path in self.owners:
@@ -76,7 +76,7 @@ class KegTree:
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError):
-            raise KegError(f"{path} of {owner} lies below a file of another component") from None
+            raise KegError(f"{path} of {owner} is below a file of another component") from None
         if place.is_dir():
             raise KegError(f"{path} of {owner} is a folder of another component")
         return place

@@ -31,7 +31,7 @@ _BATCH = 8
 def write_payload(description: Mapping[str, object], sources: Mapping[FileRecord, Path], payload: IO[bytes]) -> None:
     """Write the payload of these files, each read from its source. Equal files give equal bytes with the same libzstd.
 
-    `description` holds the other fields of the index, as packaging/program/payload.go names them.
+    `description` contains the other fields of the index, as packaging/program/payload.go names them.
     """
     packed: dict[str, list[dict[str, Any]]] = {file.path: [] for file in sources}
     chunks = chain.from_iterable(_chunks(file.path, source) for file, source in sources.items())

@@ -1,4 +1,4 @@
-"""Read a bottle: its version, from its program or its index, and its files with their sizes and checksums."""
+"""Reads a bottle: its version, from its program or its index, and its files with their sizes and checksums."""
 
 import hashlib
 import json
@@ -20,7 +20,7 @@ def query_version(bottle: Path, name: str, version: str, *, scratch: Path, env: 
     unpack_archive(bottle, scratch)
     program = scratch / name / version / "bin" / name
     if not program.is_file():
-        raise PublicationError(f"{bottle.name} holds no {name}/{version}/bin/{name}")
+        raise PublicationError(f"{bottle.name} contains no {name}/{version}/bin/{name}")
     with command.translate_failure(PublicationError, f"the program in {bottle.name} does not print its version"):
         output = command.run([program, "--version"], env=env, cwd=scratch, seconds=60).stdout.strip()
     return output.removeprefix(f"{name} ")
@@ -32,7 +32,7 @@ def read_version(bottle: Path, name: str, version: str) -> str:
     for member, content in read_members(bottle):
         if member.name == index:
             return str(json.loads(content)["version"])
-    raise PublicationError(f"{bottle.name} holds no {index}")
+    raise PublicationError(f"{bottle.name} contains no {index}")
 
 
 def read_sizes(bottle: Path) -> tuple[tuple[str, int], ...]:
@@ -53,5 +53,5 @@ def read_checksums(bottle: Path, name: str, version: str) -> tuple[str, dict[str
         elif member.isreg():
             files[path] = hashlib.sha256(content).hexdigest()
     if not text:
-        raise PublicationError(f"{bottle.name} holds no {root}{CHECKSUMS}")
+        raise PublicationError(f"{bottle.name} contains no {root}{CHECKSUMS}")
     return text, files

@@ -49,13 +49,13 @@ class Unpacker:
 def make_archive(keg: Keg, *, source_date_epoch: int, workspace: Workspace) -> ReleaseFile:
     """Pack the keg's tree below `NAME-VERSION-TARGET/`, without the files that only brew reads.
 
-    Raise RecordError when the keg on disk differs from its record.
+    Raise RecordError if the keg on disk differs from its record.
     """
     root, files = _tree_of(keg, workspace)
     folder = naming.standalone_name(keg.name, keg.version, keg.target)
     members = keg_members(root, files, keg.links)
-    with workspace.staging() as staged:
-        written = staged / "archive"
+    with workspace.staging() as staging:
+        written = staging / "archive"
         write_archive(written, folder, members, mtime=source_date_epoch, level=ARCHIVE_LEVEL)
         return _publish(written, "archive", f"{folder}.tar.gz", keg, workspace)
 
@@ -70,7 +70,7 @@ def make_program(
 ) -> ReleaseFile:
     """Make the single file for the keg's target, on any host. Its tree also has the notices of what the unpacker links.
 
-    Raise RecordError when the keg on disk differs from its record, CommandError when the unpacker does not build.
+    Raise RecordError if the keg on disk differs from its record, CommandError if the unpacker does not build.
     """
     root, files = _tree_of(keg, workspace)
     target = parse_target(keg.target)

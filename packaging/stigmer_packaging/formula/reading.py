@@ -1,4 +1,4 @@
-"""Parse the formula in a tap: its version and its downloads. Ours are parsed completely, others as far as possible."""
+"""Parses the formula in a tap: its version and its downloads. Ours are parsed completely, others as far as possible."""
 
 import re
 from dataclasses import dataclass

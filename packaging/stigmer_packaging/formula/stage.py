@@ -1,4 +1,4 @@
-"""Write the formula for the bottles."""
+"""Writes the formula for the bottles."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ def write_formula(
     product = manifest.product
     pairs = tuple((bottle.tag, bottle.sha256) for bottle in bottles)
     text = render_formula(manifest, source.sha256, pairs)
-    with workspace.staging() as staged:
-        (staged / "formula").write_text(text, encoding="utf-8")
+    with workspace.staging() as staging:
+        (staging / "formula").write_text(text, encoding="utf-8")
         facts = {"name": product.name, "version": product.version, "path": f"dist/Formula/{product.name}.rb"}
-        return workspace.add_file(staged / "formula", "formula", kind="formula", **facts)
+        return workspace.add_file(staging / "formula", "formula", kind="formula", **facts)

@@ -1,4 +1,4 @@
-"""Render the files of a tap from their templates and the manifest: all files of a new tap, or its formula again."""
+"""Renders the files of a tap from their templates and the manifest: all files of a new tap, or only its formula."""
 
 from collections.abc import Mapping
 from pathlib import Path

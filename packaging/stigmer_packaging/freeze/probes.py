@@ -50,7 +50,7 @@ class ServiceProbe:
     """How to test a service: arguments and environment, with `{home}`, `{port.NAME}` and `{temporal.address}` in them.
 
     `ready` is the text it prints when it is ready; if empty, it is ready when its port named `port` is open. `grace` is
-    the time in which it must stop, in seconds. `temporal` says whether it needs Temporal.
+    the time in which it must stop, in seconds. `temporal` is whether it needs Temporal.
     """
 
     environment: Mapping[str, str]

@@ -41,7 +41,7 @@ class Freezer:
 
     `pins` is the text of the lock that pins PyInstaller; `source_date_epoch` is in seconds since 1970; `env` is the
     result of build_environment, with the oldest macOS to run on for a Mac; `report` is called with progress messages;
-    `runs_here` says whether programs of the target run here: otherwise they are frozen, but not tested.
+    `runs_here` is whether programs of the target run here; otherwise they are frozen, but not tested.
     """
 
     target: Target

@@ -28,7 +28,7 @@ from stigmer_packaging.records.model import LeftOut
 from stigmer_packaging.sources.locks import Pin, render_requirements
 from stigmer_packaging.sources.wheel import extract_all
 
-FORMAT = 1  # to increment when sites are made differently, so that those in the cache are not used
+FORMAT = 1  # to be incremented when sites are made differently, so that those in the cache are not used
 SECONDS = 1800
 _LEFT_OUT = "left-out.json"
 _MODULES = ("purelib", "platlib")

@@ -58,10 +58,10 @@ def write_sbom(
     """Write the SBOM of a keg, named after its bottle and dated `source_date_epoch`, in seconds since 1970."""
     text = render_sbom(product, str(target), credited, source_date_epoch=source_date_epoch)
     path = f"dist/{product.name}-{product.version}.{tag}.sbom.spdx.json"
-    with workspace.staging() as staged:
-        (staged / "sbom").write_text(text, encoding="utf-8")
+    with workspace.staging() as staging:
+        (staging / "sbom").write_text(text, encoding="utf-8")
         facts = {"name": product.name, "version": product.version, "target": str(target)}
-        return workspace.add_file(staged / "sbom", f"sbom/{target}", kind="sbom", path=path, **facts)
+        return workspace.add_file(staging / "sbom", f"sbom/{target}", kind="sbom", path=path, **facts)
 
 
 def _record(part: BuiltPart, licence: str, found: Sequence[Credit], workspace: Workspace) -> Credits:

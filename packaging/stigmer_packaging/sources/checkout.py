@@ -45,7 +45,7 @@ def open_tree(
     """
     path, ref = split_checkout(checkout)
     if not path.is_dir():
-        raise SourceError(f"{path} is not a folder", "give --checkout an existing source tree: PATH or PATH@REF")
+        raise SourceError(f"{path} is not a folder", "pass an existing source tree: --checkout PATH or PATH@REF")
     if ref:
         path = _committed(path, ref, workspace, env)
     tree = Tree(path, digest.sha256_of_tree(path, ignored=IGNORED))

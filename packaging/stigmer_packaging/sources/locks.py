@@ -20,8 +20,8 @@ _INDEX = re.compile(r"(-i|--index-url|--extra-index-url|--trusted-host)(\s|=|$)"
 class Pin:
     """One distribution: its canonical name, its version, the marker of its environments, and the hashes of its files.
 
-    `groups` are the dependency groups with which a marker of pylock.toml is evaluated. `source_only` says that the lock
-    has no wheel of it.
+    `groups` are the dependency groups with which a marker of pylock.toml is evaluated. `source_only` is set if the
+    lock has no wheel of it.
     """
 
     name: str

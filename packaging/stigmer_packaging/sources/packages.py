@@ -49,8 +49,8 @@ def _problems(tree: Path, source: CheckoutSource, component: str) -> Iterator[st
             yield f"no Go file in {source.package} declares `package main`{nearby}"
     else:
         lock = str(source.freeze.get("lock", ""))
-        facts = partial(read_freeze_table, folder, source.freeze, component=component)
-        for read in (facts, partial(read_project_lock, folder, lock)):
+        settings = partial(read_freeze_table, folder, source.freeze, component=component)
+        for read in (settings, partial(read_project_lock, folder, lock)):
             try:
                 read()
             except (SourceError, GateError) as error:

@@ -51,7 +51,7 @@ def read_project_lock(project: Path, named: str = "") -> Locked:
     """Read a project's lock: the one that is named, else the first of LOCKS that exists.
 
     Only run-time dependencies are read: no development groups, and no extras that the project does not request. A
-    requirements.txt is a lock if it pins everything with hashes. SourceError if there is no lock, or it cannot be read;
+    requirements.txt is a lock if it pins everything with hashes. SourceError if there is no lock, or it cannot be used;
     GateError if a pin has no hash.
     """
     name = named or _choose(project)

@@ -38,7 +38,7 @@ class ServiceSource:
         return digest.sha256_of_value(trees, pins, asdict(self.table))
 
     def describe(self) -> Iterator[str]:
-        """Yield lines that say where the freeze settings and pins were read, and what was left out."""
+        """Yield lines with the origin of the freeze settings, the lock, and the settings that were left out."""
         yield f"freeze settings: {self.settings.describe()}"
         yield f"lock: {self.lock}"
         yield from self.settings.notes
@@ -73,5 +73,5 @@ def read_service_source(
     folders = tuple((project / folder).resolve() for folder in locked.folders)
     if missing := [str(folder) for folder in folders if not folder.is_dir()]:
         remedy = "create them; if they are generated, add the command to `prepare` in the manifest"
-        raise SourceError(f"{project}'s lock names folders that are not there: {', '.join(missing)}", remedy)
+        raise SourceError(f"{project}'s lock names folders that do not exist: {', '.join(missing)}", remedy)
     return ServiceSource(project, settings, locked.name, locked.pins, folders)

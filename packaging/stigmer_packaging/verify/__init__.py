@@ -1,1 +1,1 @@
-"""Verify a bottle on machines without developer tools: sandbox, virtual machine, Mac, Homebrew."""
+"""Verifies a bottle on machines without developer tools: sandbox, virtual machine, Mac, Homebrew."""

@@ -65,9 +65,9 @@ def build_boot(cache: Path, mirror: Mirror, suite: str, target: Target, *, repor
 def squash_root(root: GuestRoot) -> Path:
     """Return a guest root as a squashfs file beside it, made in a second if it does not exist."""
 
-    def make(making: Path) -> Path:
-        command.run(["mksquashfs", root.path, making / "root", *_SQUASH], seconds=300)
-        return making / "root"
+    def make(staging: Path) -> Path:
+        command.run(["mksquashfs", root.path, staging / "root", *_SQUASH], seconds=300)
+        return staging / "root"
 
     return make_once(root.path.with_name(f"{root.path.name}.squashfs"), make)
 
@@ -82,8 +82,8 @@ def pack_initramfs(tree: Path, archive: Path) -> None:
     command.run(["cpio", *options, "-F", archive], cwd=tree, stdin="\n".join(names), seconds=120)
 
 
-def _make_boot(arguments: list[str], making: Path) -> Path:
-    root, output, tree = unpack_debian(arguments, making), making / "boot", making / "tree"
+def _make_boot(arguments: list[str], staging: Path) -> Path:
+    root, output, tree = unpack_debian(arguments, staging), staging / "boot", staging / "tree"
     kernel = next((root / "boot").glob("vmlinuz-*"))
     version = kernel.name.removeprefix("vmlinuz-")
     for folder in (output, tree / "bin", tree / "modules"):

@@ -1,4 +1,4 @@
-"""Parse the report of verify-install: TAP 13 with a BEGIN and an END line that contain a nonce.
+"""Parses the report of verify-install: TAP 13 with a BEGIN and an END line that contain a nonce.
 
 Source: https://testanything.org/tap-version-13-specification.html; each result has a YAML block with seconds and
 detail. Anybody can send a report made with scripts/check-on-mac, so the size and the texts of such a file are limited.

@@ -89,10 +89,10 @@ def describe_root(mirror: Mirror, recipe: Recipe) -> list[str]:
     return [*variant, *_SETTINGS, *included, recipe.suite, source]
 
 
-def unpack_debian(arguments: list[str], making: Path) -> Path:
-    """Make a root with mmdebstrap in the empty folder `making`, owned by the current user, without devices."""
+def unpack_debian(arguments: list[str], staging: Path) -> Path:
+    """Make a root with mmdebstrap in the empty folder `staging`, owned by the current user, without devices."""
     mode = "root" if os.geteuid() == 0 else "unshare"
-    root, archive = making / "root", making / "root.tar"
+    root, archive = staging / "root", staging / "root.tar"
     *options, source = arguments
     command.run(["mmdebstrap", f"--mode={mode}", *options, archive, source], seconds=900)
     root.mkdir()
@@ -100,8 +100,8 @@ def unpack_debian(arguments: list[str], making: Path) -> Path:
     return root
 
 
-def _make(arguments: list[str], making: Path) -> Path:
-    root = unpack_debian(arguments, making)
+def _make(arguments: list[str], staging: Path) -> Path:
+    root = unpack_debian(arguments, staging)
     prepare_root(root)
     return root
 

@@ -1,4 +1,4 @@
-"""Write the results of a verification: its record, and JUnit XML beside it, which CI systems show as test results.
+"""Writes the results of a verification: its record, and JUnit XML beside it, which CI systems show as test results.
 
 Source: the schema of Jenkins' xunit plugin, junit-10.xsd.
 """
@@ -15,11 +15,11 @@ _FORBIDDEN = re.compile(r"[^\t\n\r\x20-\uD7FF\uE000-\uFFFD\U00010000-\U0010FFFF]
 
 def write_results(name: str, report: VerificationReport, workspace: Workspace, *, log: str = "") -> None:
     """Write the record `name`, its checks as NAME.xml, and the output of the guest, if there is any, as NAME.log."""
-    with workspace.staging() as staged:
+    with workspace.staging() as staging:
         for suffix, text in ((".log", log), (".xml", render_junit(report))):
             if text:
-                (staged / "text").write_text(text, encoding="utf-8")
-                workspace.publish(staged / "text", f"{name}{suffix}")
+                (staging / "text").write_text(text, encoding="utf-8")
+                workspace.publish(staging / "text", f"{name}{suffix}")
     workspace.write_record(name, report)
 
 

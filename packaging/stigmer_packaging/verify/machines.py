@@ -73,7 +73,7 @@ class MachineFactory:
 
     def _mirror(self, distribution: str) -> apt.Mirror:
         if distribution not in self.mirrors:
-            remedy = f"give one: --mirror {distribution}=URL"
+            remedy = f"pass one: --mirror {distribution}=URL"
             raise MissingToolError(f"this machine has no mirror of {distribution} configured", remedy)
         return self.mirrors[distribution]
 

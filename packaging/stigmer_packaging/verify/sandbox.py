@@ -1,4 +1,4 @@
-"""Run a command in a guest root as an unprivileged user without network, by bubblewrap, started by root or any user.
+"""Runs a command in a guest root as an unprivileged user without network, with bubblewrap; root is not needed.
 
 When started by root, no user namespace is created (some systems forbid them), and `setpriv` drops all privileges
 inside.

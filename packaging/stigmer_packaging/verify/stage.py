@@ -1,4 +1,4 @@
-"""Verify a bottle on a fresh machine: pour it where there is no Python, and run its checks there."""
+"""Verifies a bottle on a fresh machine: pours it where there is no Python, and runs the checks there."""
 
 import contextlib
 import re
@@ -17,7 +17,7 @@ _UNSAFE = re.compile(r"[^\w.-]+")
 """Characters of a machine's name that are not allowed in a file name."""
 
 _RECORD = 2
-"""Version of the reports, part of their cache key. 2: reports say whether the processor was emulated."""
+"""Version of the reports, part of their cache key. 2: reports record whether the processor was emulated."""
 
 
 def current_report(
@@ -46,9 +46,9 @@ def verify_bottle(
             f"verify it on a machine for {bottle.target}",
         )
     path = workspace.verified_path(bottle)
-    with workspace.staging() as folder:
+    with workspace.staging() as staging:
         trial = Trial(path, bottle.name, bottle.version, task, unpacks_itself=bottle.kind == "program")
-        run = machine.run(trial, folder)
+        run = machine.run(trial, staging)
     guest = parse_report(run.output, task.nonce)
     ended = guest.complete and run.code is not None and (run.code == 0) == all(check.passed for check in guest.checks)
     checks = (*run.steps, *guest.checks)

@@ -22,7 +22,7 @@ FOLDER = "freeze-python"
 """Folder in the cache, with the finished Pythons by digest, downloads, and the compiler."""
 
 HOST_FORMAT = 1
-"""Version of the host parts, to increment when they are built differently.
+"""Version of the host parts, to be incremented when they are built differently.
 
 The code is not in their key: they take minutes to build, and do not affect a result.
 """

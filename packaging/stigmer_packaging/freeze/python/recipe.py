@@ -92,7 +92,7 @@ class Edit:
 
 @dataclass(frozen=True)
 class CPython:
-    """How CPython is configured and made; see cpython.toml for the fields."""
+    """How CPython is configured and built; see cpython.toml for the fields."""
 
     source: str
     optimize: tuple[str, ...]

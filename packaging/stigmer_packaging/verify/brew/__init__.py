@@ -1,1 +1,1 @@
-"""Verify a release with a real Homebrew."""
+"""Verifies a release with a real Homebrew."""

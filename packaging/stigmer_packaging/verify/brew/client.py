@@ -1,4 +1,4 @@
-"""Run Homebrew's commands and parse their output, as of 5.0.16 and 6.0.18; additions of later versions are ignored."""
+"""Runs Homebrew's commands and parses their output, as of 5.0.16 and 6.0.18; later additions to it are ignored."""
 
 import json
 import re
@@ -25,7 +25,7 @@ SETTINGS = {
 """No network access except for what is requested, and plain output."""
 
 DEVELOPER = ("audit", "linkage", "readall", "style", "test")
-"""Commands that switch brew's developer mode on permanently, unless the environment says it is on already."""
+"""Commands that switch brew's developer mode on permanently, unless the environment enables it already."""
 
 
 class Brew(NamedTuple):

@@ -1,4 +1,4 @@
-"""Verify the release in a folder with a real Homebrew: level `brew`."""
+"""Verifies the release in a folder with a real Homebrew: level `brew`."""
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
@@ -38,15 +38,15 @@ def verify_with_brew(
     product = releases[0].product
     if len({release.product.version for release in releases}) < len(releases):
         raise RecordError(f"both releases are {product.version}: there is nothing to upgrade to")
-    with workspace.staging() as staged, contextlib.ExitStack() as served:
+    with workspace.staging() as staging, contextlib.ExitStack() as served:
         now, *later = (
             _offer(release, folder, served.enter_context(serving(folder)))
             for release, folder in zip(releases, folders, strict=True)
         )
-        home = staged.absolute() / "home"
+        home = staging.absolute() / "home"
         home.mkdir()
         brew = Brew(program, brew_environment(env, home))
-        tap = make_local_tap(tap_name(product), staged.absolute() / "tap", brew.env)
+        tap = make_local_tap(tap_name(product), staging.absolute() / "tap", brew.env)
         prefix, cellar = (Path(brew.ask(question)) for question in ("--prefix", "--cellar"))
         upgrade = later[0] if later else None
         trial = BrewTrial(brew, tap, product.name, now, upgrade, ports, home, prefix, cellar / product.name)

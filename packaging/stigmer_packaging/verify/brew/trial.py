@@ -175,8 +175,8 @@ class BrewTrial(NamedTuple):
         leftovers = [str(path) for folder in _LINKED for path in (self.prefix / folder).rglob(f"*{self.name}*")]
         _require(not leftovers, "leftovers: " + " ".join(leftovers))
         data = self.home / f".{self.name}"
-        _require(not self.later or any(data.rglob("*.db")), f"the data in {data} are gone")
-        return "nothing left in the prefix" + (", the data are kept" if self.later else "")
+        _require(not self.later or any(data.rglob("*.db")), f"the data in {data} is gone")
+        return "nothing left in the prefix" + (", the data is kept" if self.later else "")
 
     def _refuse_other_bytes(self) -> str:
         formula = _SHA256.sub(f'"{"0" * 64}"', self.now.formula)

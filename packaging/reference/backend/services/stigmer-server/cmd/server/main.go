@@ -1,5 +1,5 @@
 // Command server is the reference stigmer-server: a gRPC server that stores executions in an embedded database and runs
-// each as a Temporal workflow of its own queues, with a child workflow for the workflow-runner. It takes no arguments;
+// each as a Temporal workflow on its own queues, with a child workflow for the workflow-runner. It takes no arguments;
 // its environment is described in ../../../../../README.md.
 package main
 
