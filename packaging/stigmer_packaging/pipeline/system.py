@@ -147,7 +147,7 @@ def read_platform(system: str, machine: str) -> Target:
 
 
 def find_problems(machine: Machine, env: Mapping[str, str], etc: Path, *, sources: bool) -> Iterator[MissingToolError]:
-    """Yield an error for all that a runner lacks for building and verifying; with `sources`, also Debian's archives."""
+    """Yield an error for each thing that a runner lacks to build and verify; with `sources`, also Debian's archives."""
     for one in find_missing(RELEASE, machine):
         yield MissingToolError(str(one), f"install {one.package or one.name}")
     if machine.system == "linux":
@@ -176,5 +176,5 @@ def _failure_of(find: Callable[[], object], remedy: str = "") -> Iterator[Missin
 
 
 def render_problems(problems: Iterable[MissingToolError]) -> str:
-    """Return a text with each missing thing and its remedy."""
+    """Return a message that lists each problem with its remedy."""
     return "this machine lacks:\n" + "\n".join(f"  {one}\n    -> {one.remedy}" for one in problems)
