@@ -229,7 +229,7 @@ def _start(
             )
             _children.add(child)
     except FileNotFoundError as error:
-        raise MissingToolError(f"{argv[0]} is not on this machine", f"install {argv[0]} and run again") from error
+        raise MissingToolError(f"{argv[0]} is not installed", f"install {argv[0]} and run again") from error
     return child
 
 

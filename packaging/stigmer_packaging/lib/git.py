@@ -54,7 +54,8 @@ def list_tracked(repository: Path, paths: Sequence[str], *, env: Mapping[str, st
     argv = ["git", "-C", str(repository), "ls-files", "-z", "--", *paths]
     listed = command.run(argv, env=env, check=False)
     if listed.code != 0 and "not a git repository" not in listed.stderr:
-        raise SourceError(f"git cannot list the files of {repository}: {listed.stderr.strip()}", "follow git's advice")
+        remedy = "correct what git's message above names"
+        raise SourceError(f"git cannot list the files of {repository}: {listed.stderr.strip()}", remedy)
     return tuple(name for name in listed.stdout.split("\0") if name and (repository / name).is_file())
 
 

@@ -94,7 +94,9 @@ LINUX = (
     Requirement("vm", "qemu", "qemu-system-x86", "runs virtual machines", _program("qemu-system-x86_64")),
     Requirement("vm", "mksquashfs", "squashfs-tools", "packs their root file system", _program("mksquashfs")),
     Requirement("vm", "cpio", "cpio", "packs their initramfs", _program("cpio")),
-    Requirement("verify", "the archive's keys", "debian-archive-keyring", "verify the root packages", _debian_keyring),
+    Requirement(
+        "verify", "the archive's keys", "debian-archive-keyring", "check the packages of the root", _debian_keyring
+    ),
 )
 DARWIN = (Requirement("freeze", "codesign", "", "signs frozen programs", _program("codesign")),)
 
