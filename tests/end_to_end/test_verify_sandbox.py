@@ -186,7 +186,7 @@ def flip_bit(path: Path) -> None:
 
 def test_a_bottle_with_a_flipped_bit_is_not_poured(standin: StandIn, root: GuestRoot) -> None:
     flip_bit(standin.workspace.path(standin.bottle.path))
-    with pytest.raises(RecordError, match="is not what its record says"):
+    with pytest.raises(RecordError, match="does not match its record"):
         verify(standin, root)
 
 

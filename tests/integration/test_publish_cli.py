@@ -185,7 +185,7 @@ def test_a_version_is_rolled_back_to_the_previous_one(commands: PublishingComman
         assert commands.run("rollback", "v2.0.1") == 0
         assert commands.formula() == before
     assert commands.repository.run_git("rev-list", "--count", "main") == "4"
-    assert commands.repository.run_git("log", "-1", "--format=%s", "main") == "stigmer 2.0.0: take 2.0.1 back"
+    assert commands.repository.run_git("log", "-1", "--format=%s", "main") == "stigmer 2.0.0: roll back 2.0.1"
 
 
 def test_a_rollback_to_files_that_are_gone_is_refused(commands: PublishingCommands) -> None:
@@ -203,7 +203,7 @@ def test_a_rollback_without_a_way_back_is_refused(commands: PublishingCommands) 
         assert commands.run("publish", str(commands.write_release(version))) == 0
     for version, said in (
         ("1.0.0", "never served stigmer 1.0.0"),
-        ("2.0.0", "had no earlier formula to roll back to"),
+        ("2.0.0", "had no earlier formula"),
         ("2.0.1", "serves 2.0.2, not 2.0.1"),
     ):
         assert commands.run("rollback", version) == 24

@@ -44,7 +44,7 @@ def test_bottles_of_equal_kegs_in_different_directories_are_identical(tmp_path: 
 
 def test_a_keg_that_differs_from_its_record_is_not_packed(standin: StandIn) -> None:
     (standin.workspace.path(standin.keg.root) / "libexec/extra").touch()
-    with pytest.raises(RecordError, match="is not what its record says"):
+    with pytest.raises(RecordError, match="does not match its record"):
         pack(standin, rebuild=1)
 
 

@@ -263,7 +263,7 @@ def test_the_verifications_of_another_release_are_refused(dist: Path, tmp_path: 
     changed = replace(release, artefacts=(replace(release.artefacts[0], sha256="0" * 64),))
     (other / "release.json").write_text(render_record(changed), encoding="utf-8")
     code, output = run_verify("--report", other)
-    assert (code, "is of another release" in output) == (RecordError.exit_code, True)
+    assert (code, "describes another release" in output) == (RecordError.exit_code, True)
 
 
 @pytest.fixture

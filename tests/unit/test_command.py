@@ -29,7 +29,7 @@ def test_a_failure_shows_the_command_and_its_last_lines() -> None:
 
 
 def test_a_missing_program_is_named() -> None:
-    with pytest.raises(MissingToolError, match="no-such-program is not on this machine"):
+    with pytest.raises(MissingToolError, match="no-such-program is not installed"):
         command.run(["no-such-program"])
 
 

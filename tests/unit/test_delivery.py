@@ -94,7 +94,7 @@ def test_files_of_the_previous_release_are_removed_and_other_files_are_kept(
 def test_an_artefact_that_differs_from_its_record_is_not_delivered(workspace: Workspace, tmp_path: Path) -> None:
     records = records_of(workspace)
     workspace.path(records["source"].path).write_text("THE SOURCES", encoding="utf-8")
-    with pytest.raises(RecordError, match=r"stigmer-2\.0\.0\.tar\.gz is not what its record says"):
+    with pytest.raises(RecordError, match=r"stigmer-2\.0\.0\.tar\.gz does not match its record"):
         deliver(records, standin_manifest().product, workspace, tmp_path / "out")
 
 

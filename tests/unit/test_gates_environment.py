@@ -72,7 +72,7 @@ def test_missing_extra_and_changed_distributions_are_all_reported() -> None:
     installed = [Distribution("kept", "1.0", {}), Distribution("changed", "2.0", {}), Distribution("extra", "3.0", {})]
     with pytest.raises(GateError) as refused:
         check_lock(installed, {"kept": "1.0", "changed": "2.1", "missing": "4.0"})
-    for finding in ("missing 4.0 is locked and not", "extra 3.0 is installed and not", "changed is locked at 2.1"):
+    for finding in ("missing 4.0 is locked but not", "extra 3.0 is installed but not", "changed is locked at 2.1"):
         assert finding in str(refused.value)
 
 

@@ -297,7 +297,7 @@ def test_liveness_and_restarts_have_defaults_that_a_manifest_overrides_one_by_on
     [
         (r"line \d+: not YAML", ["a: [", "a: 1\na: 2\n", "\t- x", "&a [*a"]),
         ("not YAML", ["a: !!int e\n", "a: !!float e\n", "a: !!set x\n"]),
-        ("nested too deep|not YAML", ["[" * 1000, "{a: " * 1000 + "1" + "}" * 1000, "- " * 1000 + "x"]),
+        ("nested too deeply|not YAML", ["[" * 1000, "{a: " * 1000 + "1" + "}" * 1000, "- " * 1000 + "x"]),
         ("must be a mapping of keys to values", ["", "[]", "just words", "12"]),
     ],
 )

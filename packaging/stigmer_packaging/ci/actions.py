@@ -1,7 +1,7 @@
 """Local emulation of the few actions that our workflows use, and substitution of workflow expressions.
 
-Each artifact is a directory in the artifacts directory. As on GitHub, an artifact preserves neither modes, so that a
-downloaded file has mode 0644, nor links.
+Each artifact is a directory in the artifacts directory. As on GitHub, an artifact preserves neither modes nor links: a
+downloaded file has mode 0644.
 """
 
 import os

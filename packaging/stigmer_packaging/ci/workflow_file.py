@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 class WorkflowStep:
     """One step: `run` is a shell command, or `uses` an action with `inputs`; they may contain expressions.
 
-    `condition` is its `if`, empty if there is none. If it is `tolerated`, its failure does not fail the job.
+    `condition` is its `if`, empty if there is none. If the step is `tolerated`, its failure does not fail the job.
     """
 
     name: str
@@ -28,7 +28,7 @@ class WorkflowStep:
 class WorkflowJob:
     """One job: `legs` are the combinations of its matrix, a single empty one if it has no matrix.
 
-    `condition` is its `if`; without one, it runs when every job it needs has succeeded. If it is `tolerated`, its
+    `condition` is its `if`; without one, it runs when every job it needs has succeeded. If the job is `tolerated`, its
     failure does not fail the run.
     """
 

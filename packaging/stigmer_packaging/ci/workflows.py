@@ -1,4 +1,4 @@
-"""Checks of .github/workflows: contradictions of the manifest, ignored failures, and the findings of two linters.
+"""Checks of .github/workflows: contradictions with the manifest, ignored failures, and the findings of two linters.
 
 The workflows repeat the manifest's targets, their hosted runners, bottle tags and formula. They must also stop at a
 failure, which the linters, actionlint and zizmor, do not check.

@@ -229,7 +229,7 @@ def _dist(build_options: BuildOptions) -> Path:
 
 
 def _handle_signals() -> None:
-    """Handle SIGTERM and SIGHUP like ^C, as programs that we started would not end with us.
+    """Handle SIGTERM, and SIGHUP of a closed terminal, like ^C: otherwise programs that we started would outlive us.
 
     Under nohup, SIGHUP stays ignored.
     """

@@ -1,4 +1,7 @@
-"""The commands for publishing: inspect, publish, compare and roll back a release. Changes are planned first."""
+"""The commands for publishing: publish a release or abandon its draft, fetch, compare, roll back, and report.
+
+Changes are planned first.
+"""
 
 import json
 import sys
@@ -173,7 +176,8 @@ def compare_command(**arguments: Any) -> None:
     statements = compare_published(Published(folder, release, formula, attested), arguments["keg"])
     _show(arguments, [asdict(one) for one in statements], output.describe_statements(statements))
     if not all(one.agrees for one in statements):
-        raise VerificationError("published files differ from their description", "compare the lines that begin with no")
+        remedy = 'compare the lines above that begin with "no"'
+        raise VerificationError("published files differ from their description", remedy)
 
 
 @click.command("rollback")

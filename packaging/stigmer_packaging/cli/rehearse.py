@@ -123,7 +123,8 @@ def _tag(manifest: Path, context: RehearsalContext, remote: str) -> str:
     command.run(["git", "clone", "-q", writer, work], env=env)
     tracked = git.list_tracked(ROOT, ["."], env=env)
     if not tracked:
-        raise WorkflowError(f"{ROOT} is not a git repository: only tracked files can be released")
+        remedy = "run scripts/rehearse in a git checkout"
+        raise WorkflowError(f"{ROOT} is not a git repository: only tracked files can be released", remedy)
     for name in tracked:
         (work / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / name, work / name, follow_symlinks=False)

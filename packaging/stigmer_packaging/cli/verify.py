@@ -148,7 +148,7 @@ def _import_reports(paths: Sequence[Path], folder: Path, workspace: Workspace) -
 def verify_release_with_brew(release: Path, later: Path | None, workspace: Workspace) -> Reports:
     """Verify the release in a folder with the brew on PATH, and the upgrade to the release in `later`.
 
-    MissingToolError without brew, RecordError if `release` is not a folder.
+    MissingToolError without brew, RecordError if either folder does not have a complete release.
     """
     program = shutil.which("brew")
     if program is None:
@@ -177,7 +177,8 @@ def find_bottle(what: Path, host: Target, manifest: Manifest, workspace: Path) -
     found = parse_bottle_name(what.name)
     targets = {manifest.tag_of(target): str(target) for target in manifest.known_targets()}
     if not found or found.tag not in targets:
-        raise RecordError(f"{what.name} is not the name of one of our bottles", "rename it as brew does")
+        remedy = "rename it to NAME-VERSION.TAG.bottle.tar.gz, the name that brew downloads"
+        raise RecordError(f"{what.name} is not the name of one of our bottles", remedy)
     facts = (os.path.relpath(what, workspace), what.stat().st_size, digest.sha256_of(what))
     return ReleaseFile("bottle", found.name, found.version, *facts, targets[found.tag], found.tag, found.rebuild)
 

@@ -130,7 +130,7 @@ class _Output:
         self.failure: BaseException | None = None
         observer, lock = _observer.get(), threading.Lock()
 
-        def tell(line: str) -> None:
+        def observe(line: str) -> None:
             with lock:
                 if observer and not self.failure:
                     try:
@@ -142,7 +142,7 @@ class _Output:
             with stream:
                 for line in stream:
                     lines.append(line)
-                    tell(line)
+                    observe(line)
 
         streams = (stream for stream in (child.stdout, child.stderr) if stream)
         self._threads = [
@@ -229,7 +229,7 @@ def _start(
             )
             _children.add(child)
     except FileNotFoundError as error:
-        raise MissingToolError(f"{argv[0]} is not on this machine", f"install {argv[0]} and run again") from error
+        raise MissingToolError(f"{argv[0]} is not installed", f"install {argv[0]} and run again") from error
     return child
 
 

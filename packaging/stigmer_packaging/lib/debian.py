@@ -80,8 +80,8 @@ def _read_archives(etc: Path) -> Archives:
 def find_archives(mirror: str, env: Mapping[str, str], etc: Path = Path("/etc")) -> Archives:
     """Return the archives below `mirror`, or DEBIAN_MIRROR, or of this machine, with the fallbacks of DEBIAN_FALLBACK.
 
-    MissingToolError if this machine has none, or for a fallback with an unknown placeholder, or without path and
-    sha256.
+    MissingToolError if this machine has none, or for a fallback with an unknown placeholder, or with neither `{path}`
+    nor `{sha256}`.
     """
     mirror = (mirror or env.get(MIRROR, "")).rstrip("/")
     fallbacks = tuple(env.get(FALLBACK, "").split())

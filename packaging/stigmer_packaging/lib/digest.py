@@ -48,7 +48,7 @@ def render_sums(sums: Iterable[tuple[str, str]]) -> str:
 
 
 def parse_sums(text: str) -> dict[str, str]:
-    """Parse such lines into a map from path to sha256."""
+    """Parse lines of `sha256sum` into a mapping from path to sha256."""
     lines = (line.partition("  ") for line in text.splitlines())
     return {path: sha256 for sha256, _, path in lines}
 

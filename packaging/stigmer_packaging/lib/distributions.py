@@ -91,10 +91,10 @@ def find_conflicts(distributions: Iterable[Distribution]) -> tuple[Conflict, ...
 def find_differences(installed: Iterable[Distribution], expected: Mapping[str, str]) -> tuple[str, ...]:
     """Describe every distribution that is missing, unexpected, or of another version; names are canonical."""
     actual = {entry.name: entry.version for entry in installed}
-    missing = [f"{name} {expected[name]} is locked and not installed" for name in sorted(expected.keys() - actual)]
-    extra = [f"{name} {actual[name]} is installed and not locked" for name in sorted(actual.keys() - expected)]
+    missing = [f"{name} {expected[name]} is locked but not installed" for name in sorted(expected.keys() - actual)]
+    extra = [f"{name} {actual[name]} is installed but not locked" for name in sorted(actual.keys() - expected)]
     changed = [
-        f"{name} is locked at {expected[name]} and installed at {actual[name]}"
+        f"{name} is locked at {expected[name]} but installed at {actual[name]}"
         for name in sorted(expected.keys() & actual)
         if Version(expected[name]) != Version(actual[name])
     ]

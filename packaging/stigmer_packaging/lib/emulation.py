@@ -56,7 +56,7 @@ def runner_for(target: Target, host: Target, environment: Mapping[str, str]) -> 
     name = EMULATORS[target.architecture]
     emulator = shutil.which(name, path=environment.get("PATH"))
     if emulator is None:
-        raise MissingToolError(f"{name} is not on this machine", "install qemu-user-static and run again")
+        raise MissingToolError(f"{name} is not installed", "install qemu-user-static and run again")
     rule = f":{target.architecture}:M::{_MAGIC}:{_MASK}:{emulator}:{_FLAGS}"
     argv = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-euc", _REGISTER, "emulate", rule)
     return Runner(argv, SLOWDOWN)

@@ -14,7 +14,7 @@ _AS_COMMITTED = (
     "core.hooksPath=/dev/null",
     "core.fsmonitor=false",
 )
-"""Overrides of user settings that make git write other bytes than were committed, or run the user's hooks."""
+"""Overrides of user settings that make git write other bytes than were committed, or run the user's own programs."""
 
 
 def resolve(repository: Path, ref: str, *, env: Mapping[str, str]) -> str:
@@ -49,12 +49,13 @@ def write_tree(repository: Path, commit: str, destination: Path, *, env: Mapping
 def list_tracked(repository: Path, paths: Sequence[str], *, env: Mapping[str, str]) -> tuple[str, ...]:
     """List the existing files below `paths` that git tracks; empty if the folder is not a repository.
 
-    SourceError if git refuses to read the repository, for example because it belongs to another user.
+    SourceError if git refuses to read the repository, such as another user's: then the tracked files are not known.
     """
     argv = ["git", "-C", str(repository), "ls-files", "-z", "--", *paths]
     listed = command.run(argv, env=env, check=False)
     if listed.code != 0 and "not a git repository" not in listed.stderr:
-        raise SourceError(f"git cannot list the files of {repository}: {listed.stderr.strip()}", "follow git's advice")
+        remedy = "correct what git's message above names"
+        raise SourceError(f"git cannot list the files of {repository}: {listed.stderr.strip()}", remedy)
     return tuple(name for name in listed.stdout.split("\0") if name and (repository / name).is_file())
 
 

@@ -54,7 +54,7 @@ def request(
     Only the first `body_limit` bytes of its body are kept (None: all). A file is sent as a stream; with `into`, the
     body is streamed to that file. Redirects are followed for GET only, and the Authorization header is not sent to
     another origin. UnavailableError if the server cannot be reached or the connection breaks; for methods other than
-    GET, the server may have carried out the request all the same.
+    GET, the server may have carried out the request all the same. DownloadError for an invalid URL or response.
     """
     with contextlib.ExitStack() as stack:
         body = stack.enter_context(content.open("rb")) if isinstance(content, Path) else content

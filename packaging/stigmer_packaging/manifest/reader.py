@@ -59,7 +59,7 @@ def _document(text: str) -> Any:
     except YAMLError as error:
         raise ManifestError([f"not YAML: {error}"]) from error
     except RecursionError as error:
-        raise ManifestError(["it is nested too deep to be read"]) from error
+        raise ManifestError(["nested too deeply to be read"]) from error
     except (ValueError, LookupError, TypeError, AttributeError) as error:  # a value that does not match its tag
         raise ManifestError([f"not YAML: {error}"]) from error
 

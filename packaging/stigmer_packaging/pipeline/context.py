@@ -156,7 +156,7 @@ class BuildContext:
             macos_minimum=promised.macos_minimum,
             size_budget=promised.size_budget * 1_000_000,
             lenient=("glibc-floor",) if local else (),
-            required_notices=self._locked(),
+            required_notices=self._locked_distributions(),
             optional={part.name: part.optional for part in self.manifest.components},
         )
 
@@ -227,7 +227,7 @@ class BuildContext:
         audit = {str(target): {"policy": asdict(self.policy_of(target))} for target in targets}
         return Inputs(self.host, parts, keg, source, verification, audit, self.unpacker.facts())
 
-    def _locked(self) -> tuple[str, ...]:
+    def _locked_distributions(self) -> tuple[str, ...]:
         """Return `NAME VERSION` of each distribution that the frozen components lock for every platform."""
         frozen = [part for part in self.manifest.components if is_frozen(part)]
         pins = [pin for part in frozen for pin in self.service_of(part).pins]

@@ -26,7 +26,7 @@ def deliver(
     """Copy the files of a release into `folder`, each atomically; `release.json`, which lists them, is written last.
 
     `records` are by name; `commit` is what they were built from. Files of a previous release in the folder are removed,
-    unless this one has them, too. RecordError if a file in the workspace is not what its record says.
+    unless this one has them, too. RecordError if a file in the workspace does not match its record.
     """
     reports = {name: record for name, record in records.items() if isinstance(record, VerificationReport)}
     files = {one.path.removeprefix("dist/"): one for one in records.values() if isinstance(one, ReleaseFile)}
@@ -60,9 +60,10 @@ def _artefact_names(folder: Path) -> set[str]:
 
 
 def deliver_verifications(reports: Mapping[str, VerificationReport], workspace: Workspace, folder: Path) -> Release:
-    """Add reports, by the names of their records, to a folder's release; each replaces an earlier one of the same run.
+    """Add reports, by the names of their records, to a folder's release; each replaces an earlier one.
 
-    Their logs, records as JSON and JUnit XML are copied into `verification/`. RecordError as in read_release.
+    An earlier report is one with the same level, guest and bottle. Logs, records as JSON and JUnit XML are copied into
+    `verification/`. RecordError as in read_release.
     """
     with _locked(folder):
         release = read_release(folder)
@@ -87,7 +88,7 @@ def add_verifications(copy: Path, folder: Path) -> Release:
     with _locked(folder):
         release, verified = read_release(folder), read_description(copy)
         if {one.sha256 for one in verified.of_programs()} != {one.sha256 for one in release.of_programs()}:
-            raise RecordError(f"{copy / NAME} is of another release than {folder / NAME}", "verify the same files")
+            raise RecordError(f"{copy / NAME} describes another release than {folder / NAME}", "verify the same files")
         for file in sorted((copy / "verification").glob("*")):
             _copy(file, folder / "verification" / file.name)
         return _add(verified.verifications, release, folder)

@@ -94,7 +94,9 @@ LINUX = (
     Requirement("vm", "qemu", "qemu-system-x86", "runs virtual machines", _program("qemu-system-x86_64")),
     Requirement("vm", "mksquashfs", "squashfs-tools", "packs their root file system", _program("mksquashfs")),
     Requirement("vm", "cpio", "cpio", "packs their initramfs", _program("cpio")),
-    Requirement("verify", "the archive's keys", "debian-archive-keyring", "verify the root packages", _debian_keyring),
+    Requirement(
+        "verify", "the archive's keys", "debian-archive-keyring", "check the packages of the root", _debian_keyring
+    ),
 )
 DARWIN = (Requirement("freeze", "codesign", "", "signs frozen programs", _program("codesign")),)
 
@@ -147,7 +149,7 @@ def read_platform(system: str, machine: str) -> Target:
 
 
 def find_problems(machine: Machine, env: Mapping[str, str], etc: Path, *, sources: bool) -> Iterator[MissingToolError]:
-    """Yield an error for all that a runner lacks for building and verifying; with `sources`, also Debian's archives."""
+    """Yield an error for each thing that a runner lacks to build and verify; with `sources`, also Debian's archives."""
     for one in find_missing(RELEASE, machine):
         yield MissingToolError(str(one), f"install {one.package or one.name}")
     if machine.system == "linux":
@@ -176,5 +178,5 @@ def _failure_of(find: Callable[[], object], remedy: str = "") -> Iterator[Missin
 
 
 def render_problems(problems: Iterable[MissingToolError]) -> str:
-    """Return a text with each missing thing and its remedy."""
+    """Return a message that lists each problem with its remedy."""
     return "this machine lacks:\n" + "\n".join(f"  {one}\n    -> {one.remedy}" for one in problems)

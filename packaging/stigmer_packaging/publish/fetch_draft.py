@@ -35,7 +35,7 @@ def _find(product: Product, github: GitHub) -> HostedRelease:
     ours = [one for one in github.releases() if one.tag_name == tag and mark in (one.body or "")]
     if len(ours) != 1:
         raise PublicationError(
-            f"found {len(ours)} releases of ours for {tag}; expected 1", "create it: scripts/publish --draft"
+            f"found {len(ours)} releases of ours for {tag}; expected 1", "create it: scripts/publish dist --draft"
         )
     return ours[0]
 

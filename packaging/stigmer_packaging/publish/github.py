@@ -98,7 +98,10 @@ class GitHub:
         return call(*arguments, **named)
 
     def check_access(self) -> None:
-        """Check that GitHub accepts the token and knows the repository. It lists a user's permissions, not an App's."""
+        """Check that GitHub accepts the token and knows the repository.
+
+        Permissions are not checked: the response lists those of a user, but not those of an App.
+        """
         self._call("GET", "")
 
     def host_keys(self) -> tuple[str, ...]:

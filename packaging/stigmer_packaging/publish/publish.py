@@ -74,7 +74,8 @@ def abandon_draft(tag: str, mark: str, github: GitHub, *, dry_run: bool = False)
 def _own_drafts(tag: str, mark: str, github: GitHub) -> tuple[HostedRelease, ...]:
     found = [release for release in github.releases() if release.tag_name == tag]
     if any(not release.draft for release in found):
-        raise PublicationError(f"{tag} is already published and will not be removed", "roll it back: scripts/rollback")
+        remedy = f"roll it back: scripts/rollback {tag.removeprefix('v')}"
+        raise PublicationError(f"{tag} is already published and will not be removed", remedy)
     return tuple(release for release in found if mark in (release.body or ""))
 
 
@@ -95,7 +96,7 @@ def _find(plan: PublicationPlan, github: GitHub) -> HostedRelease | None:
     if published := [release for release in found if not release.draft]:
         return published[0]
     if strangers := [release for release in found if plan.mark not in (release.body or "")]:
-        remedy = "if it is ours, remove it with scripts/publish --abandon, otherwise by hand"
+        remedy = "if it is ours, remove it with scripts/publish --abandon dist, otherwise by hand"
         raise PublicationError(
             f"there is a draft of {plan.tag} with different contents: {strangers[0].html_url}", remedy
         )

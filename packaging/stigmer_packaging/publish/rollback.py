@@ -25,8 +25,8 @@ class RollbackPlan:
 def plan_rollback(name: str, version: str, place: TapChange, history: tuple[str, ...]) -> RollbackPlan:
     """Plan the rollback of a version from the formula's texts in the tap, newest first.
 
-    The newest earlier text of another version is restored. `place` is a change without text and message. TapError if
-    the tap never had the version, has no earlier one, or now has a third one.
+    The newest earlier text of another version is restored. `place` is a change without text and message. TapError if the
+    tap never served the version, had no other one before it, or now serves a third one.
     """
     tap, parsed = place.repository, [(text, facts) for text in history if (facts := parse_formula(text))]
     position = next((i for i, (_, facts) in enumerate(parsed) if facts.version == version), None)
@@ -34,11 +34,11 @@ def plan_rollback(name: str, version: str, place: TapChange, history: tuple[str,
         raise TapError(f"the tap {tap} never served {name} {version}")
     earlier = next((pair for pair in parsed[position:] if pair[1].version != version), None)
     if earlier is None:
-        raise TapError(f"the tap {tap} had no earlier formula to roll back to")
+        raise TapError(f"cannot roll back {name} {version}: the tap {tap} had no earlier formula")
     text, facts = earlier
     if position > 0 and parsed[0][0] != text:
         raise TapError(f"the tap {tap} serves {parsed[0][1].version}, not {version}")
-    change = replace(place, text=text, message=f"{name} {facts.version}: take {version} back\n")
+    change = replace(place, text=text, message=f"{name} {facts.version}: roll back {version}\n")
     return RollbackPlan(name, version, facts.version, change, facts.downloads(name))
 
 

@@ -40,7 +40,8 @@ class Tap:
         """Fetch the branch that brew reads, with all its commits if `full_history`, and return its newest one."""
         if head := self.fetch(self.branch, full_history=full_history):
             return head
-        raise TapError(f"{self.remote} has no branch {self.branch}", "give the branch that brew reads: --tap-branch")
+        remedy = "name the branch that brew reads: --tap-branch BRANCH"
+        raise TapError(f"{self.remote} has no branch {self.branch}", remedy)
 
     def fetch(self, branch: str, *, full_history: bool = False) -> str:
         """Fetch a branch and return its newest commit, or an empty string if there is no such branch."""

@@ -29,7 +29,10 @@ class TapEdit:
         self.tap.host.retry(attempt)
 
     def apply(self) -> tuple[str, str]:
-        """Push or propose the change unless that is done; return the commit, and the pull request's URL or nothing."""
+        """Push or propose the change unless that is done.
+
+        Return the commit, and the pull request's URL or an empty string.
+        """
         return self.tap.host.retry(self._apply)
 
     def read_back(self, *, proposed: bool) -> str:
@@ -57,7 +60,7 @@ class TapEdit:
         change = self.change
         commit = self.tap.commit(head, change.path, change.text, change.message)
         if not self.tap.push(commit, branch):
-            raise UnavailableError(f"somebody else changed {branch} of {change.repository} at the same moment")
+            raise UnavailableError(f"another push changed {branch} of {change.repository} at the same time")
         return commit
 
     def _proposed(self) -> str:

@@ -29,9 +29,10 @@ class Workspace:
 
     @contextlib.contextmanager
     def locked(self, activity: str) -> Iterator[None]:
-        """Lock the workspace and remove what killed runs left in it; BusyError, with the holder's pid and activity.
+        """Lock the workspace and remove what killed runs left in it.
 
-        The kernel releases the lock when its holder ends, however it ends.
+        BusyError, with the holder's pid and activity, if another process holds the lock. The kernel releases it
+        when its holder ends, however it ends.
         """
         self.root.mkdir(parents=True, exist_ok=True)
         with (self.root / "lock").open("a+", encoding="utf-8") as holder:
@@ -101,7 +102,7 @@ class Workspace:
         """Return the absolute path of an artefact; RecordError if it differs from its record."""
         place = record.root if isinstance(record, Keg) else record.path
         if not self.is_intact(record):
-            raise RecordError(f"{place} is not what its record says")
+            raise RecordError(f"{place} does not match its record")
         return self.path(place)
 
     def is_intact(self, record: object) -> bool:

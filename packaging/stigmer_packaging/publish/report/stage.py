@@ -17,7 +17,7 @@ _UNSTATED = frozenset({"NOASSERTION", "NONE", ""})
 def write_report(folder: Path, previous: Release | None = None) -> Path:
     """Write the page of the release in `folder` beside its files; `previous` is the release to compare sizes with.
 
-    RecordError like read_release, or for a damaged SBOM; ArchiveError for a bottle that is not an archive.
+    RecordError as in read_release, or for a damaged SBOM; ArchiveError for a bottle that is not an archive.
     """
     release = read_release(folder)
     files = {bottle.name: read_sizes(folder / bottle.name) for bottle in release.of_kind("bottle")}
