@@ -60,7 +60,7 @@ func (home Home) lock(name string) (*Lock, error) {
 			fmt.Fprintf(os.Stderr, "Waiting for process %d, which prepares the components\n", pid)
 			reported = pid
 		}
-		if time.Now().After(deadline) {
+		if held && time.Now().After(deadline) {
 			problem := fmt.Sprintf("process %d, which prepares the components, has not finished within %.0f s", pid, lockTimeout.Seconds())
 			return nil, &Failure{problem, "wait until that process has finished, or end it, and run the command again", 1}
 		}

@@ -48,7 +48,7 @@ func execute(program string, arguments []string) error {
 	if _, missing := os.Stat(program); errors.Is(err, fs.ErrNotExist) && missing == nil {
 		return &Failure{
 			fmt.Sprintf("this system has no loader for %s: it needs glibc, which Alpine and other musl systems lack", program),
-			"use a system with glibc 2.31 or newer, such as Debian, Ubuntu or Fedora", 1,
+			"use a system with glibc, such as Debian, Ubuntu or Fedora", 1,
 		}
 	}
 	return &Failure{fmt.Sprintf("cannot start %s: %v", program, err), "check that directory, " + anotherDisk, 1}

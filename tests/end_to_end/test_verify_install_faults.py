@@ -137,6 +137,17 @@ def test_a_fault_of_the_keg_is_detected_by_its_own_check(tmp_path: Path, fault: 
     assert check in failed(run_script(changed(installed(tmp_path), fault))[1])
 
 
+ARM64_HEADER = r"printf '\177ELF\2\1\1\0\0\0\0\0\0\0\0\0\2\0\267\0'"
+
+
+def test_the_launcher_of_another_product_is_checked_for_this_machine(tmp_path: Path) -> None:
+    """The path of our own launcher was looked up, and a missing file passed."""
+    prefix = changed(installed(tmp_path), f"{ARM64_HEADER} >bin/greetings")
+    _, report = run_script(prefix, "--name", "greetings", "--stigmer", f"{prefix}/bin/stigmer")
+    details = {each.name: each.detail for each in report.checks}
+    assert "built for another machine: bin/greetings" in details["the programs are built for this machine"]
+
+
 @pytest.mark.parametrize(
     ("fault", "check", "said"),
     [
@@ -146,7 +157,7 @@ def test_a_fault_of_the_keg_is_detected_by_its_own_check(tmp_path: Path, fault: 
             "agent-runner is missing from the index",
         ),
         (
-            r"printf '\177ELF\2\1\1\0\0\0\0\0\0\0\0\0\2\0\267\0' >libexec/components/agent-runner",
+            f"{ARM64_HEADER} >libexec/components/agent-runner",
             "the programs are built for this machine",
             "built for another machine: libexec/components/agent-runner",
         ),

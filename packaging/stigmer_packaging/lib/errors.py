@@ -82,7 +82,7 @@ class VerificationError(PackagingError):
 
 
 class SourceError(PackagingError):
-    """A source does not match the manifest: a tree, ref or member is missing, or an executable has another target."""
+    """A source does not match the manifest: a tree, ref or member is missing, or an executable is for another platform."""
 
     exit_code = 9
     remedy = "correct the component's source in the manifest, or the tree given with --checkout"
@@ -127,14 +127,14 @@ class PublicationError(PackagingError):
     """The release may not be published, or something else is published already; nothing is overwritten."""
 
     exit_code = 20
-    remedy = "correct what is named; what is published stays, so other contents need a higher version"
+    remedy = "fix the problems listed; a published release is never changed, so other contents need a higher version"
 
 
 class GitHubError(PackagingError):
     """GitHub refused a request. `status` is the status code of its response."""
 
     exit_code = 21
-    remedy = "read what GitHub says, then run it again; it resumes"
+    remedy = "read GitHub's answer, then run it again; it resumes"
 
     def __init__(self, message: str, status: int, remedy: str = "") -> None:
         super().__init__(message, remedy)

@@ -10,7 +10,7 @@ from stigmer_packaging.manifest.model import CheckoutSource, Component, Manifest
 STAGES = {
     "obtain": "Build or fetch the components that are single executables.",
     "freeze": "Freeze the launcher and the components written in Python.",
-    "credit": "Generate third-party notices and the SBOM: what each part is made of, under which licences.",
+    "credit": "Generate third-party notices and the SBOM: the ingredients of each part and their licences.",
     "assemble": "Assemble launcher and components into a keg.",
     "bottle": "Pack the keg as a bottle, and the source archive.",
     "standalone": "Make the downloads for people without Homebrew: an archive, and one file that unpacks itself.",

@@ -34,9 +34,9 @@ def _find(product: Product, github: GitHub) -> HostedRelease:
     tag, mark = release_tag(product.version), draft_marker(product, "")
     ours = [one for one in github.releases() if one.tag_name == tag and mark in (one.body or "")]
     if len(ours) != 1:
-        raise PublicationError(
-            f"found {len(ours)} releases of ours for {tag}; expected 1", "create it: scripts/publish dist --draft"
-        )
+        create = "scripts/publish dist --draft"
+        remedy = f"delete them: scripts/publish dist --abandon; then run {create}" if ours else f"create it: {create}"
+        raise PublicationError(f"found {len(ours)} releases of ours for {tag}; expected 1", remedy)
     return ours[0]
 
 
