@@ -32,31 +32,31 @@ def release(tmp_path: Path) -> FakeRelease:
 
 
 @pytest.fixture
-def made(release: FakeRelease) -> FakeRelease:
+def built(release: FakeRelease) -> FakeRelease:
     assert release.run(STEPS) == ALL
     return release
 
 
-def test_the_second_run_executes_no_step(made: FakeRelease) -> None:
-    assert made.run(STEPS) == []
-    assert made.progress.began == ALL, "a reused step does not begin"
-    assert made.progress.ended == ALL * 2
+def test_the_second_run_executes_no_step(built: FakeRelease) -> None:
+    assert built.run(STEPS) == []
+    assert built.progress.began == ALL, "a reused step does not begin"
+    assert built.progress.ended == ALL * 2
 
 
-def test_a_changed_fact_rebuilds_its_step_and_the_dependents(made: FakeRelease) -> None:
+def test_a_changed_fact_rebuilds_its_step_and_the_dependents(built: FakeRelease) -> None:
     changed = (dataclasses.replace(STEPS[0], facts={"says": "newer"}), *STEPS[1:])
-    assert made.run(changed) == ["obtain/one", "bottle"]
-    assert made.workspace.path("packed/file").read_text(encoding="ascii") == "newer one\nnew two"
+    assert built.run(changed) == ["obtain/one", "bottle"]
+    assert built.workspace.path("packed/file").read_text(encoding="ascii") == "newer one\nnew two"
 
 
-def test_a_rebuild_with_identical_bytes_does_not_rebuild_its_dependents(made: FakeRelease) -> None:
+def test_a_rebuild_with_identical_bytes_does_not_rebuild_its_dependents(built: FakeRelease) -> None:
     changed = (dataclasses.replace(STEPS[0], facts={"says": "new", "comment": "other"}), *STEPS[1:])
-    assert made.run(changed) == ["obtain/one"]
+    assert built.run(changed) == ["obtain/one"]
 
 
-def test_changed_code_rebuilds_the_stage(made: FakeRelease) -> None:
-    made.bottle.code = "second"
-    assert made.run(STEPS) == ["bottle"]
+def test_changed_code_rebuilds_the_stage(built: FakeRelease) -> None:
+    built.bottle.code = "second"
+    assert built.run(STEPS) == ["bottle"]
 
 
 def change_a_byte(root: Path) -> None:
@@ -78,10 +78,10 @@ def bring_another_record(root: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [change_a_byte, damage_the_record, remove_the_ledgers_line, bring_another_record])
-def test_a_damaged_artefact_or_record_is_rebuilt(damage: Callable[[Path], None], made: FakeRelease) -> None:
-    damage(made.workspace.root)
-    assert made.run(STEPS) == ["obtain/two"]
-    assert made.run(STEPS) == []
+def test_a_damaged_artefact_or_record_is_rebuilt(damage: Callable[[Path], None], built: FakeRelease) -> None:
+    damage(built.workspace.root)
+    assert built.run(STEPS) == ["obtain/two"]
+    assert built.run(STEPS) == []
 
 
 def test_a_preview_lists_the_steps_of_a_run_and_executes_none(release: FakeRelease) -> None:
@@ -132,7 +132,7 @@ def test_a_log_has_what_a_program_printed_before_the_next_one_runs(release: Fake
     assert release.progress.lines == ["+ echo hello", "hello"]
 
 
-def test_killed_before_any_change_of_the_file_system_the_next_run_is_right(tmp_path: Path) -> None:
+def test_a_run_killed_before_any_change_of_the_file_system_is_completed_by_the_next(tmp_path: Path) -> None:
     """SIGKILL before every single write, rename and removal, in an empty workspace and in that of an older release."""
     words = [sys.executable, "-m", "support.killed_runs", str(tmp_path)]
     done = subprocess.run(
@@ -174,7 +174,7 @@ def kill_sleeper(root: Path) -> None:
     os.kill(int((root / "pid").read_text(encoding="ascii")), signal.SIGKILL)
 
 
-def test_two_releases_never_share_a_workspace_and_the_second_says_who_has_it(
+def test_two_releases_never_share_a_workspace_and_the_second_names_the_first(
     slow_release: subprocess.Popen[bytes], tmp_path: Path
 ) -> None:
     root = tmp_path / "build"

@@ -115,7 +115,7 @@ def prepare_release(root: Path, folder: Path, *, proposed: bool = False) -> Iter
 
 
 class Observer:
-    """Checks the public state after each request, and records in `seen` what the public must never see."""
+    """Checks the public state after each request, and records in `violations` what the public must never see."""
 
     def __init__(self, prepared: PreparedRelease) -> None:
         self.prepared = prepared
