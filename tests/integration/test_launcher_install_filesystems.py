@@ -46,7 +46,7 @@ def once(keg: Path, disk: Path) -> str:
 def test_a_home_on_another_disk_has_copies(keg: Path, disk: Path) -> None:
     result = start_on(keg, disk, "size=32m")
     assert result["method"] == "copy"
-    assert result["made"]
+    assert result["changed"]
 
 
 @needs_mounts
@@ -58,7 +58,7 @@ def test_an_installation_that_fills_the_disk_is_reported_and_works_when_there_is
     assert result["error"] == f"there is no space left in {disk}/home/versions"
     assert result["remedy"].startswith("free some space there")
     left = 'test -z "$(ls -A "$0/home/versions")" && mount -o remount,nr_inodes=1000 "$0"'
-    assert start_on(keg, disk, "size=32m,nr_inodes=12", then=f"{once(keg, disk)} && {left}")["made"]
+    assert start_on(keg, disk, "size=32m,nr_inodes=12", then=f"{once(keg, disk)} && {left}")["changed"]
 
 
 @needs_mounts
@@ -81,7 +81,7 @@ def test_a_read_only_home_is_refused_with_the_directory(keg: Path, disk: Path) -
 @needs_mounts
 def test_a_complete_read_only_home_can_be_used(keg: Path, disk: Path) -> None:
     result = start_on(keg, disk, "size=32m", then=f'{once(keg, disk)} && mount -o remount,ro "$0"')
-    assert not result["made"]
+    assert not result["changed"]
 
 
 def can_clone() -> bool:
@@ -139,9 +139,9 @@ def test_a_keg_of_another_user_is_copied(public: Path) -> None:
     """A second user of the machine does not own Homebrew's prefix, and may not hard-link files in it."""
     libexec = build_libexec(public / "keg", PARTS)
     result = as_nobody(libexec, public / "user/home")
-    assert (result["method"], result["made"]) == ("copy", True)
+    assert (result["method"], result["changed"]) == ("copy", True)
     assert (public / "user/home/bin/temporal").stat().st_uid == NOBODY
-    assert not as_nobody(libexec, public / "user/home")["made"]
+    assert not as_nobody(libexec, public / "user/home")["changed"]
 
 
 @needs_root

@@ -62,8 +62,8 @@ def test_twenty_first_starts_install_once_and_all_succeed(keg: Path, tmp_path: P
         begin(each)
     outcomes = [outcome(each) for each in starts]
     assert [each for each in outcomes if "error" in each] == []
-    assert sum(each["made"] for each in outcomes) == 1
-    assert [each["method"] for each in outcomes if each["made"]] == [method]
+    assert sum(each["changed"] for each in outcomes) == 1
+    assert [each["method"] for each in outcomes if each["changed"]] == [method]
     assert_only(keg, home)
 
 
@@ -87,7 +87,7 @@ def test_a_start_that_finds_another_one_installing_names_it_and_waits(keg: Path,
         assert second.stderr.readline() == f"Waiting for process {first.pid}, which prepares the components\n"
         first.stdin.close()
         result = outcome(second)
-    assert not result["made"]
+    assert not result["changed"]
     assert_only(keg, home)
 
 
@@ -99,5 +99,5 @@ def test_a_start_that_waits_takes_over_when_the_other_is_killed(keg: Path, tmp_p
             begin(each)
         os.kill(first.pid, signal.SIGKILL)
         outcomes = [outcome(each) for each in waiting]
-    assert sum(each["made"] for each in outcomes) == 1
+    assert sum(each["changed"] for each in outcomes) == 1
     assert_only(keg, home)

@@ -32,7 +32,7 @@ def test_a_service_may_print_a_hundred_megabytes(running: Stigmer) -> None:
 @pytest.mark.parametrize("code", [0, 1, 3])
 def test_a_service_that_exits_at_once_fails_the_start(tmp_path: Path, code: int) -> None:
     """Also with status 0: the error has its name and last lines, and everything else is stopped."""
-    with stigmer(tmp_path, fake_stack(workflow_runner=f"says=no-such-endpoint exit={code}")) as launcher:
+    with stigmer(tmp_path, fake_stack(workflow_runner=f"line=no-such-endpoint exit={code}")) as launcher:
         output = fails_to_start(launcher)
         assert f"Error: workflow-runner exited with status {code}\n" in output
         assert "\n    no-such-endpoint\n" in output

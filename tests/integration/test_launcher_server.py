@@ -168,7 +168,7 @@ def test_an_answer_cannot_control_the_terminal(running: Stigmer) -> None:
     assert json.loads(running("smoke", "--json", "--message", message).out)["message"] == message
 
 
-@pytest.mark.stack(agent_runner=f"says={KEY}")
+@pytest.mark.stack(agent_runner=f"line={KEY}")
 def test_an_api_key_is_only_in_the_service(launcher: Stigmer) -> None:
     launcher.environment |= {"STIGMER_LLM_PROVIDER": "anthropic", "ANTHROPIC_API_KEY": KEY}
     launcher.started()
@@ -250,7 +250,7 @@ def test_settings_take_effect_and_a_change_needs_a_restart(running: Stigmer) -> 
     assert running.status()["ports"]["server"] == port
 
 
-@pytest.mark.stack(agent_runner="says=hello-from-the-agent")
+@pytest.mark.stack(agent_runner="line=hello-from-the-agent")
 def test_logs_show_what_services_print_and_follow(running: Stigmer) -> None:
     assert running("server", "logs", "--service", "agent-runner").out == "hello-from-the-agent\n"
     process = running.popen("server", "logs", "-f", "-s", "supervisor", "-n", "1")

@@ -44,13 +44,13 @@ def test_the_second_run_executes_no_step(built: FakeRelease) -> None:
 
 
 def test_a_changed_fact_rebuilds_its_step_and_the_dependents(built: FakeRelease) -> None:
-    changed = (dataclasses.replace(STEPS[0], facts={"says": "newer"}), *STEPS[1:])
+    changed = (dataclasses.replace(STEPS[0], facts={"text": "newer"}), *STEPS[1:])
     assert built.run(changed) == ["obtain/one", "bottle"]
     assert built.workspace.path("packed/file").read_text(encoding="ascii") == "newer one\nnew two"
 
 
 def test_a_rebuild_with_identical_bytes_does_not_rebuild_its_dependents(built: FakeRelease) -> None:
-    changed = (dataclasses.replace(STEPS[0], facts={"says": "new", "comment": "other"}), *STEPS[1:])
+    changed = (dataclasses.replace(STEPS[0], facts={"text": "new", "comment": "other"}), *STEPS[1:])
     assert built.run(changed) == ["obtain/one"]
 
 
@@ -91,7 +91,7 @@ def test_a_preview_lists_the_steps_of_a_run_and_executes_none(release: FakeRelea
     assert [current for _, current in release.pipeline().preview(STEPS)] == [True] * 3
     change_a_byte(release.workspace.root)
     assert [current for _, current in release.pipeline().preview(STEPS)] == [True, False, False]
-    assert release.obtain.made == ALL[:2]
+    assert release.obtain.executed == ALL[:2]
 
 
 def test_a_failure_ends_the_run_and_the_next_run_continues_from_there(release: FakeRelease) -> None:
@@ -153,7 +153,7 @@ release = fake_release(Path(sys.argv[1]))
 def work(folder):
     command.run(["sh", "-c", f"echo half > {folder}/program; echo $$ > {sys.argv[1]}/pid; exec sleep 600"])
 release.obtain.before_publishing = work
-release.run([step("obtain/one", says="new")])
+release.run([step("obtain/one", text="new")])
 """
 
 

@@ -58,7 +58,7 @@ def test_a_missing_token_is_reported_before_anything_is_read(commands: Publishin
 
 def test_a_bottle_whose_program_reports_another_version_is_refused(commands: PublishingCommands) -> None:
     """The host's program is run, the index of the other bottle is read; only formula and file names say 2.0.0."""
-    folder = commands.write_release("2.0.0", says="1.9.9")
+    folder = commands.write_release("2.0.0", reported="1.9.9")
     assert commands.run("publish", str(folder)) == 20
     errors = commands.capsys.readouterr().err
     assert errors.count("reports version 1.9.9, but the release is 2.0.0") == len(PUBLISHED_TARGETS), (
