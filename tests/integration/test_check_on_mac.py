@@ -25,6 +25,10 @@ def failed(report: VerificationReport) -> list[str]:
     return [check.name for check in report.checks if not check.passed]
 
 
+def is_running(arguments: str) -> bool:
+    return arguments in subprocess.run(["ps", "-axo", "args="], capture_output=True, text=True, check=True).stdout
+
+
 @pytest.mark.parametrize("shell", AVAILABLE)
 def test_a_good_bottle_passes_every_check_in_every_shell_and_leaves_nothing_behind(tmp_path: Path, shell: str) -> None:
     mac = make_fake_mac(tmp_path)
@@ -179,16 +183,18 @@ def test_a_hanging_check_is_killed_with_all_its_processes_and_fails(tmp_path: Pa
         "the smoke call returns",
         "killed: it exceeded its time limit",
     )
-    assert endless not in subprocess.run(["ps", "-axo", "args="], capture_output=True, text=True, check=True).stdout
+    assert not is_running(endless)
 
 
-def test_an_interrupted_run_leaves_nothing_running_and_no_whole_report(tmp_path: Path) -> None:
-    mac = make_fake_mac(tmp_path, twist=f'[ "$1" != smoke ] || {{ kill -TERM "$(cat {tmp_path}/pid)"; sleep 4321; }}')
+def test_an_interrupted_run_leaves_nothing_running_and_an_incomplete_report(tmp_path: Path) -> None:
+    endless = f"sleep 4322.{os.getpid()}"
+    mac = make_fake_mac(tmp_path, twist=f'[ "$1" != smoke ] || {{ kill -TERM "$(cat {tmp_path}/pid)"; {endless}; }}')
     starter = tmp_path / "starter"
     starter.write_text(f'echo $$ >"{tmp_path}/pid"\nexec sh "{SCRIPT}" "$@"\n', encoding="utf-8")
     code, report = mac.check(script=starter)
     assert (code, report.ended) == (143, False)
     assert list((tmp_path / "tmp").iterdir()) == []
+    assert not is_running(endless)
 
 
 def test_it_refuses_to_run_on_other_systems(tmp_path: Path) -> None:
