@@ -236,7 +236,7 @@ def interrupt_sleeping_command(fifo: Path, number: int, *, nohup: bool = False) 
     return begun.returncode, program
 
 
-@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="a process is waited for by its pidfd")
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="waits for a process by its pidfd")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_terminated_command_terminates_its_programs(number: signal.Signals, tmp_path: Path) -> None:
     """A closed terminal sends SIGHUP, which the programs, in sessions of their own, do not get."""
@@ -246,7 +246,7 @@ def test_a_terminated_command_terminates_its_programs(number: signal.Signals, tm
     os.close(program)
 
 
-@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="a process is waited for by its pidfd")
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="waits for a process by its pidfd")
 def test_under_nohup_a_command_outlives_its_terminal(tmp_path: Path) -> None:
     code, program = interrupt_sleeping_command(tmp_path / "fifo", signal.SIGHUP, nohup=True)
     assert code == CommandError.exit_code, "only its program was killed"

@@ -18,7 +18,7 @@ from support.mounts import mount_command, needs_mounts
 from support.native_code import flip
 from support.single_files import ROOT, begin, environment, install, make_single_file, single_file, start, trees
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the single file's own tests run on Linux")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the single file is tested only on Linux")
 
 
 @pytest.fixture(name="program")
