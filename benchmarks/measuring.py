@@ -36,18 +36,18 @@ def ratio(ours: Samples, theirs: Samples) -> Result:
 
 def measure_commands(stack: Stack, python: Path, counts: Counts) -> Results:
     """Compare the small commands with the bare interpreter."""
-    bare, environment = (str(python), "-I", "-S", "-c", "pass"), {**stack.environment, **library_path(python)}
+    interpreter, environment = (str(python), "-I", "-S", "-c", "pass"), {**stack.environment, **library_path(python)}
     stack.clear()
     plain, version, status = take_turns(
         counts.commands,
-        lambda: run_program(bare, environment),
+        lambda: run_program(interpreter, environment),
         lambda: stack.command("--version"),
         lambda: stack.command("server", "status", expect=STOPPED),
     )
     with _running(stack):
         busy, running = take_turns(
             counts.commands,
-            lambda: run_program(bare, environment),
+            lambda: run_program(interpreter, environment),
             lambda: stack.command("server", "status"),
         )
     return {"version": ratio(version, plain), "status": ratio(status, plain), "status-running": ratio(running, busy)}
@@ -118,7 +118,7 @@ def _bare_round(stack: Stack, taken: dict[str, list[float]]) -> None:
         try:
             taken[kind].append(started.seconds)
             time.sleep(_SETTLE)
-            took = bare.reactions(launch, started.processes)
+            took = bare.stop_in_order(launch, started.processes)
             taken["0stop"].append(max(took.values()))
             taken["0stop-order"].append(bare.seconds_in_order(launch, took))
         finally:

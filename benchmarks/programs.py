@@ -60,7 +60,7 @@ def make_directories(launch: Launch) -> None:
         Path(directory).mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
-def reactions(launch: Launch, processes: Processes) -> dict[str, float]:
+def stop_in_order(launch: Launch, processes: Processes) -> dict[str, float]:
     """Send SIGTERM in stop order, each after the previous program has exited; return the seconds until each exited."""
     took = {}
     for service in sorted(launch.services.values(), key=lambda each: -each.plan.stop_order):

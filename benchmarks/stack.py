@@ -70,9 +70,9 @@ class Stack(NamedTuple):
         self.clear()
         launch, _ = prepare(self.environment, self.ports, {}, lambda _: None)
         self.clear()
-        made = f"{self.places.versions}/{launch.version_id}"
+        installed = f"{self.places.versions}/{launch.version_id}"
         from_keg = {
-            name: service._replace(command=(service.command[0].replace(made, f"{self.libexec}/components"), *service.command[1:]))
+            name: service._replace(command=(service.command[0].replace(installed, f"{self.libexec}/components"), *service.command[1:]))
             for name, service in launch.services.items()
         }  # fmt: skip
         return launch._replace(services=from_keg)

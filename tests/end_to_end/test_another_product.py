@@ -77,14 +77,14 @@ def test_it_starts_its_services_lets_one_call_the_other_and_stops_them(poured: t
     assert subprocess.run([command, "server", "status"], env=env, capture_output=True, check=False).returncode == 3
 
 
-def test_texts_for_users_name_the_product_and_not_ours(built: Path, poured: tuple[Path, dict[str, str]]) -> None:
+def test_texts_for_users_name_the_product_and_not_stigmer(built: Path, poured: tuple[Path, dict[str, str]]) -> None:
     command, env = poured
-    said = subprocess.run([command, "--help"], env=env, capture_output=True, text=True, check=True).stdout
+    help_text = subprocess.run([command, "--help"], env=env, capture_output=True, text=True, check=True).stdout
     completions = [path.read_text() for path in (command.parents[1] / "etc" / "bash_completion.d").iterdir()]
-    assert said.startswith("greetings - say hello, and when\n")
-    assert "_BIN" not in said
-    assert (command.parents[1] / "libexec" / "help.txt").read_text(encoding="utf-8") == said
-    for text in (said, *completions):
+    assert help_text.startswith("greetings - say hello, and when\n")
+    assert "_BIN" not in help_text
+    assert (command.parents[1] / "libexec" / "help.txt").read_text(encoding="utf-8") == help_text
+    for text in (help_text, *completions):
         assert "greetings server" in text or "complete" in text
         assert "stigmer" not in text.replace("stigmer-server", "")
     formula = (built / "dist" / "Formula" / "greetings.rb").read_text(encoding="utf-8")

@@ -115,9 +115,9 @@ def find_disorder(logs: Mapping[str, list[str]], orders: Mapping[str, int], sinc
     Services print only because of the stop, so the first new line of each is that of its own stop.
     """
     lowest = min(orders.values())
-    said = {name: logs[name][since[name] :] for name in orders}
-    lost = [line for name, lines in said.items() if orders[name] > lowest for line in lines if LOST.search(line)]
-    spans = {name: (lines[0].split()[0], lines[-1].split()[0]) for name, lines in said.items() if lines}
+    printed = {name: logs[name][since[name] :] for name in orders}
+    lost = [line for name, lines in printed.items() if orders[name] > lowest for line in lines if LOST.search(line)]
+    spans = {name: (lines[0].split()[0], lines[-1].split()[0]) for name, lines in printed.items() if lines}
     early = [
         f"{name} was stopping at {began}, and {before} ended at {ended}"
         for name, (began, _) in spans.items()

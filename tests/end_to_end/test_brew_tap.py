@@ -29,12 +29,12 @@ def formula(*bottles: tuple[str, str]) -> str:
     return render_formula(standin_manifest(), "e" * 64, bottles)
 
 
-def demand_no_word_against(brew: Brew, tap: LocalTap, formulae: int = 1) -> None:
-    said = brew.run("tap", TAP, str(tap.folder))
-    assert f"Tapped {formulae} formula" in said
-    said += brew.run("readall", "--os=all", "--arch=all", "--aliases", "--syntax", TAP)
-    said += brew.run("audit", "--strict", f"--tap={TAP}")
-    assert not re.search("Warning|deprecated|problem", said), said
+def assert_no_complaint(brew: Brew, tap: LocalTap, formulae: int = 1) -> None:
+    output = brew.run("tap", TAP, str(tap.folder))
+    assert f"Tapped {formulae} formula" in output
+    output += brew.run("readall", "--os=all", "--arch=all", "--aliases", "--syntax", TAP)
+    output += brew.run("audit", "--strict", f"--tap={TAP}")
+    assert not re.search("Warning|deprecated|problem", output), output
     assert "no offenses detected" in brew.run("style", TAP)
 
 
@@ -43,7 +43,7 @@ def test_this_repository_is_a_tap_that_brew_reads_without_a_warning(brew: Brew, 
     with tapped(brew, tmp_path / "tap") as tap:
         copy_checkout(tap.folder)
         tap.publish("stigmer", (tap.folder / "Formula" / "stigmer.rb").read_text(encoding="utf-8"))
-        demand_no_word_against(brew, tap)
+        assert_no_complaint(brew, tap)
         assert "stigmer" not in brew.run("commands", "--quiet")
 
 
@@ -54,7 +54,7 @@ def test_a_separate_tap_passes_all_of_brews_checks(brew: Brew, tmp_path: Path) -
             (tap.folder / path).parent.mkdir(parents=True, exist_ok=True)
             (tap.folder / path).write_text(text, encoding="utf-8")
         tap.publish("stigmer", formula(*FOUR))
-        demand_no_word_against(brew, tap)
+        assert_no_complaint(brew, tap)
 
 
 SUBSETS = [chosen for count in range(1, 5) for chosen in itertools.combinations(FOUR, count)]
@@ -67,7 +67,7 @@ def test_the_formula_of_every_set_of_bottles_passes_brews_checks_on_every_platfo
             name = f"stigmer-{chr(96 + number)}"
             manifest = standin_manifest(name=name, rebuild=number % 2)
             tap.publish(name, render_formula(manifest, "e" * 64, bottles))
-        demand_no_word_against(brew, tap, len(SUBSETS))
+        assert_no_complaint(brew, tap, len(SUBSETS))
 
 
 def test_a_compound_licence_passes_brew_style_and_is_read_back_unchanged(brew: Brew, tmp_path: Path) -> None:
@@ -77,8 +77,8 @@ def test_a_compound_licence_passes_brew_style_and_is_read_back_unchanged(brew: B
         brew.run("tap", TAP, str(tap.folder))
         assert "no offenses detected" in brew.run("style", FULL)
         assert "problem" not in brew.run("audit", "--strict", "--formula", FULL)
-        told = brew.run("info", "--json=v2", FULL)
-        read = json.loads(told[told.index("{") :])["formulae"][0]["license"]
+        output = brew.run("info", "--json=v2", FULL)
+        read = json.loads(output[output.index("{") :])["formulae"][0]["license"]
         assert read == "MIT OR (Apache-2.0 AND (GPL-2.0-only WITH Classpath-exception-2.0))"
 
 
@@ -86,16 +86,16 @@ def test_a_platform_without_a_bottle_is_refused_before_anything_is_fetched(brew:
     """One line names the requirement; no compiler is required and no source is downloaded."""
     machine = brew.run("config")
     arm = "arm" in machine.lower().partition("cpu:")[2].partition("\n")[0]
-    tag, said_of = ("x86_64_linux", "x86_64") if arm else ("arm64_linux", "arm64")
+    tag, architecture = ("x86_64_linux", "x86_64") if arm else ("arm64_linux", "arm64")
     with tapped(brew, tmp_path / "tap") as tap:
         tap.publish("stigmer", formula((tag, "a" * 64)))
         done = brew.attempt("install", FULL)
-        said = done.stdout + done.stderr
+        output = done.stdout + done.stderr
         assert done.code == 1
-        assert f"The {said_of} architecture is required for this software." in said
-        assert "An unsatisfied requirement failed this build." in said
-        assert "Fetching" not in said.replace("Fetching downloads", "")
-        assert "developer tools" not in said
+        assert f"The {architecture} architecture is required for this software." in output
+        assert "An unsatisfied requirement failed this build." in output
+        assert "Fetching" not in output.replace("Fetching downloads", "")
+        assert "developer tools" not in output
 
 
 def test_a_minimum_macos_does_not_prevent_installation_on_linux(brew: Brew, tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_a_minimum_macos_does_not_prevent_installation_on_linux(brew: Brew, tmp_
     with tapped(brew, tmp_path / "tap") as tap, serving(tmp_path / "files") as url:
         tap.publish("stigmer", replace_root_url(formula(*FOUR), url))
         done = brew.attempt("install", FULL)
-        said = done.stdout + done.stderr
-        assert "unsatisfied requirement" not in said
-        assert "Failed to download" in said
-        assert parse_pours(said) == ()
+        output = done.stdout + done.stderr
+        assert "unsatisfied requirement" not in output
+        assert "Failed to download" in output
+        assert parse_pours(output) == ()

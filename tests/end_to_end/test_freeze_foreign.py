@@ -71,7 +71,7 @@ print("\\n" + json.dumps(failures))
 
 
 def freeze_greeter(freezer: Freezer, folder: Path) -> Path:
-    made = freeze_service(
+    built = freeze_service(
         read_service_source(SAMPLES / "freeze-service"),
         component="greeter",
         version="1.0.0",
@@ -79,7 +79,7 @@ def freeze_greeter(freezer: Freezer, folder: Path) -> Path:
         probe=PROBE,
         freezer=freezer,
     )
-    return freezer.workspace.path(made.root)
+    return freezer.workspace.path(built.root)
 
 
 def modules_of(program: Path) -> set[str]:
@@ -201,15 +201,15 @@ def test_every_module_for_another_platform_is_read_and_imported_by_the_same_pyth
 
 @pytest.mark.parametrize("target", TARGETS, ids=str)
 def test_every_native_file_is_for_the_platform_and_its_promised_minimum(target: Target, folder: Path) -> None:
-    made = greeter(target, folder)
+    program = greeter(target, folder)
     if target.system == "linux":
-        elves = [read_elf(path.read_bytes()) for path in find_elves(made)]
+        elves = [read_elf(path.read_bytes()) for path in find_elves(program)]
         assert {each.architecture for each in elves} == {target.architecture}
         assert max(each.glibc for each in elves) <= tuple(map(int, OLDEST[str(target)].split(".")))
         return
-    machos = [each for path in find_machos(made) for each in read_machos(path.read_bytes())]
+    machos = [each for path in find_machos(program) for each in read_machos(path.read_bytes())]
     assert {(each.architecture, each.flaws) for each in machos} == {(target.architecture, ())}
-    assert find_elves(made) == []
+    assert find_elves(program) == []
 
 
 @pytest.mark.parametrize("target", [each for each in TARGETS if each.system == "darwin"], ids=str)
@@ -225,15 +225,15 @@ def test_another_implementation_accepts_every_signature_of_a_frozen_program(
 
 def test_the_launcher_for_this_platform_works_and_is_reproducible(tmp_path: Path) -> None:
     """Also with just ldd on PATH, by which PyInstaller detects glibc."""
-    made = []
+    built = []
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "ldd").symlink_to(shutil.which("ldd") or "/usr/bin/ldd")
     for name in ("here", "elsewhere"):
         freezer = make_freezer(tmp_path / name, python=PINNED)
         freezer = replace(freezer, env={**freezer.env, "PATH": str(tmp_path / "bin")})
-        made.append(freeze_launcher(ROOT / "launcher", manifest=VERSIONED, freezer=freezer))
-    program = tmp_path / "here" / "build" / made[0].root / "stigmer"
-    said = subprocess.run([program, "--version"], env={}, check=True, capture_output=True, timeout=60)
-    assert said.stdout == b"stigmer 7.8.9\n"
-    assert made[0].files == made[1].files
+        built.append(freeze_launcher(ROOT / "launcher", manifest=VERSIONED, freezer=freezer))
+    program = tmp_path / "here" / "build" / built[0].root / "stigmer"
+    done = subprocess.run([program, "--version"], env={}, check=True, capture_output=True, timeout=60)
+    assert done.stdout == b"stigmer 7.8.9\n"
+    assert built[0].files == built[1].files
     assert os.access(program, os.X_OK)

@@ -106,9 +106,9 @@ def test_the_users_python_variables_do_not_affect_it(keg: Path, tmp_path: Path, 
 
 def test_its_output_is_utf_8_whatever_the_locale(folder: Path) -> None:
     """A check mark must not crash the program in the C locale."""
-    said = ask(folder, "--help", LC_ALL="C")
-    assert said.returncode == 0, said.stderr
-    said.stdout.decode("utf-8")
+    done = ask(folder, "--help", LC_ALL="C")
+    assert done.returncode == 0, done.stderr
+    done.stdout.decode("utf-8")
 
 
 def test_it_is_small(frozen: tuple[Freezer, BuiltPart]) -> None:

@@ -39,8 +39,8 @@ def test_a_service_passes_every_gate_and_is_the_same_from_anywhere(tmp_path: Pat
     assert binary.entry == "greeter"
     folder = freezer.workspace.path(binary.root)
     assert {path.name for path in folder.iterdir()} == {"greeter", "greeter.lib"}
-    said = subprocess.run([folder / "greeter", "--selftest"], env={}, check=True, capture_output=True, text=True)
-    assert said.stdout == "hello, world MultipartParser\n"
+    done = subprocess.run([folder / "greeter", "--selftest"], env={}, check=True, capture_output=True, text=True)
+    assert done.stdout == "hello, world MultipartParser\n"
     (tmp_path / "elsewhere").mkdir()
     _, again = build(copy_sample("freeze-service", tmp_path), tmp_path / "elsewhere")
     assert set(again.files) ^ set(binary.files) == set()
@@ -118,11 +118,11 @@ def test_a_locked_distribution_without_a_wheel_is_built_with_the_pinned_setuptoo
 
     def build_docopt(checksum: str) -> Site:
         pins = [Pin("docopt", "0.6.2", None, (f"sha256:{checksum}",), source_only=True)]
-        give = partial(provide_site, pins, cache=tmp_path / "cache", env=ENV, report=lambda _: None)
-        return python.assemble(give).site
+        provide_docopt = partial(provide_site, pins, cache=tmp_path / "cache", env=ENV, report=lambda _: None)
+        return python.assemble(provide_docopt).site
 
-    made = build_docopt("49b3a825280bd66b3aa83585ef59c4a8c82f2c8a522dbe754a8bc8d08c85c491")
-    assert (made.folder / "docopt.py").is_file()
+    site = build_docopt("49b3a825280bd66b3aa83585ef59c4a8c82f2c8a522dbe754a8bc8d08c85c491")
+    assert (site.folder / "docopt.py").is_file()
     with pytest.raises(GateError, match=r"no wheel of docopt 0\.6\.2"):
         build_docopt("0" * 64)
 

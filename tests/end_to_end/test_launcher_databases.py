@@ -26,22 +26,22 @@ def keg(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def launcher(tmp_path: Path, keg: Path) -> Iterator[Stigmer]:
     """Return a launcher whose home's name has characters that are special in a URI."""
-    with Stigmer(keg, tmp_path / "home #1") as made:
-        yield made
+    with Stigmer(keg, tmp_path / "home #1") as opened:
+        yield opened
 
 
-def killed_after(folder: Path, size: int) -> None:
+def kill_temporal_at(folder: Path, size: int) -> None:
     """Kill Temporal when its new database has reached this size in bytes."""
-    made = folder / "temporal.db"
+    database = folder / "temporal.db"
     with starting_temporal(free_ports(1)[0], folder, "--db-filename", "./temporal.db"):
-        eventually(lambda: made.exists() and made.stat().st_size >= size, "the database")
+        eventually(lambda: database.exists() and database.stat().st_size >= size, "the database")
 
 
 @pytest.mark.parametrize("size", [0, 1, 20_000, 100_000, 300_000])
 def test_a_database_that_temporal_did_not_finish_is_set_aside(launcher: Stigmer, size: int) -> None:
     """Regression: every later start failed with "no such table", and doctor found nothing."""
     data = launcher.home / "temporal-data"
-    killed_after(data, size)
+    kill_temporal_at(data, size)
     assert "temporal.db is unfinished" in launcher("doctor").out
     done = launcher("server")
     assert done.code == 0, done.err
@@ -79,40 +79,40 @@ def test_a_home_whose_path_is_too_long_for_sqlite_is_refused(tmp_path: Path, keg
     left = size - len(f"{tmp_path}//temporal-data/temporal.db")
     home = tmp_path / (f"{'d' * 99}/" * (left // 100) + "h" * (left % 100 or 1))
     assert len(str(home / "temporal-data" / "temporal.db")) == size
-    with Stigmer(keg, home) as made:
-        done = made("server")
+    with Stigmer(keg, home) as launcher:
+        done = launcher("server")
         assert done.code == code, done.err
         assert ("the path of a database is too long: 505 of at most 504 bytes" in done.err) == bool(code)
 
 
-def killed_with(launcher: Stigmer, keep: float) -> Path:
+def truncate_and_kill(launcher: Stigmer, keep: float) -> Path:
     """Truncate the database of the running Temporal and kill it; the supervisor restarts it. Return the database."""
     launcher.started()
-    made = launcher.home / "temporal-data" / "temporal.db"
+    database = launcher.home / "temporal-data" / "temporal.db"
     pid = launcher.pid("temporal")
     os.kill(pid, signal.SIGSTOP)
-    os.truncate(made, int(made.stat().st_size * keep))
+    os.truncate(database, int(database.stat().st_size * keep))
     for side in ("-journal", "-wal", "-shm"):
-        Path(f"{made}{side}").unlink(missing_ok=True)
+        Path(f"{database}{side}").unlink(missing_ok=True)
     os.kill(pid, signal.SIGKILL)
-    return made
+    return database
 
 
 def test_a_restart_by_the_supervisor_sets_an_unfinished_database_aside(launcher: Stigmer) -> None:
     """Otherwise Temporal would fail at every restart."""
-    made = killed_with(launcher, 0)
+    database = truncate_and_kill(launcher, 0)
     launcher.started()
     assert launcher.status()["state"] == "running"
-    assert Path(f"{made}.unfinished-1").exists()
+    assert Path(f"{database}.unfinished-1").exists()
     assert "temporal.db is unfinished" in launcher.log("supervisor")
 
 
 def test_a_restart_by_the_supervisor_leaves_a_damaged_database_as_it_is(launcher: Stigmer) -> None:
     """The status names a command; after that was run, Temporal starts again."""
-    made = killed_with(launcher, 0.5)
-    before = made.read_bytes()
+    database = truncate_and_kill(launcher, 0.5)
+    before = database.read_bytes()
     status = eventually(lambda: "is damaged" in (out := launcher("server", "status").out) and out, "the reason")
-    assert made.read_bytes() == before
+    assert database.read_bytes() == before
     subprocess.run(shlex.split(status.split("`")[1]), check=True)
     launcher.started()
     assert launcher.status()["state"] == "running"
@@ -123,8 +123,8 @@ def test_a_first_start_on_a_full_disk_says_so(tmp_path: Path) -> None:
     """The components are installed, but the disk has no room for more. Regression: Temporal's internals were shown."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    made = Stigmer(build_libexec(tmp_path / "keg", fake_stack()), disk / "home")
-    made.program[:0] = mount_command("size=3m", disk)
-    done = made("server")
+    launcher = Stigmer(build_libexec(tmp_path / "keg", fake_stack()), disk / "home")
+    launcher.program[:0] = mount_command("size=3m", disk)
+    done = launcher("server")
     assert done.code == 1
-    assert f"{made.home} has 2 MB free, and databases and logs need 4 MB" in done.err
+    assert f"{launcher.home} has 2 MB free, and databases and logs need 4 MB" in done.err

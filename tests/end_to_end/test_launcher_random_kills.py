@@ -47,8 +47,8 @@ class Killing:
     def __init__(self, launcher: Stigmer) -> None:
         self._launcher, self._instance = launcher, Instance(str(launcher.home / "run"))
         self._seconds = dict.fromkeys(COMMANDS, 0.5)
-        self.met = 0
-        """How many rounds found somebody to kill."""
+        self.kills = 0
+        """The number of rounds in which a process was killed."""
 
     def measure(self) -> None:
         """Measure how long each command takes without a kill."""
@@ -96,7 +96,7 @@ class Killing:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         eventually(lambda: not any(map(is_running, pids)), "the end of what was killed")
-        self.met += bool(pids)
+        self.kills += bool(pids)
 
     def _pids(self, victim: str, process: subprocess.Popen[str] | None) -> list[int]:
         if victim == "command":
@@ -131,8 +131,8 @@ class Killing:
     def _is_ours(self, pid: int) -> bool:
         mark = os.fsencode(self._launcher.home)
         with suppress(OSError):
-            told = (Path(f"/proc/{pid}/{name}").read_bytes() for name in ("cmdline", "environ"))
-            return any(mark in each for each in told) and is_running(pid) and pid != os.getpid()
+            contents = (Path(f"/proc/{pid}/{name}").read_bytes() for name in ("cmdline", "environ"))
+            return any(mark in each for each in contents) and is_running(pid) and pid != os.getpid()
         return False
 
 
@@ -159,4 +159,4 @@ def test_the_next_start_succeeds_whatever_is_killed_at_whatever_instant(tmp_path
                 launcher.end()
         killing.stop()
     assert failed == []
-    assert killing.met > ROUNDS / 3
+    assert killing.kills > ROUNDS / 3

@@ -53,7 +53,7 @@ def poll_request(queue: str, identity: str) -> bytes:
 
 
 def test_temporal_can_be_probed_from_its_start(server: str) -> None:
-    """It is probed from its start, without a pause."""
+    """The fixture does not wait until it serves."""
     assert proved(server, checks.temporal("default", "some-queue"))
 
 
@@ -63,13 +63,13 @@ def test_a_missing_namespace_does_not_count_as_ready(server: str) -> None:
     assert not proved(server, checks.temporal("no-such-namespace", "some-queue"), unless="cannot be used")
 
 
-def test_a_poller_proves_itself_by_its_pid_and_nobody_elses(server: str) -> None:
+def test_only_a_poller_of_the_service_itself_proves_a_queue_ready(server: str) -> None:
     """DescribeTaskQueue lists it while its long poll is open."""
     assert proved(server, checks.temporal("default", "some-queue"))
     proof = checks.ResolvedProof("pollers", "", "default", ("polled",))
     ours, others = (checks.check_for(proof, group, time.time()) for group in (os.getpid(), 1))
-    nobody = "no worker polls the queue polled"
-    assert not proved(server, ours, unless=nobody)
+    no_worker = "no worker polls the queue polled"
+    assert not proved(server, ours, unless=no_worker)
     with contextlib.closing(Channel(server)) as channel:
         identity = f"{os.getpid()}@{socket.gethostname()}@polled"
         channel.client.ask([(POLL, poll_request("polled", identity))], 30.0)
@@ -79,13 +79,13 @@ def test_a_poller_proves_itself_by_its_pid_and_nobody_elses(server: str) -> None
             waiting.poll()
             channel.advance()
         assert proved(server, ours)
-        assert not proved(server, others, unless=nobody)
+        assert not proved(server, others, unless=no_worker)
 
 
 @pytest.fixture
 def launcher(tmp_path: Path) -> Iterator[Stigmer]:
-    with reference_launcher(tmp_path) as made:
-        yield made
+    with reference_launcher(tmp_path) as opened:
+        yield opened
 
 
 @pytest.mark.timeout(300)

@@ -1,6 +1,6 @@
 """Bottles for both kinds of Mac, made on this machine from stand-ins for frozen parts.
 
-FakeFrozen parts have the structure that an audit checks (a program, a library beside it, a module that needs it), are
+The stand-ins have the structure that an audit checks (a program, a library beside it, a module that needs it), are
 real signed code built with Go, and never run.
 """
 
@@ -44,7 +44,7 @@ pytestmark = pytest.mark.timeout(1800)
 
 
 def freeze(workspace: Workspace, step: Step) -> BuiltPart:
-    """Write FakeFrozen code in place of a frozen launcher or service."""
+    """Write a stand-in for a frozen launcher or service."""
     is_launcher = step.subject == "launcher"
     program = MANIFEST.product.name if is_launcher else step.subject
     contents = "lib" if is_launcher else f"{program}.lib"
@@ -73,8 +73,8 @@ def lock_of(part: Component) -> str:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """Make both bottles from Go parts, Temporal's programs and FakeFrozen parts; audit them and write the formula."""
+def bottles(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """Make both bottles from Go parts, Temporal's programs and the stand-ins; audit them and write the formula."""
     workspace = Workspace(tmp_path_factory.mktemp("macs"), CACHE)
     env, tree = environment.build_environment(os.environ), str(ROOT / MANIFEST.checkout)
     context = BuildContext(MANIFEST, workspace, ROOT, Target("linux", "amd64"), tree, env, 1, lambda _: None)
@@ -96,10 +96,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_the_audit_finds_no_error_in_a_bottle_for_a_mac(made: Workspace, target: str) -> None:
+def test_the_audit_finds_no_error_in_a_bottle_for_a_mac(bottles: Workspace, target: str) -> None:
     """It checks architecture, minimum macOS, signatures, hashes, library names and search paths, layout and index."""
-    report = made.read_record(f"audit/{target}", AuditReport)
-    bottle = made.read_record(f"bottle/{target}", ReleaseFile)
+    report = bottles.read_record(f"audit/{target}", AuditReport)
+    bottle = bottles.read_record(f"bottle/{target}", ReleaseFile)
     assert report.passed
     assert report.bottle_sha256 == bottle.sha256
     largest = [path for path, _ in report.largest[:3]]

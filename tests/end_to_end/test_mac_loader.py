@@ -33,7 +33,9 @@ def link(folder: Path, architecture: str, name: str, source: str, *words: str) -
     return codesign.sign(macho_edit.strip(named), name)
 
 
-def seen(folder: Path, architecture: str, *, call: str = "getpid", library: str = LIBRARY) -> list[tuple[str, str]]:
+def findings_in(
+    folder: Path, architecture: str, *, call: str = "getpid", library: str = LIBRARY
+) -> list[tuple[str, str]]:
     """Audit a bottle whose module was linked with one library but is shipped with another."""
     link(folder, architecture, "libanswer.dylib", LIBRARY)
     module = link(folder, architecture, "module.so", USER, f"-DCALL={call}", "libanswer.dylib")
@@ -45,15 +47,15 @@ def seen(folder: Path, architecture: str, *, call: str = "getpid", library: str 
 @pytest.mark.parametrize("architecture", ["arm64", "amd64"])
 def test_a_module_linked_for_macos_has_no_findings(architecture: str, tmp_path: Path) -> None:
     """It was stripped, and signed after a search path had been added."""
-    assert seen(tmp_path, architecture) == []
+    assert findings_in(tmp_path, architecture) == []
 
 
 def test_a_library_without_a_symbol_that_a_module_was_linked_to_is_found(tmp_path: Path) -> None:
-    found = seen(tmp_path, "arm64", library="int other(void) { return 0; }\n")
+    found = findings_in(tmp_path, "arm64", library="int other(void) { return 0; }\n")
     assert found == [(MODULE, "_answer: not in @rpath/libanswer.dylib")]
 
 
 def test_a_call_that_only_the_newest_macos_has_is_detected(tmp_path: Path) -> None:
     """The linker accepts symbols of the newest macOS, whatever the target's version."""
     reason = "_pipe2: in /usr/lib/libSystem.B.dylib only since macOS 27.0, but the bottle promises 14.0"
-    assert seen(tmp_path, "arm64", call="pipe2") == [(MODULE, reason)]
+    assert findings_in(tmp_path, "arm64", call="pipe2") == [(MODULE, reason)]

@@ -44,8 +44,8 @@ def cached(target: Target) -> PythonTree:
     return tree
 
 
-def maker_in(cache: Path) -> BuildSettings:
-    """Return a builder whose cache starts with the downloads, the compiler and the shared parts of this machine's."""
+def settings_in(cache: Path) -> BuildSettings:
+    """Return build settings whose cache starts with the downloads, the compiler and the shared parts of this machine's."""
     (cache / FOLDER).mkdir(parents=True)
     for kept in (CACHE / FOLDER).iterdir():
         if kept.name.startswith(("downloads", "ziglang", "host-")) and kept.is_dir():
@@ -71,15 +71,15 @@ def test_every_extension_module_can_be_imported(tree: PythonTree) -> None:
 
 @pytest.mark.parametrize("target", TARGETS, ids=str)
 def test_a_tree_has_the_standard_library_except_for_a_listed_few(tree: PythonTree, target: Target) -> None:
-    made = cached(target)
+    built = cached(target)
     names = set(ask(tree, "import sys; print(*sys.stdlib_module_names)").split())
     there = {
         path.name.partition(".")[0]
-        for place in (made.standard_library, made.standard_library / "lib-dynload")
+        for place in (built.standard_library, built.standard_library / "lib-dynload")
         for path in place.iterdir()
     }
-    left_out = {*made.recipe.cpython.absent, *made.recipe.cpython.foreign, *NOT_FOR_PROGRAMS}
-    assert names - there - set(made.builtins) == left_out
+    left_out = {*built.recipe.cpython.absent, *built.recipe.cpython.foreign, *NOT_FOR_PROGRAMS}
+    assert names - there - set(built.builtins) == left_out
 
 
 def test_the_interpreter_is_the_one_that_the_recipe_pins(tree: PythonTree) -> None:
@@ -129,15 +129,15 @@ def test_a_tree_names_its_licences_and_promises_its_floor(target: Target) -> Non
 @pytest.mark.parametrize("target", TARGETS, ids=str)
 def test_a_library_has_the_same_bytes_wherever_it_is_built(target: Target, tmp_path: Path) -> None:
     cached(target)
-    recipe, made = read_recipe(RECIPE, target), []
+    recipe, digests = read_recipe(RECIPE, target), []
     for cache in (tmp_path / "a", tmp_path / "another" / "and" / "deeper"):
         work = cache / "work"
         work.mkdir(parents=True)
-        build = open_build(recipe, maker_in(cache), work)
-        unpack_sources(build, maker_in(cache / "again"), ["zlib"])
+        build = open_build(recipe, settings_in(cache), work)
+        unpack_sources(build, settings_in(cache / "again"), ["zlib"])
         build_library(build, next(library for library in recipe.library if library.name == "libz"))
-        made.append(digest.sha256_of_tree(build.dependencies, ignored=()))
-    assert made[0] == made[1]
+        digests.append(digest.sha256_of_tree(build.dependencies, ignored=()))
+    assert digests[0] == digests[1]
 
 
 @pytest.mark.timeout(7200)
@@ -145,4 +145,4 @@ def test_a_python_built_twice_has_the_same_bytes(tmp_path: Path) -> None:
     if not (named := os.environ.get(TWICE)):
         pytest.skip(f"it takes minutes: set {TWICE} to a target, such as linux-amd64")
     tree = cached(parse_target(named))
-    assert provide_python(tree.recipe, maker_in(tmp_path / "another" / "cache")).sha256 == tree.sha256
+    assert provide_python(tree.recipe, settings_in(tmp_path / "another" / "cache")).sha256 == tree.sha256

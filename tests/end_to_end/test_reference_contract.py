@@ -35,7 +35,7 @@ def test_variables_that_were_once_sent_without_effect_are_read_by_no_service(old
         assert find_unread([old], words_of(name)) == [old]
 
 
-def test_the_workflow_runner_asks_for_each_variable_that_it_requires(tmp_path: Path) -> None:
+def test_the_workflow_runner_names_each_required_variable_that_is_missing(tmp_path: Path) -> None:
     runner = COMPONENTS["workflow-runner"]
     check_refusals(go_program(runner.name), runner.run.environment, runner.required, folder=tmp_path, env=os.environ)
     assert runner.required

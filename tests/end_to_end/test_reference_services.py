@@ -31,8 +31,8 @@ READY = {
     "agent-runner": "Worker ready, polling for tasks",
 }
 RUN_QUEUE = "TEMPORAL_WORKFLOW_EXECUTION_RUNNER_TASK_QUEUE"
-# The server's clock may be the first to say so: it resets the stream then, which a client reads as cancelled.
-TIME_IS_OVER = {"DEADLINE_EXCEEDED", "CANCELLED"}
+# The server's timer may fire before the client's: it then resets the stream, which the client reports as CANCELLED.
+DEADLINE_CODES = {"DEADLINE_EXCEEDED", "CANCELLED"}
 OWN_QUEUES = ("workflow_execution_stigmer", "agent_execution_stigmer", "workflow_validation_stigmer")
 WORKERS = {
     "workflow-runner": (WORKFLOW_RUNNER, RUN_QUEUE),
@@ -103,10 +103,10 @@ def test_a_request_without_a_message_is_refused(stack: Stack, request_text: str)
 
 
 def test_a_call_ends_at_its_deadline_and_may_be_repeated(stack: Stack, tmp_path: Path) -> None:
-    port, queue = free_port(), f"nobody-{uuid.uuid4()}"
+    port, queue = free_port(), f"unpolled-{uuid.uuid4()}"
     with ready("stigmer-server", stack.server(port, **{RUN_QUEUE: queue}), tmp_path) as server:
         code, text = call(port, "Run", '{"message": "slow"}', seconds=4)
-        assert code in TIME_IS_OVER, text
+        assert code in DEADLINE_CODES, text
         server.wait_until("Execution started execution=")
         execution = server.stderr.partition("Execution started execution=")[2].split()[0]
         code, text = call(port, "Get", execution)
@@ -137,17 +137,17 @@ def test_calls_that_are_open_when_the_server_stops_get_their_answer(stack: Stack
         running("stigmer-server", stack.server(port, **{RUN_QUEUE: queue}), tmp_path) as server,
         ThreadPoolExecutor() as callers,
     ):
-        worker.tell(signal.SIGSTOP)
+        worker.send(signal.SIGSTOP)
         answer = callers.submit(call, port, "Run", '{"message": "last"}')
         server.wait_until("Execution started")
-        server.tell(signal.SIGTERM)
-        worker.tell(signal.SIGCONT)
+        server.send(signal.SIGTERM)
+        worker.send(signal.SIGCONT)
         assert answer.result()[0] == "OK"
-        assert server.ended() == 0
+        assert server.wait() == 0
 
 
 def test_calls_without_an_answer_do_not_delay_a_stopping_server(stack: Stack, tmp_path: Path) -> None:
-    port, queue = free_port(), f"nobody-{uuid.uuid4()}"
+    port, queue = free_port(), f"unpolled-{uuid.uuid4()}"
     with (
         running("stigmer-server", stack.server(port, **{RUN_QUEUE: queue}), tmp_path) as server,
         ThreadPoolExecutor() as callers,
@@ -177,13 +177,13 @@ def test_a_worker_stops_cleanly_even_if_its_temporal_is_gone(tmp_path: Path, nam
 
 
 def test_a_server_without_temporal_serves_and_says_what_is_missing(tmp_path: Path) -> None:
-    port, nobody = free_port(), free_port()
-    with running("stigmer-server", Stack(port, nobody).server(port), tmp_path) as server:
+    port, unused = free_port(), free_port()
+    with running("stigmer-server", Stack(port, unused).server(port), tmp_path) as server:
         server.wait_until("no workflow is executed")
         server.wait_until(READY["stigmer-server"])
         code, text = call(port, "Run", '{"message": "hello"}')
         assert code == "UNAVAILABLE"
-        assert f"Temporal at 127.0.0.1:{nobody}" in text
+        assert f"Temporal at 127.0.0.1:{unused}" in text
         assert server.stop() == 0
 
 
@@ -208,12 +208,12 @@ def test_a_server_executes_again_once_its_temporal_is_back(tmp_path: Path) -> No
         with temporal(stack.temporal, tmp_path / "another"):
             wait_for(lambda: is_polled(stack.temporal, OWN_QUEUES[0]), lambda: f"the poller: {server.stderr}")
             code, text = call(stack.port, "Run", '{"message": "no runner"}', seconds=4)
-            assert code in TIME_IS_OVER, text
+            assert code in DEADLINE_CODES, text
             server.wait_until("Execution started")
             assert server.stop() == 0
 
 
-def test_a_server_keeps_its_state_where_it_is_told_to(tmp_path: Path) -> None:
+def test_a_server_keeps_its_state_in_the_configured_places(tmp_path: Path) -> None:
     port, database = free_port(), tmp_path / "one" / "data.db"
     places = {"DB_PATH": str(database), "STORAGE_PATH": str(tmp_path / "two")}
     with ready("stigmer-server", {"GRPC_PORT": str(port), **places}, tmp_path) as server:
@@ -230,7 +230,7 @@ def test_a_server_whose_port_is_taken_gives_up(tmp_path: Path) -> None:
         taken.listen()
         port = str(taken.getsockname()[1])
         with running("stigmer-server", {"GRPC_PORT": port}, tmp_path) as server:
-            assert server.ended() == 1
+            assert server.wait() == 1
             assert "address already in use" in server.stderr
 
 
@@ -239,7 +239,7 @@ def test_logs_are_json_with_unix_time_unless_the_environment_is_local(tmp_path: 
     for kind in ("local", "cloud"):
         environment = {"GRPC_PORT": "1", "DB_PATH": __file__, "ENV": kind}  # a file, not a directory
         with running(name, environment, tmp_path / kind) as process:
-            assert process.ended() == 1
+            assert process.wait() == 1
             assert process.stdout == ""
             line = process.stderr.splitlines()[-1]
         if kind == "local":
@@ -251,10 +251,10 @@ def test_logs_are_json_with_unix_time_unless_the_environment_is_local(tmp_path: 
 
 @pytest.mark.parametrize("name", WORKERS)
 def test_a_worker_without_temporal_gives_up_and_names_the_address(tmp_path: Path, name: str) -> None:
-    nobody = free_port()
-    with running(name, Stack(0, nobody).worker(name, "own"), tmp_path) as worker:
-        assert worker.ended() == 1
-        assert f"cannot connect to Temporal at 127.0.0.1:{nobody}" in worker.stderr
+    unused = free_port()
+    with running(name, Stack(0, unused).worker(name, "own"), tmp_path) as worker:
+        assert worker.wait() == 1
+        assert f"cannot connect to Temporal at 127.0.0.1:{unused}" in worker.stderr
         assert "onnection refused" in worker.stderr
 
 
@@ -276,7 +276,7 @@ def test_an_agent_runner_names_the_variable_that_is_missing_or_wrong(
     tmp_path: Path, environment: dict[str, str], named: str
 ) -> None:
     with running("agent-runner", environment, tmp_path) as worker:
-        assert worker.ended() == 1
+        assert worker.wait() == 1
         assert "STARTUP FAILURE: Configuration Error" in worker.stderr
         assert f" {named} " in worker.stderr.replace("\n", " ")
 
@@ -284,7 +284,7 @@ def test_an_agent_runner_names_the_variable_that_is_missing_or_wrong(
 def test_an_agent_runner_reads_the_env_file_of_its_folder_but_the_environment_wins(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("MODE=local\nSTIGMER_LLM_PROVIDER=palm\nTEMPORAL_SERVICE_ADDRESS=127.0.0.1:1\n")
     with running("agent-runner", {"STIGMER_LLM_PROVIDER": "ollama"}, tmp_path) as worker:
-        assert worker.ended() == 1
+        assert worker.wait() == 1
         assert "LOCAL Mode" in worker.stderr
         assert f"Sandbox: filesystem at {tmp_path / 'workspace'}" in worker.stderr
         assert "cannot connect to Temporal at 127.0.0.1:1" in worker.stderr
@@ -293,14 +293,14 @@ def test_an_agent_runner_reads_the_env_file_of_its_folder_but_the_environment_wi
 def test_a_selftest_runs_a_workflow_with_every_activity(stack: Stack, tmp_path: Path) -> None:
     environment = stack.worker("agent-runner", "own") | {"SANDBOX_ROOT_DIR": str(tmp_path / "workspace")}
     with running("agent-runner", environment, tmp_path, "--selftest-workflow") as worker:
-        assert worker.ended() == 0, worker.stderr
+        assert worker.wait() == 0, worker.stderr
         assert "Workflow selftest passed" in worker.stderr
     assert list((tmp_path / "workspace").iterdir()) == []
 
 
 def test_a_selftest_imports_and_runs_everything_without_network(tmp_path: Path) -> None:
     with running("agent-runner", {}, tmp_path, "--selftest") as worker:
-        assert worker.ended() == 0, worker.stderr
+        assert worker.wait() == 0, worker.stderr
         report = json.loads(worker.stdout)
     assert report["graph"] == "selftest"
     assert report["models"] == ["ChatAnthropic", "ChatOpenAI", "ChatOllama"]

@@ -15,7 +15,7 @@ from support.reference_programs import AGENT_RUNNER, REFERENCE, agent_python
 # The first run on a machine compiles the SDKs and installs the dependencies.
 pytestmark = pytest.mark.timeout(1800)
 
-# As the build does, so that what is compiled for one serves the other.
+# The flags of the build, so that both share Go's build cache.
 SHARED = ("-trimpath", "./...")
 
 ACTIVITIES = """

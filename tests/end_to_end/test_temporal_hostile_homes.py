@@ -26,7 +26,7 @@ def test_temporal_keeps_its_database_in_a_home_of_any_name(tmp_path: Path, real:
 
 
 @pytest.mark.parametrize("text", ["{broken", "env:\n  default:\n    headless: true\n    log-level: bogus\n"])
-def test_temporals_own_settings_file_does_not_steer_the_managed_one(tmp_path: Path, real: Path, text: str) -> None:
+def test_temporals_own_settings_file_does_not_affect_the_managed_one(tmp_path: Path, real: Path, text: str) -> None:
     """`temporal env` configures the user's own `temporal`; with its settings, ours would serve no UI."""
     settings = tmp_path / ".config" / "temporalio" / "temporal.yaml"
     settings.parent.mkdir(parents=True)
@@ -43,7 +43,7 @@ def test_temporals_own_settings_file_does_not_steer_the_managed_one(tmp_path: Pa
     [{"TEMPORAL_NAMESPACE": "prod.x"}, {"TEMPORAL_ADDRESS": "prod.example:7233", "TEMPORAL_ENV": "prod"}],
     ids=",".join,
 )
-def test_the_shell_of_a_user_of_another_temporal_does_not_steer_the_managed_one(
+def test_the_shell_of_a_user_of_another_temporal_does_not_affect_the_managed_one(
     tmp_path: Path, real: Path, environment: dict[str, str]
 ) -> None:
     """Regression: the launcher queried ours for that namespace, which it does not have, until the start gave up."""

@@ -49,7 +49,7 @@ PRODUCT = {
         "unpacks again": r'[ "$*" = "${*#server --port}" ] || rm -rf "$home/versions"',
     },
     "the state survived, and the call returns again": {
-        "forgets its state": '[ "$*" != "server stop" ] || rm "$home/stigmer.db"',
+        "loses its state": '[ "$*" != "server stop" ] || rm "$home/stigmer.db"',
         "begins a new database at every start": (
             'open_store() { rm -f "$home/stigmer.db"; echo state >"$home/stigmer.db"; }'
         ),
@@ -60,7 +60,7 @@ PRODUCT = {
         "loses the files of a user at every start": (
             'open_store() { echo state >>"$home/stigmer.db"; rm -f "$home/workspace/mine"; echo x >"$home/workspace/x"; }'
         ),
-        "makes its folder of tables anew at every start": (
+        "recreates its folder of tables at every start": (
             LSM_STORE + 'open_store() { rm -rf "$store"; mkdir -p "$store"; write_tables; }'
         ),
         "removes its tables at every start": (
@@ -89,23 +89,23 @@ def test_a_fault_of_the_product_is_detected_by_its_own_check(tmp_path: Path, twi
 TRIALS = {
     "a killed supervisor leaves no process and no open port": {"outlives its supervisor": "watchdog() { :; }"},
     "the server starts again and repairs a damaged component": {
-        "trusts a file that is there": 'cmp() { [ -e "$3" ]; }',
+        "does not compare existing files": 'cmp() { [ -e "$3" ]; }',
     },
     "the keg is unchanged by the trials": {
-        "writes down in the keg what it healed": (
+        "records its repairs in the keg": (
             'cmp() { command cmp "$@" || { [ ! -e "$3" ] || : >"$here/healed"; return 1; }; }'
         ),
     },
     "the next version installs while the server runs": {
         "is ended by the next version": 'case "$version $*" in "2.0.1 server status --json") stop ;; esac',
-        "says of what is installed that it runs": (
+        "reports the installed version as running": (
             '[ "$*" != "server status --json" ] || [ ! -e "$home/run/version" ] || echo "$version" >"$home/run/version"'
         ),
     },
     "the next version takes over, in a poisoned environment": {
-        "goes on with the old version": 'case "$*" in "server restart"*) exit 0 ;; esac',
+        "keeps running the old version": 'case "$*" in "server restart"*) exit 0 ;; esac',
         "removes the data in an upgrade": 'case "$*" in "server restart"*) rm -rf "$home/workspace" ;; esac',
-        "hands its environment on": 'clean() { exec env "$@"; }',
+        "passes its environment on": 'clean() { exec env "$@"; }',
     },
     "the removal leaves the user's data and nothing else": {
         "leaves a trace in the user's home": '[ "$*" != smoke ] || : >"$HOME/.trace"',
@@ -149,7 +149,7 @@ def test_the_launcher_of_another_product_is_checked_for_this_machine(tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("fault", "check", "said"),
+    ("fault", "check", "detail"),
     [
         (
             """sed -i 's/"name": "agent-runner"/"name": "agent"/' libexec/payload.json""",
@@ -167,13 +167,13 @@ def test_the_launcher_of_another_product_is_checked_for_this_machine(tmp_path: P
             "the index is for linux-arm64, but this machine is linux-amd64",
         ),
     ],
-    ids=["lacks a service", "a service for arm64", "said to be for arm64"],
+    ids=["lacks a service", "a service for arm64", "an index for arm64"],
 )
-def test_a_consistent_keg_with_wrong_content_is_detected(tmp_path: Path, fault: str, check: str, said: str) -> None:
+def test_a_consistent_keg_with_wrong_content_is_detected(tmp_path: Path, fault: str, check: str, detail: str) -> None:
     sums = "cut -c 67- libexec/SHA256SUMS | xargs sha256sum >../sums && mv ../sums libexec/SHA256SUMS"
     _, report = run_script(changed(installed(tmp_path), f"{fault} && {sums}"))
     assert check in failed(report)
-    assert said in next(each.detail for each in report.checks if each.name == check)
+    assert detail in next(each.detail for each in report.checks if each.name == check)
 
 
 def network_cards() -> list[str]:

@@ -83,7 +83,7 @@ QUESTIONS = (
 )
 
 
-def demand_that_it_is_shut_in(answers: str) -> None:
+def assert_confined(answers: str) -> None:
     lines = [line.strip() for line in answers.splitlines()]
     assert lines[:3] == ["1000", "lo", "CapEff:\t0000000000000000"]
     assert "Read-only file system" in lines[3]
@@ -96,7 +96,7 @@ def test_the_guest_is_an_unprivileged_user_without_network_python_or_a_writable_
 ) -> None:
     (tmp_path / "tester").mkdir()
     tmp_path.chmod(0o755)
-    demand_that_it_is_shut_in(run_in_sandbox(root.path, tmp_path, ["sh", "-c", QUESTIONS], seconds=60).output)
+    assert_confined(run_in_sandbox(root.path, tmp_path, ["sh", "-c", QUESTIONS], seconds=60).output)
 
 
 def test_an_ordinary_user_can_run_the_sandbox_too(root: GuestRoot) -> None:
@@ -115,7 +115,7 @@ def test_an_ordinary_user_can_run_the_sandbox_too(root: GuestRoot) -> None:
         done = command.run([*become, *words], seconds=60, check=False)
         if "ermission" in done.stderr or "not permitted" in done.stderr:
             pytest.skip(f"users may not create namespaces on this machine: {done.stderr.strip()}")
-        demand_that_it_is_shut_in(done.stdout)
+        assert_confined(done.stdout)
     finally:
         shutil.rmtree(place)
 
@@ -154,7 +154,7 @@ NO_PYTHON = (
 
 
 @pytest.mark.parametrize("trace", PYTHONS)
-def test_with_python_put_back_in_the_root_the_verification_fails_and_says_where(
+def test_a_trace_of_python_in_the_root_fails_the_verification_and_is_named(
     standin: StandIn, root: GuestRoot, tmp_path: Path, trace: str
 ) -> None:
     changed = copy_of(root, tmp_path / "root")
@@ -227,10 +227,10 @@ def test_a_single_file_is_verified_like_a_bottle_in_a_home_of_its_own(
 ) -> None:
     standin = build_standin(tmp_path, twist=twist)
     tools, workspace = unpacker(tmp_path / "modules"), standin.workspace
-    made = make_program(standin.keg, tools, fake_credit, source_date_epoch=EPOCH, workspace=workspace)
-    report = verify(standin, root, bottle=made)
+    program = make_program(standin.keg, tools, fake_credit, source_date_epoch=EPOCH, workspace=workspace)
+    report = verify(standin, root, bottle=program)
     assert report.passed is passes, log_of(standin)
-    assert report.bottle_sha256 == made.sha256
+    assert report.bottle_sha256 == program.sha256
     assert ".stigmer/dist/2.0.0-" in log_of(standin)
 
 

@@ -60,19 +60,19 @@ BEGINS = FINDS_NONCE + "printf 'TAP version 13\\n# BEGIN %s\\nok 1 - all is well
 
 
 @pytest.mark.parametrize(
-    ("script", "code", "proof"),
+    ("script", "code", "passes"),
     [
         (BEGINS + "printf '1..1\\n# END %s\\n' \"$nonce\"\n", 0, True),
         (BEGINS, 0, False),
         (BEGINS + "printf '1..1\\n# END another\\n'\n", 0, False),
         (BEGINS + "printf '1..1\\n# END %s\\n' \"$nonce\"; exit 3\n", 3, False),
     ],
-    ids=["whole", "the end is missing", "the nonce is another", "the exit code says otherwise"],
+    ids=["whole", "the end is missing", "the nonce is another", "the exit code is another"],
 )
 def test_only_a_complete_report_of_this_run_passes(
     script: str,
     code: int,
-    proof: bool,  # noqa: FBT001 - a parameter of the test
+    passes: bool,  # noqa: FBT001 - a parameter of the test
     tmp_path: Path,
     machine: Machine,
     boot: Boot,
@@ -86,7 +86,7 @@ def test_only_a_complete_report_of_this_run_passes(
     ], log
     assert boot.version in report.checks[0].detail
     assert (report.level, report.guest) == ("vm", machine.name)
-    assert report.passed is proof
+    assert report.passed is passes
     assert log.endswith(f"--- exit code {code}\n")
 
 
@@ -161,7 +161,7 @@ def test_a_hanging_machine_is_killed_at_its_deadline(tmp_path: Path, boot: Boot)
     await_no_process(str(tmp_path))
 
 
-def test_no_machine_outlives_whoever_started_it(tmp_path: Path, boot: Boot) -> None:
+def test_a_machine_does_not_outlive_the_process_that_started_it(tmp_path: Path, boot: Boot) -> None:
     """Killed with SIGKILL, the host process cannot clean up."""
     program = (
         "import ast, sys\nfrom pathlib import Path\nfrom stigmer_packaging.verify.qemu import run_machine\n"

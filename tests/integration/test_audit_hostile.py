@@ -170,7 +170,7 @@ def changed(value: object, data: st.DataObject) -> object:
 
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(st.sampled_from([INDEX, RECEIPT]), st.data())
-def test_no_index_and_no_receipt_ends_the_audit(path: str, data: st.DataObject) -> None:
+def test_no_content_of_index_or_receipt_crashes_the_audit(path: str, data: st.DataObject) -> None:
     text = json.dumps(changed(json.loads(GOOD.text(path)), data))
     found_in(audit(bottle_with(path, text)))
 
@@ -183,7 +183,7 @@ LARGE: dict[str, Callable[[], bytes]] = {
 
 
 @pytest.mark.timeout(320)
-def test_the_audit_of_any_of_them_needs_less_than_a_gigabyte() -> None:
+def test_the_audit_of_any_hostile_bottle_needs_less_than_a_gigabyte() -> None:
     """It runs in a separate process, whose peak memory is read from the system."""
     path = os.pathsep.join(str(ROOT / name) for name in ("packaging", "launcher", "tests"))
     words = [sys.executable, "-c", "from integration.test_audit_hostile import audit_all; audit_all()"]

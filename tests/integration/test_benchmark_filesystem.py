@@ -1,4 +1,4 @@
-"""The benchmark's own file system: the keg is on it, hard links work, and nothing of it is left."""
+"""The fresh file system of the benchmarks: it holds the keg, hard links work, and nothing of it is left."""
 
 import os
 import subprocess
@@ -15,11 +15,11 @@ from support.mounts import can_mount
     reason="needs root, a loop device and mkfs.ext4 for a file system",
 )
 def test_the_keg_is_on_the_new_file_system_and_the_mount_is_gone_with_the_command(tmp_path: Path) -> None:
-    (tmp_path / "given").mkdir()
-    (tmp_path / "given/file").write_text("{}")
-    made = filesystem.prepare(tmp_path / "given", tmp_path)
+    (tmp_path / "keg").mkdir()
+    (tmp_path / "keg/file").write_text("{}")
+    fresh = filesystem.prepare(tmp_path / "keg", tmp_path)
     script = 'ln "$0/file" "$1/linked" && stat -f -c %T "$1" && stat -c %h "$1/linked"'
-    words = [*made.prefix, "sh", "-c", script, str(made.keg), str(made.folder)]
+    words = [*fresh.prefix, "sh", "-c", script, str(fresh.keg), str(fresh.folder)]
     done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
     assert (done.stdout, done.stderr) == ("ext2/ext3\n2\n", "")
     assert list((tmp_path / "filesystem").iterdir()) == []

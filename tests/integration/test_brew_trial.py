@@ -104,9 +104,9 @@ UPGRADE = "brew upgrade pours the next release while a server runs"
         ),
         (("builds",), {"the documented command pours the bottle", UPGRADE, "brew reinstall pours again"}),
     ],
-    ids=["what runs", "no bottle"],
+    ids=["a broken server", "no bottle"],
 )
-def test_a_fault_of_what_runs_fails_all_that_needs_it(tmp_path: Path, faults: tuple[str, ...], steps: set[str]) -> None:
+def test_a_fault_fails_every_step_that_depends_on_it(tmp_path: Path, faults: tuple[str, ...], steps: set[str]) -> None:
     assert set(failed(verify(tmp_path, *faults))) == steps
 
 
@@ -121,7 +121,7 @@ def test_two_releases_of_one_version_are_refused(tmp_path: Path) -> None:
         verify(tmp_path, versions=("2.0.0", "2.0.0"))
 
 
-def test_somebodys_own_installation_is_left_alone(tmp_path: Path) -> None:
+def test_a_brew_that_has_the_formula_already_is_left_alone(tmp_path: Path) -> None:
     """A verification would end with an uninstall."""
     own = tmp_path / "brew" / "prefix" / "Cellar" / "stigmer" / "1.0.0"
     own.mkdir(parents=True)
@@ -130,7 +130,7 @@ def test_somebodys_own_installation_is_left_alone(tmp_path: Path) -> None:
     assert own.is_dir()
 
 
-def test_the_level_brew_is_reached_by_the_command_verify(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_verify_runs_the_level_brew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make_brew(tmp_path / "brew")
     monkeypatch.setenv("PATH", f"{tmp_path / 'brew'}{os.pathsep}{os.environ['PATH']}")
     words = [str(deliver(tmp_path / "now", "2.0.0")), "--level", "brew", "--workspace", str(tmp_path / "workspace")]

@@ -17,7 +17,7 @@ LAUNCHED = "launchd runs the server"
 BREWED = "brew installs the bottle from a tap"
 SELFTEST = {"SELFTEST": "--selftest"}
 BOTH = {**SELFTEST, "WORKFLOW_TEST": "--selftest-workflow"}
-THERE = {name: shell for name, shell in SHELLS.items() if shutil.which(shell[0])}
+AVAILABLE = {name: shell for name, shell in SHELLS.items() if shutil.which(shell[0])}
 
 
 def failed(report: VerificationReport) -> list[str]:
@@ -25,10 +25,14 @@ def failed(report: VerificationReport) -> list[str]:
     return [check.name for check in report.checks if not check.passed]
 
 
-@pytest.mark.parametrize("shell", THERE)
-def test_a_good_bottle_passes_every_check_in_every_shell_and_leaves_nothing(tmp_path: Path, shell: str) -> None:
+def is_running(arguments: str) -> bool:
+    return arguments in subprocess.run(["ps", "-axo", "args="], capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.parametrize("shell", AVAILABLE)
+def test_a_good_bottle_passes_every_check_in_every_shell_and_leaves_nothing_behind(tmp_path: Path, shell: str) -> None:
     mac = make_fake_mac(tmp_path)
-    code, report = mac.check(*THERE[shell], environment=BOTH)
+    code, report = mac.check(*AVAILABLE[shell], environment=BOTH)
     assert (code, failed(report)) == (0, [])
     assert report.guest == "macOS 15.1 24B83 arm64 Mac15,3"
     names = (BOTTLE, "stigmer-2.0.0-darwin-arm64")
@@ -86,23 +90,21 @@ def test_launchctl_need_not_wait_until_launchd_has_stopped_the_server(tmp_path: 
 )
 def test_faults_of_the_product_are_detected(tmp_path: Path, twist: str, failing: str) -> None:
     mac = make_fake_mac(tmp_path, twist=twist)
-    mac.replace("launchctl", "exit 1")  # its waiting is another test's
+    mac.replace("launchctl", "exit 1")  # waiting for launchd is tested elsewhere
     code, report = mac.check()
     assert code == 1
     assert any(name.startswith(failing) for name in failed(report))
 
 
-INTELS = bytes.fromhex("cffaedfe07000001") + bytes(24)
+INTEL_CODE = bytes.fromhex("cffaedfe07000001") + bytes(24)
 
 
 @pytest.mark.parametrize(
     ("content", "failing"),
-    [(INTELS, "every Mach-O file is built for this machine"), (b"text", "there are Mach-O files")],
+    [(INTEL_CODE, "every Mach-O file is built for this machine"), (b"text", "there are Mach-O files")],
     ids=["another processor's", "none"],
 )
-def test_a_bottle_without_code_for_just_this_processor_is_detected(
-    tmp_path: Path, content: bytes, failing: str
-) -> None:
+def test_a_bottle_without_code_for_this_processor_is_detected(tmp_path: Path, content: bytes, failing: str) -> None:
     _, report = make_fake_mac(tmp_path, content=content).check()
     assert failed(report) == [failing]
 
@@ -112,7 +114,7 @@ def test_unsigned_code_is_a_fault_only_for_apples_processors(tmp_path: Path, mac
     mac = make_fake_mac(tmp_path)
     mac.replace("codesign", 'echo "$3: code object is not signed at all" >&2; exit 1')
     mac.replace("uname", f"case $1 in -s) echo Darwin ;; *) echo {machine} ;; esac")
-    mac.replace("launchctl", "exit 1")  # its waiting is another test's
+    mac.replace("launchctl", "exit 1")  # waiting for launchd is tested elsewhere
     bottle = (mac.release / BOTTLE).rename(mac.release / f"stigmer-2.0.0.{tag}.bottle.tar.gz")
     _, report = mac.check(what=str(bottle))
     (found,) = [check for check in report.checks if check.name == "codesign accepts every Mach-O file"]
@@ -151,7 +153,7 @@ LOADS_HOMEBREWS = "echo 'dyld[1]: <0A> /opt/homebrew/lib/libz.dylib' >&2"
 
 
 @pytest.mark.parametrize(
-    ("runner", "tests", "failing", "said"),
+    ("runner", "tests", "failing", "detail"),
     [
         (LACKS_SSL, {}, "agent-runner loads", "No module named 'ssl'"),
         (LACKS_SSL, SELFTEST, "the selftest of agent-runner", "No module named 'ssl'"),
@@ -160,12 +162,12 @@ LOADS_HOMEBREWS = "echo 'dyld[1]: <0A> /opt/homebrew/lib/libz.dylib' >&2"
     ],
 )
 def test_faults_of_a_frozen_service_are_detected(
-    tmp_path: Path, runner: str, tests: dict[str, str], failing: str, said: str
+    tmp_path: Path, runner: str, tests: dict[str, str], failing: str, detail: str
 ) -> None:
     code, report = make_fake_mac(tmp_path, runner=runner).check(environment=tests)
     (found,) = (check for check in report.checks if not check.passed)
     assert (code, found.name.startswith(failing)) == (1, True)
-    assert said in found.detail
+    assert detail in found.detail
 
 
 def test_a_hanging_check_is_killed_with_all_its_processes_and_fails(tmp_path: Path) -> None:
@@ -181,16 +183,18 @@ def test_a_hanging_check_is_killed_with_all_its_processes_and_fails(tmp_path: Pa
         "the smoke call returns",
         "killed: it exceeded its time limit",
     )
-    assert endless not in subprocess.run(["ps", "-axo", "args="], capture_output=True, text=True, check=True).stdout
+    assert not is_running(endless)
 
 
-def test_an_interrupted_run_leaves_nothing_running_and_no_whole_report(tmp_path: Path) -> None:
-    mac = make_fake_mac(tmp_path, twist=f'[ "$1" != smoke ] || {{ kill -TERM "$(cat {tmp_path}/pid)"; sleep 4321; }}')
+def test_an_interrupted_run_leaves_nothing_running_and_an_incomplete_report(tmp_path: Path) -> None:
+    endless = f"sleep 4322.{os.getpid()}"
+    mac = make_fake_mac(tmp_path, twist=f'[ "$1" != smoke ] || {{ kill -TERM "$(cat {tmp_path}/pid)"; {endless}; }}')
     starter = tmp_path / "starter"
     starter.write_text(f'echo $$ >"{tmp_path}/pid"\nexec sh "{SCRIPT}" "$@"\n', encoding="utf-8")
     code, report = mac.check(script=starter)
     assert (code, report.ended) == (143, False)
     assert list((tmp_path / "tmp").iterdir()) == []
+    assert not is_running(endless)
 
 
 def test_it_refuses_to_run_on_other_systems(tmp_path: Path) -> None:

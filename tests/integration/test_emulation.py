@@ -50,7 +50,7 @@ def test_what_an_emulated_command_starts_is_emulated_too(emulator: tuple[str, ..
     assert command.run([*emulator, "sh", "-c", script], env=ENVIRONMENT, seconds=30).stdout.split() == [str(PANIC)] * 2
 
 
-def test_nothing_of_it_is_left_on_the_machine(emulator: tuple[str, ...], tmp_path: Path) -> None:
+def test_emulation_leaves_no_trace_on_the_machine(emulator: tuple[str, ...], tmp_path: Path) -> None:
     def seen() -> tuple[list[str], str]:
         return sorted(path.name for path in BINFMT.iterdir()), Path("/proc/self/mounts").read_text(encoding="utf-8")
 
@@ -77,7 +77,7 @@ def test_a_stop_signal_goes_to_the_command_that_bubblewrap_runs(tmp_path: Path) 
         assert service.stop(seconds=30) == 7
 
 
-def test_a_machines_own_programs_are_run_as_they_are() -> None:
+def test_native_programs_run_without_an_emulator() -> None:
     assert runner_for(HOST, HOST, {}) == NATIVE
 
 
@@ -87,7 +87,7 @@ def test_without_the_emulator_the_error_says_what_to_install(tmp_path: Path) -> 
     assert "install qemu-user-static" in caught.value.remedy
 
 
-def test_if_the_kernel_forbids_it_the_error_says_what_an_administrator_can_do() -> None:
+def test_if_the_kernel_forbids_emulation_the_error_says_what_an_administrator_can_do() -> None:
     refusing = ("sh", "-c", "echo 'mount: permission denied' >&2; exit 1")
     with pytest.raises(MissingToolError, match="permission denied") as caught:
         require_emulation(refusing, ENVIRONMENT)

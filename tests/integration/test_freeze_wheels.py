@@ -58,7 +58,7 @@ def test_a_wheel_with_another_hash_is_refused(tmp_path: Path) -> None:
         provide([Pin("tool", "1.0", None, (f"sha256:{'0' * 64}",))], LINUX, tmp_path)
 
 
-def test_once_built_it_is_reused_without_pip(tmp_path: Path) -> None:
+def test_a_site_is_reused_without_pip(tmp_path: Path) -> None:
     wheel = make_wheel(tmp_path, "linux-arm64", {"tool.py": b""})
     known = pin(wheel)
     first = provide([known], LINUX, tmp_path)

@@ -32,7 +32,7 @@ def test_a_start_survives_a_kill_of_temporal_while_a_service_that_dials_once_dia
 
 
 @pytest.mark.stack(agent_runner="broken={home}/broken", stigmer_server="term=ignore", grace=1)
-def test_a_start_that_finds_another_one_failing_tries_itself(launcher: Stigmer) -> None:
+def test_a_start_that_waited_for_a_failing_one_starts_the_server_itself(launcher: Stigmer) -> None:
     """The cause of the other one's failure may be gone."""
     launcher.home.mkdir()
     (launcher.home / "broken").touch()
@@ -97,7 +97,7 @@ def test_a_watchdog_that_cannot_be_replaced_at_once_is_replaced_later(running: S
     before = resource.prlimit(supervisor, resource.RLIMIT_NOFILE)
     resource.prlimit(supervisor, resource.RLIMIT_NOFILE, (5, before[1]))
     os.kill(first, signal.SIGKILL)
-    eventually(lambda: "cannot start another watchdog" in running.log("supervisor"), "a failed try")
+    eventually(lambda: "cannot start another watchdog" in running.log("supervisor"), "a failed attempt")
     resource.prlimit(supervisor, resource.RLIMIT_NOFILE, before)
     second = eventually(lambda: watchdog(running) not in (0, first) and watchdog(running), "another watchdog")
     assert set(running.processes()) == {*services, second} - {first}
@@ -112,8 +112,8 @@ def test_a_service_killed_during_the_start_is_started_again(launcher: Stigmer) -
     os.kill(pid, signal.SIGKILL)
     done = finished(process)
     assert done.code == 0, done.err
-    told = [line for line in done.out.splitlines() if "agent-runner" in line]
-    assert told == ["agent-runner killed by SIGKILL; restarting it", "Starting agent-runner... ok"]
+    lines = [line for line in done.out.splitlines() if "agent-runner" in line]
+    assert lines == ["agent-runner killed by SIGKILL; restarting it", "Starting agent-runner... ok"]
 
 
 def test_a_restart_keeps_the_ports_that_the_start_was_asked_for(launcher: Stigmer) -> None:

@@ -32,7 +32,7 @@ def test_in_the_foreground_every_signal_to_stop_is_a_clean_stop(launcher: Stigme
 def test_a_second_interrupt_kills_the_services_at_once(launcher: Stigmer) -> None:
     process = in_foreground(launcher)
     process.send_signal(signal.SIGINT)
-    eventually(lambda: "agent-runner: ending" in launcher.log("supervisor"), "the first one to be heard")
+    eventually(lambda: "agent-runner: ending" in launcher.log("supervisor"), "the first interrupt")
     stop_by(process, signal.SIGINT)
     assert launcher.processes() == []
 

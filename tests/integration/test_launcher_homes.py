@@ -78,7 +78,7 @@ def test_a_command_in_a_copy_of_the_home_leaves_the_running_server_alone(running
     assert [service["pid"] for service in running.status()["services"]] == [service["pid"] for service in before]
 
 
-# `stigmer server`, which waits between having its components and beginning to use them.
+# `stigmer server`, which waits after its components are installed, before it uses them.
 PREPARED = """
 import sys
 from stigmer_launcher.cli.commands import start as starting
@@ -86,10 +86,10 @@ from stigmer_launcher.__main__ import run
 
 prepare = starting.prepare
 def prepare_and_wait(*arguments, **options):
-    made = prepare(*arguments, **options)
+    result = prepare(*arguments, **options)
     print("prepared", flush=True)
     sys.stdin.readline()
-    return made
+    return result
 starting.prepare = prepare_and_wait
 sys.exit(run(["server", *sys.argv[1:]]))
 """

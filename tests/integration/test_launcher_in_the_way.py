@@ -15,7 +15,7 @@ def starts_at_once(launcher: Stigmer, count: int) -> list[Done]:
     return [finished(process, 100) for process in processes]
 
 
-def test_twenty_starts_at_once_make_one_server(launcher: Stigmer) -> None:
+def test_twenty_starts_at_once_start_one_server(launcher: Stigmer) -> None:
     starts = starts_at_once(launcher, 20)
     assert [done.code for done in starts] == [0] * 20, [done for done in starts if done.code]
     assert sum("All services running" in done.out for done in starts) == 1
@@ -37,13 +37,13 @@ def test_a_port_of_another_stigmer_is_named(tmp_path: Path) -> None:
     parts = fake_stack()
     with stigmer(tmp_path / "one", parts) as one, stigmer(tmp_path / "two", parts) as two:
         one.started()
-        said, owners = fails_to_start(two), one.pids()
-        assert any(f"(process {owners[name]})" in said for name in ("temporal", "stigmer-server"))
+        output, owners = fails_to_start(two), one.pids()
+        assert any(f"(process {owners[name]})" in output for name in ("temporal", "stigmer-server"))
         assert one("smoke").code == 0
 
 
 def test_a_restart_with_a_port_of_another_program_leaves_the_running_server_alone(running: Stigmer) -> None:
-    """Regression: it stopped the server before it failed. The server's own ports become free only by the stop."""
+    """Regression: it stopped the server before it failed. Ports of the server itself do not count: the stop frees them."""
     before = running.pids()
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]

@@ -44,9 +44,9 @@ def once(keg: Path, disk: Path) -> str:
 
 @needs_mounts
 def test_a_home_on_another_disk_has_copies(keg: Path, disk: Path) -> None:
-    came = start_on(keg, disk, "size=32m")
-    assert came["method"] == "copy"
-    assert came["made"]
+    result = start_on(keg, disk, "size=32m")
+    assert result["method"] == "copy"
+    assert result["changed"]
 
 
 @needs_mounts
@@ -54,32 +54,34 @@ def test_an_installation_that_fills_the_disk_is_reported_and_works_when_there_is
     keg: Path, disk: Path
 ) -> None:
     """There is space for the bytes, but not for so many files."""
-    came = start_on(keg, disk, "size=32m,nr_inodes=12")
-    assert came["error"] == f"there is no space left in {disk}/home/versions"
-    assert came["remedy"].startswith("free some space there")
+    result = start_on(keg, disk, "size=32m,nr_inodes=12")
+    assert result["error"] == f"there is no space left in {disk}/home/versions"
+    assert result["remedy"].startswith("free some space there")
     left = 'test -z "$(ls -A "$0/home/versions")" && mount -o remount,nr_inodes=1000 "$0"'
-    assert start_on(keg, disk, "size=32m,nr_inodes=12", then=f"{once(keg, disk)} && {left}")["made"]
+    assert start_on(keg, disk, "size=32m,nr_inodes=12", then=f"{once(keg, disk)} && {left}")["changed"]
 
 
 @needs_mounts
 def test_a_complete_home_on_a_noexec_mount_is_refused(keg: Path, disk: Path) -> None:
-    came = start_on(keg, disk, "size=32m", then=f'{once(keg, disk)} && mount -o remount,noexec "$0"')
-    assert came["error"].startswith(f"{disk}/home/versions is on a file system mounted noexec")
-    assert "mount it without noexec" in came["remedy"]
+    result = start_on(keg, disk, "size=32m", then=f'{once(keg, disk)} && mount -o remount,noexec "$0"')
+    assert result["error"].startswith(f"{disk}/home/versions is on a file system mounted noexec")
+    assert "mount it without noexec" in result["remedy"]
 
 
 @needs_mounts
 def test_a_read_only_home_is_refused_with_the_directory(keg: Path, disk: Path) -> None:
-    came = start_on(keg, disk, "size=32m,ro")
-    assert came["error"] == f"{disk}/home is on a read-only file system"
-    came = start_on(keg, disk, "size=32m", then='mkdir -p "$0/home/versions" "$0/home/run" && mount -o remount,ro "$0"')
-    assert came["error"] == f"{disk}/home is on a read-only file system"
+    result = start_on(keg, disk, "size=32m,ro")
+    assert result["error"] == f"{disk}/home is on a read-only file system"
+    result = start_on(
+        keg, disk, "size=32m", then='mkdir -p "$0/home/versions" "$0/home/run" && mount -o remount,ro "$0"'
+    )
+    assert result["error"] == f"{disk}/home is on a read-only file system"
 
 
 @needs_mounts
 def test_a_complete_read_only_home_can_be_used(keg: Path, disk: Path) -> None:
-    came = start_on(keg, disk, "size=32m", then=f'{once(keg, disk)} && mount -o remount,ro "$0"')
-    assert not came["made"]
+    result = start_on(keg, disk, "size=32m", then=f'{once(keg, disk)} && mount -o remount,ro "$0"')
+    assert not result["changed"]
 
 
 def can_clone() -> bool:
@@ -103,9 +105,9 @@ def test_on_a_file_system_that_can_clone_components_are_separate_files_without_a
     script = 'mount -o loop "$1" "$0" && cp -R "$2" "$0/keg" && shift 2 && "$@" && stat -c %i "$0"/*/libexec/components/temporal "$0/home/bin/temporal" >&2'
     prefix = ["unshare", "--mount", "sh", "-c", script, str(disk), str(image), str(tmp_path / "keg")]
     process = start(disk / "keg/libexec", disk / "home", prefix=prefix)
-    printed, told = process.communicate(timeout=60)
-    assert json.loads(printed)["method"] == "clone", told
-    assert len(set(told.splitlines()[-2:])) == 2
+    printed, errors = process.communicate(timeout=60)
+    assert json.loads(printed)["method"] == "clone", errors
+    assert len(set(errors.splitlines()[-2:])) == 2
 
 
 @pytest.fixture(name="public")
@@ -136,10 +138,10 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a
 def test_a_keg_of_another_user_is_copied(public: Path) -> None:
     """A second user of the machine does not own Homebrew's prefix, and may not hard-link files in it."""
     libexec = build_libexec(public / "keg", PARTS)
-    came = as_nobody(libexec, public / "user/home")
-    assert (came["method"], came["made"]) == ("copy", True)
+    result = as_nobody(libexec, public / "user/home")
+    assert (result["method"], result["changed"]) == ("copy", True)
     assert (public / "user/home/bin/temporal").stat().st_uid == NOBODY
-    assert not as_nobody(libexec, public / "user/home")["made"]
+    assert not as_nobody(libexec, public / "user/home")["changed"]
 
 
 @needs_root
@@ -156,7 +158,7 @@ def test_a_home_that_belongs_to_another_user_is_named(public: Path) -> None:
 
 
 @needs_root
-def test_a_keg_that_cannot_be_read_is_a_keg_error(public: Path) -> None:
+def test_a_file_of_the_keg_that_cannot_be_read_is_named(public: Path) -> None:
     libexec = build_libexec(public / "keg", PARTS)
     (libexec / "components/agent-runner.lib/3.so").chmod(0o600)
     error = as_nobody(libexec, public / "user/home")["error"]

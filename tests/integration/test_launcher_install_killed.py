@@ -26,7 +26,7 @@ def kill_everywhere(scenario: str, method: str, grain: str, directory: Path) -> 
 
 @pytest.mark.parametrize("method", ["link", "copy"])
 @pytest.mark.parametrize("scenario", SCENARIOS)
-def test_a_start_killed_at_any_system_call_is_put_right_by_the_next(scenario: str, method: str, tmp_path: Path) -> None:
+def test_a_start_killed_at_any_system_call_is_repaired_by_the_next(scenario: str, method: str, tmp_path: Path) -> None:
     assert kill_everywhere(scenario, method, "call", tmp_path) > 4
 
 

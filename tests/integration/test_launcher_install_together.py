@@ -55,19 +55,19 @@ def held_start(keg: Path, home: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 @pytest.mark.parametrize("method", ["link", "copy"])
-def test_twenty_first_starts_do_the_work_once_and_all_succeed(keg: Path, tmp_path: Path, method: str) -> None:
+def test_twenty_first_starts_install_once_and_all_succeed(keg: Path, tmp_path: Path, method: str) -> None:
     home = tmp_path / "home"
     starts = [start(keg, home, method) for _ in range(20)]
     for each in starts:
         begin(each)
     outcomes = [outcome(each) for each in starts]
     assert [each for each in outcomes if "error" in each] == []
-    assert sum(each["made"] for each in outcomes) == 1
-    assert [each["method"] for each in outcomes if each["made"]] == [method]
+    assert sum(each["changed"] for each in outcomes) == 1
+    assert [each["method"] for each in outcomes if each["changed"]] == [method]
     assert_only(keg, home)
 
 
-def test_starts_of_two_versions_at_once_end_with_one_of_them_whole(keg: Path, tmp_path: Path) -> None:
+def test_starts_of_two_versions_at_once_leave_one_of_them_complete(keg: Path, tmp_path: Path) -> None:
     home = tmp_path / "home"
     other = build_libexec(tmp_path / "other", (part("temporal", script="exit 7"),), version="1.1.0")
     starts = [start(chosen, home) for _ in range(5) for chosen in (keg, other)]
@@ -86,8 +86,8 @@ def test_a_start_that_finds_another_one_installing_names_it_and_waits(keg: Path,
         assert second.stderr is not None
         assert second.stderr.readline() == f"Waiting for process {first.pid}, which prepares the components\n"
         first.stdin.close()
-        came = outcome(second)
-    assert not came["made"]
+        result = outcome(second)
+    assert not result["changed"]
     assert_only(keg, home)
 
 
@@ -99,5 +99,5 @@ def test_a_start_that_waits_takes_over_when_the_other_is_killed(keg: Path, tmp_p
             begin(each)
         os.kill(first.pid, signal.SIGKILL)
         outcomes = [outcome(each) for each in waiting]
-    assert sum(each["made"] for each in outcomes) == 1
+    assert sum(each["changed"] for each in outcomes) == 1
     assert_only(keg, home)

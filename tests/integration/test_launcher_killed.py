@@ -48,20 +48,20 @@ def test_the_status_names_the_watchdog_at_work(running: Stigmer) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         ("server", "Ended 4 processes that a killed supervisor had left"),
         ("server stop", "Ended 4 processes of a killed server\n"),
     ],
 )
 def test_services_of_a_killed_supervisor_and_watchdog_are_stopped_first(
-    running: Stigmer, words: str, said: str
+    running: Stigmer, words: str, message: str
 ) -> None:
     old = await_all_running(running)
     kill_together(running)
     assert all(is_running(pid) for pid in old.values())
     done = running(*words.split())
-    assert (done.code, said in done.out) == (0, True), done
+    assert (done.code, message in done.out) == (0, True), done
     assert not [pid for pid in old.values() if is_running(pid)]
     assert running("server", "stop").code == 0
     assert_works(running)
@@ -112,8 +112,8 @@ def test_killed_services_are_started_again(running: Stigmer, names: tuple[str, .
     services = running.services()
     assert {name: each["restarts"] for name, each in services.items()} == {name: int(name in names) for name in NAMES}
     assert all(services[name]["last_error"] == "killed by SIGKILL" for name in names)
-    told = [line.partition(" ")[2] for line in running.log("supervisor").splitlines() if line.endswith("by SIGKILL")]
-    assert sorted(told) == sorted(f"{name}: pausing: killed by SIGKILL" for name in names)
+    lines = [line.partition(" ")[2] for line in running.log("supervisor").splitlines() if line.endswith("by SIGKILL")]
+    assert sorted(lines) == sorted(f"{name}: pausing: killed by SIGKILL" for name in names)
     assert running("smoke").code == 0
 
 

@@ -19,7 +19,7 @@ SOON = Liveness(every=0.2, timeout=0.5, failures=3)
 PATIENT = Liveness(every=0.2, timeout=0.5, failures=10_000)
 
 
-def degraded(launcher: Stigmer, name: str) -> None:
+def await_degraded(launcher: Stigmer, name: str) -> None:
     eventually(lambda: f"{name}: degraded" in launcher.log("supervisor"), f"{name} to be degraded")
 
 
@@ -28,7 +28,7 @@ def test_a_service_that_hangs_is_degraded_and_then_restarted(running: Stigmer) -
     """As it is suspended, it does not react to SIGTERM, and is killed after its grace period."""
     before = await_all_running(running)
     os.kill(before["stigmer-server"], signal.SIGSTOP)
-    degraded(running, "stigmer-server")
+    await_degraded(running, "stigmer-server")
     eventually(lambda: running.pid("stigmer-server") not in (0, before["stigmer-server"]), "another process")
     after = await_all_running(running)
     assert [name for name in NAMES if before[name] != after[name]] == ["stigmer-server"]
@@ -41,7 +41,7 @@ def test_a_service_that_hangs_is_degraded_and_then_restarted(running: Stigmer) -
 def test_a_service_that_hangs_for_a_while_is_shown_everywhere_and_recovers(running: Stigmer) -> None:
     before = await_all_running(running)
     os.kill(before["stigmer-server"], signal.SIGSTOP)
-    degraded(running, "stigmer-server")
+    await_degraded(running, "stigmer-server")
     status = running("server", "status")
     assert status.code == 4
     assert "no answer" in status.out
@@ -58,7 +58,7 @@ def test_a_service_that_hangs_for_a_while_is_shown_everywhere_and_recovers(runni
 @pytest.mark.stack(grace=0.5, liveness=PATIENT)
 def test_a_hung_service_is_stopped_by_a_stop(running: Stigmer) -> None:
     os.kill(running.pid("stigmer-server"), signal.SIGSTOP)
-    degraded(running, "stigmer-server")
+    await_degraded(running, "stigmer-server")
     assert running("server", "stop").code == 0
     assert running.processes() == []
 
@@ -90,7 +90,7 @@ def test_a_server_that_dials_once_is_restarted_with_the_reason_after_temporals_r
     before = launcher.pid("stigmer-server")
     launcher.kill("temporal")
     why = f"did not work again within 5 s of the return of temporal: no worker polls the queue {SERVER_QUEUES[0]}"
-    eventually(lambda: why in launcher.log("supervisor"), "the reason to be said")
+    eventually(lambda: why in launcher.log("supervisor"), "the reason")
     assert await_all_running(launcher)["stigmer-server"] != before
     assert why in launcher.services()["stigmer-server"]["last_error"]
     assert why in stop_by(process)
@@ -102,7 +102,7 @@ def test_the_end_and_the_return_of_an_external_temporal_are_noticed(launcher: St
     with external_temporal(launcher):
         launcher.started()
         before = await_all_running(launcher)
-    degraded(launcher, "temporal")
+    await_degraded(launcher, "temporal")
     assert launcher("server", "status").code == 4
     again = launcher("server")
     assert again.code == 4
@@ -118,7 +118,7 @@ def test_an_external_temporal_that_hangs_is_left_alone(launcher: Stigmer) -> Non
         launcher.started()
         before = await_all_running(launcher)
         os.kill(pid, signal.SIGSTOP)
-        degraded(launcher, "temporal")
+        await_degraded(launcher, "temporal")
         os.kill(pid, signal.SIGCONT)
         assert await_all_running(launcher) == before
         assert "SIG" not in launcher.log("supervisor")

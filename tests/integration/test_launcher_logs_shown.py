@@ -16,7 +16,7 @@ pytestmark = pytest.mark.stack(agent_runner=f"prints={PRINTED.hex()}")
 
 @pytest.fixture(name="printed")
 def _printed(launcher: Stigmer) -> Stigmer:
-    """Run the stack in the C locale until its agent-runner has printed all of these."""
+    """Run the stack in the C locale until its agent-runner has printed PRINTED."""
     launcher.environment |= {"LC_ALL": "C", "LANG": "C"}
     launcher.started()
     eventually(lambda: "half" in launcher(*LOGS).out, "its last line")
@@ -46,12 +46,15 @@ def test_a_log_is_readable_in_any_locale(printed: Stigmer) -> None:
 def test_a_service_that_has_printed_nothing_has_an_empty_log(printed: Stigmer) -> None:
     nothing = printed("server", "logs", "temporal")
     assert (nothing.code, nothing.out) == (0, "")
+
+
+def test_an_unknown_service_is_refused_with_a_list_of_the_logs(printed: Stigmer) -> None:
     refused = printed("server", "logs", "temporl")
     assert refused.code == 2
     assert "there are agent-runner, stigmer-server, supervisor, temporal, workflow-runner" in refused.err
 
 
-def test_output_that_can_hold_nothing_but_ascii_gets_escapes(printed: Stigmer) -> None:
+def test_output_limited_to_ascii_contains_escapes(printed: Stigmer) -> None:
     """Even if neither Python nor the freezer has selected UTF-8."""
     printed.environment |= {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     assert "INF \\U0001f916 ready\n" in in_pipe(printed)

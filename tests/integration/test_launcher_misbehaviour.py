@@ -32,24 +32,24 @@ def test_a_service_may_print_a_hundred_megabytes(running: Stigmer) -> None:
 @pytest.mark.parametrize("code", [0, 1, 3])
 def test_a_service_that_exits_at_once_fails_the_start(tmp_path: Path, code: int) -> None:
     """Also with status 0: the error has its name and last lines, and everything else is stopped."""
-    with stigmer(tmp_path, fake_stack(workflow_runner=f"says=no-such-endpoint exit={code}")) as launcher:
-        said = fails_to_start(launcher)
-        assert f"Error: workflow-runner exited with status {code}\n" in said
-        assert "\n    no-such-endpoint\n" in said
-        assert "Hint: " in said
+    with stigmer(tmp_path, fake_stack(workflow_runner=f"line=no-such-endpoint exit={code}")) as launcher:
+        output = fails_to_start(launcher)
+        assert f"Error: workflow-runner exited with status {code}\n" in output
+        assert "\n    no-such-endpoint\n" in output
+        assert "Hint: " in output
         assert launcher("server", "status").code == 3
 
 
 @pytest.mark.stack(seconds=1.5, agent_runner="unready=1")
 def test_a_service_that_never_gets_ready_fails_the_start_with_the_reason(launcher: Stigmer) -> None:
-    lacked = "agent-runner was not ready within 1.5 s: no worker polls the queue agent_execution_runner"
-    assert lacked in fails_to_start(launcher)
+    error = "agent-runner was not ready within 1.5 s: no worker polls the queue agent_execution_runner"
+    assert error in fails_to_start(launcher)
 
 
 @pytest.mark.stack(seconds=2, stigmer_server="dials=never")
 def test_a_server_that_answers_and_polls_none_of_its_queues_fails_the_start(launcher: Stigmer) -> None:
-    lacked = "stigmer-server was not ready within 2 s: no worker polls the queue workflow_execution_stigmer"
-    assert lacked in fails_to_start(launcher)
+    error = "stigmer-server was not ready within 2 s: no worker polls the queue workflow_execution_stigmer"
+    assert error in fails_to_start(launcher)
 
 
 @pytest.mark.stack(seconds=1)

@@ -175,7 +175,7 @@ def test_an_external_service_is_neither_stopped_nor_restarted(launcher: Stigmer)
 def test_a_restart_whose_need_does_not_come_back_names_both(running: Stigmer) -> None:
     (running.home / "broken").touch()
     running.kill("temporal")
-    eventually(lambda: running.states()["temporal"] == "pausing", "the need's crash")
+    eventually(lambda: running.states()["temporal"] == "pausing", "the crash of temporal")
     restarted = running("server", "restart", "agent-runner")
     assert restarted.code == 4
     assert "temporal is pausing: exited with status 1; agent-runner is waiting" in restarted.err

@@ -63,16 +63,16 @@ def test_status_prints_everything_for_programs(launcher: Stigmer) -> None:
     launcher.started()
     running = launcher("server", "status", "--json")
     assert running.code == 0
-    told, before = json.loads(running.out), json.loads(stopped.out)
-    assert told.keys() == before.keys()
-    assert (before["state"], told["state"]) == ("stopped", "running")
-    assert (told["version"], told["installed_version"]) == ("1.0.0", "1.0.0")
-    assert is_running(told["supervisor_pid"])
-    service = told["services"][1]
+    shown, before = json.loads(running.out), json.loads(stopped.out)
+    assert shown.keys() == before.keys()
+    assert (before["state"], shown["state"]) == ("stopped", "running")
+    assert (shown["version"], shown["installed_version"]) == ("1.0.0", "1.0.0")
+    assert is_running(shown["supervisor_pid"])
+    service = shown["services"][1]
     assert service["name"] == "stigmer-server"
     assert service.keys() >= {"state", "pid", "uptime", "restarts", "last_error", "port", "version"}
-    assert service["port"] == told["ports"]["server"]
-    timeline = told["timeline"]
+    assert service["port"] == shown["ports"]["server"]
+    timeline = shown["timeline"]
     assert min(timeline[name]["spawned"] for name in NAMES[1:]) >= timeline["temporal"]["ready"]
     assert launcher("server", "status").code == 0
 
@@ -129,9 +129,9 @@ def test_a_port_that_the_running_server_does_not_have_is_refused_by_its_name(run
     assert "there is no port web; there are temporal, server" in refused.err
 
 
-@pytest.mark.parametrize("given", ["server", "server=", "server=x", "server=0", "server=65536", "=1", "web=80"])
-def test_an_invalid_port_is_refused(launcher: Stigmer, given: str) -> None:
-    done = launcher("server", "--port", given)
+@pytest.mark.parametrize("value", ["server", "server=", "server=x", "server=0", "server=65536", "=1", "web=80"])
+def test_an_invalid_port_is_refused(launcher: Stigmer, value: str) -> None:
+    done = launcher("server", "--port", value)
     assert done.code == 2
     assert "Error: " in done.err
     assert not launcher.home.exists()
@@ -168,7 +168,7 @@ def test_an_answer_cannot_control_the_terminal(running: Stigmer) -> None:
     assert json.loads(running("smoke", "--json", "--message", message).out)["message"] == message
 
 
-@pytest.mark.stack(agent_runner=f"says={KEY}")
+@pytest.mark.stack(agent_runner=f"line={KEY}")
 def test_an_api_key_is_only_in_the_service(launcher: Stigmer) -> None:
     launcher.environment |= {"STIGMER_LLM_PROVIDER": "anthropic", "ANTHROPIC_API_KEY": KEY}
     launcher.started()
@@ -250,7 +250,7 @@ def test_settings_take_effect_and_a_change_needs_a_restart(running: Stigmer) -> 
     assert running.status()["ports"]["server"] == port
 
 
-@pytest.mark.stack(agent_runner="says=hello-from-the-agent")
+@pytest.mark.stack(agent_runner="line=hello-from-the-agent")
 def test_logs_show_what_services_print_and_follow(running: Stigmer) -> None:
     assert running("server", "logs", "--service", "agent-runner").out == "hello-from-the-agent\n"
     process = running.popen("server", "logs", "-f", "-s", "supervisor", "-n", "1")

@@ -21,7 +21,7 @@ while True:
 """
 
 
-def tried_by(tmp_path: Path, smoke: Smoke, *parts: Part) -> Stigmer:
+def with_smoke(tmp_path: Path, smoke: Smoke, *parts: Part) -> Stigmer:
     return Stigmer(build_libexec(tmp_path / "keg", parts, smoke=smoke), tmp_path / "home")
 
 
@@ -37,20 +37,20 @@ def tool() -> Part:
 
 def test_without_a_smoke_call_the_proofs_of_readiness_are_shown(tmp_path: Path) -> None:
     """As one line, or as JSON; it fails if the server is stopped."""
-    with tried_by(tmp_path, Smoke("none"), *fake_stack()) as launcher:
+    with with_smoke(tmp_path, Smoke("none"), *fake_stack()) as launcher:
         assert launcher("smoke").code == 3
         launcher.started()
         (line,) = launcher("smoke").out.splitlines()
         assert line.startswith("smoke: none ")
         assert f"stigmer-server: grpc on port server, pollers on {' '.join(SERVER_QUEUES)};" in line
-        told = json.loads(launcher("smoke", "--json").out)
-        assert told["smoke"] == "none"
-        assert told["proven"]["temporal"] == ["temporal on port temporal"]
+        report = json.loads(launcher("smoke", "--json").out)
+        assert report["smoke"] == "none"
+        assert report["proven"]["temporal"] == ["temporal on port temporal"]
         assert launcher("smoke", "--message", "hello").code == 2
 
 
 def test_without_a_smoke_call_a_service_that_does_not_work_again_is_named(tmp_path: Path) -> None:
-    with tried_by(tmp_path, Smoke("none"), *fake_stack()) as launcher:
+    with with_smoke(tmp_path, Smoke("none"), *fake_stack()) as launcher:
         launcher.started()
         agent = launcher.pid("agent-runner")
         os.kill(agent, signal.SIGSTOP)
@@ -66,20 +66,20 @@ def test_without_a_smoke_call_a_service_that_does_not_work_again_is_named(tmp_pa
 def test_a_smoke_command_runs_like_its_service_and_is_judged(tmp_path: Path) -> None:
     """It runs in the home with the component's variables; the last line of its output is shown."""
     smoke = Smoke("command", 30.0, component="tool", arguments=("{port.tool}",), exit_code=3, output="^first\n")
-    with tried_by(tmp_path, smoke, tool()) as launcher:
+    with with_smoke(tmp_path, smoke, tool()) as launcher:
         assert launcher("smoke").code == 3
         launcher.started()
         port, home = launcher.status()["ports"]["tool"], launcher.home
         done = launcher("smoke", "--json")
         assert done.code == 0, done.err
-        told = json.loads(done.out)
-        assert (told["smoke"], told["output"]) == ("command", f"{port} {home}/hello {home}")
+        report = json.loads(done.out)
+        assert (report["smoke"], report["output"]) == ("command", f"{port} {home}/hello {home}")
         assert launcher("smoke").out.splitlines()[-1] == f"  {port} {home}/hello {home}"
 
 
 def test_a_smoke_command_that_prints_something_else_fails(tmp_path: Path) -> None:
     smoke = Smoke("command", 30.0, component="tool", arguments=("x",), exit_code=3, output="second")
-    with tried_by(tmp_path, smoke, tool()) as launcher:
+    with with_smoke(tmp_path, smoke, tool()) as launcher:
         launcher.started()
         done = launcher("smoke")
         assert done.code == 1

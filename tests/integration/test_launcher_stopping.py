@@ -12,11 +12,11 @@ LINGERING_SUPERVISOR = """
 import signal, sys, time
 from stigmer_launcher.system import locks
 lock = locks.try_acquire(sys.argv[1])
-def told(*_):
+def stop(*_):
     lock.release()
     time.sleep(float(sys.argv[2]))
     sys.exit()
-signal.signal(signal.SIGTERM, told)
+signal.signal(signal.SIGTERM, stop)
 print("held", flush=True)
 signal.pause()
 """

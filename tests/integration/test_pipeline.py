@@ -32,31 +32,31 @@ def release(tmp_path: Path) -> FakeRelease:
 
 
 @pytest.fixture
-def made(release: FakeRelease) -> FakeRelease:
+def built(release: FakeRelease) -> FakeRelease:
     assert release.run(STEPS) == ALL
     return release
 
 
-def test_the_second_run_executes_no_step(made: FakeRelease) -> None:
-    assert made.run(STEPS) == []
-    assert made.progress.began == ALL, "a reused step does not begin"
-    assert made.progress.ended == ALL * 2
+def test_the_second_run_executes_no_step(built: FakeRelease) -> None:
+    assert built.run(STEPS) == []
+    assert built.progress.began == ALL, "a reused step does not begin"
+    assert built.progress.ended == ALL * 2
 
 
-def test_a_changed_fact_rebuilds_its_step_and_the_dependents(made: FakeRelease) -> None:
-    changed = (dataclasses.replace(STEPS[0], facts={"says": "newer"}), *STEPS[1:])
-    assert made.run(changed) == ["obtain/one", "bottle"]
-    assert made.workspace.path("packed/file").read_text(encoding="ascii") == "newer one\nnew two"
+def test_a_changed_fact_rebuilds_its_step_and_the_dependents(built: FakeRelease) -> None:
+    changed = (dataclasses.replace(STEPS[0], facts={"text": "newer"}), *STEPS[1:])
+    assert built.run(changed) == ["obtain/one", "bottle"]
+    assert built.workspace.path("packed/file").read_text(encoding="ascii") == "newer one\nnew two"
 
 
-def test_a_rebuild_with_identical_bytes_does_not_rebuild_its_dependents(made: FakeRelease) -> None:
-    changed = (dataclasses.replace(STEPS[0], facts={"says": "new", "comment": "other"}), *STEPS[1:])
-    assert made.run(changed) == ["obtain/one"]
+def test_a_rebuild_with_identical_bytes_does_not_rebuild_its_dependents(built: FakeRelease) -> None:
+    changed = (dataclasses.replace(STEPS[0], facts={"text": "new", "comment": "other"}), *STEPS[1:])
+    assert built.run(changed) == ["obtain/one"]
 
 
-def test_changed_code_rebuilds_the_stage(made: FakeRelease) -> None:
-    made.bottle.code = "second"
-    assert made.run(STEPS) == ["bottle"]
+def test_changed_code_rebuilds_the_stage(built: FakeRelease) -> None:
+    built.bottle.code = "second"
+    assert built.run(STEPS) == ["bottle"]
 
 
 def change_a_byte(root: Path) -> None:
@@ -78,10 +78,10 @@ def bring_another_record(root: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [change_a_byte, damage_the_record, remove_the_ledgers_line, bring_another_record])
-def test_a_damaged_artefact_or_record_is_rebuilt(damage: Callable[[Path], None], made: FakeRelease) -> None:
-    damage(made.workspace.root)
-    assert made.run(STEPS) == ["obtain/two"]
-    assert made.run(STEPS) == []
+def test_a_damaged_artefact_or_record_is_rebuilt(damage: Callable[[Path], None], built: FakeRelease) -> None:
+    damage(built.workspace.root)
+    assert built.run(STEPS) == ["obtain/two"]
+    assert built.run(STEPS) == []
 
 
 def test_a_preview_lists_the_steps_of_a_run_and_executes_none(release: FakeRelease) -> None:
@@ -91,7 +91,7 @@ def test_a_preview_lists_the_steps_of_a_run_and_executes_none(release: FakeRelea
     assert [current for _, current in release.pipeline().preview(STEPS)] == [True] * 3
     change_a_byte(release.workspace.root)
     assert [current for _, current in release.pipeline().preview(STEPS)] == [True, False, False]
-    assert release.obtain.made == ALL[:2]
+    assert release.obtain.executed == ALL[:2]
 
 
 def test_a_failure_ends_the_run_and_the_next_run_continues_from_there(release: FakeRelease) -> None:
@@ -132,7 +132,7 @@ def test_a_log_has_what_a_program_printed_before_the_next_one_runs(release: Fake
     assert release.progress.lines == ["+ echo hello", "hello"]
 
 
-def test_killed_before_any_change_of_the_file_system_the_next_run_is_right(tmp_path: Path) -> None:
+def test_a_run_killed_before_any_change_of_the_file_system_is_completed_by_the_next(tmp_path: Path) -> None:
     """SIGKILL before every single write, rename and removal, in an empty workspace and in that of an older release."""
     words = [sys.executable, "-m", "support.killed_runs", str(tmp_path)]
     done = subprocess.run(
@@ -153,7 +153,7 @@ release = fake_release(Path(sys.argv[1]))
 def work(folder):
     command.run(["sh", "-c", f"echo half > {folder}/program; echo $$ > {sys.argv[1]}/pid; exec sleep 600"])
 release.obtain.before_publishing = work
-release.run([step("obtain/one", says="new")])
+release.run([step("obtain/one", text="new")])
 """
 
 
@@ -174,7 +174,7 @@ def kill_sleeper(root: Path) -> None:
     os.kill(int((root / "pid").read_text(encoding="ascii")), signal.SIGKILL)
 
 
-def test_two_releases_never_share_a_workspace_and_the_second_says_who_has_it(
+def test_two_releases_never_share_a_workspace_and_the_second_names_the_first(
     slow_release: subprocess.Popen[bytes], tmp_path: Path
 ) -> None:
     root = tmp_path / "build"
@@ -236,7 +236,7 @@ def interrupt_sleeping_command(fifo: Path, number: int, *, nohup: bool = False) 
     return begun.returncode, program
 
 
-@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="a process is waited for by its pidfd")
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="waits for a process by its pidfd")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_terminated_command_terminates_its_programs(number: signal.Signals, tmp_path: Path) -> None:
     """A closed terminal sends SIGHUP, which the programs, in sessions of their own, do not get."""
@@ -246,7 +246,7 @@ def test_a_terminated_command_terminates_its_programs(number: signal.Signals, tm
     os.close(program)
 
 
-@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="a process is waited for by its pidfd")
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="waits for a process by its pidfd")
 def test_under_nohup_a_command_outlives_its_terminal(tmp_path: Path) -> None:
     code, program = interrupt_sleeping_command(tmp_path / "fifo", signal.SIGHUP, nohup=True)
     assert code == CommandError.exit_code, "only its program was killed"

@@ -37,7 +37,7 @@ def test_publishing_what_is_published_changes_nothing(prepared: PreparedRelease)
     assert [line for line in prepared.github.log if "receive-pack" in line] == []
 
 
-def test_a_tag_of_another_commit_is_refused_before_anything_is_made(prepared: PreparedRelease) -> None:
+def test_a_tag_of_another_commit_is_refused_before_anything_is_created(prepared: PreparedRelease) -> None:
     other = prepared.repository.run_git("commit-tree", "main^{tree}", "-m", "Other", "-p", "main")
     prepared.repository.run_git("update-ref", "refs/tags/v2.0.0", other)
     with pytest.raises(PublicationError, match=f"the tag v2.0.0 points to {other}"):
@@ -69,7 +69,7 @@ def _persons_draft(prepared: PreparedRelease) -> FakeRelease:
     return prepared.repository.create_release({"tag_name": "v2.0.0", "draft": True, "body": "I am still writing"})
 
 
-def test_a_draft_of_somebody_else_is_left_alone(prepared: PreparedRelease) -> None:
+def test_a_draft_created_by_a_person_is_left_alone(prepared: PreparedRelease) -> None:
     draft = _persons_draft(prepared)
     with pytest.raises(PublicationError, match=r"there is a draft of v2\.0\.0 with different contents"):
         prepared.publish()
@@ -118,12 +118,12 @@ def test_an_upload_that_github_stored_wrongly_is_detected_and_repeated(prepared:
 
 
 @pytest.mark.parametrize(
-    ("spoilt_at", "said"),
+    ("spoilt_at", "message"),
     [("PATCH /api", "has different files"), ("GET /stigmer/homebrew-tap/releases/download", "has sha256")],
-    ids=["the API says so", "only users would see it"],
+    ids=["reported by the API", "visible only to users"],
 )
-def test_public_bytes_that_are_not_the_formulas_keep_the_tap_where_it_was(
-    spoilt_at: str, said: str, prepared: PreparedRelease
+def test_public_bytes_that_differ_from_the_formula_leave_the_tap_unchanged(
+    spoilt_at: str, message: str, prepared: PreparedRelease
 ) -> None:
     def spoil(request: Request) -> None:
         if f"{request.method} {request.path}".startswith(spoilt_at):
@@ -131,7 +131,7 @@ def test_public_bytes_that_are_not_the_formulas_keep_the_tap_where_it_was(
                 asset.content = b"a web page"
 
     prepared.github.after = spoil
-    with pytest.raises(PublicationError, match=said):
+    with pytest.raises(PublicationError, match=message):
         prepared.publish()
     assert prepared.formula() == ""
 

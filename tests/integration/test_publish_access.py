@@ -22,7 +22,7 @@ from support.publishing import ENVIRON, READER, REPOSITORY, TOKEN, PreparedRelea
 
 
 @pytest.mark.parametrize(
-    ("token", "tap_token", "said"),
+    ("token", "tap_token", "message"),
     [
         ("ghs_expired", TOKEN, "the token is wrong, expired or revoked"),
         (READER, TOKEN, "Resource not accessible by integration; the token may not do this"),
@@ -30,12 +30,12 @@ from support.publishing import ENVIRON, READER, REPOSITORY, TOKEN, PreparedRelea
         (TOKEN, READER, "the tap refuses the token or key"),
     ],
 )
-def test_an_expired_token_of_the_tap_is_told_before_the_release_is_made(
-    token: str, tap_token: str, said: str, prepared: PreparedRelease
+def test_an_expired_token_of_the_tap_is_reported_before_the_release_is_created(
+    token: str, tap_token: str, message: str, prepared: PreparedRelease
 ) -> None:
     """Otherwise the release would be public but not in the tap. A token for the release is checked as early."""
     before = state_of(prepared)
-    with pytest.raises(TokenError, match=re.escape(said)) as caught:
+    with pytest.raises(TokenError, match=re.escape(message)) as caught:
         prepared.publish(host=prepared.host(token), tap=prepared.tap(tap_token))
     assert caught.value.remedy
     assert [one for one in (token, tap_token) if one in str(caught.value)] == []
@@ -116,21 +116,21 @@ def test_a_release_among_hundreds_is_found_on_a_later_page(prepared: PreparedRel
 
 def test_the_token_is_only_in_the_requests(prepared: PreparedRelease, capfd: pytest.CaptureFixture[str]) -> None:
     """It is not in reports, errors, program arguments, the result, or files."""
-    told: list[str] = []
+    output: list[str] = []
     plan = prepared.proposal()
-    with command.observed(told.append):
+    with command.observed(output.append):
         for number in (1, 4, 12, 20, 4, 12, 16):
             prepared.github.trouble = Trouble(len(prepared.github.log) + number, "unanswered")
             prepared.attempts = 2
             with pytest.raises(PackagingError) as caught:
                 prepared.publish(plan)
-            told += [str(caught.value), repr(caught.value), caught.value.remedy, repr(prepared.tap())]
+            output += [str(caught.value), repr(caught.value), caught.value.remedy, repr(prepared.tap())]
             prepared.github.trouble = Trouble()
-        told.append(str(prepared.publish(plan)))
-    told += [*prepared.reports, *capfd.readouterr()]
-    assert any(line.startswith("+ git") for line in told)
+        output.append(str(prepared.publish(plan)))
+    output += [*prepared.reports, *capfd.readouterr()]
+    assert any(line.startswith("+ git") for line in output)
     needles = [TOKEN, "eC1hY2Nlc3MtdG9rZW46"]  # the latter: encoded for git's header
-    assert [line for line in told for needle in needles if needle in line] == []
+    assert [line for line in output for needle in needles if needle in line] == []
     files = [path for path in prepared.root.rglob("*") if path.is_file()]
     assert [path for path in files for needle in needles if needle.encode() in path.read_bytes()] == []
     sent = [line for line in prepared.github.authorizations if line]

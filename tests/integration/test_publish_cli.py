@@ -45,23 +45,23 @@ def test_publishing_writes_a_record_beside_the_release(commands: PublishingComma
 def test_a_missing_token_is_reported_before_anything_is_read(commands: PublishingCommands) -> None:
     folder = commands.write_release("2.0.0")
     (folder / "release.json").unlink()
-    for token, said in (
+    for token, message in (
         ("", "is empty\nHint: set GITHUB_TOKEN"),
         ("  ", "is empty\nHint: set GITHUB_TOKEN"),
         ("ghs_two\nlines", "contains a space, a line break or another character that no token has"),
     ):
         commands.monkeypatch.setenv("GITHUB_TOKEN", token)
         assert commands.run("publish", str(folder)) == 23
-        assert commands.capsys.readouterr().err.startswith(f"Error: GITHUB_TOKEN {said}")
+        assert commands.capsys.readouterr().err.startswith(f"Error: GITHUB_TOKEN {message}")
     assert commands.github.log == []
 
 
-def test_a_bottle_whose_program_says_another_version_is_refused(commands: PublishingCommands) -> None:
+def test_a_bottle_whose_program_reports_another_version_is_refused(commands: PublishingCommands) -> None:
     """The host's program is run, the index of the other bottle is read; only formula and file names say 2.0.0."""
-    folder = commands.write_release("2.0.0", says="1.9.9")
+    folder = commands.write_release("2.0.0", reported="1.9.9")
     assert commands.run("publish", str(folder)) == 20
-    told = commands.capsys.readouterr().err
-    assert told.count("reports version 1.9.9, but the release is 2.0.0") == len(PUBLISHED_TARGETS), (
+    errors = commands.capsys.readouterr().err
+    assert errors.count("reports version 1.9.9, but the release is 2.0.0") == len(PUBLISHED_TARGETS), (
         "program and index alike"
     )
     assert commands.github.log == []
@@ -74,7 +74,7 @@ def test_a_tag_of_another_version_is_refused(commands: PublishingCommands) -> No
     assert "this run is for the tag v2.0.1" in commands.capsys.readouterr().err
 
 
-def test_a_release_that_lacks_a_target_is_refused_unless_it_is_meant_so(commands: PublishingCommands) -> None:
+def test_a_release_that_lacks_a_target_of_the_manifest_is_refused(commands: PublishingCommands) -> None:
     folder = commands.write_release("2.0.0")
     changelog = f"--changelog={commands.root}/CHANGELOG.md"
     assert cli.run(["publish", str(folder), f"--manifest={commands.root}/manifest.yaml", changelog]) == 20
@@ -125,7 +125,7 @@ def test_a_drafts_bytes_are_downloaded_before_it_is_public(commands: PublishingC
     assert "2.0.0" in commands.formula()
 
 
-def test_a_draft_that_somebody_changed_is_not_taken(commands: PublishingCommands) -> None:
+def test_a_draft_with_changed_files_is_refused(commands: PublishingCommands) -> None:
     commands.run("publish", str(commands.write_release("2.0.0")), "--draft")
     commands.repository.releases[0].assets[2].content = b"other"
     assert commands.run("fetch-draft", str(commands.root / "fetched")) == 20
@@ -157,7 +157,7 @@ def test_a_killed_run_can_be_continued(commands: PublishingCommands) -> None:
     assert "2.0.0" in commands.formula()
 
 
-def test_a_tap_elsewhere_is_changed_with_its_own_token_alone(commands: PublishingCommands) -> None:
+def test_a_tap_in_another_repository_is_updated_only_with_its_own_token(commands: PublishingCommands) -> None:
     folder = commands.write_release("2.0.0", tap=OTHER)
     assert commands.run("publish", str(folder)) == 23
     assert "TAP_TOKEN is empty" in commands.capsys.readouterr().err
@@ -201,11 +201,11 @@ def test_a_rollback_to_files_that_are_gone_is_refused(commands: PublishingComman
 def test_a_rollback_without_a_way_back_is_refused(commands: PublishingCommands) -> None:
     for version in ("2.0.0", "2.0.1", "2.0.2"):
         assert commands.run("publish", str(commands.write_release(version))) == 0
-    for version, said in (
+    for version, message in (
         ("1.0.0", "never served stigmer 1.0.0"),
         ("2.0.0", "had no earlier formula"),
         ("2.0.1", "serves 2.0.2, not 2.0.1"),
     ):
         assert commands.run("rollback", version) == 24
-        assert said in commands.capsys.readouterr().err
+        assert message in commands.capsys.readouterr().err
     assert "2.0.2" in commands.formula()

@@ -1,4 +1,4 @@
-"""`scripts/packaging published`: a table of what every source says about the published files."""
+"""`scripts/packaging published`: a table that compares all sources about the published files."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -37,7 +37,7 @@ class PublishedRelease(NamedTuple):
         """Return the sources that disagree with the files; the command must fail."""
         code, printed = self.compare("--json", *words)
         assert code == 8
-        return [said["place"] for said in json.loads(printed) if not said["agrees"]]
+        return [row["place"] for row in json.loads(printed) if not row["agrees"]]
 
 
 @pytest.fixture
@@ -63,8 +63,8 @@ def test_all_sources_agree_about_a_published_release(published_release: Publishe
     assert code == 0
     assert {line.split()[0] for line in table.splitlines()} == {"ok"}
     bottle = published_release.release.of_kind("bottle")[0].name
-    said = [line for line in table.splitlines() if bottle in line]
-    assert [place for place in PLACES if not any(place in line for line in said)] == []
+    lines = [line for line in table.splitlines() if bottle in line]
+    assert [place for place in PLACES if not any(place in line for line in lines)] == []
     assert "signature not checked" in table
 
 

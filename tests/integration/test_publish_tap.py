@@ -9,7 +9,7 @@ from support.publishable import PATH
 from support.publishing import PreparedRelease, change_tap
 
 
-def test_somebody_who_pushes_first_wins_and_both_changes_are_there(prepared: PreparedRelease) -> None:
+def test_a_concurrent_push_is_kept_and_the_formula_is_added(prepared: PreparedRelease) -> None:
     theirs = ["Formula/other-0.rb", "Formula/other-1.rb"]
     left = list(theirs)
 
@@ -39,11 +39,15 @@ def test_a_newer_formula_that_comes_first_is_not_reverted(prepared: PreparedRele
 
 
 @pytest.mark.parametrize(
-    ("out", "refused"), [("2.0.1", True), ("2.1.0-rc.1", False), ("1.9.0", False), ("test-1", False)]
+    ("published", "refused"), [("2.0.1", True), ("2.1.0-rc.1", False), ("1.9.0", False), ("test-1", False)]
 )
-def test_a_version_older_than_a_published_one_is_refused(out: str, refused: bool, prepared: PreparedRelease) -> None:  # noqa: FBT001 - a parameter
-    tag = out if out.startswith("test") else f"v{out}"
-    prepared.repository.create_release({"tag_name": tag, "prerelease": "-" in out})
+def test_only_a_newer_published_version_prevents_a_release(
+    published: str,
+    refused: bool,  # noqa: FBT001 - a parameter of the test
+    prepared: PreparedRelease,
+) -> None:
+    tag = published if published.startswith("test") else f"v{published}"
+    prepared.repository.create_release({"tag_name": tag, "prerelease": "-" in published})
     if refused:
         with pytest.raises(PublicationError, match=r"a step backwards: v2\.0\.1 is published"):
             prepared.publish()
@@ -59,7 +63,7 @@ def test_an_older_formula_without_a_bottle_is_replaced(prepared: PreparedRelease
     assert "2.0.0" in prepared.formula()
 
 
-def test_a_formula_nobody_can_read_is_not_replaced(prepared: PreparedRelease) -> None:
+def test_an_unreadable_formula_is_not_replaced(prepared: PreparedRelease) -> None:
     change_tap(prepared.repository, PATH, "class Stigmer < Formula\nend\n")
     with pytest.raises(PublicationError, match="the tap's formula is at an unreadable version"):
         prepared.publish()
@@ -84,7 +88,7 @@ def test_a_protected_branch_is_reported_with_a_remedy(prepared: PreparedRelease)
     assert "--pull-request" in caught.value.remedy
 
 
-def test_a_proposal_is_opened_once_and_taken_for_done_when_it_is_merged(prepared: PreparedRelease) -> None:
+def test_a_proposal_is_opened_once_and_counts_as_done_once_it_is_merged(prepared: PreparedRelease) -> None:
     plan = prepared.proposal()
     done = prepared.publish(plan)
     assert done.pull_request == prepared.publish(plan).pull_request
@@ -96,7 +100,7 @@ def test_a_proposal_is_opened_once_and_taken_for_done_when_it_is_merged(prepared
     assert (merged.pull_request, merged.tap_commit) == ("", done.tap_commit)
 
 
-def test_a_proposals_branch_with_something_else_is_left_alone(prepared: PreparedRelease) -> None:
+def test_a_branch_of_a_proposal_with_other_contents_is_left_alone(prepared: PreparedRelease) -> None:
     prepared.repository.run_git("update-ref", "refs/heads/stigmer-2.0.0", "refs/heads/main")
     with pytest.raises(TapError, match=r"the branch stigmer-2\.0\.0 of .* has a different"):
         prepared.publish(prepared.proposal())

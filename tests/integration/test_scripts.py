@@ -65,9 +65,9 @@ def test_the_environment_is_created_completely_and_only_once_after_a_killed_run(
     assert first.stdout.strip() == str(place / "bin" / "python")
     words = [place / "bin" / "python", "-c", "import tool; print(tool.ANSWER)"]
     assert subprocess.run(words, capture_output=True, text=True, check=True).stdout == "42\n"
-    made = place.stat().st_ino
+    created = place.stat().st_ino
     assert find_python(checkout).stdout == first.stdout
-    assert place.stat().st_ino == made, "a complete environment is not created again"
+    assert place.stat().st_ino == created, "a complete environment is not created again"
 
 
 def test_a_failed_installation_leaves_nothing_that_passes_for_an_environment(checkout: Path) -> None:
@@ -76,8 +76,8 @@ def test_a_failed_installation_leaves_nothing_that_passes_for_an_environment(che
     assert done.returncode == 3
     assert done.stderr.startswith("Error: ")
     assert "\nHint: " in done.stderr
-    made = (checkout.parent / "cache/stigmer-packaging/python").iterdir()
-    assert {path.suffix for path in made} == {".lock", ".part"}
+    created = (checkout.parent / "cache/stigmer-packaging/python").iterdir()
+    assert {path.suffix for path in created} == {".lock", ".part"}
 
 
 def test_a_checkout_with_a_colon_in_its_path_is_refused(checkout: Path) -> None:
@@ -99,7 +99,7 @@ def test_a_missing_home_is_taken_from_the_password_database(home: str, checkout:
 
 
 @pytest.mark.parametrize(
-    ("variables", "said"),
+    ("variables", "message"),
     [
         ({"HOME": ""}, "Error: HOME is empty, not an absolute path\nHint: set HOME"),
         ({"HOME": "relative"}, "Error: HOME is relative, not an absolute path\nHint: set HOME"),
@@ -107,13 +107,13 @@ def test_a_missing_home_is_taken_from_the_password_database(home: str, checkout:
     ],
 )
 def test_an_unusable_cache_is_reported_without_a_traceback(
-    variables: dict[str, str], said: str, checkout: Path
+    variables: dict[str, str], message: str, checkout: Path
 ) -> None:
     words = [sys.executable, "-I", str(checkout / "scripts/bootstrap.py")]
     done = subprocess.run(words, env=variables, cwd=checkout, capture_output=True, text=True, check=False, timeout=100)
     assert done.returncode == 3
     assert done.stderr.startswith("Error: ")
-    assert said in done.stderr
+    assert message in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -129,16 +129,16 @@ def test_an_environment_into_which_pip_installed_nothing_is_an_error(checkout: P
     found = find_python(checkout, PIP_CONFIG_FILE=str(tmp_path / "pip.conf"))
     assert found.returncode == 3
     assert "pip installed nothing of the lock there" in found.stderr
-    made = (checkout.parent / "cache/stigmer-packaging/python").iterdir()
-    assert {path.suffix for path in made} == {".lock", ".part"}
+    created = (checkout.parent / "cache/stigmer-packaging/python").iterdir()
+    assert {path.suffix for path in created} == {".lock", ".part"}
 
 
 def test_another_lock_gets_its_own_environment_when_it_is_named(checkout: Path, bootstrap: ModuleType) -> None:
     assert bootstrap.key_of(b"one") != bootstrap.key_of(b"two")
     (checkout / "requirements.lock").rename(checkout / "requirements-docs.lock")
     words = [sys.executable, "-I", str(checkout / "scripts/bootstrap.py"), "requirements-docs.lock"]
-    made = subprocess.run(words, env=surroundings(checkout), capture_output=True, text=True, check=True, timeout=100)
-    subprocess.run([made.stdout.strip(), "-c", "import tool"], check=True)
+    created = subprocess.run(words, env=surroundings(checkout), capture_output=True, text=True, check=True, timeout=100)
+    subprocess.run([created.stdout.strip(), "-c", "import tool"], check=True)
 
 
 def test_the_lack_of_a_new_enough_python_is_reported(checkout: Path, tmp_path: Path) -> None:
@@ -194,24 +194,24 @@ def run_script(checkout: Path, name: str, *arguments: str, failing: str = "nothi
     words = [str(checkout / "scripts" / name), *arguments]
     env = {"PATH": "/usr/bin:/bin"}
     done = subprocess.run(words, cwd="/", env=env, capture_output=True, text=True, check=False, timeout=60)
-    asked = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
-    return done.returncode, done.stdout, done.stderr, asked
+    calls = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
+    return done.returncode, done.stdout, done.stderr, calls
 
 
 @pytest.mark.parametrize("name", ["release", "publish", "rollback"])
 def test_a_script_passes_its_arguments_on_and_finds_its_code_from_anywhere(name: str, checkout: Path) -> None:
-    code, _, _, asked = run_script(checkout, name, "--target", "a b", "--json")
+    code, _, _, calls = run_script(checkout, name, "--target", "a b", "--json")
     assert code == 0
     path = f"{checkout}/packaging:{checkout}/launcher"
-    assert asked == [f"{path}|-P -m stigmer_packaging.cli {name} --target a b --json"]
+    assert calls == [f"{path}|-P -m stigmer_packaging.cli {name} --target a b --json"]
 
 
 def test_check_names_its_steps_and_stops_at_the_one_that_fails(checkout: Path) -> None:
-    code, out, err, asked = run_script(checkout, "check", failing="mypy")
+    code, out, err, calls = run_script(checkout, "check", failing="mypy")
     assert code == 1
     assert out.splitlines()[:3] == ["== ruff format", "== ruff check", "== mypy"]
     assert err == "Error: mypy failed\n"
-    assert len(asked) == 3
+    assert len(calls) == 3
 
 
 @pytest.mark.parametrize("pinned", [True, False])
@@ -225,8 +225,8 @@ def test_check_vets_with_the_go_that_packaging_selects_or_reports_the_skip(
         place(checkout / "pinned/go", b'#!/bin/sh\necho "$GOTOOLCHAIN $*"\n')
     code, out, _, _ = run_script(checkout, "check")
     assert code == 0
-    said = "local -C packaging/reference vet ./..." if pinned else "== Go: its checks are skipped, as no Go"
-    assert [line for line in out.splitlines() if line.startswith(said)]
+    message = "local -C packaging/reference vet ./..." if pinned else "== Go: its checks are skipped, as no Go"
+    assert [line for line in out.splitlines() if line.startswith(message)]
     assert out.endswith(f"== pytest\n{checkout}/pinned/go\n" if pinned else "== pytest\n"), "the tests use that Go"
 
 
@@ -241,15 +241,15 @@ def test_check_vets_with_the_go_that_packaging_selects_or_reports_the_skip(
 def test_check_runs_the_tests_last_and_passes_its_arguments_to_them(
     arguments: list[str], tests: str, checkout: Path
 ) -> None:
-    code, out, _, asked = run_script(checkout, "check", *arguments)
+    code, out, _, calls = run_script(checkout, "check", *arguments)
     assert (code, out.splitlines()[-1]) == (0, "== pytest")
-    assert asked[-1] == f"|-P -m pytest -n auto -o testpaths={tests}"
+    assert calls[-1] == f"|-P -m pytest -n auto -o testpaths={tests}"
 
 
 def test_check_prints_its_usage_and_runs_nothing(checkout: Path) -> None:
     """Regression: `--help` was passed on to pytest, after minutes of other steps."""
-    code, out, err, asked = run_script(checkout, "check", "--help")
-    assert (code, err, asked) == (0, "", [])
+    code, out, err, calls = run_script(checkout, "check", "--help")
+    assert (code, err, calls) == (0, "", [])
     assert out.startswith("Usage: scripts/check [--fast|--all] ")
 
 
@@ -276,6 +276,6 @@ esac
     found = find_python(checkout, UV_PYTHON="3.13", PATH=f"{uv.parent}{os.pathsep}/usr/bin:/bin")
     assert found.returncode == 0, found.stderr
     assert found.stdout.strip() == str(python)
-    asked = (checkout.parent / "asked").read_text(encoding="ascii").splitlines()
+    calls = (checkout.parent / "asked").read_text(encoding="ascii").splitlines()
     find = "python find --no-project --managed-python 3.13"
-    assert asked == [find, "python install --quiet --managed-python 3.13", find], "not just any 3.13 on PATH"
+    assert calls == [find, "python install --quiet --managed-python 3.13", find], "not just any 3.13 on PATH"

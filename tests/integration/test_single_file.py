@@ -18,7 +18,7 @@ from support.mounts import mount_command, needs_mounts
 from support.native_code import flip
 from support.single_files import ROOT, begin, environment, install, make_single_file, single_file, start, trees
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the single file's own tests run on Linux")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the single file is tested only on Linux")
 
 
 @pytest.fixture(name="program")
@@ -101,9 +101,9 @@ def test_a_home_is_found_as_the_launcher_finds_it(program: Path, tmp_path: Path)
 
 def test_of_twenty_first_starts_at_once_one_unpacks_and_all_succeed(program: Path, home: Path) -> None:
     running = [begin(program, home, str(number)) for number in range(20)]
-    said = [process.communicate(timeout=100) for process in running]
-    assert [out for out, _ in said] == [f"launcher 2.0.0: {number}\n" for number in range(20)]
-    assert sum(err.count("Unpacking") for _, err in said) == 1
+    outputs = [process.communicate(timeout=100) for process in running]
+    assert [out for out, _ in outputs] == [f"launcher 2.0.0: {number}\n" for number in range(20)]
+    assert sum(err.count("Unpacking") for _, err in outputs) == 1
     assert len(trees(home)) == 1
 
 
@@ -126,9 +126,9 @@ def test_an_interrupted_start_leaves_nothing(program: Path, home: Path) -> None:
     while process.poll() is None and not (home / "dist/.making").exists():
         pass
     process.terminate()
-    _, said = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=60)
     assert process.returncode in {130, 0}  # 0: it had already finished
-    assert process.returncode == 0 or "was interrupted" in said
+    assert process.returncode == 0 or "was interrupted" in errors
     assert not (home / "dist/.making").exists()
 
 
@@ -203,7 +203,7 @@ def test_the_tree_of_a_running_server_is_kept(program: Path, home: Path, tmp_pat
 
 ELSEWHERE = ("unshare", "--pid", "--fork", "--kill-child") if os.geteuid() == 0 else ()
 in_another_pid_namespace = pytest.mark.skipif(
-    not ELSEWHERE, reason="only root can make a pid namespace without a user namespace"
+    not ELSEWHERE, reason="only root can create a pid namespace without a user namespace"
 )
 
 
@@ -257,7 +257,7 @@ try:
 except LauncherError as error:
     sys.exit(f"Error: {error}\\nHint: {error.remedy}")
 """
-# Root without its privilege to write everything is a user like any other.
+# Root without CAP_DAC_OVERRIDE has the permissions of an ordinary user.
 PLAIN = ("setpriv", "--bounding-set=-dac_override,-dac_read_search") if os.geteuid() == 0 else ()
 
 
@@ -310,7 +310,7 @@ UNUSABLE = (
 MOUNTED = tuple(pytest.param(each, marks=needs_mounts) for each in (_read_only, _noexec))
 
 
-@pytest.mark.skipif(bool(PLAIN) and not shutil.which("setpriv"), reason="root can write everything here")
+@pytest.mark.skipif(bool(PLAIN) and not shutil.which("setpriv"), reason="as root, this needs setpriv")
 @pytest.mark.parametrize("make_unusable", [*UNUSABLE, *MOUNTED])
 def test_an_unusable_home_is_refused_in_the_words_of_the_launcher(
     program: Path, tmp_path: Path, make_unusable: Callable[[Path], Sequence[str]]
@@ -357,7 +357,7 @@ def test_a_home_that_is_not_utf_8_is_refused_before_anything_is_created(program:
 
 @pytest.mark.skipif(not shutil.which("bindfs") or not Path("/dev/fuse").exists(), reason="bindfs and FUSE are missing")
 def test_a_file_system_that_keeps_no_permissions_is_unpacked_to_once(program: Path, tmp_path: Path) -> None:
-    """Each command unpacked everything again, and removed the tree of the running server."""
+    """Regression: each command unpacked everything again, and removed the tree of the running server."""
     behind, home = tmp_path / "behind", tmp_path / "home"
     behind.mkdir()
     home.mkdir()
@@ -388,8 +388,8 @@ def test_two_single_files_of_equal_kegs_are_identical(tmp_path: Path) -> None:
 
 def test_a_single_file_for_a_mac_is_signed_with_all_it_carries(tmp_path: Path) -> None:
     """Inside the signed part: what is appended to a Mach-O breaks its signature. It has not been run on a Mac."""
-    workspace, made = make_single_file(tmp_path, target="darwin-arm64", big=200_000)
-    content = workspace.path(made.path).read_bytes()
+    workspace, program = make_single_file(tmp_path, target="darwin-arm64", big=200_000)
+    content = workspace.path(program.path).read_bytes()
     parsed = lief.MachO.parse(list(content))
     thin = parsed and parsed.at(0)
     signature = thin and thin.code_signature

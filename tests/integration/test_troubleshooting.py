@@ -60,7 +60,7 @@ def with_configuration(text: str, folder: Path) -> Done:
 
 
 def service_ends(folder: Path) -> Done:
-    with stigmer(folder, fake_stack(agent_runner="exit=1 after=0 says=oops")) as launcher:
+    with stigmer(folder, fake_stack(agent_runner="exit=1 after=0 line=oops")) as launcher:
         return launcher("server")
 
 

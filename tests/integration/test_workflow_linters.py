@@ -30,7 +30,7 @@ def bad(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_actionlint_finds_an_unknown_machine_and_text_from_outside_in_a_shell_line(bad: Path) -> None:
+def test_actionlint_finds_an_unknown_runner_and_untrusted_text_in_a_shell_line(bad: Path) -> None:
     from stigmer_packaging.manifest.reader import load_manifest
 
     env = build_environment(os.environ)
@@ -40,7 +40,7 @@ def test_actionlint_finds_an_unknown_machine_and_text_from_outside_in_a_shell_li
         pytest.skip("there is no Go on PATH; scripts/check lints with the one it fetches")
     found = lint_with_actionlint(bad, ROOT / "packaging" / "actionlint", go.program, env=env)
     assert len(found) == 2
-    assert all(f"bad.yml:{line}:" in said for line, said in zip((5, 8), found, strict=True))
+    assert all(f"bad.yml:{line}:" in finding for line, finding in zip((5, 8), found, strict=True))
 
 
 def test_zizmor_finds_the_trigger_the_injection_and_the_unpinned_action(bad: Path) -> None:

@@ -6,7 +6,7 @@ As a program, with PYTHONPATH=tests:packaging:
 
     --folder DIR             the bare git repositories, at DIR/OWNER/NAME.git; a missing one is created with one commit
     --repository OWNER/NAME  a repository to serve (may be repeated)
-    --token TOKEN            a token with write access (may be repeated); nobody else has it
+    --token TOKEN            a token with write access (may be repeated); no other token has it
 
 When it is ready, it prints one line of JSON on stdout, such as
     {"GITHUB_SERVER_URL": "http://127.0.0.1:PORT", "GITHUB_API_URL": "http://127.0.0.1:PORT/api", "pid": 123}

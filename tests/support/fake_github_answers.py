@@ -120,7 +120,7 @@ class _Call(NamedTuple):
         return f"{self.github.server}/{self.repository.name}"
 
     @property
-    def asked(self) -> Json:
+    def fields(self) -> Json:
         return dict(json.loads(self.request.body))
 
     def describe(self, release: FakeRelease) -> Json:
@@ -158,7 +158,7 @@ def _releases(call: _Call) -> Answer:
 
 
 def _create_release(call: _Call) -> Answer:
-    return _json(201, call.describe(call.repository.create_release(call.asked)))
+    return _json(201, call.describe(call.repository.create_release(call.fields)))
 
 
 def _release(call: _Call, number: str) -> Answer:
@@ -167,7 +167,7 @@ def _release(call: _Call, number: str) -> Answer:
 
 def _change_release(call: _Call, number: str) -> Answer:
     release = call.repository.release(int(number))
-    call.repository.change_release(release, call.asked)
+    call.repository.change_release(release, call.fields)
     return _json(200, call.describe(release))
 
 
@@ -217,7 +217,7 @@ def _pulls(call: _Call) -> Answer:
 
 
 def _open_pull(call: _Call) -> Answer:
-    return _json(201, call.repository.open_pull_request(call.asked, call.pages))
+    return _json(201, call.repository.open_pull_request(call.fields, call.pages))
 
 
 def _issues(call: _Call) -> Answer:
@@ -227,19 +227,19 @@ def _issues(call: _Call) -> Answer:
 def _open_issue(call: _Call) -> Answer:
     number = call.repository.next_number()
     url = f"{call.pages}/issues/{number}"
-    call.repository.issues.append({**call.asked, "number": number, "state": "open", "html_url": url, "comments": []})
+    call.repository.issues.append({**call.fields, "number": number, "state": "open", "html_url": url, "comments": []})
     return _json(201, call.repository.issues[-1])
 
 
 def _change_issue(call: _Call, number: str) -> Answer:
     issue = next(one for one in call.repository.issues if one["number"] == int(number))
-    issue.update(call.asked)
+    issue.update(call.fields)
     return _json(200, issue)
 
 
 def _comment(call: _Call, number: str) -> Answer:
     issue = next(one for one in call.repository.issues if one["number"] == int(number))
-    issue["comments"].append(call.asked["body"])
+    issue["comments"].append(call.fields["body"])
     return _json(201, {})
 
 

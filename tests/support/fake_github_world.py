@@ -88,27 +88,27 @@ class FakeRepository:
         """Return the published release of a tag."""
         return _first(release for release in self.releases if release.tag == tag and not release.draft)
 
-    def create_release(self, asked: Json) -> FakeRelease:
+    def create_release(self, fields: Json) -> FakeRelease:
         """Create a release. As on the real GitHub, several drafts may name the same tag."""
         release = FakeRelease(
             self.next_number(),
-            str(asked["tag_name"]),
-            str(asked.get("target_commitish") or "main"),
-            str(asked.get("name", "")),
-            str(asked.get("body", "")),
+            str(fields["tag_name"]),
+            str(fields.get("target_commitish") or "main"),
+            str(fields.get("name", "")),
+            str(fields.get("body", "")),
             draft=True,
-            prerelease=bool(asked.get("prerelease")),
+            prerelease=bool(fields.get("prerelease")),
         )
-        if not asked.get("draft"):
+        if not fields.get("draft"):
             self._publish(release)
         self.releases.insert(0, release)
         return release
 
-    def change_release(self, release: FakeRelease, asked: Json) -> None:
+    def change_release(self, release: FakeRelease, fields: Json) -> None:
         """Publish a draft; no other change is supported."""
         if release.immutable:
             raise RefusedError(422, "Cannot modify an immutable release")
-        if release.draft and asked.get("draft") is False:
+        if release.draft and fields.get("draft") is False:
             self._publish(release)
 
     def _publish(self, release: FakeRelease) -> None:
@@ -138,16 +138,16 @@ class FakeRepository:
             raise RefusedError(422, "Cannot delete assets of an immutable release")
         release.assets.remove(asset)
 
-    def open_pull_request(self, asked: Json, pages: str) -> Json:
+    def open_pull_request(self, fields: Json, pages: str) -> Json:
         """Open a pull request from an existing branch that has no open one; `pages` is the repository's web address."""
-        head, base = asked["head"], asked["base"]
+        head, base = fields["head"], fields["base"]
         if not self.commit_of(f"refs/heads/{head}"):
             raise RefusedError(422, "Validation Failed", _wrong("PullRequest", "invalid", "head"))
         if any((pull["head"], pull["base"], pull["state"]) == (head, base, "open") for pull in self.pulls):
             problem = _wrong("PullRequest", "custom", "", f"A pull request already exists for {head}.")
             raise RefusedError(422, "Validation Failed", problem)
         number = self.next_number()
-        self.pulls.append({**asked, "number": number, "state": "open", "html_url": f"{pages}/pull/{number}"})
+        self.pulls.append({**fields, "number": number, "state": "open", "html_url": f"{pages}/pull/{number}"})
         return self.pulls[-1]
 
 

@@ -14,7 +14,7 @@ the launcher.
         polls the queues
 
 Misbehaviour, for every role: exit=CODE after=SECONDS, term=ignore, forks=1 (a child in the process group and one that
-escapes into its own session), megabytes=N (of output), slow=SECONDS (before it serves), says=TEXT, prints=HEX (bytes),
+escapes into its own session), megabytes=N (of output), slow=SECONDS (before it serves), line=TEXT, prints=HEX (bytes),
 unready=1, broken=FILE (exits with 1 immediately while FILE exists).
 """
 
@@ -178,7 +178,7 @@ def poll_once(temporal: str, queues: list[str]) -> None:
 def misbehave(options: dict[str, str]) -> None:
     if "broken" in options and Path(options["broken"]).exists():
         sys.exit(1)
-    if text := options.get("says"):
+    if text := options.get("line"):
         sys.stdout.write(text + "\n")
     sys.stdout.buffer.write(bytes.fromhex(options.get("prints", "")))
     sys.stdout.flush()

@@ -13,7 +13,7 @@ from stigmer_packaging.records.workspace import Workspace, scan_files
 
 
 def step(name: str, *needs: str, **facts: object) -> Step:
-    """Return a step whose stage is the first part of its name; `says` of its facts is the text of the artefact."""
+    """Return a step whose stage is the first part of its name; its fact `text` is the content of the artefact."""
     stage, _, subject = name.partition("/")
     return Step(name, stage, "linux-amd64", subject or stage, needs, facts)
 
@@ -21,27 +21,27 @@ def step(name: str, *needs: str, **facts: object) -> Step:
 def two_parts_and_a_bottle(text: str) -> tuple[Step, ...]:
     """Return steps that make two directories and a file from both; all contain `text`."""
     parts = ("obtain/one", "obtain/two")
-    return (*(step(name, says=text) for name in parts), step("bottle", *parts))
+    return (*(step(name, text=text) for name in parts), step("bottle", *parts))
 
 
 def one_part_and_a_bottle(text: str) -> tuple[Step, ...]:
     """Return the smallest plan: a directory, and a file made from it."""
-    return (step("obtain/one", says=text), step("bottle", "obtain/one"))
+    return (step("obtain/one", text=text), step("bottle", "obtain/one"))
 
 
 @dataclass
 class FakeStage:
-    """Makes a directory for `obtain` and a file for `bottle`; `made` lists the names of the executed steps."""
+    """Makes a directory for `obtain` and a file for `bottle`; `executed` lists the names of the executed steps."""
 
     workspace: Workspace
     kind: type
     code: str = "first"
-    made: list[str] = field(default_factory=list)
+    executed: list[str] = field(default_factory=list)
     before_publishing: Callable[[Path], None] = lambda _: None
 
     def make(self, step: Step, needs: Mapping[str, Any]) -> Any:
         """Write the artefact and its record as real stages do."""
-        self.made.append(step.name)
+        self.executed.append(step.name)
         with self.workspace.staging() as staged:
             record = self._folder(step, staged) if self.kind is BuiltPart else self._file(staged, needs)
         self.workspace.write_record(step.name, record)
@@ -50,7 +50,7 @@ class FakeStage:
     def _folder(self, step: Step, staged: Path) -> BuiltPart:
         folder = staged / "folder"
         (folder / "lib").mkdir(parents=True)
-        (folder / "program").write_text(f"{step.facts['says']} {step.subject}", encoding="ascii")
+        (folder / "program").write_text(f"{step.facts['text']} {step.subject}", encoding="ascii")
         (folder / "lib" / "part").write_text(f"part of {step.subject}", encoding="ascii")
         self.before_publishing(folder)
         files = scan_files(folder)

@@ -29,7 +29,7 @@ class FaultyServer:
     """The URL of the file, and the Range header of each request (empty: it had none)."""
 
     url: str
-    asked: list[str]
+    range_headers: list[str]
 
 
 @contextlib.contextmanager
@@ -41,7 +41,7 @@ def faulty_server(content: bytes, faults: Faults) -> Iterator[FaultyServer]:
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
-            state.asked.append(self.headers.get("Range", ""))
+            state.range_headers.append(self.headers.get("Range", ""))
             if faults.statuses:
                 self._answer(faults.statuses.pop(0), b"refused", 0)
                 return

@@ -17,7 +17,7 @@ from stigmer_packaging.verify.guest_root import GuestRoot, Recipe, build_root, d
 from stigmer_packaging.verify.machines import MachineFactory, find_mirrors
 from support.keg_standin import TARGET, quiet
 
-Made = TypeVar("Made")
+Built = TypeVar("Built")
 
 
 def shared_root() -> GuestRoot:
@@ -30,7 +30,7 @@ def shared_root() -> GuestRoot:
     return _make_or_skip(("mmdebstrap", "bwrap", "tar"), make)
 
 
-def _make_or_skip(programs: Sequence[str], make: Callable[[Path], Made]) -> Made:
+def _make_or_skip(programs: Sequence[str], make: Callable[[Path], Built]) -> Built:
     """Return what `make` builds in the shared cache; skip the test if a program is missing or the build fails."""
     if missing := [program for program in programs if shutil.which(program) is None]:
         pytest.skip(f"no guest on this machine: {', '.join(missing)} is missing")
@@ -66,11 +66,11 @@ def await_no_process(naming: str) -> None:
         time.sleep(0.05)
 
 
-def shared_machine(make: Callable[[MachineFactory, str, Target], Made]) -> Made:
+def shared_machine(make: Callable[[MachineFactory, str, Target], Built]) -> Built:
     """Return a machine from the factory of scripts/verify, built if necessary; skip the test if that is impossible."""
 
-    def made(cache: Path) -> Made:
+    def build(cache: Path) -> Built:
         factory = MachineFactory(TARGET, 2, cache, find_mirrors({}), quiet)
         return make(factory, factory.default_guest(), TARGET)
 
-    return _make_or_skip(("qemu-system-x86_64", "mksquashfs", "cpio", "mmdebstrap", "setpriv"), made)
+    return _make_or_skip(("qemu-system-x86_64", "mksquashfs", "cpio", "mmdebstrap", "setpriv"), build)

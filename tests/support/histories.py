@@ -34,12 +34,12 @@ EXTERNAL = (WATCHED[0]._replace(managed=False), *WATCHED[1:])
 _NEEDS = ((), ("temporal",), ("server",), ("server", "flows"))
 CROSSED = tuple(plan._replace(needs=needs) for plan, needs in zip(WATCHED, _NEEDS, strict=True))[::-1]
 spawn, prove, check, terminate, kill = (partial(Action, kind) for kind in (SPAWN, PROVE, CHECK, TERMINATE, KILL))
-ASKED = (phases.STARTING, phases.PROVING, phases.DEGRADED)
+PROBED = (phases.STARTING, phases.PROVING, phases.DEGRADED)
 
 
-def is_asked(service: Service) -> bool:
+def is_probed(service: Service) -> bool:
     """Return whether a probe of the service is pending."""
-    return service.phase in ASKED or service.checking
+    return service.phase in PROBED or service.checking
 
 
 def ended(name: str) -> Exited:
@@ -76,7 +76,7 @@ class History:
     def at(self, now: float, *events: Event) -> tuple[Action, ...]:
         """Process events at a time; return the actions."""
         self.now = now
-        self._proved |= {each.name: now for each in events if isinstance(each, Ready) and is_asked(self[each.name])}
+        self._proved |= {each.name: now for each in events if isinstance(each, Ready) and is_probed(self[each.name])}
         self.state, actions = decide(self.state, events, now)
         assert all(self[name].plan.managed for kind, name in actions if kind in (TERMINATE, KILL))
         needed = [self[need] for kind, name in actions if kind == SPAWN for need in self[name].plan.needs]

@@ -15,7 +15,7 @@ COPY = filecopy.METHODS[2:]
 class Installed(NamedTuple):
     """The installed version and its directory, and whether the call had to install anything."""
 
-    made: bool
+    changed: bool
     id: str
     directory: str
 
@@ -24,9 +24,9 @@ def put(keg: Path, places: Places, **options: object) -> Installed:
     """Install, silently unless a `report` is given, and check the result."""
     defaults: dict[str, object] = {"report": lambda _: None}
     known = payload.read_keg(str(keg))
-    made = install(known, places, **defaults | options)  # type: ignore[arg-type]
+    changed = install(known, places, **defaults | options)  # type: ignore[arg-type]
     assert_whole(keg, places)
-    return Installed(made, known.id, versions.directory_of(places, known.id))
+    return Installed(changed, known.id, versions.directory_of(places, known.id))
 
 
 def names_in(directory: str) -> list[str]:

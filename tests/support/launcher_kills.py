@@ -65,7 +65,7 @@ class Scene:
         """Start again, and check everything a user may rely on."""
         self.start(self.new)
         assert_whole(self.new, self.places)
-        assert not self.start(self.new).made
+        assert not self.start(self.new).changed
         assert Path(self.places.home, "stigmer.db").read_text() == "precious"
         kept = Path(self.places.home).glob("*before*/temporal")
         assert [path.read_text() for path in kept] == (["downloaded"] if self.scenario == "former" else [])

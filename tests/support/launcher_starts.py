@@ -77,13 +77,13 @@ def main(libexec: str, home: str, method: str, user: str) -> dict[str, Any]:
         places = find_places({"STIGMER_HOME": home})
         synced = count_syncs()
         keg = read_keg(libexec)
-        made = install(keg, places, report, methods=methods[method])
+        changed = install(keg, places, report, methods=methods[method])
     except LauncherError as error:
-        return {"error": str(error), "remedy": error.remedy, "told": reports}
+        return {"error": str(error), "remedy": error.remedy, "reports": reports}
     entry = keg.payload.components[0].entry
     shared = Path(places.bin, entry).samefile(keg.source(entry))
     method = "copy" if synced else "link" if shared else "clone"
-    return {"id": keg.id, "method": method, "made": made, "told": reports, "pid": os.getpid()}
+    return {"id": keg.id, "method": method, "changed": changed, "reports": reports, "pid": os.getpid()}
 
 
 def count_syncs() -> list[int]:

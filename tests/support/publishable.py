@@ -40,14 +40,14 @@ def write_release(
     targets: tuple[str, ...] = TARGETS,
     content: str = "one",
     tap: str = "self",
-    says: str = "",
+    reported: str = "",
     sboms: bool = False,
     commit: str = COMMIT,
 ) -> Release:
-    """Write a small verified release, whose bottles' program and index name the version, or `says` if it is given."""
+    """Write a small verified release, whose bottles' program and index name the version, or `reported` if it is given."""
     folder.mkdir(parents=True, exist_ok=True)
     manifest = manifest_of(version, tap)
-    bottles = tuple(_write_bottle(folder, manifest, target, (says or version, content)) for target in targets)
+    bottles = tuple(_write_bottle(folder, manifest, target, (reported or version, content)) for target in targets)
     source = folder / source_archive_name("stigmer", version)
     source.write_bytes(f"source of {version} {content}".encode())
     named = [(bottle.tag, bottle.sha256) for bottle in bottles]
@@ -70,11 +70,11 @@ def write_release(
 
 
 def _write_bottle(folder: Path, manifest: Manifest, target: str, texts: tuple[str, str]) -> Artefact:
-    (says, content), version, tag = texts, manifest.product.version, manifest.targets[target].bottle
+    (reported, content), version, tag = texts, manifest.product.version, manifest.targets[target].bottle
     program, index, sums = folder / "program", folder / "index", folder / "sums"
     bottle = folder / bottle_name("stigmer", version, tag)
-    program.write_text(f"#!/bin/sh\necho stigmer {says} # {content} {target}\n", encoding="ascii")
-    index.write_text(json.dumps({"version": says}), encoding="ascii")
+    program.write_text(f"#!/bin/sh\necho stigmer {reported} # {content} {target}\n", encoding="ascii")
+    index.write_text(json.dumps({"version": reported}), encoding="ascii")
     listed = {"bin/stigmer": program, "libexec/payload.json": index}
     sums.write_text(digest.render_sums((name, digest.sha256_of(file)) for name, file in listed.items()), "ascii")
     members = [Member("bin/stigmer", program, executable=True), Member("libexec/payload.json", index)]

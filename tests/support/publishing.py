@@ -115,7 +115,7 @@ def prepare_release(root: Path, folder: Path, *, proposed: bool = False) -> Iter
 
 
 class Observer:
-    """Checks the public state after each request, and records in `seen` what the public must never see."""
+    """Checks the public state after each request, and records in `violations` what the public must never see."""
 
     def __init__(self, prepared: PreparedRelease) -> None:
         self.prepared = prepared
@@ -177,13 +177,15 @@ class PublishingCommands(GitHubWithTap):
     monkeypatch: pytest.MonkeyPatch
     capsys: pytest.CaptureFixture[str]
 
-    def write_release(self, version: str, *, tap: str = "self", says: str = "", sboms: bool = False) -> Path:
+    def write_release(self, version: str, *, tap: str = "self", reported: str = "", sboms: bool = False) -> Path:
         """Write a release and its manifest; return the release's directory."""
         changes = [("  version: 2.0.0", f"  version: {version}"), ("  tap: self", f"  tap: {tap}")]
         (self.root / "manifest.yaml").write_text(text_with(*changes), encoding="utf-8")
         folder = self.root / version
         commit = os.environ["GITHUB_SHA"]
-        write_release(folder, version, targets=PUBLISHED_TARGETS, tap=tap, says=says, sboms=sboms, commit=commit)
+        write_release(
+            folder, version, targets=PUBLISHED_TARGETS, tap=tap, reported=reported, sboms=sboms, commit=commit
+        )
         return folder
 
     def run(self, *words: str) -> int:

@@ -69,18 +69,18 @@ class Process:
         wait_for(lambda: line in self.stderr or self._child.poll() is not None, lambda: f"{line!r}: {self.stderr}")
         assert line in self.stderr, f"exited with {self._child.returncode}:\n{self.stderr}"
 
-    def ended(self) -> int:
+    def wait(self) -> int:
         """Wait until it exits; return its exit code."""
         return self._child.wait(DEADLINE)
 
-    def tell(self, number: int) -> None:
+    def send(self, number: int) -> None:
         """Send it a signal."""
         self._child.send_signal(number)
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Send it a signal and wait until it exits; return its exit code."""
-        self.tell(number)
-        return self.ended()
+        self.send(number)
+        return self.wait()
 
     def kill(self) -> None:
         """Kill it."""

@@ -105,20 +105,20 @@ def test_an_sbom_depends_only_on_the_credits_and_the_given_time() -> None:
 
 def test_a_go_program_is_credited_by_its_build_info(workspace: Workspace) -> None:
     service = standin_service(workspace, "temporal", {"temporal": "#!/bin/sh\n"})
-    asked: list[BuildInfo] = []
+    credited: list[BuildInfo] = []
 
     def credit_go(info: BuildInfo) -> tuple[Credit, ...]:
-        asked.append(info)
+        credited.append(info)
         one = Credit("a.example/one", "v1.0.0", "MIT", "pkg:golang/a.example/one@v1.0.0", ("b\n", "a\n"))
         return (one, one)
 
     (component, *_) = standin_manifest().components
     own = credit_program(service, component.license, credit_go, workspace=workspace)
-    assert (own.licence, own.ingredients, asked) == (component.license, (), []), "a shell script has no build info"
+    assert (own.licence, own.ingredients, credited) == (component.license, (), []), "a shell script has no build info"
     path = workspace.path(f"{service.root}/{service.entry}")
     path.write_bytes(program("go1.26.8", "mod\tours.example\t(devel)\t\n"))
     found = credit_program(service, component.license, credit_go, workspace=workspace)
-    assert asked[0].go == "1.26.8"
+    assert credited[0].go == "1.26.8"
     (one,) = found.ingredients
     assert [found.texts[key] for key in one.texts] == ["b\n", "a\n"]
     assert workspace.read_record("credit/linux-amd64/temporal", Credits) == found

@@ -232,12 +232,12 @@ from PyInstaller.building import api
 program = api.EXE.__new__(api.EXE)
 vars(program).update(console=True, debug=False)
 assert program._bootloader_file("run") == {str(loader)!r}
-made = settings.site + "/program"
-Path(made).write_bytes(Path({str(loader)!r}).read_bytes())
+frozen = settings.site + "/program"
+Path(frozen).write_bytes(Path({str(loader)!r}).read_bytes())
 Path(settings.site, "archive").write_bytes(b"the archive" * 9)
 assert api.is_linux is False
-program._append_data_to_exe(made, settings.site + "/archive")
-print(Path(made).read_bytes().rfind(b"the archive") > 0, api.process_collected_binary("/a/b", "b", use_strip=True))
+program._append_data_to_exe(frozen, settings.site + "/archive")
+print(Path(frozen).read_bytes().rfind(b"the archive") > 0, api.process_collected_binary("/a/b", "b", use_strip=True))
 """
     assert run(code, settings) == "True /a/b"
 

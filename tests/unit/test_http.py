@@ -53,7 +53,7 @@ def test_a_download_is_complete_despite_faults_and_leaves_no_other_files(
         (tmp_path / name).write_bytes(content)
     with faulty_server(CONTENT, faults) as server:
         assert fetch(server, tmp_path).read_bytes() == CONTENT
-        assert server.asked == ranges
+        assert server.range_headers == ranges
     assert file_names(tmp_path) == {"file"}
 
 
@@ -72,7 +72,7 @@ def test_a_wrong_answer_is_not_retried_and_leaves_no_file(
 ) -> None:
     with faulty_server(content, faults) as server, pytest.raises(DownloadError, match=message):
         fetch(server, tmp_path)
-    assert len(server.asked) == 1
+    assert len(server.range_headers) == 1
     assert file_names(tmp_path) == set()
 
 

@@ -137,8 +137,8 @@ def test_history_that_an_interrupted_transaction_was_deleting_still_counts(with_
 
 
 @pytest.mark.parametrize("kept", [8, 27, 28, 600])
-def test_a_truncated_journal_restores_the_pages_it_still_has(tmp_path: Path, kept: int) -> None:
-    """A journal of any length is read without an error; in the worst case the file is renamed."""
+def test_a_database_with_a_truncated_journal_never_counts_as_intact(tmp_path: Path, kept: int) -> None:
+    """A journal of any length is read without an error; the database is renamed or left to the user."""
     *_, copy = killed_in(more_tables(9), database(tmp_path / "t.db"))
     os.truncate(f"{copy}-journal", kept)
     assert examine(str(copy)) in {Content.UNFINISHED, Content.DAMAGED}

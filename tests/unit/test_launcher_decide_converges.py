@@ -21,7 +21,7 @@ from stigmer_launcher.supervise.lifecycle import (
     Requested,
     StopRequested,
 )
-from support.histories import CROSSED, EXTERNAL, PLANS, WATCHED, History, crashed, ended, is_asked, killed
+from support.histories import CROSSED, EXTERNAL, PLANS, WATCHED, History, crashed, ended, is_probed, killed
 
 Step = tuple[float, tuple[str, tuple[Event, ...]]]
 
@@ -55,8 +55,8 @@ def replay(history: History, steps: list[Step]) -> None:
         service = history[name]
         possible = {
             Exited: service.phase in ALIVE and service.plan.managed,
-            Ready: is_asked(service),
-            NotReady: is_asked(service),
+            Ready: is_probed(service),
+            NotReady: is_probed(service),
         }
         if possible.get(type(events[0]), True):
             history.at(history.now, *events)
@@ -71,7 +71,7 @@ def settle(history: History) -> None:
         state = history.state
         if state.stage == phases.STOPPED or (state.stage == phases.RUNNING and not history.is_degraded()):
             return
-        answers: list[Event] = [Ready(each.plan.name) for each in state.services.values() if is_asked(each)]
+        answers: list[Event] = [Ready(each.plan.name) for each in state.services.values() if is_probed(each)]
         answers += [ended(each.plan.name) for each in state.services.values() if each.phase == phases.TERMINATING]
         if state.stage == phases.RUNNING:
             stopped = [each.plan.name for each in state.services.values() if each.phase == phases.STOPPED]

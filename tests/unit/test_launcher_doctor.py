@@ -100,7 +100,7 @@ def test_changed_content_is_found_only_by_a_deep_check_and_other_damage_by_any(k
     assert "temporal is missing" in found(look(keg, places), "Components", "temporal").text
 
 
-@pytest.mark.skipif(os.uname().sysname != "Linux", reason="Homebrew changes ELF files on Linux alone")
+@pytest.mark.skipif(os.uname().sysname != "Linux", reason="Homebrew changes ELF files only on Linux")
 def test_a_file_relocated_by_an_old_homebrew_is_compared_with_the_keg(places: Places, tmp_path: Path) -> None:
     """It used to be compared with the release, and no start could resolve that difference."""
     keg = build_libexec(tmp_path / "Cellar/stigmer/1.0.0")

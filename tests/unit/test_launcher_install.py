@@ -18,7 +18,7 @@ from support.installing import COPY, LINK, names_in, put, snapshot
 @pytest.mark.parametrize("methods", [filecopy.METHODS, LINK, COPY], ids=["best", "link", "copy"])
 def test_a_first_start_installs_everything(keg: Path, places: Places, methods: filecopy.Methods) -> None:
     installed = put(keg, places, methods=methods)
-    assert installed.made
+    assert installed.changed
     assert installed.directory == f"{places.versions}/{installed.id}"
     server = Path(places.bin, "stigmer-server")
     assert stat.S_IMODE(server.stat().st_mode) == 0o755
@@ -56,7 +56,7 @@ def test_a_home_may_be_a_symbolic_link_and_may_be_moved(keg: Path, tmp_path: Pat
     put(keg, find_places({"STIGMER_HOME": str(tmp_path / "link")}))
     (tmp_path / "real").rename(tmp_path / "moved")
     moved = find_places({"STIGMER_HOME": str(tmp_path / "moved")})
-    assert not put(keg, moved).made
+    assert not put(keg, moved).changed
 
 
 def test_a_file_at_the_path_of_a_version_is_an_error(keg: Path, places: Places) -> None:

@@ -52,13 +52,13 @@ def test_a_damaged_file_is_repaired_from_the_keg_and_no_other_file_changes(
     before = snapshot(places.versions)
     damage(Path(places.bin, name))
     messages: list[str] = []
-    assert put(keg, places, report=messages.append, methods=methods).made
+    assert put(keg, places, report=messages.append, methods=methods).changed
     assert len(messages) == 1
     assert name in messages[0]
     after = snapshot(places.versions)
     changed = {Path(path).name for path in after if after[path] != before.get(path)}
     assert changed - {".manifest", ".version"} == {Path(name).name}
-    assert not put(keg, places).made
+    assert not put(keg, places).changed
 
 
 def test_a_missing_directory_and_a_file_that_is_not_executable_are_repaired(keg: Path, places: Places) -> None:
@@ -73,9 +73,9 @@ def test_an_unmodified_file_with_another_time_is_kept(keg: Path, places: Places)
     put(keg, places, methods=COPY)
     inode = Path(places.bin, "temporal").stat().st_ino
     os.utime(Path(places.bin, "temporal"))
-    assert put(keg, places).made
+    assert put(keg, places).changed
     assert Path(places.bin, "temporal").stat().st_ino == inode
-    assert not put(keg, places).made
+    assert not put(keg, places).changed
 
 
 def test_damage_shared_with_the_keg_through_a_hard_link_is_an_error_of_the_keg(keg: Path, places: Places) -> None:
@@ -159,8 +159,8 @@ def test_without_a_readable_manifest_no_file_is_trusted(keg: Path, places: Place
     put(keg, places, methods=COPY)
     damage_by_writing(Path(places.bin, "temporal"))
     Path(places.bin, ".manifest").write_text(content.replace("%s", Path(places.bin).resolve().name))
-    assert put(keg, places, methods=COPY).made
-    assert not put(keg, places, methods=COPY).made
+    assert put(keg, places, methods=COPY).changed
+    assert not put(keg, places, methods=COPY).changed
 
 
 @pytest.mark.parametrize("kept", range(8))
@@ -181,7 +181,7 @@ def test_a_removed_or_changed_version_file_is_restored(keg: Path, places: Places
     put(keg, places)
     for damage in (Path.unlink, lambda path: path.write_text("9.9.9\n")):
         damage(Path(places.bin, name))
-        assert put(keg, places).made
+        assert put(keg, places).changed
 
 
 def relocate(keg: Path, name: str, prefix: str) -> None:

@@ -38,18 +38,18 @@ def test_each_line_begins_with_its_time_and_only_the_owner_can_read_the_log(tmp_
 
 
 def test_a_line_is_written_when_it_is_complete_or_the_service_has_ended(tmp_path: Path) -> None:
-    written = log(tmp_path)
-    written.write(b"on")
-    written.write(b"e\ntw")
+    log_file = log(tmp_path)
+    log_file.write(b"on")
+    log_file.write(b"e\ntw")
     assert plain(tmp_path / "a.log") == ["one"]
-    written.flush()
+    log_file.flush()
     assert plain(tmp_path / "a.log") == ["one", "tw"]
 
 
 def test_a_log_is_rotated_by_size_and_count(tmp_path: Path) -> None:
-    written = log(tmp_path, max_bytes=1000)
+    log_file = log(tmp_path, max_bytes=1000)
     for number in range(200):
-        written.write(f"line {number}\n".encode())
+        log_file.write(f"line {number}\n".encode())
     files = sorted(path.name for path in tmp_path.iterdir())
     assert files == ["a.log", "a.log.1", "a.log.2"]
     assert all(path.stat().st_size <= 1000 for path in tmp_path.iterdir())
@@ -72,20 +72,20 @@ def test_a_secret_is_redacted_however_the_output_is_split_into_chunks(
     text = f"the key is {KEY}, I said {KEY}\n{KEY}\n" + "y" * 100
     cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=8)))
     directory = tmp_path_factory.mktemp("secret")
-    written = log(directory, KEY)
+    log_file = log(directory, KEY)
     for start, end in zip([0, *cuts], [*cuts, len(text)], strict=True):
-        written.write(text[start:end].encode())
-    written.flush()
+        log_file.write(text[start:end].encode())
+    log_file.flush()
     assert KEY not in (directory / "a.log").read_text(encoding="utf-8")
     assert plain(directory / "a.log")[1] == "[redacted]"
-    assert not any(KEY.encode() in line for line in written.last)
+    assert not any(KEY.encode() in line for line in log_file.last)
 
 
 def test_an_endless_line_is_not_cut_in_the_middle_of_a_key(tmp_path: Path) -> None:
-    written = log(tmp_path, KEY, max_bytes=10**7)
-    written.write(b"x" * 65530 + KEY[:9].encode())
-    written.write(KEY[9:].encode() + b"z" * 70000)
-    written.flush()
+    log_file = log(tmp_path, KEY, max_bytes=10**7)
+    log_file.write(b"x" * 65530 + KEY[:9].encode())
+    log_file.write(KEY[9:].encode() + b"z" * 70000)
+    log_file.flush()
     assert "".join(plain(tmp_path / "a.log")) == "x" * 65530 + "[redacted]" + "z" * 70000
 
 
@@ -102,11 +102,11 @@ def test_a_dummy_key_is_too_short_to_be_redacted(tmp_path: Path) -> None:
 
 
 def test_the_last_lines_are_kept_for_error_messages(tmp_path: Path) -> None:
-    written = log(tmp_path)
-    written.write("".join(f"{number}\n" for number in range(100)).encode())
-    written.write(b"the end")
-    written.flush()
-    assert written.last == [*(str(number).encode() for number in range(100 - LAST_LINES + 1, 100)), b"the end"]
+    log_file = log(tmp_path)
+    log_file.write("".join(f"{number}\n" for number in range(100)).encode())
+    log_file.write(b"the end")
+    log_file.flush()
+    assert log_file.last == [*(str(number).encode() for number in range(100 - LAST_LINES + 1, 100)), b"the end"]
 
 
 @pytest.mark.parametrize("reason", [b"panic: nil map", b"fatal error: all goroutines are asleep - deadlock!"])
@@ -114,20 +114,20 @@ def test_the_reason_of_a_panic_is_kept_although_its_stack_is_long(tmp_path: Path
     """For any chunk size. Go prints the reason above the stacks, and the stack of the failing goroutine first."""
     stack = [b"\t/src/file.go:%d" % number for number in range(3 * LAST_LINES)]
     for size in (7, 300, 10_000):
-        written = log(tmp_path)
+        log_file = log(tmp_path)
         text = b"\n".join([*[b"before"] * 30, b"no panic: here", reason, b"", b"goroutine 1 [running]:", *stack, b""])
         for start in range(0, len(text), size):
-            written.write(text[start : start + size])
-        assert written.end() == [reason, b"", b"goroutine 1 [running]:", *stack[: LAST_LINES - 3]]
-        written.write(b"\n".join([*[b"after"] * LAST_LINES, b""]))
-        assert written.end() == [b"after"] * LAST_LINES, "the service went on: the panic was another program's"
+            log_file.write(text[start : start + size])
+        assert log_file.end() == [reason, b"", b"goroutine 1 [running]:", *stack[: LAST_LINES - 3]]
+        log_file.write(b"\n".join([*[b"after"] * LAST_LINES, b""]))
+        assert log_file.end() == [b"after"] * LAST_LINES, "the service went on: the panic was another program's"
 
 
 def test_a_write_error_loses_lines_but_does_not_stop_the_service(tmp_path: Path) -> None:
     for path in ("/dev/full", str(tmp_path / "missing" / "logs" / "a.log")):
-        written = LogFile(path)
-        written.write(b"one\n")
-        assert written.last == [b"one"]
+        log_file = LogFile(path)
+        log_file.write(b"one\n")
+        assert log_file.last == [b"one"]
 
 
 @pytest.mark.parametrize(
@@ -147,10 +147,10 @@ def test_a_log_continues_at_its_path_when_other_programs_change_the_file(
 ) -> None:
     """A file that was moved away gets no more lines, and its size no longer counts towards the rotation."""
     path = tmp_path / "logs" / "a.log"
-    written = log(path.parent, max_bytes=100)
-    written.write(b"x" * 50 + b"\n")
+    log_file = log(path.parent, max_bytes=100)
+    log_file.write(b"x" * 50 + b"\n")
     change(path)
-    written.write(b"second\n")
+    log_file.write(b"second\n")
     assert plain(path) == ["second"]
     assert not (path.parent / "a.log.1").exists()
     assert all(plain(old) == ["x" * 50] for old in path.parent.glob("old"))
@@ -160,21 +160,21 @@ def test_a_log_continues_at_its_path_when_other_programs_change_the_file(
 def test_a_fifo_without_a_reader_loses_lines_but_does_not_block_the_supervisor(tmp_path: Path) -> None:
     """A log collector may have put a FIFO there. Opening it once blocked, uninterruptibly, until a reader came."""
     os.mkfifo(tmp_path / "a.log")
-    written = log(tmp_path)
-    written.write(b"one\n")
+    log_file = log(tmp_path)
+    log_file.write(b"one\n")
     reader = os.open(tmp_path / "a.log", os.O_RDONLY | os.O_NONBLOCK)
-    written.write(b"two\n")
+    log_file.write(b"two\n")
     assert os.read(reader, 100) == f"{STAMP}two\n".encode()
     os.close(reader)
 
 
 def test_a_removed_home_is_not_created_again(tmp_path: Path) -> None:
     (tmp_path / "home").mkdir()
-    written = log(tmp_path / "home" / "logs")
-    written.write(b"first\n")
+    log_file = log(tmp_path / "home" / "logs")
+    log_file.write(b"first\n")
     shutil.rmtree(tmp_path / "home")
-    written.write(b"second\n")
-    written.flush()
+    log_file.write(b"second\n")
+    log_file.flush()
     assert not (tmp_path / "home").exists()
 
 
@@ -182,8 +182,8 @@ def test_a_failed_close_neither_ends_the_log_nor_closes_another_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On NFS, close(2) may report the error of an earlier write. The descriptor was closed again, even if reused."""
-    written = log(tmp_path)
-    written.write(b"one\n")
+    log_file = log(tmp_path)
+    log_file.write(b"one\n")
     (tmp_path / "a.log").unlink()
     with monkeypatch.context() as patched:
 
@@ -192,10 +192,10 @@ def test_a_failed_close_neither_ends_the_log_nor_closes_another_file(
             raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
 
         patched.setattr(os, "close", close)
-        written.write(b"two\n")
+        log_file.write(b"two\n")
     with (tmp_path / "other").open("w", encoding="utf-8") as other:
-        written.write(b"three\n")
-        written.write(b"four\n")
+        log_file.write(b"three\n")
+        log_file.write(b"four\n")
         other.write("whole")
     assert plain(tmp_path / "a.log") == ["three", "four"]
     assert (tmp_path / "other").read_text(encoding="utf-8") == "whole"

@@ -32,11 +32,11 @@ NUMBERS = [str(number) for number in range(100)]
 def write_log(home: Path, service: str, lines: list[str], max_bytes: int = 10_000) -> LogFile:
     """Write the log of a service, with one second between two lines."""
     seconds = iter(range(1000))
-    written = LogFile(log_path(str(home / "logs"), service), clock=lambda: next(seconds))
-    written.max_bytes = max_bytes
+    log_file = LogFile(log_path(str(home / "logs"), service), clock=lambda: next(seconds))
+    log_file.max_bytes = max_bytes
     for line in lines:
-        written.write(line.encode() + b"\n")
-    return written
+        log_file.write(line.encode() + b"\n")
+    return log_file
 
 
 def shown(home: Path, *arguments: str, live: bool = False) -> str:
@@ -59,9 +59,9 @@ def texts(entries: list[Entry]) -> list[str]:
 def test_each_log_keeps_its_order_although_the_clock_was_set_back(tmp_path: Path) -> None:
     """As on a machine that boots with a wrong clock: each service prints once before it is set, and once after."""
     for name, times in {"one": (7200, 20), "two": (7300, 10)}.items():
-        written = LogFile(log_path(str(tmp_path / "logs"), name), clock=functools.partial(next, iter(times)))
+        log_file = LogFile(log_path(str(tmp_path / "logs"), name), clock=functools.partial(next, iter(times)))
         for line in ("before", "after"):
-            written.write(f"{line}\n".encode())
+            log_file.write(f"{line}\n".encode())
     assert shown(tmp_path).splitlines() == ["two | before", "two | after", "one | before", "one | after"]
     assert shown(tmp_path, "-n", "1") == "one | after\n"
     assert shown(tmp_path, "one").splitlines() == ["before", "after"]
@@ -220,23 +220,23 @@ def test_following_waits_for_a_log_and_continues_across_rotations(tmp_path: Path
     """It reads the renamed file to its end, then the new one from its start: no line is lost or repeated."""
     tail = tail_of(tmp_path)
     assert tail.last(10) == tail.more() == []
-    written = write_log(tmp_path, "a", ["old"])
+    log_file = write_log(tmp_path, "a", ["old"])
     assert texts(tail.more()) == ["old"]
-    written.max_bytes = 500  # so that it rotates now
+    log_file.max_bytes = 500  # so that it rotates now
     received = []
     for number in NUMBERS:
-        written.write(f"line {number}\n".encode())
+        log_file.write(f"line {number}\n".encode())
         if int(number) % 7 == 0:
             received += texts(tail.more())
     assert [*received, *texts(tail.more())] == [f"line {number}" for number in NUMBERS]
 
 
 def test_following_misses_nothing_when_a_log_is_rotated_twice_between_two_reads(tmp_path: Path) -> None:
-    written = write_log(tmp_path, "a", ["old"], max_bytes=60)
+    log_file = write_log(tmp_path, "a", ["old"], max_bytes=60)
     tail = tail_of(tmp_path)
     tail.last(10)
     for number in range(3):
-        written.write(f"line {number} {'x' * 20}\n".encode())
+        log_file.write(f"line {number} {'x' * 20}\n".encode())
     assert (tmp_path / "logs" / "a.log.2").exists()
     assert [text.split()[1] for text in texts(tail.more())] == ["0", "1", "2"]
 
@@ -245,14 +245,14 @@ def test_following_returns_although_the_log_grows_by_a_file_during_each_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Otherwise it would print nothing and use more and more memory."""
-    written = write_log(tmp_path, "a", ["old"], max_bytes=1)
+    log_file = write_log(tmp_path, "a", ["old"], max_bytes=1)
     tail = tail_of(tmp_path)
     tail.last(1)
     growths, lseek = iter([b"x\n" * 20_000] * 20), os.lseek
 
     def grown(*place: int) -> int:
         for text in itertools.islice(growths, 1):
-            written.write(text)
+            log_file.write(text)
         return lseek(*place)
 
     monkeypatch.setattr(os, "lseek", grown)
@@ -267,16 +267,16 @@ def test_following_misses_no_line_that_is_written_just_before_a_rotation(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, number: int, earlier: int
 ) -> None:
     """For a rotation just before any system call, and for any number of rotations since the last read."""
-    written = write_log(tmp_path, "a", ["first"])
+    log_file = write_log(tmp_path, "a", ["first"])
     tail = tail_of(tmp_path)
     assert texts(tail.last(9)) == ["first"]
     lines: list[str] = []
 
     def rotate() -> None:
         for max_bytes, text in ((10_000, "last of its file"), (1, "first of the next")):
-            written.max_bytes = max_bytes
+            log_file.max_bytes = max_bytes
             lines.append(f"{len(lines)} {text}")
-            written.write(lines[-1].encode() + b"\n")
+            log_file.write(lines[-1].encode() + b"\n")
 
     for _ in range(earlier):
         rotate()
@@ -404,8 +404,8 @@ def test_on_macos_following_continues_over_a_half_closed_socket(
         assert count_polls_while_following(tmp_path, ours.detach(), monkeypatch) == 3
 
 
-class Reader(io.StringIO):
-    """A stream whose reader goes away after the first line."""
+class StreamWithoutReader(io.StringIO):
+    """A stream whose reader is gone after the first line."""
 
     def write(self, text: str) -> int:
         """Accept the first line and fail at the second, like a pipe without a reader."""
@@ -417,7 +417,7 @@ class Reader(io.StringIO):
 @pytest.mark.parametrize("arguments", [["-n", "all"], ["-n", "all", "-f"]])
 def test_printing_ends_when_the_reader_has_gone(home: Path, arguments: list[str]) -> None:
     """`logs -n all | head -1` must not take the time and memory for all lines of a large log."""
-    out = Reader()
+    out = StreamWithoutReader()
     terminal = Terminal(out, live=False, colour=False, unicode=False)
     assert logs(parse(["server", "logs", *arguments]), Context({"STIGMER_HOME": str(home)}, terminal, terminal)) == 0
     assert out.getvalue() == "one | 1\n"

@@ -21,10 +21,8 @@ from stigmer_launcher.readiness.probe import Probe
 from support.fake_services import SETTINGS, FakeServer, FakeService, FakeTemporal, frame
 from support.launcher_services import eventually, free_ports
 
-OURS = (
-    os.getpid(),
-    1.0,
-)  # a process group and its spawn time; a poller without a pid that polled since counts as its own
+# A process group and its spawn time; a poller without a pid that has polled since then counts as its own.
+OURS = (os.getpid(), 1.0)
 SERVING, NOT_SERVING = b"\x08\x01", b"\x08\x02"
 
 

@@ -176,9 +176,9 @@ def test_requests_that_another_program_has_read_are_not_an_error(instance: Insta
     """`cat` on the FIFO may take them between the supervisor's poll and its read."""
     with closing(control.Control(instance.control)) as requests:
         control.request(instance, lifecycle.STOP, ["server"])
-        thief = os.open(instance.control, os.O_RDONLY | os.O_NONBLOCK)
-        assert os.read(thief, 100) == b"stop server\n"
-        os.close(thief)
+        reader = os.open(instance.control, os.O_RDONLY | os.O_NONBLOCK)
+        assert os.read(reader, 100) == b"stop server\n"
+        os.close(reader)
         assert list(requests.read_requests(["server"])) == []
 
 

@@ -32,7 +32,7 @@ jobs:
         with: {name: made-linux-amd64}
       - name: Say
         env: {TOKEN: "${{ github.token }}"}
-        run: cat out.txt > ../../said && echo "$TOKEN" >> ../../said
+        run: cat out.txt > ../../result && echo "$TOKEN" >> ../../result
   made:
     runs-on: ${{ matrix.runner }}
     permissions: {contents: read}
@@ -86,14 +86,14 @@ def test_jobs_run_in_dependency_order_with_the_token_that_their_permissions_allo
         "brewed": "needs the real GitHub and the real brew",
         "last": "",
     }
-    assert (rehearsal_setup.folder / "said").read_text().splitlines() == [f"{READER} sandbox tagged dist", WRITER]
+    assert (rehearsal_setup.folder / "result").read_text().splitlines() == [f"{READER} sandbox tagged dist", WRITER]
 
 
 def test_a_failing_step_ends_the_rehearsal_and_is_reported_with_its_job(rehearsal_setup: RehearsalSetup) -> None:
     broken = WORKFLOW.replace("run: echo", "run: ls /nowhere/at/all && echo")
     with pytest.raises(WorkflowError, match=r"the job made failed at 'Make'.*(?s:.*)nowhere"):
         rehearse(parse_workflow(broken), rehearsal_setup)
-    assert not (rehearsal_setup.folder / "said").exists()
+    assert not (rehearsal_setup.folder / "result").exists()
 
 
 def test_jobs_for_other_machines_are_left_out(rehearsal_setup: RehearsalSetup) -> None:

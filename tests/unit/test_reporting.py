@@ -92,7 +92,7 @@ def shown(folder: Path, work: Callable[[output.TerminalProgress], object], runs:
         release.progress = progress  # type: ignore[assignment]
         release.obtain.before_publishing = lambda _: work(progress)  # type: ignore[assignment]
         for _ in range(runs):
-            release.run([step("obtain/one", says="new")])
+            release.run([step("obtain/one", text="new")])
     return out.getvalue().splitlines()
 
 

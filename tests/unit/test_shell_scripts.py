@@ -10,9 +10,8 @@ from stigmer_packaging.lib import command, git
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = (".ci", "benchmarks", "launcher", "packaging", "scripts", "tests")
-PYTHON_RECIPE = (
-    "packaging/python/"  # every byte of it is in the cache key of the pinned Python, which takes long to compile
-)
+# Every byte of it is in the cache key of the pinned Python, which takes long to compile.
+PYTHON_RECIPE = "packaging/python/"
 
 
 def tool(name: str) -> Path:

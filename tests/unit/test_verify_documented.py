@@ -16,7 +16,7 @@ echo "brew $*" >>"$FAKE/calls"
 case "$1 $2" in
     'list --formula') [ -e "$FAKE/cellar/stigmer" ] && echo "stigmer $(cat "$FAKE/version")" ;;
     'install stigmer/tap/stigmer') [ ! -e "$FAKE/broken" ] || exit 1
-        mkdir -p "$FAKE/cellar/stigmer" "$FAKE/bin" && cp "$FAKE/program" "$FAKE/bin/stigmer" && cat "$FAKE/says" ;;
+        mkdir -p "$FAKE/cellar/stigmer" "$FAKE/bin" && cp "$FAKE/program" "$FAKE/bin/stigmer" && cat "$FAKE/output" ;;
     'tap ') [ ! -e "$FAKE/tapped" ] || echo stigmer/tap ;;
     'untap stigmer/tap') [ ! -e "$FAKE/in-use" ] || exit 1; rm "$FAKE/tapped"; mv "$FAKE/published" "$FAKE/program" ;;
     'test stigmer/tap/stigmer') ;;
@@ -53,7 +53,7 @@ def brew(tmp_path: Path) -> FakeBrew:
         "path/brew": BREW,
         "program": "#!/bin/sh\necho stigmer 2.0.0\n",
         "scripts/verify-install": '#!/bin/sh\necho "trial $*" >>"$FAKE/calls"\n',
-        "says": "==> Pouring stigmer-2.0.0.x86_64_linux.bottle.tar.gz\n",
+        "output": "==> Pouring stigmer-2.0.0.x86_64_linux.bottle.tar.gz\n",
         "version": "2.0.0",
     }.items():
         place(tmp_path / path, text.encode())
@@ -74,7 +74,7 @@ def test_an_install_that_pours_works_and_can_be_removed_passes(brew: FakeBrew) -
 @pytest.mark.parametrize(
     ("name", "text", "reason"),
     [
-        ("says", "==> Downloading the source\n==> make install\n", "built from source"),
+        ("output", "==> Downloading the source\n==> make install\n", "built from source"),
         ("broken", "", "the documented command failed"),
         ("program", "#!/bin/sh\necho stigmer 1.9.0\n", "does not print"),
         ("version", "2.0.1", "v2.0.0 was released"),

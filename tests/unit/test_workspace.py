@@ -81,11 +81,11 @@ def test_a_missing_record_is_reported_by_name(workspace: Workspace) -> None:
 def test_publishing_replaces_a_file_or_a_folder_by_either(workspace: Workspace) -> None:
     for number, is_folder in enumerate([True, True, False, False, True]):
         with workspace.staging() as staged:
-            made = staged / "made"
+            artefact = staged / "artefact"
             if is_folder:
-                made.mkdir()
-            (made / "number" if is_folder else made).write_text(str(number), encoding="ascii")
-            place = workspace.publish(made, "some/place")
+                artefact.mkdir()
+            (artefact / "number" if is_folder else artefact).write_text(str(number), encoding="ascii")
+            place = workspace.publish(artefact, "some/place")
         assert (place / "number" if is_folder else place).read_text(encoding="ascii") == str(number)
         assert not list(workspace.path("staging").iterdir())
 
