@@ -12,7 +12,7 @@ Failure = type[launcher.LauncherError] | type[packaging.PackagingError]
 USUAL = (
     ("0", "Done.", ""),
     ("2", "The command line is wrong.", "Run the command with `--help`."),
-    ("130", "Interrupted by ^C or SIGTERM.", "Run it again. It resumes."),
+    ("130", "Interrupted by ^C, SIGTERM or SIGHUP.", "Run it again. It resumes."),
 )
 BOTH = """\
 Every failure prints `Error: …` with what happened, and `Hint: …` with what to do about it. The remedies below are the

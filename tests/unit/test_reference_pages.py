@@ -36,7 +36,7 @@ def test_every_key_of_the_manifest_is_explained(record: type) -> None:
 
 
 def test_a_setting_is_listed_with_its_range_and_its_default() -> None:
-    assert "| `ports.server` | 1-65535 | `7234` | server port of stigmer-server |" in render_settings().splitlines()
+    assert "| `ports.server` | 1-65535 | `7234` | port of stigmer-server |" in render_settings().splitlines()
 
 
 def test_every_command_is_in_the_reference() -> None:

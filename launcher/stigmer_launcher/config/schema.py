@@ -89,7 +89,7 @@ SCHEMA: dict[str, Field] = {
     f"{_CLOUD}.env_id": Field(read_text, "", _NOT_READ),
     "context.organization": Field(read_text, "", _NOT_READ),
     "context.environment": Field(read_text, "", _NOT_READ),
-    **{f"ports.{name}": Field(read_port, str(port), f"{name} port of {part}") for name, (port, part) in PORTS.items()},
+    **{f"ports.{name}": Field(read_port, str(port), f"port of {part}") for name, (port, part) in PORTS.items()},
 }
 
 FORMER_KEYS = {"ports.temporal": f"{_LOCAL}.temporal.port"}  # keys of older files that still count, by today's
