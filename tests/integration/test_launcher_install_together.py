@@ -12,7 +12,7 @@ import pytest
 
 from stigmer_launcher.install import payload
 from stigmer_launcher.system.places import find_places
-from support.installing import assert_whole, names_in
+from support.installing import assert_intact, names_in
 from support.launcher_payloads import build_libexec, part
 from support.launcher_services import read_line
 from support.launcher_starts import LAUNCHER, begin, outcome, start
@@ -41,7 +41,7 @@ def _keg(tmp_path: Path) -> Path:
 def assert_only(keg: Path, home: Path) -> None:
     """Assert that the home has all components of a keg, and no others."""
     places = find_places({"STIGMER_HOME": str(home)})
-    assert_whole(keg, places)
+    assert_intact(keg, places)
     assert names_in(places.versions) == [payload.read_keg(str(keg)).id]
 
 

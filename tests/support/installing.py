@@ -25,7 +25,7 @@ def put(keg: Path, places: Places, **options: object) -> Installed:
     defaults: dict[str, object] = {"report": lambda _: None}
     known = payload.read_keg(str(keg))
     changed = install(known, places, **defaults | options)  # type: ignore[arg-type]
-    assert_whole(keg, places)
+    assert_intact(keg, places)
     return Installed(changed, known.id, versions.directory_of(places, known.id))
 
 
@@ -33,7 +33,7 @@ def names_in(directory: str) -> list[str]:
     return sorted(path.name for path in Path(directory).iterdir())
 
 
-def assert_whole(keg: Path, places: Places) -> None:
+def assert_intact(keg: Path, places: Places) -> None:
     known = payload.read_keg(str(keg))
     assert str(Path(places.bin).readlink()) == f"versions/{known.id}"
     for entry in payload.files_of(known.payload):

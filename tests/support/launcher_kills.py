@@ -20,7 +20,7 @@ sys.path[:0] = [str(ROOT / name) for name in ("launcher", "packaging", "tests")]
 
 from stigmer_launcher.install import manifest, payload, versions  # noqa: E402 - the path comes first
 from stigmer_launcher.system.places import Places, find_places  # noqa: E402
-from support.installing import COPY, LINK, Installed, assert_whole, names_in, put  # noqa: E402
+from support.installing import COPY, LINK, Installed, assert_intact, names_in, put  # noqa: E402
 from support.launcher_payloads import build_libexec, part  # noqa: E402
 
 LIBRARY = str(ROOT / "launcher")
@@ -64,7 +64,7 @@ class Scene:
     def check(self) -> None:
         """Start again, and check everything a user may rely on."""
         self.start(self.new)
-        assert_whole(self.new, self.places)
+        assert_intact(self.new, self.places)
         assert not self.start(self.new).changed
         assert Path(self.places.home, "stigmer.db").read_text() == "precious"
         kept = Path(self.places.home).glob("*before*/temporal")

@@ -42,7 +42,7 @@ def test_a_database_with_history_is_intact(tmp_path: Path, rows: int, kind: str)
         f"CREATE TABLE executions (id INTEGER, data TEXT, PRIMARY KEY (id)) {kind}",
         *("INSERT INTO executions SELECT coalesce(max(id), 0) + 1, 'event' FROM executions" for _ in range(rows)),
     )
-    assert examine(str(path)) is Content.WHOLE
+    assert examine(str(path)) is Content.INTACT
 
 
 @pytest.mark.parametrize("statements", [(), ("CREATE TABLE executions (id INTEGER)",)], ids=["no table", "no rows"])
@@ -73,7 +73,7 @@ def test_a_database_with_a_write_ahead_log_counts_as_intact(tmp_path: Path) -> N
     """The log may contain history that is not in the database file yet."""
     path = database(tmp_path / "t.db")
     (tmp_path / "t.db-wal").write_bytes(b"frames")
-    assert examine(str(path)) is Content.WHOLE
+    assert examine(str(path)) is Content.INTACT
 
 
 def killed_in(transaction: Iterable[str], path: Path) -> Iterator[Path]:
@@ -133,7 +133,7 @@ def test_history_that_an_interrupted_transaction_was_deleting_still_counts(with_
     """SQLite restores it from the journal; tables of the transaction do not count."""
     statements = ("DELETE FROM history_node", *more_tables(60))
     states = {(examine(str(copy)), tables(copy)) for copy in killed_in(statements, with_history)}
-    assert states == {(Content.WHOLE, len(SCHEMA) + 1)}
+    assert states == {(Content.INTACT, len(SCHEMA) + 1)}
 
 
 @pytest.mark.parametrize("kept", [8, 27, 28, 600])
@@ -150,7 +150,7 @@ def test_a_journal_with_an_invalid_header_is_ignored(with_history: Path, sector:
     magic = bytes.fromhex("d9d505f920a163d7")
     header = magic + b"".join(number.to_bytes(4) for number in (1, 0, 1, sector, page))
     Path(f"{with_history}-journal").write_bytes(header.ljust(9000, b"\0"))
-    assert examine(str(with_history)) is Content.WHOLE
+    assert examine(str(with_history)) is Content.INTACT
 
 
 def test_an_unfinished_database_is_renamed_with_its_journal_and_nothing_is_overwritten(tmp_path: Path) -> None:

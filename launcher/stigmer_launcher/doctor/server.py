@@ -40,7 +40,7 @@ def check_databases(context: DoctorContext) -> Iterator[Finding]:
         path = database.named_database(arguments, context.places.home)
         content = database.examine(path) if path else database.Content.MISSING
         name, text = f"{part.name}, database", f"{path} {content.value}"
-        if content is database.Content.WHOLE:
+        if content is database.Content.INTACT:
             yield Finding(name, OK, text)
         elif content is database.Content.UNFINISHED:
             remedy = "run `stigmer server`: it keeps the file under another name and starts with a new one"

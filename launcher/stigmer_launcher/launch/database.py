@@ -42,7 +42,7 @@ class Content(Enum):
     """State of a database file; the value is its description in messages."""
 
     MISSING = "does not exist yet"
-    WHOLE = "holds workflow history"
+    INTACT = "holds workflow history"
     UNFINISHED = "is unfinished and holds no workflow history"
     DAMAGED = "is damaged and may hold workflow history"
 
@@ -91,7 +91,7 @@ def examine(path: str) -> Content:
             is_logged = os.path.exists(f"{path}-wal") and os.path.getsize(f"{path}-wal") > 0
             if not is_logged and not any(map(pages.has_rows, tables)):
                 return Content.UNFINISHED
-            return Content.DAMAGED if pages.is_short else Content.WHOLE
+            return Content.DAMAGED if pages.is_short else Content.INTACT
     except (FileNotFoundError, NotADirectoryError):
         return Content.MISSING
     except (IsADirectoryError, ValueError, LookupError, struct.error):
