@@ -6,7 +6,8 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from subprocess import PIPE
 
@@ -355,21 +356,27 @@ def test_a_home_that_is_not_utf_8_is_refused_before_anything_is_created(program:
     assert list(parent.iterdir()) == []
 
 
-@pytest.mark.skipif(not shutil.which("bindfs") or not Path("/dev/fuse").exists(), reason="bindfs and FUSE are missing")
-def test_a_file_system_that_keeps_no_permissions_is_unpacked_to_once(program: Path, tmp_path: Path) -> None:
-    """Regression: each command unpacked everything again, and removed the tree of the running server."""
-    behind, home = tmp_path / "behind", tmp_path / "home"
+@pytest.fixture(name="without_permissions")
+def _without_permissions(tmp_path: Path) -> Iterator[Path]:
+    """Mount a file system that shows every file with mode 0777."""
+    if not shutil.which("bindfs"):
+        pytest.skip("bindfs is not installed")
+    behind, home = tmp_path / "behind", tmp_path / "mounted"
     behind.mkdir()
     home.mkdir()
-    mounted = subprocess.Popen(["bindfs", "-f", "--perms=a=rwx", "--chmod-ignore", behind, home])
-    try:
-        while not home.is_mount():
-            assert mounted.poll() is None
-        assert "Unpacking" in start(program, home).stderr
-        assert start(program, home).stderr == ""
-    finally:
-        mounted.terminate()
-        mounted.wait(10)
+    with subprocess.Popen(["bindfs", "-f", "--perms=a=rwx", "--chmod-ignore", behind, home]) as server:
+        while server.poll() is None and not home.is_mount():
+            time.sleep(0.01)
+        if server.poll() is not None:
+            pytest.skip("this machine cannot mount FUSE file systems")
+        yield home
+        server.terminate()
+
+
+def test_a_file_system_that_keeps_no_permissions_is_unpacked_to_once(program: Path, without_permissions: Path) -> None:
+    """Regression: each command unpacked everything again, and removed the tree of the running server."""
+    assert "Unpacking" in start(program, without_permissions).stderr
+    assert start(program, without_permissions).stderr == ""
 
 
 def test_without_a_loader_for_the_launcher_the_error_names_glibc(tmp_path: Path, home: Path) -> None:
