@@ -52,6 +52,7 @@ class MemberSpec:
     link: str = ""
     kind: bytes = tarfile.REGTYPE
     uid: int = 0
+    user: str = ""
     mtime: float = EPOCH
 
 
@@ -228,5 +229,5 @@ def _files(builder: BottleBuilder, roots: tuple[str, ...]) -> list[list[object]]
 def _add(tar: tarfile.TarFile, name: str, spec: MemberSpec) -> None:
     info = tarfile.TarInfo(name)
     info.type, info.mode, info.linkname, info.mtime = spec.kind, spec.mode, spec.link, spec.mtime
-    info.uid, info.size = spec.uid, len(spec.content)
+    info.uid, info.uname, info.size = spec.uid, spec.user, len(spec.content)
     tar.addfile(info, io.BytesIO(spec.content))

@@ -54,6 +54,16 @@ def test_an_unexpected_mode_gives_exactly_one_finding(mode: int, check: str, kin
     assert [finding.check for finding in audit(builder).findings] == [check]
 
 
+@pytest.mark.parametrize(("uid", "user", "owner"), [(1000, "", "1000:0"), (0, "alice", "0:0 (alice)")])
+def test_an_owner_other_than_root_is_named(uid: int, user: str, owner: str) -> None:
+    """A name alone is enough: some programs prefer it to the number."""
+    builder = good_bottle()
+    builder.keg["LICENSE"] = MemberSpec(b"text", uid=uid, user=user)
+    assert findings_of("owners", builder) == [
+        ("LICENSE", f"members not owned by root: 1; the first is owned by {owner}")
+    ]
+
+
 def test_links_are_resolved_through_linked_folders() -> None:
     builder = good_bottle()
     builder.put("libexec/Python.framework/Versions/3.13/Python", "text\n")

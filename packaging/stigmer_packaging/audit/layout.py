@@ -162,7 +162,9 @@ def _owners(subject: Subject) -> Iterator[Violation]:
     foreign = [e for e in subject.contents.entries if (e.uid, e.gid) != (0, 0) or set(e.owner) - {"", "root"}]
     if foreign:
         first, count = foreign[0], len(foreign)
-        seen = f"{count} members are not owned by root; the first is owned by {first.uid}:{first.gid}"
+        names = ":".join(first.owner).strip(":")
+        owner = f"{first.uid}:{first.gid}" + (f" ({names})" if names else "")
+        seen = f"members not owned by root: {count}; the first is owned by {owner}"
         yield Violation(first.path or first.name, seen)
 
 
