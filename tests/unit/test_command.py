@@ -33,6 +33,11 @@ def test_a_missing_program_is_named() -> None:
         command.run(["no-such-program"])
 
 
+def test_a_missing_working_directory_is_not_reported_as_a_missing_program(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="gone"):
+        command.run(["true"], cwd=tmp_path / "gone")
+
+
 def test_a_program_sees_only_the_environment_it_is_given() -> None:
     assert command.run(["/usr/bin/env"], env={"ONLY": "this"}).stdout == "ONLY=this\n"
 

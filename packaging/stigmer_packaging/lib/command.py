@@ -229,6 +229,8 @@ def _start(
             )
             _children.add(child)
     except FileNotFoundError as error:
+        if error.filename == cwd:
+            raise
         raise MissingToolError(f"{argv[0]} is not installed", f"install {argv[0]} and run again") from error
     return child
 
