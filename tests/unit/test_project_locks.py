@@ -276,7 +276,7 @@ def test_a_folder_that_the_lock_names_is_searched_for_modules_and_is_part_of_the
     project = copy_sample("freeze-service", tmp_path)
     (project / "requirements.lock").unlink()
     shutil.copy(SAMPLES / "uv.lock", project)
-    with pytest.raises(SourceError, match="folders that are not there"):
+    with pytest.raises(SourceError, match="folders that do not exist"):
         read_service_source(project)
     (project / "lib" / "src").mkdir(parents=True)
     before = read_service_source(project).sha256
