@@ -15,8 +15,8 @@ import pytest
 from support.launcher_payloads import build_libexec, part
 from support.launcher_starts import command, outcome, start
 from support.mounts import can_mount, mount_command, needs_mounts
+from support.users import NOBODY
 
-NOBODY = 65534
 BIG = {f"agent-runner.lib/{number}.so": os.urandom(500_000) for number in range(8)}
 PARTS = (part("temporal"), part("agent-runner", extra=BIG))
 

@@ -12,19 +12,17 @@ from stigmer_launcher.install.payload import Readiness
 from support.launcher_payloads import part
 from support.launcher_services import Stigmer, stigmer
 from support.mounts import mount_command, needs_mounts
+from support.users import NOBODY, UNPRIVILEGED, needs_unprivileged
 
-NOBODY = 65534
-# Root without CAP_DAC_OVERRIDE has the permissions of an ordinary user.
-PLAIN = ("setpriv", "--bounding-set=-dac_override,-dac_read_search") if os.geteuid() == 0 else ()
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to another user")
-pytestmark = pytest.mark.skipif(bool(PLAIN) and not shutil.which("setpriv"), reason="as root, this needs setpriv")
+pytestmark = needs_unprivileged
 
 
 @pytest.fixture(name="used")
 def _used(running: Stigmer) -> Stigmer:
     """Return the launcher of a user without root's override; its server has run, so the home is complete."""
     assert running("server", "stop").code == 0
-    running.program[:0] = PLAIN
+    running.program[:0] = UNPRIVILEGED
     return running
 
 
@@ -79,7 +77,7 @@ def test_an_unwritable_directory_of_a_service_is_named(tmp_path: Path, words: st
     """Regression: doctor found nothing, or advised creating a directory in place of a database it could not see."""
     only = part("temporal", arguments=("--db-filename", "{home}/data/temporal.db"), readiness=Readiness(9.0, ()))
     with stigmer(tmp_path, (only,)) as launcher:
-        launcher.program[:0] = PLAIN
+        launcher.program[:0] = UNPRIVILEGED
         (data := launcher.home / "data").mkdir(parents=True)
         (data / "temporal.db").write_bytes(b"x")
         data.chmod(mode)
@@ -116,7 +114,7 @@ def test_a_database_that_cannot_be_opened_is_not_called_damaged(tmp_path: Path, 
     """Regression: the remedy was to start with an empty history."""
     only = part("temporal", arguments=("--db-filename", "temporal.db"), readiness=Readiness(9.0, ()))
     with stigmer(tmp_path, (only,)) as launcher:
-        launcher.program[:0] = PLAIN
+        launcher.program[:0] = UNPRIVILEGED
         launcher.home.mkdir()
         database = launcher.home / "temporal.db"
         database.touch(mode)

@@ -18,6 +18,7 @@ from stigmer_packaging.binaries import codesign
 from support.mounts import mount_command, needs_mounts
 from support.native_code import flip
 from support.single_files import ROOT, begin, environment, install, make_single_file, single_file, start, trees
+from support.users import NOBODY, UNPRIVILEGED, needs_unprivileged
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the single file is tested only on Linux")
 
@@ -258,8 +259,6 @@ try:
 except LauncherError as error:
     sys.exit(f"Error: {error}\\nHint: {error.remedy}")
 """
-# Root without CAP_DAC_OVERRIDE has the permissions of an ordinary user.
-PLAIN = ("setpriv", "--bounding-set=-dac_override,-dac_read_search") if os.geteuid() == 0 else ()
 
 
 def _file_in_the_way(home: Path) -> Sequence[str]:
@@ -275,19 +274,19 @@ def _file_in_place_of_a_directory(home: Path) -> Sequence[str]:
 
 def _unwritable(home: Path) -> Sequence[str]:
     home.mkdir(mode=0o500)
-    return PLAIN
+    return UNPRIVILEGED
 
 
 def _below_an_unwritable_directory(home: Path) -> Sequence[str]:
     home.parent.chmod(0o500)
-    return PLAIN
+    return UNPRIVILEGED
 
 
 def _of_another_user(home: Path) -> Sequence[str]:
     if os.geteuid():
         pytest.skip("only root can give directories to another user")
     home.mkdir()
-    os.chown(home, 65534, 65534)
+    os.chown(home, NOBODY, NOBODY)
     return ()
 
 
@@ -311,7 +310,7 @@ UNUSABLE = (
 MOUNTED = tuple(pytest.param(each, marks=needs_mounts) for each in (_read_only, _noexec))
 
 
-@pytest.mark.skipif(bool(PLAIN) and not shutil.which("setpriv"), reason="as root, this needs setpriv")
+@needs_unprivileged
 @pytest.mark.parametrize("make_unusable", [*UNUSABLE, *MOUNTED])
 def test_an_unusable_home_is_refused_in_the_words_of_the_launcher(
     program: Path, tmp_path: Path, make_unusable: Callable[[Path], Sequence[str]]

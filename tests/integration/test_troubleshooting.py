@@ -19,11 +19,9 @@ from support.launcher_checks import await_all_running, kill_together
 from support.launcher_payloads import Part, build_libexec, part
 from support.launcher_services import Done, Stigmer, fake_stack, stigmer
 from support.mounts import can_mount, mount_command
+from support.users import NOBODY, UNPRIVILEGED
 
 PAGE = Path(__file__).parents[2] / "docs" / "troubleshooting.md"
-NOBODY = 65534
-PLAIN = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
-"""Root without CAP_DAC_OVERRIDE has the permissions of an ordinary user."""
 
 
 def pattern_of(heading: str) -> re.Pattern[str]:
@@ -75,7 +73,7 @@ def foreign_file(folder: Path) -> Done:
         launcher.started()
         launcher("server", "stop")
         os.chown(launcher.home / "logs" / "supervisor.log", NOBODY, NOBODY)
-        return alone(launcher, "server", prefix=PLAIN)
+        return alone(launcher, "server", prefix=UNPRIVILEGED)
 
 
 def home_of_another(folder: Path) -> Done:

@@ -73,7 +73,6 @@ def make_program(
     Raise RecordError if the keg on disk differs from its record, CommandError if the unpacker does not build.
     """
     root, files = _tree_of(keg, workspace)
-    target = parse_target(keg.target)
     with workspace.staging() as staging:
         source, program, payload, added = (
             staging.absolute() / name for name in ("source", "program", "payload", "added")
@@ -81,25 +80,31 @@ def make_program(
         copy_tree(unpacker.tree, source)
         rename_product(source, keg.name)
         (source / _EMBEDDED).touch()  # the build for macOS requires it
-        unpacker.go.build(source, ".", program, target=target)
+        unpacker.go.build(source, ".", program, target=parse_target(keg.target))
         _write_notices(keg, credit(read_build_info(program.read_bytes())), added)
         sources = {file: root / file.path for file in files} | {file: added / file.path for file in scan_files(added)}
         with payload.open("wb") as stream:
             write_payload(_describe(keg, tuple(sources), source_date_epoch), sources, stream)
-        if target.system == "darwin":
-            payload.replace(source / _EMBEDDED)
-            unpacker.go.build(source, ".", program, target=target)
-            program.write_bytes(codesign.sign(program.read_bytes(), keg.name))
-        else:
-            with program.open("ab") as whole, payload.open("rb") as content:
-                shutil.copyfileobj(content, whole, 1 << 20)
+        _add_payload(program, payload, keg, source, unpacker.go)
         return _publish(program, "program", naming.standalone_name(keg.name, keg.version, keg.target), keg, workspace)
 
 
-def _write_notices(keg: Keg, credits_: Credits, folder: Path) -> None:
+def _add_payload(program: Path, payload: Path, keg: Keg, source: Path, go: Go) -> None:
+    """Append the payload to an ELF file; build a Mach-O file again with the payload inside, and sign it ad hoc."""
+    target = parse_target(keg.target)
+    if target.system == "darwin":
+        payload.replace(source / _EMBEDDED)
+        go.build(source, ".", program, target=target)
+        program.write_bytes(codesign.sign(program.read_bytes(), keg.name))
+    else:
+        with program.open("ab") as whole, payload.open("rb") as content:
+            shutil.copyfileobj(content, whole, 1 << 20)
+
+
+def _write_notices(keg: Keg, credited: Credits, folder: Path) -> None:
     path = folder / naming.unpacker_notices_path(keg.name)
     path.parent.mkdir(parents=True)
-    path.write_text(render_notices(keg.name, keg.version, keg.target, [credits_]), encoding="utf-8")
+    path.write_text(render_notices(keg.name, keg.version, keg.target, [credited]), encoding="utf-8")
     path.chmod(0o644)
 
 

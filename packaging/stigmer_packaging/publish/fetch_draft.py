@@ -35,7 +35,7 @@ def _find(product: Product, github: GitHub) -> HostedRelease:
     ours = [one for one in github.releases() if one.tag_name == tag and mark in (one.body or "")]
     if len(ours) != 1:
         create = "scripts/publish dist --draft"
-        remedy = f"delete them: scripts/publish dist --abandon; then run {create}" if ours else f"create it: {create}"
+        remedy = f"delete them: scripts/publish --abandon dist; then run {create}" if ours else f"create it: {create}"
         raise PublicationError(f"found {len(ours)} releases of ours for {tag}; expected 1", remedy)
     return ours[0]
 
