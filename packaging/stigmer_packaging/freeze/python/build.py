@@ -1,4 +1,4 @@
-"""One build in the making: its folders, the cross compiler under the names that configure asks for, and the running of steps."""
+"""A build: its folders, its environment with the cross compiler under the names that configure uses, and its steps."""
 
 import itertools
 import shutil
@@ -12,22 +12,22 @@ from stigmer_packaging.lib import command
 from stigmer_packaging.lib.errors import PackagingError
 
 SECONDS = 7200
-"""For each step; on a busy machine the longest one takes half an hour."""
+"""Timeout of each step; on a busy machine the longest takes half an hour."""
 
 PLACE = "/build"
-"""What the folder of a build is called in all that is kept of it."""
+"""Replaces the path of the build's folder in every file that is kept."""
 
 BUILD_MACHINE = "x86_64-build-linux-gnu"
-"""What configure is told of this machine, whatever it is: no target is named so, and it runs no program of the target."""
+"""configure's `--build` on every machine: no target has this name, so that configure runs no program of the target."""
 
 _FLAGS = ("-g0", "-fno-sanitize=all", "-Wno-date-time", "-s")
 
 
 @dataclass(frozen=True)
 class Build:
-    """A build below `folder`, which is gone at its end.
+    """A build below `folder`, which is removed at its end.
 
-    `zig` is the compiler, `zig_cache` keeps what it compiles of its own; `jobs` compilers run at once.
+    `zig` is the compiler, `zig_cache` keeps the libraries that it compiles for itself; `jobs` compilers run at once.
     """
 
     recipe: Recipe
@@ -50,16 +50,16 @@ class Build:
 
     @property
     def outcome(self) -> Path:
-        """The folder that is laid out as the prefix is."""
+        """The folder with the contents of the prefix."""
         return self.folder / "outcome"
 
     def source(self, name: str) -> Path:
-        """Give the folder of a source, which is built inside."""
+        """Return the folder of a source, in which it is also built."""
         return self.folder / name
 
     @property
     def variables(self) -> dict[str, str]:
-        """All that a step sees of an environment: nothing of the user's but where programs are."""
+        """The whole environment of a step; of the user's variables, it contains only PATH."""
         recipe, platform, texts = self.recipe, self.recipe.platform, self.folder / "texts"
         more = [f"-F{texts}/macos", f"-I{texts}/macos/include"] if self.darwin else []
         paths = [f"-I{self.dependencies}/include", *more, f"-L{self.dependencies}/lib"]
@@ -88,21 +88,25 @@ class Build:
         }
 
     def run(self, *words: str | Path, cwd: Path, more: Mapping[str, str] | None = None) -> str:
-        """Run one step and give what it printed; CommandError when it fails."""
+        """Run one step and return its output; CommandError if it fails."""
         return command.run(words, env=self.variables | dict(more or {}), cwd=cwd, seconds=SECONDS).stdout
 
     def run_all(self, commands: Sequence[Sequence[str | Path]], *, cwd: Path) -> None:
-        """Run independent steps, as many at once as there may be."""
-        with ThreadPoolExecutor(self.jobs) as runners:
-            for done in [runners.submit(self.run, *words, cwd=cwd) for words in commands]:
-                done.result()
+        """Run independent steps, up to `jobs` at once."""
+        with ThreadPoolExecutor(self.jobs) as executor:
+            for future in [executor.submit(self.run, *words, cwd=cwd) for words in commands]:
+                future.result()
 
 
 def prepare_folder(build: Build) -> None:
-    """Write the compiler's scripts, and make room for the libraries. PackagingError for a path that make would part."""
+    """Write the compiler's scripts, and create the folders of the libraries.
+
+    PackagingError for a path with whitespace, which make would split.
+    """
     if any(character.isspace() for character in str(build.folder)):
         raise PackagingError(
-            f"nothing can be compiled in {build.folder}", "set XDG_CACHE_HOME to a path without spaces"
+            f"cannot compile in {build.folder}: make splits paths at spaces",
+            "set XDG_CACHE_HOME to a path without spaces",
         )
     for name, text in build.recipe.texts.items():
         file = build.folder / "texts" / name
@@ -114,11 +118,14 @@ def prepare_folder(build: Build) -> None:
 
 
 def find_files(folder: Path, patterns: Sequence[str], without: Sequence[str]) -> list[Path]:
-    """List the files below a folder by patterns, sorted, relative to it. PackagingError for a pattern that finds none."""
-    left_out = set(itertools.chain.from_iterable(folder.glob(pattern) for pattern in without))
+    """Return the files below a folder that match patterns, relative to it, in the order of the patterns.
+
+    Files of one pattern are sorted. PackagingError for a pattern that matches no file.
+    """
+    excluded = set(itertools.chain.from_iterable(folder.glob(pattern) for pattern in without))
     found: list[Path] = []
     for pattern in patterns:
-        matching = sorted(set(folder.glob(pattern)) - left_out)
+        matching = sorted(set(folder.glob(pattern)) - excluded)
         if not matching:
             raise PackagingError(f"{folder.name} has no file {pattern}", "correct packaging/python/libraries.toml")
         found += [path.relative_to(folder) for path in matching]
@@ -126,7 +133,7 @@ def find_files(folder: Path, patterns: Sequence[str], without: Sequence[str]) ->
 
 
 def copy_into(paths: Sequence[Path], folder: Path) -> None:
-    """Copy files and folders into a folder, which is made."""
+    """Copy files and folders into a folder, which is created if it does not exist."""
     folder.mkdir(parents=True, exist_ok=True)
     for path in paths:
         if path.is_dir():

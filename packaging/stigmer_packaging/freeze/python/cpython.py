@@ -1,4 +1,4 @@
-"""CPython itself: configured, made and installed for the target, and the one of the same version that its build runs."""
+"""Configures, builds and installs CPython for the target, and for this machine, whose CPython the builds run."""
 
 import re
 from collections.abc import Iterable
@@ -22,11 +22,14 @@ _UNUSED = (
     "pyexpat",
     "_elementtree",
 )
-"""Modules that freezing CPython's own and compiling bytecode do without."""
+"""Modules that are not needed to freeze CPython's own modules and to compile bytecode."""
 
 
 def build_host_python(build: Build) -> Path:
-    """Make the CPython that runs here, the fastest way: it freezes modules and compiles bytecode. Give its executable."""
+    """Build the CPython that runs here, and return its executable.
+
+    It only freezes modules and compiles bytecode, so its options are those of the fastest build.
+    """
     build.report("compiling the CPython that the builds run")
     cpython = build.recipe.cpython
     folder = build.source(cpython.source)
@@ -38,7 +41,7 @@ def build_host_python(build: Build) -> Path:
 
 
 def build_cpython(build: Build, host_python: Path) -> None:
-    """Make the CPython of the target below the build's outcome."""
+    """Build the target's CPython in the folder `outcome` of the build."""
     build.report("compiling CPython")
     cpython = build.recipe.cpython
     folder = build.source(cpython.source)
@@ -51,7 +54,7 @@ def build_cpython(build: Build, host_python: Path) -> None:
 
 
 def configure_words(build: Build, host_python: Path) -> list[str]:
-    """Give what configure is told."""
+    """Return the arguments of configure."""
     recipe, cpython = build.recipe, build.recipe.cpython
     return [
         f"--host={recipe.platform.host}",
@@ -69,30 +72,30 @@ def configure_words(build: Build, host_python: Path) -> list[str]:
 
 
 def require_modules(folder: Path, build: Build) -> None:
-    """Raise GateError if an extension module is missing that the recipe does not leave out: CPython would not say so."""
+    """Raise GateError if an extension module is missing that the recipe does not leave out: make does not fail then."""
     states = (folder / "Makefile").read_text(encoding="utf-8")
     built = {*builtin_modules(folder), *shared_modules(build.outcome)}
     if missing := find_missing_modules(states, built, build.recipe.cpython):
         raise GateError(
-            f"CPython for {build.recipe.target} came out without {', '.join(missing)}",
-            "read the end of configure's config.log for what it did not find, or name them in packaging/python/cpython.toml",
+            f"CPython for {build.recipe.target} was built without {', '.join(missing)}",
+            "see at the end of config.log what configure did not find, or list them in packaging/python/cpython.toml",
         )
 
 
 def find_missing_modules(makefile: str, built: Iterable[str], cpython: CPython) -> list[str]:
-    """Name the extension modules that a makefile of CPython knows, that are not built and not left out on purpose."""
+    """Return the extension modules in CPython's makefile that are neither built nor left out on purpose, sorted."""
     known = {name.lower() for name in re.findall(r"^MODULE_(\w+)_STATE=", makefile, re.MULTILINE)}
     return sorted(known - set(built) - {*cpython.absent, *cpython.foreign, *cpython.tests})
 
 
 def builtin_modules(folder: Path) -> list[str]:
-    """Name the modules that are in CPython's own library, from the folder in which it was made."""
+    """Return the modules in CPython's own library, sorted; `folder` is where it was built."""
     text = (folder / "Modules" / "config.c").read_text(encoding="utf-8")
     return sorted(re.findall(r'^\s*\{"(\w+)", ', text, re.MULTILINE))
 
 
 def shared_modules(prefix: Path) -> list[str]:
-    """Name the modules that are files of their own."""
+    """Return the extension modules that are separate files, sorted."""
     return sorted(path.name.partition(".")[0] for path in prefix.glob("lib/python3.*/lib-dynload/*.so"))
 
 
@@ -101,7 +104,7 @@ def _left_out(modules: Iterable[str]) -> list[str]:
 
 
 def _make(build: Build, folder: Path, *words: str) -> None:
-    """Make and install. The bytecode is not compiled: that is done once and in one form, when all else is there."""
+    """Run make and make install, without compiling bytecode: `finish` does that once, in one form, for all files."""
     prefix = re.search(r"^prefix=\s*(\S+)$", (folder / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
     build.run("make", f"-j{build.jobs}", *words, cwd=folder)
     build.run("make", "install", f"DESTDIR={build.folder}/installed", "PYTHON_FOR_BUILD=true", *words, cwd=folder)

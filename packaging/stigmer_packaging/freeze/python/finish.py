@@ -1,4 +1,4 @@
-"""The last steps of a build: what neither runs nor freezes a program goes, and nothing of the machine it was made on stays."""
+"""Finishes a build: removes what is not needed to run or freeze programs, and all traces of the build machine."""
 
 import shutil
 from pathlib import Path
@@ -19,7 +19,7 @@ Version = tuple[int, ...]
 
 
 def finish(build: Build, host_python: Path) -> None:
-    """Lay the libraries beside CPython's, prune, forget where it was made, and compile the bytecode."""
+    """Add the libraries, prune, remove the path of the build, compile the bytecode, and set the modes of files."""
     prefix = build.outcome
     library = prefix / "lib" / f"python{build.recipe.major_minor}"
     copy_into(shared_libraries(build), prefix / "lib")
@@ -36,7 +36,7 @@ def finish(build: Build, host_python: Path) -> None:
 
 
 def prune(prefix: Path, library: Path) -> None:
-    """Remove what neither runs nor freezes a program."""
+    """Remove what is not needed to run or freeze a program."""
     for folder in (*(prefix / name for name in _FOLDERS), *(library / name for name in _OF_THE_LIBRARY)):
         shutil.rmtree(folder, ignore_errors=True)
     for path in (path for pattern in _FILES for path in prefix.glob(pattern)):
@@ -44,14 +44,14 @@ def prune(prefix: Path, library: Path) -> None:
 
 
 def forget_place(path: Path, folder: Path) -> None:
-    """Put PLACE for the folder of the build into a text; objects are made without it."""
+    """Replace the build's folder with PLACE in a text file; objects are compiled without it."""
     content = path.read_bytes()
     if path.suffix != ".o" and str(folder).encode() in content:
         path.write_bytes(content.replace(str(folder).encode(), PLACE.encode()))
 
 
 def compile_bytecode(build: Build, host_python: Path, library: Path) -> None:
-    """Compile the standard library to bytecode that names its files as they are named below the prefix."""
+    """Compile the standard library to bytecode that contains the paths of its files below the prefix."""
     for cache in sorted(library.rglob("__pycache__")):
         shutil.rmtree(cache)
     names = ("-s", str(build.outcome), "-p", build.recipe.prefix)
@@ -70,7 +70,7 @@ def compile_bytecode(build: Build, host_python: Path, library: Path) -> None:
 
 
 def settle_modes(prefix: Path) -> None:
-    """Give every file one of two modes, whatever the umask is."""
+    """Set the mode of every file to 0755 or 0644, whatever the umask is."""
     for path in prefix.rglob("*"):
         if not path.is_symlink():
             executable = path.is_dir() or (path.parent.name == "bin" and path.parent.parent == prefix)
@@ -78,14 +78,14 @@ def settle_modes(prefix: Path) -> None:
 
 
 def refuse_traces(prefix: Path, folder: Path) -> None:
-    """Raise GateError if a file names the folder of the build: it would have other bytes elsewhere."""
+    """Raise GateError if a file contains the path of the build's folder, and so depends on where it was built."""
     files = (path for path in sorted(prefix.rglob("*")) if path.is_file() and not path.is_symlink())
-    if named := [str(path.relative_to(prefix)) for path in files if str(folder).encode() in path.read_bytes()]:
-        raise GateError(f"these files name {folder}, in which they were made: {', '.join(named)}")
+    if affected := [str(path.relative_to(prefix)) for path in files if str(folder).encode() in path.read_bytes()]:
+        raise GateError(f"these files contain {folder}, where they were built: {', '.join(affected)}")
 
 
 def measure_floor(prefix: Path, target: Target, promised: str) -> str:
-    """Give the oldest glibc or macOS that runs every file; GateError when that is newer than promised."""
+    """Return the oldest glibc or macOS that runs every file; GateError if that is newer than promised."""
     highest = tuple(map(int, promised.split(".")))
     needs = _glibc_needs(prefix) if target.system == "linux" else _macos_needs(prefix)
     above = [
@@ -108,7 +108,7 @@ def _macos_needs(prefix: Path) -> dict[Path, Version]:
 
 
 def _significant(version: Version) -> Version:
-    """Leave out what a version of two numbers has not: 11.0.0 is no newer than 11.0."""
+    """Remove zeros after the second number: 11.0.0 is no newer than 11.0."""
     return version[:2] if not any(version[2:]) else version
 
 

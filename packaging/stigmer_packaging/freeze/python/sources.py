@@ -1,4 +1,4 @@
-"""The sources of the frozen CPython: downloaded as pinned, unpacked, and patched with what the recipe names."""
+"""Downloads the pinned sources of the frozen CPython, unpacks them, and applies the patches that the recipe names."""
 
 import shutil
 import tarfile
@@ -12,23 +12,23 @@ from stigmer_packaging.lib.debian import Archives
 from stigmer_packaging.lib.errors import ArchiveError
 from stigmer_packaging.lib.unpacking import unpack_tree
 
-_FETCHERS = 4
+_DOWNLOADS = 4  # at once
 
 
 def download_sources(recipe: Recipe, downloads: Path, archives: Callable[[], Archives]) -> dict[str, Path]:
-    """Fetch every pinned file that is not there yet, and give each by its path on the mirror.
+    """Download the pinned files that are missing in `downloads`, and return all of them by their path on the mirror.
 
-    `archives` is asked only if something is to be fetched. DownloadError when the mirror has other bytes, or none.
+    `archives` is called only if a file is missing. DownloadError if the mirror does not have a file as pinned.
     """
     pinned = {path: sha256 for source in recipe.source for path, sha256 in source.files.items()}
-    places = {path: downloads / PurePosixPath(path).name for path in pinned}
-    mirror = archives() if any(not place.is_file() for place in places.values()) else Archives("", "")
+    files = {path: downloads / PurePosixPath(path).name for path in pinned}
+    mirror = archives() if any(not file.is_file() for file in files.values()) else Archives("", "")
 
-    def fetch(path: str) -> Path:
-        return debian.download(mirror, path, pinned[path], places[path])
+    def download(path: str) -> Path:
+        return debian.download(mirror, path, pinned[path], files[path])
 
-    with ThreadPoolExecutor(_FETCHERS) as fetchers:
-        return dict(zip(pinned, fetchers.map(fetch, pinned), strict=True))
+    with ThreadPoolExecutor(_DOWNLOADS) as executor:
+        return dict(zip(pinned, executor.map(download, pinned), strict=True))
 
 
 def unpack_source(source: Source, files: Mapping[str, Path], folder: Path, environment: Mapping[str, str]) -> None:
@@ -45,7 +45,7 @@ def unpack_source(source: Source, files: Mapping[str, Path], folder: Path, envir
 
 
 def unpack_archive(archive: Path, folder: Path) -> None:
-    """Unpack a tar archive below `folder`; ArchiveError for a damaged one, and for one that would write outside."""
+    """Unpack a tar archive below `folder`; ArchiveError if it is damaged, or would write outside of it."""
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with tarfile.open(archive) as tar:
@@ -55,10 +55,10 @@ def unpack_archive(archive: Path, folder: Path) -> None:
 
 
 def keep_licence(source: Source, folder: Path, prefix: Path) -> None:
-    """Keep a source's licence where a Debian package has it. Source: Debian Policy 12.5."""
-    place = prefix / "share" / "doc" / source.package / "copyright"
-    place.parent.mkdir(parents=True)
-    shutil.copyfile(folder / "debian" / "copyright", place)
+    """Copy a source's licence to its path in a Debian package, below `prefix`. Source: Debian Policy 12.5."""
+    copy = prefix / "share" / "doc" / source.package / "copyright"
+    copy.parent.mkdir(parents=True)
+    shutil.copyfile(folder / "debian" / "copyright", copy)
 
 
 def apply_edit(edit: Edit, folder: Path) -> None:
