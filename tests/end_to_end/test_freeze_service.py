@@ -11,7 +11,7 @@ from stigmer_packaging.freeze.stage import Freezer, freeze_service, provide
 from stigmer_packaging.freeze.wheels import Site, provide_site
 from stigmer_packaging.lib.errors import GateError
 from stigmer_packaging.manifest.model import FreezeTable
-from stigmer_packaging.records.model import BuiltPart, LeftOut
+from stigmer_packaging.records.model import BuiltPart, OmittedModule
 from stigmer_packaging.sources.locks import Pin, parse_lock, select_pins
 from stigmer_packaging.sources.service_source import read_service_source
 from support.freezing import CACHE, ENV, FAKE_TEMPORAL, PROBE, SAMPLES, copy_sample, make_freezer, make_program
@@ -108,7 +108,7 @@ def test_a_project_with_a_spec_and_two_owners_of_a_module_is_frozen_as_it_is(tmp
         build(project, tmp_path)
     assert "freeze: {owners: {multipart: multipart}}   # or python-multipart" in refused.value.remedy
     freezer, binary = build(project, tmp_path, owners={"multipart": "multipart"})
-    assert binary.left_out == (LeftOut("multipart", "python-multipart", "0.0.34", "multipart"),)
+    assert binary.omitted == (OmittedModule("multipart", "python-multipart", "0.0.34", "multipart"),)
     assert {path.name for path in freezer.workspace.path(binary.root).iterdir()} == {"greeter", "greeter.lib"}
 
 

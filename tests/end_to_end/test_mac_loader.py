@@ -41,7 +41,7 @@ def findings_in(
     module = link(folder, architecture, "module.so", USER, f"-DCALL={call}", "libanswer.dylib")
     builder = with_module(f"darwin-{architecture}", module)
     builder.put(f"{LIBRARIES}/libanswer.dylib", link(folder, architecture, "libanswer.dylib", library), 0o755)
-    return [(found.path, found.seen) for found in audit(builder).findings]
+    return [(found.path, found.observation) for found in audit(builder).findings]
 
 
 @pytest.mark.parametrize("architecture", ["arm64", "amd64"])

@@ -84,12 +84,12 @@ def test_abandoning_removes_our_own_drafts_and_nothing_else(prepared: PreparedRe
     prepared.github.trouble = Trouble()
     theirs = _persons_draft(prepared)
     other_version = prepared.repository.create_release(
-        {"tag_name": "v1.9.0", "draft": True, "body": prepared.plan.mark}
+        {"tag_name": "v1.9.0", "draft": True, "body": prepared.plan.marker}
     )
-    mark = draft_marker(manifest_of("2.0.0").product, "")
-    assert len(abandon_draft("v2.0.0", mark, prepared.host(), dry_run=True)) == 1
+    marker = draft_marker(manifest_of("2.0.0").product, "")
+    assert len(abandon_draft("v2.0.0", marker, prepared.host(), dry_run=True)) == 1
     assert len(prepared.repository.releases) == 3
-    assert len(abandon_draft("v2.0.0", mark, prepared.host())) == 1
+    assert len(abandon_draft("v2.0.0", marker, prepared.host())) == 1
     assert prepared.repository.releases == [other_version, theirs]
 
 

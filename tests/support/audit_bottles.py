@@ -200,7 +200,7 @@ def audit_in(workspace: Workspace, bottle: ReleaseFile, policy: Policy | None = 
 
 def findings_of(check: str, builder: BottleBuilder, policy: Policy | None = None) -> list[tuple[str, str]]:
     """Audit a bottle; return the path of each finding of one check, and what was seen there."""
-    return [(found.path, found.seen) for found in audit(builder, policy).findings if found.check == check]
+    return [(found.path, found.observation) for found in audit(builder, policy).findings if found.check == check]
 
 
 def _index(builder: BottleBuilder) -> str:

@@ -36,7 +36,7 @@ def test_a_placeholder_is_allowed_in_a_file_that_the_receipt_lists() -> None:
     builder = good_bottle()
     builder.put("share/stigmer.conf", "prefix=@@HOMEBREW_PREFIX@@")
     builder.edit(RECEIPT, changed_files=["share/stigmer.conf", "share/absent"])
-    assert [(finding.path, finding.seen) for finding in audit(builder).findings] == [
+    assert [(finding.path, finding.observation) for finding in audit(builder).findings] == [
         (RECEIPT, "changed_files lists share/absent, which does not exist"),
         ("homebrew.stigmer.service", "contains @@HOMEBREW_PREFIX@@"),
     ]

@@ -142,4 +142,4 @@ def test_a_check_finds_its_fault(target: str, name: str) -> None:
     assert {(each.severity, each.reason, each.remedy) for each in found} == {
         (check.severity, check.reason, check.remedy)
     }
-    assert all(each.seen for each in found)
+    assert all(each.observation for each in found)

@@ -170,7 +170,7 @@ def test_a_library_of_the_build_machine_is_found_in_every_load_command() -> None
 
 def test_system_libraries_without_a_symbol_list_are_reported_but_allowed() -> None:
     report = audit(mac_bottle(needed=("/usr/lib/libffi.dylib",), binds=(("_ffi_call", 1), ("_ffi_prep_cif", 1))))
-    assert [found.seen for found in report.findings] == ["2 symbols of /usr/lib/libffi.dylib"]
+    assert [found.observation for found in report.findings] == ["2 symbols of /usr/lib/libffi.dylib"]
     assert report.passed
 
 

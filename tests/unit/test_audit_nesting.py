@@ -32,8 +32,8 @@ def test_secrets_and_host_paths_are_found_in_a_zip_file() -> None:
     packed = zipped({"code.pyc": f"{PATH}\0{PATH}".encode(), "tests/server.key": key})
     builder.put(f"{COMPONENTS}/agent-runner.lib/data.zip", packed)
     secret, trace = audit(builder, Policy(forbidden=("/home/builder/checkout",))).findings
-    assert (trace.check, trace.seen) == ("host-path", f"first of 2: code.pyc: {PATH}")
-    assert (secret.check, secret.seen) == ("secret", "a private key in tests/server.key: -----BEGIN P…")
+    assert (trace.check, trace.observation) == ("host-path", f"first of 2: code.pyc: {PATH}")
+    assert (secret.check, secret.observation) == ("secret", "a private key in tests/server.key: -----BEGIN P…")
 
 
 @pytest.mark.parametrize("content", [b"", b"PK", elf(), b"\x7fELF"])

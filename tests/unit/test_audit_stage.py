@@ -31,7 +31,7 @@ def test_all_faults_are_reported_at_once_most_severe_first_with_their_remedies(w
     text = str(raised.value)
     assert text.startswith(f"{bottle.path}: 3 errors\n")
     for finding in report.findings:
-        assert all(part in text for part in (finding.check, finding.seen, finding.reason, finding.remedy))
+        assert all(part in text for part in (finding.check, finding.observation, finding.reason, finding.remedy))
 
 
 def test_a_lenient_policy_turns_an_error_into_a_warning(workspace: Workspace) -> None:

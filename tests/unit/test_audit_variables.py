@@ -28,7 +28,7 @@ def test_a_variable_that_the_program_does_not_contain_is_a_warning_with_a_sugges
     report = audit(bottle_with("\0STIGMER_BACKEND_ENDPOINT\0", "STIGMER_BACKEND_URL", "XYZZY"))
     nowhere = "but none of its files contains that name"
     assert report.passed
-    assert [(found.severity, found.path, found.seen.split("; ")) for found in report.findings] == [
+    assert [(found.severity, found.path, found.observation.split("; ")) for found in report.findings] == [
         (
             "warning",
             SERVER,

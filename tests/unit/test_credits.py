@@ -17,7 +17,7 @@ from stigmer_packaging.licensing.notices import TEXTS, render_notices
 from stigmer_packaging.licensing.spdx import render_sbom
 from stigmer_packaging.licensing.stage import Environment, credit_bundle, credit_program, write_sbom
 from stigmer_packaging.manifest.model import Product
-from stigmer_packaging.records.model import Credits, Ingredient, LeftOut
+from stigmer_packaging.records.model import Credits, Ingredient, OmittedModule
 from stigmer_packaging.records.workspace import Workspace
 from support.go_modules import program
 from support.keg_standin import EPOCH, TAG, TARGET, standin_manifest, standin_service
@@ -52,8 +52,8 @@ def test_the_notices_list_each_part_with_its_ingredients_and_each_text_once() ->
 
 def test_the_notices_state_which_module_of_a_distribution_is_left_out() -> None:
     """Some licences require that modifications are stated."""
-    left = LeftOut("parts", "python-parts", "1.0", "parts")
-    text = notices((replace(AGENT, left_out=(left,)),))
+    left = OmittedModule("parts", "python-parts", "1.0", "parts")
+    text = notices((replace(AGENT, omitted=(left,)),))
     assert "  Modified: the module parts of python-parts 1.0 is left out; parts's is shipped.\n" in text
 
 

@@ -37,17 +37,17 @@ def workspace(tmp_path: Path) -> Workspace:
     return filled
 
 
-def records_of(workspace: Workspace, *left_out: str) -> dict[str, ReleaseFile]:
+def records_of(workspace: Workspace, *omitted: str) -> dict[str, ReleaseFile]:
     kinds = {"bottle": "linux-amd64", "sbom": "linux-amd64", "source": "", "formula": ""}
     return {
         kind: ReleaseFile(kind, "stigmer", "2.0.0", path, len(text), digest.sha256_of(workspace.path(path)), target)
         for (kind, target), (path, text) in zip(kinds.items(), FILES.items(), strict=True)
-        if kind not in left_out
+        if kind not in omitted
     }
 
 
-def deliver_all(workspace: Workspace, folder: Path, *left_out: str) -> Release:
-    return deliver(records_of(workspace, *left_out), standin_manifest().product, workspace, folder)
+def deliver_all(workspace: Workspace, folder: Path, *omitted: str) -> Release:
+    return deliver(records_of(workspace, *omitted), standin_manifest().product, workspace, folder)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from stigmer_packaging.freeze.ownership import modules_to_import, resolve_owners
 from stigmer_packaging.freeze.probes import try_imports
 from stigmer_packaging.lib.distributions import find_conflicts, read_distributions
 from stigmer_packaging.lib.errors import GateError
-from stigmer_packaging.records.model import LeftOut
+from stigmer_packaging.records.model import OmittedModule
 from support import wheels
 from support.freezing import ENV, make_program
 
@@ -33,7 +33,7 @@ def install_conflict(site: Path) -> Path:
 
 def test_the_files_of_the_other_distribution_are_removed_and_both_stay_installed(tmp_path: Path) -> None:
     site = install_conflict(tmp_path)
-    assert resolve_owners(site, {"parts": "parts"}) == (LeftOut("parts", "python-parts", "1.0", "parts"),)
+    assert resolve_owners(site, {"parts": "parts"}) == (OmittedModule("parts", "python-parts", "1.0", "parts"),)
     assert listing(site) == ["parts.py", "python_parts/__init__.py"]
     assert not (site / "parts").exists()
     assert find_conflicts(read_distributions(site)) == ()
@@ -49,7 +49,7 @@ def test_either_distribution_may_be_the_owner_in_any_spelling(tmp_path: Path) ->
 def test_a_file_that_both_install_keeps_the_owners_content(tmp_path: Path) -> None:
     install(tmp_path, "one", web__init="of one", web__only_one="x")
     install(tmp_path, "two", web__init="of two")
-    assert resolve_owners(tmp_path, {"web": "two"}) == (LeftOut("web", "one", "1.0", "two"),)
+    assert resolve_owners(tmp_path, {"web": "two"}) == (OmittedModule("web", "one", "1.0", "two"),)
     assert listing(tmp_path) == ["web/__init__.py"]
     assert (tmp_path / "web" / "__init__.py").read_text() == "of two"
 

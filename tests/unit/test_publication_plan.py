@@ -53,7 +53,7 @@ def test_a_plan_names_tag_assets_notes_and_the_taps_commit(tmp_path: Path) -> No
     plan = case.plan()
     assert (plan.tag, plan.commit, plan.prerelease, plan.title) == ("v2.0.0", COMMIT, False, "stigmer 2.0.0")
     assert {file.asset for file in plan.assets} == {Path(one.name).name for one in case.release.artefacts}
-    assert plan.notes == f"- What 2.0.0 brings.\n\n{plan.mark}\n"
+    assert plan.notes == f"- What 2.0.0 brings.\n\n{plan.marker}\n"
     assert plan.tap
     assert (plan.tap.repository, plan.tap.path, plan.tap.branch) == ("stigmer/homebrew-tap", PATH, "main")
     assert (plan.tap.text, plan.tap.message, plan.tap.proposal) == (case.request.formula, "stigmer 2.0.0\n", "")
@@ -71,10 +71,10 @@ def test_a_plan_names_tag_assets_notes_and_the_taps_commit(tmp_path: Path) -> No
 
 def test_equal_releases_have_equal_marks_and_different_ones_do_not(tmp_path: Path) -> None:
     """The mark distinguishes our own draft of these files from any other."""
-    same = {Case(tmp_path / name).plan().mark for name in ("a", "b")}
+    same = {Case(tmp_path / name).plan().marker for name in ("a", "b")}
     write_release(tmp_path / "c", "2.0.0", content="two")
     assert len(same) == 1
-    assert plan_for(tmp_path / "c", COMMIT).mark not in same
+    assert plan_for(tmp_path / "c", COMMIT).marker not in same
     assert all(mark.startswith(draft_marker(manifest_of("2.0.0").product, "")) for mark in same)
 
 

@@ -64,7 +64,7 @@ def test_a_folder_without_a_release_is_not_reported_as_damaged(tmp_path: Path) -
 
 @pytest.mark.parametrize(
     "text",
-    ["{", "[]", "{}", '{"format": 2}', render_record(RELEASE).replace("artefacts", "other"), b"\xff", "[" * 100_000],
+    ["{", "[]", "{}", '{"format": 3}', render_record(RELEASE).replace("artefacts", "other"), b"\xff", "[" * 100_000],
     ids=range(7),
 )
 def test_an_invalid_file_is_reported_as_damaged(text: str | bytes) -> None:
@@ -73,8 +73,8 @@ def test_an_invalid_file_is_reported_as_damaged(text: str | bytes) -> None:
 
 
 def test_another_format_is_refused_by_its_number_whatever_its_keys() -> None:
-    with pytest.raises(RecordError, match="format 1, but this version reads format 2"):
-        parse_release('{"format": 1, "made_from": "a"}')
+    with pytest.raises(RecordError, match="format 2, but this version reads format 3"):
+        parse_release('{"format": 2, "left_out": {}}')
 
 
 @pytest.mark.parametrize(

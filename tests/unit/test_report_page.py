@@ -21,7 +21,7 @@ from stigmer_packaging.publish.report.page import HEIGHT, WIDTH, Licences, rende
 from stigmer_packaging.publish.report.stage import PAGE, read_licences, write_report
 from stigmer_packaging.publish.report.treemap import draw_treemap
 from stigmer_packaging.publish.report.waterfall import Span, find_spans
-from stigmer_packaging.records.model import AuditReport, Check, Finding, LeftOut, VerificationReport
+from stigmer_packaging.records.model import AuditReport, Check, Finding, OmittedModule, VerificationReport
 from stigmer_packaging.records.release import NAME, Artefact, Release
 from stigmer_packaging.records.text import render_record
 from support.publishable import write_release
@@ -107,10 +107,10 @@ def rows(text: str) -> list[list[str]]:
 
 def test_modules_left_out_of_a_service_are_listed_with_its_bottle() -> None:
     """They are not listed with a bottle of another target."""
-    left = LeftOut("parts", "python-parts", "1.0", "parts")
+    left = OmittedModule("parts", "python-parts", "1.0", "parts")
     line = "runner: the module parts of python-parts 1.0 is left out; parts&#39;s is shipped."
-    assert line in page(replace(RELEASE, left_out={"darwin-amd64/runner": (left,)}))
-    assert line not in page(replace(RELEASE, left_out={"linux-amd64/runner": (left,)}))
+    assert line in page(replace(RELEASE, omitted={"darwin-amd64/runner": (left,)}))
+    assert line not in page(replace(RELEASE, omitted={"linux-amd64/runner": (left,)}))
 
 
 def test_treemap_areas_are_proportional_to_sizes_and_every_file_belongs_to_a_part() -> None:

@@ -17,7 +17,7 @@ class Violation(NamedTuple):
     """Where a check is violated (a path below the keg, empty for the bottle as a whole), and what was found there."""
 
     path: str
-    seen: str
+    observation: str
 
 
 @dataclass(frozen=True)
@@ -86,10 +86,15 @@ def run_checks(checks: Sequence[Check], subject: Subject) -> tuple[Finding, ...]
     """Return the findings of all checks, the most severe first, otherwise in the order of the checks."""
     found = [
         Finding(
-            _severity(check, subject.policy), check.name, printable(path), printable(seen), check.reason, check.remedy
+            _severity(check, subject.policy),
+            check.name,
+            printable(path),
+            printable(observation),
+            check.reason,
+            check.remedy,
         )
         for check in checks
-        for path, seen in check.find(subject)
+        for path, observation in check.find(subject)
     ]
     return tuple(sorted(found, key=lambda finding: SEVERITIES.index(finding.severity)))
 

@@ -164,8 +164,8 @@ def _owners(subject: Subject) -> Iterator[Violation]:
         first, count = foreign[0], len(foreign)
         names = ":".join(first.owner).strip(":")
         owner = f"{first.uid}:{first.gid}" + (f" ({names})" if names else "")
-        seen = f"members not owned by root: {count}; the first is owned by {owner}"
-        yield Violation(first.path or first.name, seen)
+        observation = f"members not owned by root: {count}; the first is owned by {owner}"
+        yield Violation(first.path or first.name, observation)
 
 
 @check("times", _SAME_BYTES, _PACK)

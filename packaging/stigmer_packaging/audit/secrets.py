@@ -66,7 +66,7 @@ def _match_around(pattern: re.Pattern[bytes], content: bytes, anchor: int) -> re
 @check("secret", "everyone who downloads the bottle can read it", _REVOKE)
 def _secrets(subject: Subject) -> Iterator[Violation]:
     for path, content in subject.contents.files.items():
-        yield from (Violation(path, seen) for seen in content.secrets)
+        yield from (Violation(path, observation) for observation in content.secrets)
 
 
 @check("secret-file", "everyone who downloads the bottle can read it", _REVOKE)

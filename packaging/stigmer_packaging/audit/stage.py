@@ -49,6 +49,6 @@ def render_findings(findings: tuple[Finding, ...]) -> str:
     for severity, check, reason, remedy in violated:
         lines.append(f"  {severity}: {check}: {reason}")
         found = [each for each in findings if (each.severity, each.check) == (severity, check)]
-        lines += [f"    {each.path or '(the bottle)'}: {each.seen}" for each in found]
+        lines += [f"    {each.path or '(the bottle)'}: {each.observation}" for each in found]
         lines.append(f"    -> {remedy}")
     return "\n".join(lines)

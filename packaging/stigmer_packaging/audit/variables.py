@@ -56,8 +56,8 @@ def _unread(subject: Subject) -> Iterator[Violation]:
         words = frozenset[str]().union(*(content.words for content in contents if content is not None))
         optional = subject.policy.optional.get(part.name, ())
         for name in find_unread((name for name in part.variables if name not in optional), words):
-            seen = f"{part.name} is passed {name}, but none of its files contains that name"
-            yield Violation(f"{COMPONENTS}{part.entry}", seen + _suggest(name, words, everything))
+            observation = f"{part.name} is passed {name}, but none of its files contains that name"
+            yield Violation(f"{COMPONENTS}{part.entry}", observation + _suggest(name, words, everything))
 
 
 def _suggest(name: str, words: AbstractSet[str], everything: AbstractSet[str]) -> str:

@@ -206,7 +206,7 @@ def warnings_of(results: Sequence[StepResult]) -> list[str]:
     """Return a line for each warning of the audits."""
     audits = [result.record for result in results if isinstance(result.record, AuditReport)]
     return [
-        f"warning: {audit.target}: {finding.check}: {finding.path or 'the bottle'}: {finding.seen}"
+        f"warning: {audit.target}: {finding.check}: {finding.path or 'the bottle'}: {finding.observation}"
         for audit in audits
         for finding in audit.findings
         if finding.severity == "warning"
@@ -234,7 +234,7 @@ def describe_publication(result: Publication) -> list[str]:
 
 def describe_statements(statements: Sequence[Statement]) -> list[str]:
     """Return the lines of a table that compares what each place states about each file."""
-    rows = [("ok" if one.agrees else "no", one.file, one.place, one.said) for one in statements]
+    rows = [("ok" if one.agrees else "no", one.file, one.place, one.stated) for one in statements]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
 

@@ -137,8 +137,8 @@ def _versions(release: Release, folder: Path) -> dict[str, str]:
 def _abandon(manifest: Manifest, arguments: Mapping[str, Any]) -> None:
     product = manifest.product
     github = GitHub(ci_environment.access(), product.repository)
-    tag, mark = release_tag(product.version), publication.draft_marker(product, "")
-    removed = abandon_draft(tag, mark, github, dry_run=arguments["dry_run"])
+    tag, marker = release_tag(product.version), publication.draft_marker(product, "")
+    removed = abandon_draft(tag, marker, github, dry_run=arguments["dry_run"])
     verb = "would be removed" if arguments["dry_run"] else "removed"
     lines = [f"{verb}: {address}" for address in removed] or [f"there is no draft of ours for {tag}"]
     _show(arguments, {"tag": tag, "removed": removed}, lines)

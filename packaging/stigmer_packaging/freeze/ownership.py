@@ -10,13 +10,13 @@ from packaging.utils import canonicalize_name
 from stigmer_packaging.lib import distributions
 from stigmer_packaging.lib.errors import GateError, raise_if_any
 from stigmer_packaging.manifest.section import unknown
-from stigmer_packaging.records.model import LeftOut
+from stigmer_packaging.records.model import OmittedModule
 
 _UNRESOLVED = "module ownership cannot be resolved"
 _REMEDY = "correct `owners` in the component's `freeze` in the manifest, or in the project's pyproject.toml"
 
 
-def resolve_owners(site: Path, owners: Mapping[str, str]) -> tuple[LeftOut, ...]:
+def resolve_owners(site: Path, owners: Mapping[str, str]) -> tuple[OmittedModule, ...]:
     """Remove the files of each module in `owners` that its owner did not install, and return what was removed.
 
     A file that both installed stays, with the owner's content: the owner must have been installed last. If the owner's
@@ -30,21 +30,21 @@ def resolve_owners(site: Path, owners: Mapping[str, str]) -> tuple[LeftOut, ...]
     wrong = (conflict for conflict in contested if canonical[conflict.module] not in conflict.names)
     problems = (f"{each.module}: {unknown('owner', canonical[each.module], each.names)}" for each in wrong)
     raise_if_any(GateError, _UNRESOLVED, problems, _REMEDY)
-    left_out = tuple(each for conflict in contested for each in _resolve(site, conflict, canonical[conflict.module]))
+    omitted = tuple(each for conflict in contested for each in _resolve(site, conflict, canonical[conflict.module]))
     raise_if_any(GateError, _UNRESOLVED, _find_overwritten(site, contested, canonical), _REMEDY)
-    return left_out
+    return omitted
 
 
-def modules_to_import(site: Path, left_out: Collection[LeftOut]) -> list[str]:
+def modules_to_import(site: Path, omitted: Collection[OmittedModule]) -> list[str]:
     """Return the remaining modules of the distributions that had a conflict, sorted."""
-    names = {name for each in left_out for name in (each.distribution, each.owner)}
+    names = {name for each in omitted for name in (each.distribution, each.owner)}
     remaining = (
         distributions.modules_in(entry) for entry in distributions.read_distributions(site) if entry.name in names
     )
     return sorted(module for modules in remaining for module in modules)
 
 
-def _resolve(site: Path, conflict: distributions.Conflict, owner: str) -> Iterator[LeftOut]:
+def _resolve(site: Path, conflict: distributions.Conflict, owner: str) -> Iterator[OmittedModule]:
     module = conflict.module
     kept = {path for entry in conflict.claims if entry.name == owner for path in distributions.files_of(entry, module)}
     init = f"{module.replace('.', '/')}/__init__.py"
@@ -56,7 +56,7 @@ def _resolve(site: Path, conflict: distributions.Conflict, owner: str) -> Iterat
             for path in set(gone) - kept:
                 (site / path).unlink(missing_ok=True)
             _remove_from_record(site, entry, gone)
-            yield LeftOut(module, entry.name, entry.version, owner)
+            yield OmittedModule(module, entry.name, entry.version, owner)
 
 
 def _declares_namespace(init: Path) -> bool:

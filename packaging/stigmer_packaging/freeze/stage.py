@@ -17,7 +17,7 @@ from stigmer_packaging.lib.errors import ForeignTargetError, GateError
 from stigmer_packaging.lib.target import SYSTEMS, Target
 from stigmer_packaging.manifest.model import FreezeTable, Manifest
 from stigmer_packaging.manifest.rename import PACKAGE, copy_launcher, render_version
-from stigmer_packaging.records.model import BuiltPart, LeftOut
+from stigmer_packaging.records.model import BuiltPart, OmittedModule
 from stigmer_packaging.records.workspace import Workspace
 from stigmer_packaging.sources import locks
 from stigmer_packaging.sources.locks import Pin
@@ -114,7 +114,7 @@ def freeze_service(
     for line in source.describe():
         freezer.note(f"{component}: {line}")
     python = provide(source.pins, freezer, source.table.owners)
-    imports = modules_to_import(python.site.folder, python.site.left_out)
+    imports = modules_to_import(python.site.folder, python.site.omitted)
     with freezer.workspace.staging() as staging:
         copied, with_probe = source.copy_to(staging.absolute() / "source"), freezer.runs_here and bool(imports)
         plan = _service_plan(component, copied, source.table, imports, with_probe=with_probe)
@@ -123,8 +123,8 @@ def freeze_service(
             _test_service(frozen.folder / component, source, imports, probe, temporal, freezer)
         else:
             freezer.note(f"{component} for {freezer.target} is not tested: programs of that platform do not run here")
-        left_out = python.site.left_out
-        return freezer.add_part(frozen.folder, component, version=version, entry=component, left_out=left_out)
+        omitted = python.site.omitted
+        return freezer.add_part(frozen.folder, component, version=version, entry=component, omitted=omitted)
 
 
 def provide(lock: Sequence[Pin], freezer: Freezer, owners: Mapping[str, str] | None = None) -> Environment:
@@ -145,7 +145,7 @@ def provide(lock: Sequence[Pin], freezer: Freezer, owners: Mapping[str, str] | N
     installed = read_distributions(python.site.folder)
     gates.check_lock(installed, {pin.name: pin.version for pin in pins})
     gates.check_ownership(installed)
-    _note_owners(python.site.left_out, owners, freezer.note)
+    _note_owners(python.site.omitted, owners, freezer.note)
     return python
 
 
@@ -167,10 +167,10 @@ def _test_service(
         raise probes.explain_excludes(error, source.settings) from error
 
 
-def _note_owners(left_out: Sequence[LeftOut], owners: Mapping[str, str], note: Callable[[str], None]) -> None:
-    for each in left_out:
+def _note_owners(omitted: Sequence[OmittedModule], owners: Mapping[str, str], note: Callable[[str], None]) -> None:
+    for each in omitted:
         note(f"the module {each.module} is taken from {each.owner}; that of {each.distribution} is left out")
-    for module in sorted(owners.keys() - {each.module for each in left_out}):
+    for module in sorted(owners.keys() - {each.module for each in omitted}):
         note(f"only one distribution has the module {module}; its owner need not be named")
 
 

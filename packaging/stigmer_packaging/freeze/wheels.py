@@ -24,13 +24,13 @@ from stigmer_packaging.lib.environment import build_environment
 from stigmer_packaging.lib.errors import CommandError, GateError, raise_if_any
 from stigmer_packaging.lib.interpreter import Interpreter
 from stigmer_packaging.lib.target import Target
-from stigmer_packaging.records.model import LeftOut
+from stigmer_packaging.records.model import OmittedModule
 from stigmer_packaging.sources.locks import Pin, render_requirements
 from stigmer_packaging.sources.wheel import extract_all
 
 FORMAT = 1  # to be incremented when sites are made differently, so that those in the cache are not used
 SECONDS = 1800
-_LEFT_OUT = "left-out.json"
+_OMITTED = "left-out.json"
 _MODULES = ("purelib", "platlib")
 _OLDEST_MANYLINUX = 5
 _PIP = ("-I", "-m", "pip", "--quiet", "--disable-pip-version-check")
@@ -92,10 +92,10 @@ class Platform:
 
 @dataclass(frozen=True)
 class Site:
-    """A site-packages folder with exactly the distributions of a lock, without the modules in `left_out`."""
+    """A site-packages folder with exactly the distributions of a lock, without the modules in `omitted`."""
 
     folder: Path
-    left_out: tuple[LeftOut, ...] = ()
+    omitted: tuple[OmittedModule, ...] = ()
 
 
 def provide_site(
@@ -132,14 +132,14 @@ def provide_site(
         names = sorted(file.name for file in wheels.glob("*.whl"))
         for name in sorted(names, key=lambda name: parse_wheel_filename(name)[0] in last):
             unpack_wheel(wheels / name, site)
-        left_out = resolve_owners(site, sorted_owners)
-        text = json.dumps([asdict(each) for each in left_out], indent=1)
-        (output / _LEFT_OUT).write_text(text, encoding="utf-8")
+        omitted = resolve_owners(site, sorted_owners)
+        text = json.dumps([asdict(each) for each in omitted], indent=1)
+        (output / _OMITTED).write_text(text, encoding="utf-8")
         return output
 
     folder = make_once(cache / "sites" / key, install, checked=True)
-    left_out = json.loads((folder / _LEFT_OUT).read_text(encoding="utf-8"))
-    return Site(folder / "site-packages", tuple(LeftOut(**each) for each in left_out))
+    omitted = json.loads((folder / _OMITTED).read_text(encoding="utf-8"))
+    return Site(folder / "site-packages", tuple(OmittedModule(**each) for each in omitted))
 
 
 def unpack_wheel(wheel: Path, site: Path) -> None:

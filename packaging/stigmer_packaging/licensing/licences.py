@@ -13,7 +13,7 @@ from urllib.parse import quote
 from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
 
 from stigmer_packaging.binaries.buildinfo import BuildInfo
-from stigmer_packaging.records.model import Credits, Ingredient, LeftOut
+from stigmer_packaging.records.model import Credits, Ingredient, OmittedModule
 
 NOASSERTION = "NOASSERTION"
 """SPDX's value for information that is not stated."""
@@ -66,7 +66,7 @@ CreditGo = Callable[[BuildInfo], Sequence[Credit]]
 
 
 def credits_of(
-    part: str, version: str, licence: str, target: str, found: Sequence[Credit], left_out: tuple[LeftOut, ...] = ()
+    part: str, version: str, licence: str, target: str, found: Sequence[Credit], omitted: tuple[OmittedModule, ...] = ()
 ) -> Credits:
     """Return the record of a part's ingredients, sorted, with each licence text once; `licence` is the part's own."""
     named = {(each.name, each.version, each.purl): each for each in found}
@@ -76,7 +76,7 @@ def credits_of(
     )
     every = sorted({text for credit in found for text in credit.texts}, reverse=True)
     texts = {key_of(text): text for text in every}  # of texts with the same key, the first one in sort order
-    return Credits(part, version, licence, target, ingredients, dict(sorted(texts.items())), left_out)
+    return Credits(part, version, licence, target, ingredients, dict(sorted(texts.items())), omitted)
 
 
 def purl_of(kind: str, name: str, version: str) -> str:

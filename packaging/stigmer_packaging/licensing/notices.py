@@ -26,7 +26,7 @@ def render_notices(name: str, version: str, target: str, credited: Sequence[Cred
     for credit in credited:
         lines += ["", f"{credit.part} {credit.version} ({credit.licence})"]
         lines += [f"  {_line(ingredient, numbers)}" for ingredient in credit.ingredients]
-        lines += [f"  Modified: {each}." for each in credit.left_out]
+        lines += [f"  Modified: {each}." for each in credit.omitted]
     lines += ["", TEXTS]
     for key, number in numbers.items():
         lines += ["", _RULE, f"[{number}]", "", texts[key].rstrip("\n")]

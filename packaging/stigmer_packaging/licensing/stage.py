@@ -65,6 +65,6 @@ def write_sbom(
 
 
 def _record(part: BuiltPart, licence: str, found: Sequence[Credit], workspace: Workspace) -> Credits:
-    record = credits_of(part.component, part.version, licence, part.target, found, part.left_out)
+    record = credits_of(part.component, part.version, licence, part.target, found, part.omitted)
     workspace.write_record(f"credit/{part.target}/{part.component}", record)
     return record

@@ -35,9 +35,9 @@ def deliver(
         for name, one in sorted(files.items())
     )
     audits = tuple(record for record in records.values() if isinstance(record, AuditReport))
-    parts = (record for record in records.values() if isinstance(record, BuiltPart) and record.left_out)
-    left_out = {f"{part.target}/{part.component}": part.left_out for part in parts}
-    release = Release(product, artefacts, audits, tuple(reports.values()), left_out, commit=commit)
+    parts = (record for record in records.values() if isinstance(record, BuiltPart) and record.omitted)
+    omitted = {f"{part.target}/{part.component}": part.omitted for part in parts}
+    release = Release(product, artefacts, audits, tuple(reports.values()), omitted, commit=commit)
     folder.mkdir(parents=True, exist_ok=True)
     with _locked(folder):
         for name in _artefact_names(folder) - files.keys():

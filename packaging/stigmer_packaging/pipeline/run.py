@@ -37,12 +37,12 @@ class Progress(Protocol):
 
 @dataclass(frozen=True)
 class LedgerEntry:
-    """The ledger's entry for one record: `made_from` is the digest of its inputs, including the stage's code.
+    """The ledger's entry for one record: `inputs` is the digest of what it was made from, including the stage's code.
 
     `record` is the digest of the record itself, so that the entry does not apply to a record written by other means.
     """
 
-    made_from: str
+    inputs: str
     record: str
 
 

@@ -31,8 +31,8 @@ def fetch_draft(product: Product, folder: Path, github: GitHub, *, report: Calla
 
 
 def _find(product: Product, github: GitHub) -> HostedRelease:
-    tag, mark = release_tag(product.version), draft_marker(product, "")
-    ours = [one for one in github.releases() if one.tag_name == tag and mark in (one.body or "")]
+    tag, marker = release_tag(product.version), draft_marker(product, "")
+    ours = [one for one in github.releases() if one.tag_name == tag and marker in (one.body or "")]
     if len(ours) != 1:
         create = "scripts/publish dist --draft"
         remedy = f"delete them: scripts/publish --abandon dist; then run {create}" if ours else f"create it: {create}"

@@ -42,7 +42,7 @@ class TapChange:
 class PublicationPlan:
     """Everything that publishing a release does. `tap` is None for a pre-release, which does not change the formula.
 
-    `downloads` are the files that the formula names; `mark` identifies our draft.
+    `downloads` are the files that the formula names; `marker` identifies our draft.
     """
 
     name: str
@@ -53,7 +53,7 @@ class PublicationPlan:
     title: str
     notes: str
     prerelease: bool
-    mark: str
+    marker: str
     assets: tuple[Artefact, ...]
     downloads: tuple[Download, ...]
     tap: TapChange | None
@@ -82,7 +82,7 @@ def plan_publication(release: Release, files: Sequence[Artefact], request: Publi
     facts = parse_formula(request.formula)
     if (problems := problems_of(release, names, request)) or facts is None:
         raise PublicationError("this release may not be published:\n" + "\n".join(f"  {one}" for one in problems))
-    mark = draft_marker(product, digest_of_files(file.sha256 for file in files))
+    marker = draft_marker(product, digest_of_files(file.sha256 for file in files))
     prerelease = Version(product.version).is_prerelease
     return PublicationPlan(
         name=product.name,
@@ -91,9 +91,9 @@ def plan_publication(release: Release, files: Sequence[Artefact], request: Publi
         tag=release_tag(product.version),
         commit=request.commit,
         title=f"{product.name} {product.version}",
-        notes=f"{request.notes}\n\n{mark}\n",
+        notes=f"{request.notes}\n\n{marker}\n",
         prerelease=prerelease,
-        mark=mark,
+        marker=marker,
         assets=tuple(sorted(files, key=lambda file: file.asset)),
         downloads=facts.downloads(product.name),
         tap=None if prerelease else _tap_change(product, request),

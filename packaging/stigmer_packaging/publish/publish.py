@@ -60,23 +60,23 @@ def _edit_of(plan: PublicationPlan, tap: Tap | None) -> TapEdit | None:
     return TapEdit(tap, plan.tap, partial(_refuse_backwards, plan)) if plan.tap and tap else None
 
 
-def abandon_draft(tag: str, mark: str, github: GitHub, *, dry_run: bool = False) -> tuple[str, ...]:
-    """Delete our drafts of a tag, whose notes contain `mark`, and return their URLs; `dry_run` only returns them.
+def abandon_draft(tag: str, marker: str, github: GitHub, *, dry_run: bool = False) -> tuple[str, ...]:
+    """Delete our drafts of a tag, whose notes contain `marker`, and return their URLs; `dry_run` only returns them.
 
     PublicationError if the release is public, which is not deleted. Drafts of others are not deleted either.
     """
-    drafts = github.retry(_own_drafts, tag, mark, github)
+    drafts = github.retry(_own_drafts, tag, marker, github)
     for draft in () if dry_run else drafts:
         github.retry(_remove, draft, github)
     return tuple(draft.html_url for draft in drafts)
 
 
-def _own_drafts(tag: str, mark: str, github: GitHub) -> tuple[HostedRelease, ...]:
+def _own_drafts(tag: str, marker: str, github: GitHub) -> tuple[HostedRelease, ...]:
     found = [release for release in github.releases() if release.tag_name == tag]
     if any(not release.draft for release in found):
         remedy = f"roll it back: scripts/rollback {tag.removeprefix('v')}"
         raise PublicationError(f"{tag} is already published and will not be removed", remedy)
-    return tuple(release for release in found if mark in (release.body or ""))
+    return tuple(release for release in found if marker in (release.body or ""))
 
 
 def _remove(draft: HostedRelease, github: GitHub) -> None:
@@ -95,7 +95,7 @@ def _find(plan: PublicationPlan, github: GitHub) -> HostedRelease | None:
     found = [release for release in releases if release.tag_name == plan.tag]
     if published := [release for release in found if not release.draft]:
         return published[0]
-    if strangers := [release for release in found if plan.mark not in (release.body or "")]:
+    if strangers := [release for release in found if plan.marker not in (release.body or "")]:
         remedy = "if it is ours, remove it with scripts/publish --abandon dist, otherwise by hand"
         raise PublicationError(
             f"there is a draft of {plan.tag} with different contents: {strangers[0].html_url}", remedy
@@ -151,7 +151,7 @@ def _confirm(plan: PublicationPlan, github: GitHub, release: HostedRelease) -> N
     _refuse_other_contents(plan, github.assets(release))
     _refuse_other_commit(plan, github, missing=False)
     for other in github.releases():
-        if other.draft and other.tag_name == plan.tag and plan.mark in (other.body or ""):
+        if other.draft and other.tag_name == plan.tag and plan.marker in (other.body or ""):
             github.delete_release(other)
 
 

@@ -26,7 +26,7 @@ class Statement:
     file: str
     place: str
     agrees: bool
-    said: str = ""
+    stated: str = ""
 
 
 @dataclass(frozen=True)

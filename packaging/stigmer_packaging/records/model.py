@@ -18,7 +18,7 @@ class FileRecord:
 
 
 @dataclass(frozen=True)
-class LeftOut:
+class OmittedModule:
     """A module that two distributions install: `distribution`'s files of it are left out, `owner`'s are shipped."""
 
     module: str
@@ -34,7 +34,7 @@ class LeftOut:
 class BuiltPart:
     """One component, or the launcher, for one target: a directory with `entry` and every file it needs.
 
-    `root` is relative to the workspace; `files` are relative to `root`; `entry` is one of them. `left_out` lists the
+    `root` is relative to the workspace; `files` are relative to `root`; `entry` is one of them. `omitted` lists the
     modules that several distributions install and that were frozen from one of them.
     """
 
@@ -44,7 +44,7 @@ class BuiltPart:
     root: str
     entry: str
     files: tuple[FileRecord, ...]
-    left_out: tuple[LeftOut, ...] = ()
+    omitted: tuple[OmittedModule, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Ingredient:
 class Credits:
     """The ingredients of one part, sorted, and the licence texts by key. `licence` is the part's own.
 
-    `left_out` lists modules of its ingredients that it does not contain.
+    `omitted` lists modules of its ingredients that it does not contain.
     """
 
     part: str
@@ -75,7 +75,7 @@ class Credits:
     target: str
     ingredients: tuple[Ingredient, ...]
     texts: Mapping[str, str]
-    left_out: tuple[LeftOut, ...] = ()
+    omitted: tuple[OmittedModule, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ class Check:
 class VerificationReport:
     """A guest's report on one bottle. It passed only if the guest ended by itself and every check passed.
 
-    `made_from` is the digest of bottle, machine and script, by which `verify` reuses a current report; empty for a
+    `inputs` is the digest of bottle, machine and script, by which `verify` reuses a current report; empty for a
     report from elsewhere. `emulated` is whether it ran by emulation instead of on a processor of the bottle's
     architecture.
     """
@@ -134,7 +134,7 @@ class VerificationReport:
     bottle_sha256: str
     checks: tuple[Check, ...]
     ended: bool
-    made_from: str = ""
+    inputs: str = ""
     emulated: bool = False
 
     @property
@@ -147,14 +147,14 @@ class VerificationReport:
 class Finding:
     """A finding of an audit at one path of a bottle (empty: the bottle as a whole).
 
-    `severity` is `error`, `warning` or `information`; `check`, the name of the check; `seen`, the observation;
+    `severity` is `error`, `warning` or `information`; `check`, the name of the check; `observation`, what is wrong;
     `reason`, why it matters; `remedy`, what to do.
     """
 
     severity: str
     check: str
     path: str
-    seen: str
+    observation: str
     reason: str
     remedy: str
 

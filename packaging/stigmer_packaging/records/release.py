@@ -11,11 +11,11 @@ from pathlib import Path, PurePosixPath
 from stigmer_packaging.lib import digest
 from stigmer_packaging.lib.errors import RecordError
 from stigmer_packaging.manifest.model import Product
-from stigmer_packaging.records.model import AuditReport, LeftOut, VerificationReport
+from stigmer_packaging.records.model import AuditReport, OmittedModule, VerificationReport
 from stigmer_packaging.records.text import parse_record
 
 NAME = "release.json"
-FORMAT = 2
+FORMAT = 3
 """The format version: readers refuse any other."""
 
 NOT_RUN = "audited, loader simulated, not run"
@@ -55,7 +55,7 @@ class Artefact:
 class Release:
     """All artefacts of one version, sorted by name, and the audit and verification reports on its bottles.
 
-    `left_out` lists the modules left out of frozen services, by TARGET/COMPONENT. `commit` is the commit of this
+    `omitted` lists the modules that frozen services omit, by TARGET/COMPONENT. `commit` is the commit of this
     repository that everything was built from, empty for a tree with uncommitted changes. `release.json` itself and
     `SHA256SUMS` have no checksums: they hold those of the others.
     """
@@ -64,7 +64,7 @@ class Release:
     artefacts: tuple[Artefact, ...]
     audits: tuple[AuditReport, ...] = ()
     verifications: tuple[VerificationReport, ...] = ()
-    left_out: Mapping[str, tuple[LeftOut, ...]] = field(default_factory=dict)
+    omitted: Mapping[str, tuple[OmittedModule, ...]] = field(default_factory=dict)
     format: int = FORMAT
     commit: str = ""
 

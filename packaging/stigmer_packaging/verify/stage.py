@@ -26,7 +26,7 @@ def current_report(
     """Return the report of an earlier run that passed with the same inputs, or None."""
     with contextlib.suppress(RecordError):
         kept = workspace.read_record(name, VerificationReport)
-        if kept.passed and kept.made_from == _made_from(bottle, machine, task):
+        if kept.passed and kept.inputs == _digest_of_inputs(bottle, machine, task):
             return kept
     return None
 
@@ -52,7 +52,7 @@ def verify_bottle(
     guest = parse_report(run.output, task.nonce)
     ended = guest.complete and run.code is not None and (run.code == 0) == all(check.passed for check in guest.checks)
     checks = (*run.steps, *guest.checks)
-    inputs = _made_from(bottle, machine, task)
+    inputs = _digest_of_inputs(bottle, machine, task)
     result = VerificationReport(machine.level, machine.name, bottle.sha256, checks, ended, inputs, run.emulated)
     outcome = "killed at its deadline" if run.code is None else f"exit code {run.code}"
     log = f"{run.output}\n--- errors\n{run.errors}\n--- {outcome}\n"
@@ -60,7 +60,7 @@ def verify_bottle(
     return result
 
 
-def _made_from(bottle: ReleaseFile, machine: Machine, task: Task) -> str:
+def _digest_of_inputs(bottle: ReleaseFile, machine: Machine, task: Task) -> str:
     scripts = (digest.sha256_of(script) for script in task.scripts)
     return digest.sha256_of_value(_RECORD, machine.level, bottle.sha256, machine.recipe, *scripts)
 

@@ -88,9 +88,9 @@ def megabytes(size: int) -> str:
 def _section(
     bottle: Artefact, release: Release, files: Files, licences: Mapping[str, Licences], previous: Release | None
 ) -> dict[str, Any]:
-    """Return what the page shows for a platform with a bottle; `left_out` lists what its services omit."""
+    """Return what the page shows for a platform with a bottle; `omitted` lists the modules that its services omit."""
     audit = next((one for one in release.audits if one.bottle_sha256 == bottle.sha256), None)
-    parts = [(*name.split("/", 1), modules) for name, modules in release.left_out.items()]
+    parts = [(*name.split("/", 1), modules) for name, modules in release.omitted.items()]
     return {
         "bottle": bottle,
         "audit": audit,
@@ -98,7 +98,7 @@ def _section(
         "grown": _growth_within(audit, previous) if audit else (),
         "spans": next(filter(None, map(find_spans, release.reports_on(bottle))), ()),
         "licences": licences.get(bottle.target),
-        "left_out": [f"{part}: {one}" for target, part, left in parts if target == bottle.target for one in left],
+        "omitted": [f"{part}: {one}" for target, part, left in parts if target == bottle.target for one in left],
     }
 
 
