@@ -44,16 +44,37 @@ def test_every_python_of_a_runner_is_denied(path: str) -> None:
     assert denied(path)
 
 
-@pytest.mark.parametrize("check", ["nothing_is_left", "processes_are_ours_alone"])
-def test_an_empty_process_table_fails_the_checks_of_processes(check: str, tmp_path: Path) -> None:
-    """Runs the script's own functions with an empty process table, as in a sandbox that denies ps."""
+def run_function(call: str, stubs: str, work: Path) -> subprocess.CompletedProcess[str]:
+    """Run a function of verify-install with some of the others replaced; the command is a link into the keg."""
     text = (Path(__file__).parents[2] / "scripts/verify-install").read_text(encoding="utf-8")
     functions = "".join(re.findall(r"^[a-z_]+\(\) \{.*?^\}$\n", text, re.MULTILINE | re.DOTALL))
+    variables = f"work='{work}' keg=/keg home='/the home' stigmer=/prefix/bin/stigmer"
+    script = f'set -u; {variables}; : >"$work/ports"\n{functions}\n{stubs}\n{call}\n'
+    return subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=False, timeout=60)
+
+
+@pytest.mark.parametrize("check", ["nothing_is_left", "processes_are_ours_alone"])
+def test_an_empty_process_table_fails_the_checks_of_processes(check: str, tmp_path: Path) -> None:
+    """An empty process table is what a sandbox shows that denies ps."""
     stubs = "process_table() { :; }; needs_start() { :; }; component_names() { :; }; run_stigmer() { return 3; }"
-    script = f"set -u; work='{tmp_path}' keg=/keg home=/home; : >\"$work/ports\"\n{functions}\n{stubs}\n{check}\n"
-    result = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=False, timeout=60)
+    result = run_function(check, stubs, tmp_path)
     assert result.returncode == 1
     assert "the process table does not show this script" in result.stdout
+
+
+def test_a_supervisor_that_was_called_through_a_link_is_among_the_processes_of_the_test(tmp_path: Path) -> None:
+    """On macOS, `ps` prints the name by which a program was called, and shows no environment."""
+    table = """
+    1     0 /sbin/launchd
+ 7001     1 /prefix/bin/stigmer
+ 7002  7001 /prefix/bin/stigmer
+ 7003  7001 /the home/bin/temporal
+ 7004  7003 /usr/bin/git
+ 8001     1 /prefix/bin/stigmer
+ 8002  8001 /Users/someone/.stigmer/bin/temporal"""
+    stubs = f"process_table() {{ cat <<'EOF'\n{table.strip()}\nEOF\n}}"
+    found = run_function("our_processes", stubs, tmp_path).stdout.splitlines()
+    assert sorted(line.split()[0] for line in found) == ["7001", "7002", "7003", "7004"]
 
 
 @pytest.mark.parametrize(
