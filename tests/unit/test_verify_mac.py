@@ -15,13 +15,19 @@ TRIAL = Trial(Path("/dist/stigmer-2.0.0.arm64_sonoma.bottle.tar.gz"), "stigmer",
 
 
 def denied(path: str) -> bool:
-    """Return whether the profile denies executing a path, by its literals, folders or regular expressions."""
-    text = sandbox_profile()
-    literals = re.findall(r'\(literal "([^"]*)"\)', text)
-    folders = re.findall(r'\(subpath "([^"]*)"\)', text)
-    patterns = re.findall(r'\(regex #"([^"]*)"\)', text)
+    """Return whether the last rule of the profile that matches a path denies executing it."""
+    rules = [rule for rule in re.split(r"\n(?=\()", sandbox_profile()) if "process-exec" in rule]
+    return next((rule.startswith("(deny") for rule in reversed(rules) if matches(rule, path)), False)
+
+
+def matches(rule: str, path: str) -> bool:
+    """Return whether one of a rule's literals, folders or regular expressions matches a path."""
+    folders = re.findall(r'\(subpath "([^"]*)"\)', rule)
+    patterns = re.findall(r'\(regex #"([^"]*)"\)', rule)
     below = any(path == folder or path.startswith(f"{folder}/") for folder in folders)
-    return path in literals or below or any(re.search(pattern, path) for pattern in patterns)
+    return (
+        path in re.findall(r'\(literal "([^"]*)"\)', rule) or below or any(re.search(each, path) for each in patterns)
+    )
 
 
 @pytest.mark.parametrize(
@@ -86,6 +92,7 @@ def test_a_supervisor_that_was_called_through_a_link_is_among_the_processes_of_t
         "/private/tmp/t/prefix/Cellar/stigmer/2.0.0/libexec/components/agent-runner/_internal/libpython3.13.dylib",
         "/private/tmp/t/prefix/Cellar/stigmer/2.0.0/libexec/components/agent-runner/_internal/Python",
         "/opt/homebrew/Cellar/stigmer/2.0.0/bin/stigmer",
+        "/private/tmp/t/tmp/verify-stigmer.a1B2c3/tripwire/pip3",
     ],
 )
 def test_programs_that_the_verification_needs_are_not_denied(path: str) -> None:
@@ -97,7 +104,7 @@ def test_the_profile_allows_the_setuid_ps_and_denies_the_network_except_for_loca
     lines = sandbox_profile().splitlines()
     assert lines[lines.index("(deny network*)") - 1] == '(allow process-exec (literal "/bin/ps") (with no-sandbox))'
     allowed = lines[lines.index("(deny network*)") + 1 :]
-    assert allowed[0] == '(allow network-bind (local ip "*:*"))', "Go's servers bind the wildcard addresses"
+    assert allowed[0] == '(allow network-bind network-inbound (local ip "*:*"))', "servers listen on wildcard addresses"
     assert allowed[1].startswith('(allow network* (local ip "localhost:*")')
     assert sandbox_profile().count("(") == sandbox_profile().replace("\\(", "").count(")")
 

@@ -28,6 +28,7 @@ PS = "/bin/ps"
 """setuid root, so a sandboxed process may run it only with `no-sandbox`."""
 
 _PROGRAMS = r"/(python|pypy|pip|pipx|uv|conda)[0-9.]*$"
+_TRIPWIRE = r"/tripwire/[a-z0-9.]+$"
 _HOMEBREWS = r"^(/opt/homebrew|/usr/local)/(Cellar|opt)/(python|pypy)(@|/|$)"
 _HOMEBREWS_COMMANDS = r"^(/opt/homebrew|/usr/local)/bin/(python|pypy|pip|idle|pydoc)"
 
@@ -35,7 +36,8 @@ _HOMEBREWS_COMMANDS = r"^(/opt/homebrew|/usr/local)/bin/(python|pypy|pip|idle|py
 def sandbox_profile() -> str:
     """Return the sandbox profile. The last matching rule wins, so exceptions follow the denials they narrow.
 
-    Servers may bind the wildcard addresses, which "localhost" does not match; binding alone opens no connection.
+    The script's tripwire has Python's names. Servers may listen on the wildcard addresses, which "localhost" does not
+    match.
     """
     folders = "\n".join(f'  (subpath "{folder}")' for folder in _FOLDERS)
     return f"""(version 1)
@@ -46,9 +48,10 @@ def sandbox_profile() -> str:
 {folders}
   (regex #"{_HOMEBREWS}")
   (regex #"{_HOMEBREWS_COMMANDS}"))
+(allow process-exec* (regex #"{_TRIPWIRE}"))
 (allow process-exec (literal "{PS}") (with no-sandbox))
 (deny network*)
-(allow network-bind (local ip "*:*"))
+(allow network-bind network-inbound (local ip "*:*"))
 (allow network* (local ip "localhost:*") (remote ip "localhost:*") (remote unix-socket))
 """
 
