@@ -73,6 +73,15 @@ def test_launchctl_need_not_wait_until_launchd_has_stopped_the_server(tmp_path: 
     assert (code, failed(report)) == (0, [])
 
 
+def test_the_quarantine_of_a_download_is_not_copied_to_the_programs(tmp_path: Path) -> None:
+    """On macOS, tar gives an archive's quarantine to what it extracts, and cp a file's to its copy."""
+    mac = make_fake_mac(tmp_path)
+    mac.replace("tar", f'case "$*" in *.tar.gz*/cellar) exit 1 ;; esac; exec {shutil.which("tar")} "$@"')
+    mac.replace("cp", f'case $1 in *-darwin-arm64) exit 1 ;; esac; exec {shutil.which("cp")} "$@"')
+    code, report = mac.check()
+    assert (code, failed(report)) == (0, [])
+
+
 @pytest.mark.parametrize(
     ("twist", "failing"),
     [
