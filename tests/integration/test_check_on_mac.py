@@ -73,6 +73,18 @@ def test_launchctl_need_not_wait_until_launchd_has_stopped_the_server(tmp_path: 
     assert (code, failed(report)) == (0, [])
 
 
+def test_without_a_session_at_the_screen_launchd_runs_the_server_in_the_background(tmp_path: Path) -> None:
+    """As over SSH, where launchd refuses agents for the default session type, Aqua. Source: launchd.plist(5)."""
+    mac = make_fake_mac(tmp_path)
+    refuse = """case "$1 $2" in
+    'print gui/'*) exit 113 ;;
+    'bootstrap user/'*) grep -q '<string>Background</string>' "$3" || exit 5 ;;
+esac"""
+    mac.replace("launchctl", refuse + FAKES["launchctl"])
+    code, report = mac.check()
+    assert (code, failed(report)) == (0, [])
+
+
 def test_the_quarantine_of_a_download_is_not_copied_to_the_programs(tmp_path: Path) -> None:
     """On macOS, tar gives an archive's quarantine to what it extracts, and cp a file's to its copy."""
     mac = make_fake_mac(tmp_path)

@@ -68,7 +68,7 @@ case $1 in
     bootstrap) cp "$3" "$fakes/service.plist" ;;
     kickstart)
         value() { sed -n "s,<key>$1</key><string>\\(.*\\)</string>,\\1,p" "$fakes/service.plist"; }
-        words=$(sed -n '/<array>/,/<\\/array>/s,<string>\\(.*\\)</string>,\\1,p' "$fakes/service.plist")
+        words=$(sed -n '/<key>ProgramArguments/,/<\\/array>/s,<string>\\(.*\\)</string>,\\1,p' "$fakes/service.plist")
         env -i PATH="$PATH" HOME="$(value HOME)" STIGMER_HOME="$(value STIGMER_HOME)" $words ;;
     print) echo 'state = running' ;;
     bootout) rm "$(sed -n 's,<key>STIGMER_HOME</key><string>\\(.*\\)</string>,\\1,p' "$fakes/service.plist")/server" ;;
