@@ -1,5 +1,6 @@
 """Running programs: with a timeout, with observed output, and without leaving processes behind."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 
 from stigmer_packaging.lib import command
 from stigmer_packaging.lib.errors import CommandError, MissingToolError
-from support.launcher_services import eventually, is_running
+from support.launcher_services import eventually, is_running, raising_oserror
 
 GRANDCHILD = "sleep 600 & echo $!; wait"
 ESCAPED = "setsid sh -c 'echo $$; exec sleep 600' &"  # in its own session, with our output still open
@@ -71,6 +72,13 @@ def test_a_detached_child_with_open_output_does_not_delay_the_end_of_its_program
     pid = int(result.stdout)
     assert is_running(pid)
     os.kill(pid, 9)
+
+
+def test_a_program_that_has_ended_unnoticed_is_only_reaped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """On macOS, killpg(2) answers EPERM for a group of zombies. Source: `killpg1` in xnu's bsd/kern/kern_sig.c."""
+    monkeypatch.setattr(os, "killpg", raising_oserror(errno.EPERM))
+    with command.running(["true"], env={}, cwd=tmp_path, log=tmp_path / "log"):
+        pass
 
 
 def test_an_observer_receives_a_line_while_the_program_runs(tmp_path: Path) -> None:

@@ -70,8 +70,7 @@ def kill_all() -> Iterator[None]:
         _refusing.set()
         children = tuple(_children)
     for child in children:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGKILL)
+        _signal_group(child)
     try:
         yield
     finally:
@@ -245,9 +244,13 @@ def _innermost(pid: int) -> int:
 
 
 def _kill_group(child: subprocess.Popen[str]) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(child.pid, signal.SIGKILL)
+    _signal_group(child)
     child.wait()
+
+
+def _signal_group(child: subprocess.Popen[str]) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS answers EPERM for a group of zombies
+        os.killpg(child.pid, signal.SIGKILL)
 
 
 @contextlib.contextmanager
