@@ -23,7 +23,7 @@ import pytest
 
 from stigmer_launcher.supervise.state import Instance, read_snapshot, supervisor_pid
 from stigmer_launcher.system import locks
-from support.launcher_checks import server_state
+from support.launcher_checks import needs_proc, server_state
 from support.launcher_services import NAMES, Stigmer, eventually, is_running, stigmer
 
 ROUNDS = int(os.environ.get("STIGMER_TEST_KILLS", "60"))
@@ -145,6 +145,7 @@ def load() -> Iterator[None]:
         each.wait()
 
 
+@needs_proc
 @pytest.mark.usefixtures("load")
 @pytest.mark.timeout(120 + 10 * ROUNDS)
 def test_the_next_start_succeeds_whatever_is_killed_at_whatever_instant(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from support.launcher_checks import assert_works, crash, server_state
+from support.launcher_checks import assert_works, crash, needs_proc, server_state
 from support.launcher_services import stigmer
 
 ROUNDS = int(os.environ.get("STIGMER_TEST_ROUNDS", "200"))
@@ -28,6 +28,7 @@ def test_rounds_of_start_and_stop_leave_nothing_behind(tmp_path: Path) -> None:
         assert len(server_state(launcher)) == ROUNDS + 1
 
 
+@needs_proc
 def test_crashes_leave_no_descriptor_open_in_the_supervisor(tmp_path: Path) -> None:
     """Each start of a service opens a pipe and a connection; each exit closes them."""
 

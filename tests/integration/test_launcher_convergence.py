@@ -87,6 +87,7 @@ def test_a_restart_that_cannot_be_spawned_is_tried_again(running: Stigmer) -> No
     await_all_running(running)
 
 
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="only Linux can lower the limit of another process")
 def test_a_watchdog_that_cannot_be_replaced_at_once_is_replaced_later(running: Stigmer) -> None:
     """The supervisor has no free descriptor for a moment; it and the services keep running.
 

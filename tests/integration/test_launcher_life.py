@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from support.launcher_checks import await_all_running, crash, stop_by, wakeups, watchdog
+from support.launcher_checks import await_all_running, crash, needs_proc, stop_by, wakeups, watchdog
 from support.launcher_services import Stigmer, eventually
 
 # `stigmer server --foreground` that records each module imported after everything runs; its wall clock then jumps.
@@ -78,6 +78,7 @@ def memory(pid: int) -> int:
     return next(int(line.split()[1]) for line in text.splitlines() if line.startswith("Pss:"))
 
 
+@needs_proc
 def test_at_rest_the_supervisor_sleeps_and_is_small(running: Stigmer) -> None:
     """It wakes only to check its home every two seconds. With its watchdog it stays below 15 MB."""
     pids = running.status()["supervisor_pid"], watchdog(running)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from support.launcher_checks import wakeups
+from support.launcher_checks import needs_proc, wakeups
 from support.launcher_services import Stigmer, eventually, is_running
 
 
@@ -36,6 +36,7 @@ def test_a_server_whose_home_was_removed_stops_with_its_services(
     assert running("server", "stop").code == 0
 
 
+@needs_proc
 def test_a_server_whose_home_is_inaccessible_for_a_while_keeps_running(running: Stigmer) -> None:
     """Like a home on a network file system with an expired ticket; here the obstacle is a link to itself."""
     pid, run = running.status()["supervisor_pid"], running.home / "run"

@@ -9,8 +9,12 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from stigmer_launcher.system import locks
 from support.launcher_services import Stigmer, eventually, finished, is_running
+
+needs_proc = pytest.mark.skipif(not Path("/proc/self").exists(), reason="/proc shows this of another process")
 
 
 def server_state(launcher: Stigmer) -> list[str]:

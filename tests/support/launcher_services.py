@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from stigmer_launcher.install.payload import Liveness, Proof, Readiness
+from stigmer_launcher.system.process import identity
+from stigmer_packaging.lib import command
 from stigmer_packaging.lib.loopback import free_port
 from support.launcher_payloads import Part, build_libexec, launcher_environment, part
 
@@ -194,15 +196,13 @@ class Stigmer:
 
     def processes(self) -> list[int]:
         """Return the pids of all running processes with this home in their environment, except the tests' own."""
-        mark = os.fsencode(f"STIGMER_HOME={self.home}")
-        return [pid for pid in _pids() if mark in _environ(pid)] + self.children()
+        return _with_variable(f"STIGMER_HOME={self.home}") + self.children()
 
     def children(self) -> list[int]:
         """Return the pids of all running processes started by a supervisor of this home, escaped ones included."""
         state = self.home / "run" / "state.json"
         token = json.loads(state.read_text(encoding="utf-8"))["token"] if state.exists() else ""
-        mark = f"STIGMER_RUN={token}".encode()
-        return [pid for pid in _pids() if token and mark in _environ(pid)]
+        return _with_variable(f"STIGMER_RUN={token}") if token else []
 
 
 def stigmer(tmp_path: Path, parts: tuple[Part, ...] | None = None, **environment: str) -> Stigmer:
@@ -242,10 +242,15 @@ def eventually(holds: Any, what: str, seconds: float = 20.0) -> Any:
 
 def is_running(pid: int) -> bool:
     """Return whether a process exists and is not a zombie."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False
+    return bool(identity(pid))
+
+
+def _with_variable(variable: str) -> list[int]:
+    """Return the pids of all running processes with `NAME=VALUE` in their environment, except the tests' own."""
+    if sys.platform == "darwin":
+        listed = command.run(["ps", "axeww", "-o", "pid=,command="]).stdout.splitlines()
+        return [int(line.split()[0]) for line in listed if f" {variable} " in f"{line} "]
+    return [pid for pid in _pids() if os.fsencode(variable) in _environ(pid)]
 
 
 def _pids() -> list[int]:

@@ -11,7 +11,7 @@ from stigmer_packaging.lib.errors import CommandError, MissingToolError
 from support.launcher_services import eventually, is_running, raising_oserror
 
 GRANDCHILD = "sleep 600 & echo $!; wait"
-ESCAPED = "setsid sh -c 'echo $$; exec sleep 600' &"  # in its own session, with our output still open
+ESCAPED = """sh -c 'echo $$; exec perl -MPOSIX -e "setsid; sleep 600"' &"""  # leaves our session, not our output
 
 
 @pytest.fixture(autouse=True)

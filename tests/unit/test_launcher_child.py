@@ -10,6 +10,7 @@ import pytest
 
 from stigmer_launcher.supervise.child import fork, spawn
 from stigmer_launcher.system.process import describe_exit, is_killed, signal_group
+from support.launcher_checks import needs_proc
 from support.launcher_services import eventually, is_running
 
 
@@ -57,6 +58,7 @@ def test_a_service_inherits_no_descriptor() -> None:
     assert listed.strip() == "[0, 1, 2, 3]"  # 3 is the listing of /dev/fd itself
 
 
+@needs_proc
 def test_a_service_starts_with_default_and_unblocked_signals() -> None:
     """No matter which signals the launcher or its parent ignores or blocks."""
     ignored = (signal.SIGTERM, signal.SIGTTOU)

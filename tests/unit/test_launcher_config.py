@@ -308,7 +308,7 @@ def test_characters_that_yaml_forbids_are_refused(places: Places, key: str, valu
 
 def test_edit_opens_the_file_with_the_users_editor(places: Places) -> None:
     """VISUAL may contain options and precedes EDITOR; the first edit starts with the template."""
-    assert config(places, "edit", VISUAL="sed -i 's/managed: true/managed: false/'", EDITOR="false") == (0, "", "")
+    assert config(places, "edit", VISUAL="perl -pi -e 's/managed: true/managed: false/'", EDITOR="false") == (0, "", "")
     assert Path(places.config).read_text() == TEMPLATE.replace("managed: true", "managed: false")
 
 

@@ -222,7 +222,7 @@ def test_a_killed_supervisor_whose_services_have_ended_is_not_a_problem(keg: Pat
     assert finding == Finding("supervisor", NOTE, "stopped; the last one (pid 99999998) was killed")
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="macOS does not show the environment of other processes")
+@pytest.mark.skipif(sys.platform != "linux", reason="escaped processes are found on Linux only")
 def test_an_escaped_process_of_a_killed_supervisor_is_a_warning(keg: Path, places: Places) -> None:
     token = f"escaped-{os.getpid()}"
     write_server_state(places, {"pid": 0, "identity": ""}, supervisor_pid=99999998, token=token)
