@@ -1,6 +1,7 @@
 """Thinning, renaming, stripping and signing Mach-O files without a Mac, and without other changes."""
 
 import dataclasses
+import struct
 
 import lief
 import pytest
@@ -74,6 +75,19 @@ def test_symbols_that_nothing_binds_to_are_stripped(architecture: str) -> None:
     assert set(symbols_of(stripped)) < set(symbols_of(program))
     assert {bind.name for bind in read(program).binds} <= set(symbols_of(stripped))
     assert macho_edit.strip(stripped) == stripped
+
+
+@pytest.mark.parametrize("kind", [0x29, 0x37, 0x38, 0x3A])
+def test_stripping_keeps_the_table_of_every_load_command(kind: int) -> None:
+    """Among them those of Xcode 26: function variants, their fixups, and lazily loaded libraries."""
+    program = macho_edit.remove_signature(go_program("darwin", "arm64", "-linkmode=internal -buildid="))
+    program, table = program.ljust(-(-len(program) // 8) * 8, b"\0"), b"table of numbers"
+    command = struct.pack("<4I", kind, 16, len(program), len(table))
+    commands = [*macho_edit.read_commands(program), command]
+    content = macho_edit.resize_linkedit(macho_edit.write_commands(program + table, commands))
+    stripped = macho_edit.strip(content)
+    *_, offset, size = struct.unpack("<4I", macho_edit.read_commands(stripped)[-1])
+    assert stripped[offset : offset + size] == table
 
 
 @ARCHITECTURES

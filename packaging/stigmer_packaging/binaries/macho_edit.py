@@ -18,10 +18,11 @@ _ID_DYLIB, _RPATH, _SYMTAB, _DYSYMTAB = 0xD, 0x8000001C, 0x2, 0xB
 _LOADS = (0xC, 0x80000018, 0x8000001F, 0x80000023, 0x20)  # load, weak, reexport, upward, lazy
 _DYLIB_HEAD, _RPATH_HEAD = 24, 12
 _SYMBOL = struct.Struct("<IBBHQ")  # nlist_64: name, type, section, description, value
+_LINKEDIT_DATA = (0x1E, 0x26, 0x29, 0x2B, 0x2E, 0x36, 0x37, 0x38, 0x3A, 0x80000033, 0x80000034)
 _LINKEDIT: Mapping[int, tuple[tuple[int, int], ...]] = {
     _SYMTAB: ((8, _SYMBOL.size), (16, 1)),
     _DYSYMTAB: ((56, 4),),
-    **dict.fromkeys((0x1E, 0x26, 0x29, 0x2B, 0x2E, 0x36, 0x80000033, 0x80000034), ((8, 1),)),  # linkedit_data_command
+    **dict.fromkeys(_LINKEDIT_DATA, ((8, 1),)),  # linkedit_data_command
     **dict.fromkeys((0x22, 0x80000022), tuple((field, 1) for field in range(8, 48, 8))),  # dyld_info_command
 }
 """For each command with tables in __LINKEDIT: the position of each table's offset in it, and the bytes per entry."""
