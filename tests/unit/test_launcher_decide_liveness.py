@@ -20,6 +20,7 @@ from support.histories import (
     terminate,
 )
 
+REFUSED = "connection refused"
 NO_POLLER = "no worker polls the queue a"
 NOT_RECOVERED = f"did not work again within 60 s of the return of temporal: {NO_POLLER}"
 
@@ -35,7 +36,7 @@ def degraded_service(*, managed: bool = True) -> History:
     """Return a stack of one service, which failed its first check at 135 s."""
     history = single_service(managed=managed)
     history.at(130.0)
-    assert history.at(135.0, NotReady("temporal", "no answer")) == ()
+    assert history.at(135.0, NotReady("temporal", REFUSED)) == ()
     return history
 
 
@@ -74,7 +75,7 @@ def test_a_service_that_does_not_answer_is_degraded_until_it_does() -> None:
     history.at(130.0)
     history.at(134.9)
     assert not history.is_degraded()
-    history.at(135.0, NotReady("temporal", "no answer"))
+    history.at(135.0)
     assert history.is_degraded()
     assert (history["temporal"].phase, history["temporal"].not_ready_reason) == (phases.DEGRADED, "no answer")
     history.at(165.0)
@@ -97,7 +98,7 @@ def test_a_service_that_fails_several_checks_in_a_row_is_stopped_and_restarted()
     history.at(206.0, Ready("temporal"))
     service = history["temporal"]
     assert (service.phase, service.restarts, service.failures) == (phases.RUNNING, 1, 0)
-    assert service.error == "failed 3 liveness checks in a row: no answer"
+    assert service.error == f"failed 3 liveness checks in a row: {REFUSED}"
 
 
 @pytest.mark.parametrize("late", [5.1, 3600.0, 1e7])
@@ -116,6 +117,16 @@ def test_an_external_service_is_degraded_until_it_answers() -> None:
     assert history["temporal"].phase == phases.DEGRADED
     history.at(1e6, Ready("temporal"))
     assert not history.is_degraded()
+
+
+def test_an_external_service_is_not_stopped_by_its_first_failure() -> None:
+    """Even if the manifest allows no more than one."""
+    plan = WATCHED[0]._replace(managed=False, liveness=Liveness(30, 5, failures=1))
+    history = History((plan,))
+    history.at(100.0, Ready("temporal"))
+    history.at(130.0)
+    assert history.at(135.0) == ()
+    assert history["temporal"].phase == phases.DEGRADED
 
 
 def test_a_stop_ends_the_checks_and_terminates_a_degraded_service() -> None:
@@ -140,6 +151,30 @@ def test_services_that_need_one_that_does_not_answer_are_not_blamed() -> None:
     assert history.at(141.0, Ready("temporal")) == (check("server"), prove("flows"), prove("agents"))
     history.at(142.0, Ready("server"), Ready("flows"), Ready("agents"))
     assert not history.is_degraded()
+
+
+def test_a_failed_check_neither_shortens_the_check_of_a_needed_service_nor_adds_one() -> None:
+    """Temporal may be asked already, and it may have no liveness checks at all."""
+    first, *_, last = WATCHED
+    for every, due in ((3.0, 129.0), (NEVER, NEVER)):
+        temporal = first._replace(liveness=first.liveness._replace(every=every, timeout=25))
+        history = History((temporal, last._replace(liveness=WATCHED[2].liveness)))
+        history.at(100.0, Ready("temporal"))
+        history.at(101.0, Ready("agents"))
+        history.at(104.0)
+        assert check("agents") in history.at(121.0)
+        assert history.at(126.0, NotReady("agents", REFUSED)) == ()
+        assert (history["temporal"].phase, history["temporal"].deadline) == (phases.RUNNING, due)
+
+
+def test_a_service_is_not_blamed_while_its_need_is_stopping() -> None:
+    """Its time is suspended at the signal, and not only when Temporal has ended."""
+    history = History().started()
+    history.at(200.0, killed("flows"))
+    assert history.at(200.5) == (spawn("flows"),)
+    assert history.at(255.0, Requested("temporal", STOP)) == (terminate("temporal"),)
+    assert history.at(261.0) == ()
+    assert history["flows"].phase == phases.STARTING
 
 
 def test_no_dependent_is_blamed_when_all_deadlines_pass_together() -> None:

@@ -66,10 +66,10 @@ def test_a_second_request_to_stop_skips_all_grace_periods() -> None:
 
 
 def test_a_second_request_to_stop_does_not_kill_a_service_twice() -> None:
-    history = History().started()
+    history = History(tuple(plan._replace(grace=KILL_TIMEOUT) for plan in PLANS)).started()
     history.at(200.0, StopRequested())
-    assert history.at(205.0) == (kill("flows"),)
-    assert history.at(205.1, StopRequested(now=True)) == ()
+    assert history.at(200.0 + KILL_TIMEOUT) == (kill("flows"),)
+    assert history.at(200.1 + KILL_TIMEOUT, StopRequested(now=True)) == ()
 
 
 def test_a_stop_during_the_start_starts_nothing_more() -> None:

@@ -225,7 +225,8 @@ def test_a_value_of_a_wrong_type_is_replaced_by_its_default(place: Instance) -> 
     """The file may be damaged or of another version; its valid values are still used."""
     Path(place.state).write_text(
         '{"format": 1, "supervisor_pid": "7", "version": "2.0.0", "token": 7, "started": NaN, "began": -1, "more": 1,'
-        ' "ports": {"server": 7234, "ui": true, "web": 99999}, "timeline": {"server": {"ready": 1, "spawned": "x"}, "x": 3},'
+        ' "ports": {"server": 7234, "ui": true, "web": 99999, "api": 0},'
+        ' "timeline": {"server": {"ready": 1, "spawned": "x"}, "x": 3},'
         ' "services": [3, {"name": "server", "pid": true, "managed": 1, "grace": 7, "stop_order": 2.5, "port": -1}]}'
     )
     assert read_snapshot(place) == Snapshot(
@@ -239,7 +240,7 @@ def test_a_value_of_a_wrong_type_is_replaced_by_its_default(place: Instance) -> 
 
 
 def test_a_stop_may_take_the_sum_of_the_longest_graces_of_all_stop_orders() -> None:
-    services = ((1, 30.0), (1, 5.0), (2, 1.0), (2, 7.0))
+    services = ((1, 30.0), (1, 5.0), (2, 1.0), (2, 7.0), (3, 2.0))
     snapshot = Snapshot(services=tuple(ServiceSnapshot(stop_order=order, grace=grace) for order, grace in services))
-    assert snapshot.grace == 37.0
+    assert snapshot.grace == 39.0
     assert Snapshot().grace == 0.0

@@ -287,7 +287,7 @@ class _Decision:
         deadline = self.now + liveness.every if managed else NEVER
         self.put(service._replace(phase=phases.DEGRADED, failures=failures, deadline=deadline, not_ready_reason=reason))
         for need in self.needs(service):  # one of them may be the cause
-            if need.phase == phases.RUNNING and not need.checking and need.deadline != NEVER:
+            if not need.checking and need.deadline != NEVER:
                 self.check_liveness(need)
 
     def carry_out_requests(self) -> None:
@@ -317,7 +317,7 @@ class _Decision:
                 deadline, restarts = self.now + service.plan.ready_timeout, service.restarts + bool(service.crashes)
                 started = service._replace(phase=phases.STARTING, since=self.now, deadline=deadline, restarts=restarts)
                 self.put(started, SPAWN)
-        if self.stage == phases.STARTING and _all_run(self.services.values()):
+        if _all_run(self.services.values()):
             self.stage = phases.RUNNING
 
     def stop_next(self) -> None:
