@@ -112,6 +112,11 @@ def test_an_exit_is_described_in_words(script: str, words: str, *, killed: bool)
     assert is_killed(status) is killed
 
 
+def test_a_signal_without_a_name_is_described_by_its_number() -> None:
+    """Linux has realtime signals."""
+    assert describe_exit(40) == "killed by signal 40"
+
+
 def test_a_signal_reaches_the_whole_group(tmp_path: Path) -> None:
     """Including processes started by the service; signalling a group that has ended is not an error."""
     note = tmp_path / "pids"

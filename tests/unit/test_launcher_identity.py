@@ -174,6 +174,14 @@ def test_a_signal_reaches_only_the_process_that_was_identified(
         assert running.wait() == -signal.SIGTERM
 
 
+def test_a_process_that_ends_just_before_its_signal_is_not_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stop would end with a traceback."""
+    with child() as ended:
+        ended.kill()
+    monkeypatch.setattr(process, "is_same_process", lambda *_: True)
+    process.send_signal(ended.pid, "boot:1", signal.SIGTERM)
+
+
 @pytest.mark.parametrize("pidfd_open", [getattr(os, "pidfd_open", NO_PIDFD), NO_PIDFD], ids=["pidfd", "no pidfd"])
 def test_waiting_for_a_process_returns_when_it_ends(
     monkeypatch: pytest.MonkeyPatch, pidfd_open: Callable[..., int]

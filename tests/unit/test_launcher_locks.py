@@ -120,5 +120,6 @@ def test_an_identity_is_stable_and_unique_to_one_process() -> None:
         os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
         assert process.identity(child.pid) == "", "a zombie has ended"
     assert not process.is_same_process(child.pid, theirs)
+    assert not process.is_same_process(child.pid, ""), "neither is known nor found, but they are not the same"
     assert not process.is_same_process(os.getpid(), "")
     assert not process.is_same_process(0, "x")
