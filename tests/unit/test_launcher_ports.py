@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -69,6 +70,26 @@ def test_a_port_in_use_is_detected_without_ipv6(monkeypatch: pytest.MonkeyPatch)
         patched.setattr(socket, "socket", make_without_ipv6)
         assert not ports.is_free(port)
     assert ports.is_free(port)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the tables of the kernel are files on Linux")
+def test_the_owner_of_a_port_is_found_where_ipv6_is_turned_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel has only the table of IPv4 then."""
+
+    def open_without_ipv6(path: str, **options: Any) -> Any:
+        return open("/missing" if path.endswith("tcp6") else path, **options)  # noqa: PTH123 - as the launcher calls it
+
+    monkeypatch.setattr(ports, "open", open_without_ipv6, raising=False)
+    with taken_port(socket.AF_INET, "127.0.0.1") as port:
+        owner = ports.port_owner(port) or pytest.fail("the port has an owner")
+        assert owner.pid == os.getpid()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the names of processes are files on Linux")
+def test_a_listener_that_has_ended_meanwhile_has_no_name() -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        pass
+    assert ports.Listener(ended.pid, 7234, bytes(4)).name == ""
 
 
 def test_a_closed_connection_does_not_block_a_port() -> None:
@@ -166,3 +187,14 @@ def test_a_start_waits_for_a_port_that_an_ended_process_still_holds() -> None:
 def test_a_port_of_another_program_is_refused_at_once() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener, pytest.raises(PortError, match=f"process {os.getpid()}"):
         ports.await_free({"server": listener.getsockname()[1]}, lambda _: pytest.fail("waited"))
+
+
+def test_a_port_that_stays_taken_without_an_owner_is_not_awaited_forever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on macOS, where the processes of other users are hidden."""
+    monkeypatch.setattr(ports, "_EXIT_SECONDS", 0.05)
+    monkeypatch.setattr(ports, "port_owner", lambda _: None)
+    with (
+        taken_port(socket.AF_INET, "127.0.0.1") as port,
+        pytest.raises(PortError, match=f"{port} \\(server\\) is taken$"),
+    ):
+        ports.await_free({"server": port})

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -23,6 +23,7 @@ from stigmer_launcher.cli.terminal import Terminal
 from stigmer_launcher.errors import BusyError, HomeError
 from stigmer_launcher.launch.plan import Launch, ServiceLaunch, ServicePlan
 from stigmer_launcher.supervise import child, daemon, leftovers, lifecycle, phases, state
+from stigmer_launcher.supervise.services import ServiceProcess
 from stigmer_launcher.supervise.signals import SignalPipe
 from stigmer_launcher.supervise.state import Instance, ServiceSnapshot, read_snapshot
 from stigmer_launcher.supervise.supervisor import Supervisor
@@ -299,3 +300,44 @@ def test_the_supervisor_ends_although_a_killed_service_does_not(
     note = f"stuck was killed and has not ended: see `ps -o stat,wchan {pid}`"
     assert {"event": "note", "text": note} in events
     assert read_snapshot(instance).state == phases.STOPPED
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[ServiceProcess]:
+    """Yield the process, not started yet, of a service that prints a line and ends when the file `end` exists."""
+    (tmp_path / "logs").mkdir()
+    script = f"echo last words; while [ ! -e {tmp_path}/end ]; do sleep 0.02; done"
+    plan = ServiceLaunch(ServicePlan("talker"), "2.0.0", ("/bin/sh", "-c", script), {"PATH": os.environ["PATH"]}, 0, ())
+    service = ServiceProcess(launch_of(str(tmp_path)), plan, 0.0)
+    yield service
+    service.signal(signal.SIGKILL, "killed")
+
+
+def reaped(service: ServiceProcess) -> lifecycle.Exited:
+    """Wait for the end of the process without reading its output, and reap it."""
+    os.waitid(os.P_PID, service.snapshot.pid, os.WEXITED | os.WNOWAIT)
+    return service.reap()
+
+
+def test_a_service_that_has_ended_leaves_its_last_words_and_nothing_open(
+    service: ServiceProcess, tmp_path: Path
+) -> None:
+    """The descriptors of a server that restarts a service for days would run out."""
+    (tmp_path / "end").touch()
+    listed: list[set[Path]] = []
+    for _ in range(2):
+        service.start()
+        assert reaped(service) == lifecycle.Exited("talker", "exited with status 0")
+        assert (service.log.end(), service.snapshot.pid) == ([b"last words"], 0), "not those of the run before"
+        listed.append(set(Path("/dev/fd").iterdir()))  # its log stays open
+    assert listed[0] == listed[1]
+
+
+def test_a_service_that_was_killed_once_can_be_killed_again(service: ServiceProcess) -> None:
+    """What happened to its earlier process says nothing about the new one, and is not shown as its timeline."""
+    for _ in range(2):
+        service.start()
+        assert set(service.times) == {"spawned"}
+        service.signal(signal.SIGKILL, "killed")
+        assert reaped(service).killed
+        assert set(service.times) == {"spawned", "killed", "ended"}
