@@ -166,6 +166,12 @@ def test_the_value_of_an_option_may_look_like_an_option(arguments: tuple[str, ..
     assert parse(arguments).value("message") == value
 
 
+def test_an_empty_value_of_an_option_does_not_take_the_next_word() -> None:
+    invocation = parse(("server", "logs", "--since=", "temporal"))
+    assert (invocation.value("since"), invocation.arguments) == ("", ("temporal",))
+    assert parse(("server", "logs", "--since=")).value("since") == ""
+
+
 def test_server_start_and_server_smoke_are_aliases_of_server_and_smoke() -> None:
     """Many documents mention `server start`, and users look for the smoke call in both places."""
     plain, start = parse(("server", "--foreground")), parse(("server", "start", "--foreground"))

@@ -41,6 +41,12 @@ def test_a_file_of_an_earlier_version_is_read_and_settings_without_effect_are_re
     assert "`ports.server`" in notes[0]
 
 
+def test_an_address_of_temporal_has_no_effect_only_where_the_file_says_managed(places: Places) -> None:
+    for managed, count in (("true", 1), ("false", 0), ("~", 0)):
+        text = f"backend:\n  local:\n    temporal:\n      managed: {managed}\n      address: there:1\n"
+        assert len(config_file.unused(write(places, text))) == count
+
+
 @pytest.mark.parametrize(
     ("text", "line", "problem"),
     [
@@ -219,7 +225,11 @@ def test_a_secret_on_the_command_line_is_refused_with_a_hint_to_config_edit(plac
 
 @pytest.mark.parametrize(
     ("text", "problem"),
-    [("ports: [", "line 1: a list in brackets"), ("backend:\nports: ~\n", "line 2: ports has a value here")],
+    [
+        ("ports: [", "line 1: a list in brackets"),
+        ("backend:\nports: ~\n", "line 2: ports has a value here"),
+        ("ports:\nzzz: 1\n", "line 2: there is no key zzz"),  # below the line that would be added
+    ],
 )
 def test_a_file_that_is_invalid_or_has_a_value_instead_of_a_map_is_not_edited(
     places: Places, text: str, problem: str
@@ -234,6 +244,7 @@ def test_an_edit_makes_the_file_readable_only_for_its_owner(places: Places) -> N
     config_file.set_value(places, "ports.server", "1")
     assert stat.S_IMODE(Path(places.config).stat().st_mode) == 0o600
     Path(places.config).chmod(0o644)
+    Path(f"{places.config}.new").write_text("of an edit that was killed")
     config_file.set_value(places, "ports.server", "2")
     assert stat.S_IMODE(Path(places.config).stat().st_mode) == 0o600
 

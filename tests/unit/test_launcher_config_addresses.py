@@ -80,7 +80,19 @@ def test_an_unmanaged_temporal_without_an_address_is_an_error_with_the_line() ->
 
 @pytest.mark.parametrize(
     "address",
-    ["there", "http://there:1", "there:0", "there:x", ":1", "there:70000", "\udcff:1", "a b:1", "::1:7", "[::1:7"],
+    [
+        "there",
+        "http://there:1",
+        "there:0",
+        "there:x",
+        ":1",
+        "there:70000",
+        "\udcff:1",
+        "a b:1",
+        "::1:7",
+        "[::1:7",
+        "::1]:7",
+    ],
 )
 def test_the_error_about_an_invalid_address_names_the_variable(address: str) -> None:
     with pytest.raises(ConfigError, match=r"for TEMPORAL_SERVICE_ADDRESS: expected host:port"):

@@ -36,6 +36,8 @@ def test_temporal_is_not_managed_if_an_address_is_set(places: Places) -> None:
     write(places, "backend:\n  local:\n    temporal:\n      address: there:1\n      port: 5\n")
     assert effective(places)["temporal.managed"] == ("false", "file")
     assert effective(places)["ports.temporal"] == ("5", "file")
+    write(places, "backend:\n  local:\n    temporal:\n      address: there:1\n      managed: true\n")
+    assert effective(places)["temporal.managed"] == ("true", "file"), "as a start reads it"
 
 
 def test_no_command_prints_a_secret(places: Places) -> None:

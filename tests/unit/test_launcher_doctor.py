@@ -135,9 +135,19 @@ def test_files_of_an_earlier_stigmer_are_reported(keg: Path, places: Places) -> 
     Path(places.home, "data").mkdir(parents=True)
     Path(places.home, "data/daemon.pid").write_text(str(os.getpid()))
     Path(places.bin).mkdir()
+    Path(places.home, "bin.before-1.0.0").mkdir()
     report = look(keg, places)
+    assert "bin.before-1.0.0: the bin of an earlier Stigmer" in found(report, "Home", "kept").text
     assert "data/daemon.pid: of an earlier Stigmer" in found(report, "Server", "stale file").text
     assert "moves it aside" in found(report, "Components", "bin").text
+
+
+def test_the_space_that_logs_take_is_shown(keg: Path, places: Places) -> None:
+    Path(places.logs).mkdir(parents=True)
+    for name, size in {"temporal.log": 3, "temporal.log.1": 10}.items():
+        with Path(places.logs, name).open("wb") as log:
+            log.truncate(size << 20)
+    assert found(look(keg, places), "Home", "disk").text.endswith(" MB free, logs take 13 MB")
 
 
 @pytest.mark.parametrize("target", ["file", "nowhere"])

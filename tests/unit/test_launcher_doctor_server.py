@@ -15,6 +15,7 @@ import pytest
 from stigmer_launcher.cli.commands.doctor import Report
 from stigmer_launcher.doctor import server
 from stigmer_launcher.doctor.findings import NOTE, OK, PROBLEM, WARNING, Finding
+from stigmer_launcher.install.payload import read_keg
 from stigmer_launcher.readiness import channel, grpc
 from stigmer_launcher.system import locks, ports, process, service_manager
 from stigmer_launcher.system.places import Places
@@ -176,6 +177,9 @@ def test_a_running_version_other_than_the_installed_one_is_a_warning(
     assert finding.level == WARNING
     assert finding.text.startswith("1.0.0-aaa is running, 1.0.0-")
     assert finding.remedy == remedy
+    installed = read_keg(str(keg)).id
+    write_server_state(places, installed=installed)
+    assert "version" not in [each.name for each in look(keg, places)["Server"]]
 
 
 def test_a_failed_service_is_a_problem_with_its_last_error_and_log_file(
@@ -213,6 +217,30 @@ def test_a_port_of_a_service_left_by_a_killed_supervisor_is_not_a_problem(
     assert (finding.level, finding.text.partition(", ")[2]) == (OK, "ours, left by a killed server")
     write_server_state(places, {"identity": "another boot:1"}, supervisor_pid=99999999)
     assert found(look(keg, places), "Ports", "server").level == PROBLEM
+
+
+def test_a_free_port_is_ok_although_the_killed_server_was_running(tmp_path: Path, places: Places) -> None:
+    """Its last state says that it runs."""
+    (free,) = free_ports(1)
+    keg = build_libexec(tmp_path / "keg", (part("stigmer-server", ports=(("server", free),)),))
+    write_server_state(places, FAILED, supervisor_pid=99999998)
+    assert found(look(keg, places), "Ports", "server") == Finding("server", OK, f"{free}: free")
+
+
+def test_the_database_of_a_stopped_server_is_examined(tmp_path: Path, places: Places) -> None:
+    """A running server uses it."""
+    arguments = ("--db-filename", "{home.relative}/temporal.db")
+    keg = build_libexec(tmp_path / "keg", (part("temporal", arguments=arguments), part("agent-runner")))
+    database = Path(places.home, "temporal.db")
+    database.parent.mkdir()
+    database.write_text("not a database")
+    finding = found(look(keg, places), "Server", "temporal, database")
+    assert (finding.level, finding.text.split()[0]) == (PROBLEM, str(database))
+    database.write_bytes(b"")
+    assert found(look(keg, places), "Server", "temporal, database").level == WARNING
+    Path(places.run).mkdir()
+    with locks.acquire(f"{places.run}/supervisor.lock", 1.0):
+        assert not [each for each in every(look(keg, places)) if "database" in each.name]
 
 
 def test_a_killed_supervisor_whose_services_have_ended_is_not_a_problem(keg: Path, places: Places) -> None:

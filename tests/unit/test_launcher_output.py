@@ -25,6 +25,7 @@ UTF8 = {"TERM": "xterm-256color", "LANG": "en_US.UTF-8"}
         ({**UTF8, "NO_COLOR": ""}, True, True, True),
         ({**UTF8, "LANG": "C"}, True, True, False),
         ({**UTF8, "LC_ALL": "POSIX"}, True, True, False),
+        ({"TERM": "xterm", "LC_CTYPE": "UTF-8"}, True, True, True),
         ({**UTF8, "TERM": "dumb"}, False, False, False),
         ({"LANG": "en_US.UTF-8"}, False, False, False),
     ],

@@ -177,7 +177,7 @@ def _parent(number: int, indent: int, above: list[Line]) -> str:
     beside = None
     while above and above[-1].indent >= indent:
         beside = above.pop()
-    if above and not beside and above[-1].scalar:
+    if above and above[-1].scalar:
         raise SubsetError(number, f"it is indented below {above[-1].path}, which has a value of its own")
     if (beside and beside.indent != indent) or (indent and not above):
         raise SubsetError(number, "its indentation is that of no map above")
