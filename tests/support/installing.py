@@ -38,6 +38,8 @@ def assert_intact(keg: Path, places: Places) -> None:
     assert str(Path(places.bin).readlink()) == f"versions/{known.id}"
     for entry in payload.files_of(known.payload):
         assert manifest.flaw(f"{places.bin}/{entry.path}", entry) == ""
+    expected = {entry.path for entry in payload.files_of(known.payload)} | {".manifest", ".version"}
+    assert {str(path.relative_to(places.bin)) for path in Path(places.bin).rglob("*") if not path.is_dir()} == expected
     assert Path(places.bin, ".version").read_text() == f"{known.payload.version}\n"
     assert [name for name in names_in(places.versions) if name.startswith(".")] == []
     assert not os.path.lexists(f"{places.bin}.new")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from stigmer_launcher.readiness.channel import Channel
+from stigmer_launcher.readiness.channel import Channel, ask
 from stigmer_launcher.readiness.checks import OPEN_PORT
 from stigmer_launcher.readiness.probe import Probe
 from support.launcher_services import free_ports
@@ -36,6 +36,22 @@ def connect(channel: Channel) -> None:
             waiting = select.poll()
             waiting.register(channel.fileno(), channel.wanted)
             waiting.poll(100)
+
+
+def test_a_server_that_closes_the_connection_has_not_answered() -> None:
+    """As a program does that does not speak HTTP/2; the event loop must not wait for it without a pause."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def greet() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(65536)
+
+        greeting = threading.Thread(target=greet)
+        greeting.start()
+        with pytest.raises(OSError, match=r"closed|reset"):
+            ask(f"127.0.0.1:{server.getsockname()[1]}", [("/a.Service/Method", b"")], 2.0)
+        greeting.join()
 
 
 @pytest.mark.parametrize("refusing", [1, 2], ids=["one refuses", "two refuse"])

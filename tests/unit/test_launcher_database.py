@@ -168,6 +168,14 @@ def test_an_unfinished_database_is_renamed_with_its_journal_and_nothing_is_overw
     assert len(messages) == 2
 
 
+def test_the_directory_of_a_missing_database_is_created_but_not_a_home_that_was_removed(tmp_path: Path) -> None:
+    """A removed home would otherwise come back with one service's data."""
+    for home, created in (("", True), ("removed", False)):
+        directory = tmp_path / home / "data"
+        require_usable(str(directory / "t.db"), pytest.fail)
+        assert directory.is_dir() is created
+
+
 def test_a_damaged_database_is_kept_and_the_remedy_is_a_command_that_moves_it(tmp_path: Path) -> None:
     """The command is quoted for a shell, and does not move into a folder that exists already."""
     folder = tmp_path / "my data"

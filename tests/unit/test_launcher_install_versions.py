@@ -95,6 +95,31 @@ def test_the_bin_directory_of_an_earlier_stigmer_is_moved_aside(keg: Path, place
     assert Path(f"{places.bin}.before-{installed.id}-1", "temporal").read_text() == "downloaded"
 
 
+def test_an_upgrade_replaces_the_link_at_bin_and_keeps_no_copy_of_it(keg: Path, newer: Path, places: Places) -> None:
+    put(keg, places)
+    put(newer, places)
+    assert names_in(places.home) == ["bin", "run", "versions"]
+
+
+def test_links_in_a_removed_version_are_not_followed(keg: Path, newer: Path, places: Places, tmp_path: Path) -> None:
+    """A program or a user may have put them there."""
+    old = put(keg, places)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "file").touch()
+    Path(old.directory, "link").symlink_to(tmp_path / "mine")
+    new = put(newer, places)
+    assert names_in(places.versions) == [new.id]
+    assert names_in(str(tmp_path / "mine")) == ["file"]
+
+
+def test_a_start_completes_the_work_of_one_that_was_killed(keg: Path, places: Places) -> None:
+    """It may have been killed while it copied a file, or before it renamed the link."""
+    Path(places.versions, ".making", "agent-runner.lib").mkdir(parents=True)
+    Path(places.versions, ".making", "temporal").write_text("half")
+    Path(f"{places.bin}.new").symlink_to("versions/1.0.0")
+    put(keg, places)
+
+
 @pytest.mark.parametrize("link", ["/elsewhere", "nowhere/x"])
 def test_a_foreign_link_at_bin_is_moved_aside(keg: Path, places: Places, link: str) -> None:
     Path(places.home).mkdir()

@@ -44,6 +44,12 @@ def test_a_damaged_index_is_refused(text: str) -> None:
         parse_payload(text)
 
 
+@pytest.mark.parametrize("number", [2, 4, None])
+def test_an_index_of_another_format_is_refused(number: int | None) -> None:
+    with pytest.raises(ValueError, match="not a payload index of format 3"):
+        parse_payload(json.dumps({**json.loads(INDEX), "format": number}))
+
+
 @pytest.mark.parametrize("name", ["smoke", "components", "inherit", "target", "restart"])
 def test_an_index_without_one_of_its_keys_is_refused(name: str) -> None:
     plain = json.loads(INDEX)

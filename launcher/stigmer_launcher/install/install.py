@@ -209,7 +209,7 @@ def _make_folder(folder: str, made: set[str], directory: int) -> None:
 def _move(scratch: str, target: str) -> None:
     """Rename a new file to its path, and replace whatever is there."""
     os.makedirs(os.path.dirname(target), exist_ok=True)
-    if os.path.isdir(target) and not os.path.islink(target):
+    if os.path.isdir(target):
         versions.remove_tree(target)
     os.rename(scratch, target)
     with suppress(FileNotFoundError):
