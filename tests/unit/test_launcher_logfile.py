@@ -44,6 +44,8 @@ def test_a_line_is_written_when_it_is_complete_or_the_service_has_ended(tmp_path
     assert plain(tmp_path / "a.log") == ["one"]
     log_file.flush()
     assert plain(tmp_path / "a.log") == ["one", "tw"]
+    log_file.write(b"of the next process\n")
+    assert plain(tmp_path / "a.log") == ["one", "tw", "of the next process"]
 
 
 def test_a_log_is_rotated_by_size_and_count(tmp_path: Path) -> None:
@@ -85,6 +87,7 @@ def test_an_endless_line_is_not_cut_in_the_middle_of_a_key(tmp_path: Path) -> No
     log_file = log(tmp_path, KEY, max_bytes=10**7)
     log_file.write(b"x" * 65530 + KEY[:9].encode())
     log_file.write(KEY[9:].encode() + b"z" * 70000)
+    assert (tmp_path / "a.log").stat().st_size > 60_000, "it would fill the memory"
     log_file.flush()
     assert "".join(plain(tmp_path / "a.log")) == "x" * 65530 + "[redacted]" + "z" * 70000
 

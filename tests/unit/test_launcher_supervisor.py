@@ -20,9 +20,9 @@ import pytest
 
 from stigmer_launcher.cli.commands.stop import stop_server
 from stigmer_launcher.cli.terminal import Terminal
-from stigmer_launcher.errors import BusyError, HomeError
+from stigmer_launcher.errors import BusyError, HomeError, LimitError
 from stigmer_launcher.launch.plan import Launch, ServiceLaunch, ServicePlan
-from stigmer_launcher.supervise import child, daemon, leftovers, lifecycle, phases, state
+from stigmer_launcher.supervise import child, daemon, leftovers, lifecycle, phases, state, supervisor, watchdog
 from stigmer_launcher.supervise.services import ServiceProcess
 from stigmer_launcher.supervise.signals import SignalPipe
 from stigmer_launcher.supervise.state import Instance, ServiceSnapshot, read_snapshot
@@ -38,20 +38,20 @@ def launch_of(home: str) -> Launch:
 
 
 def test_an_interrupt_right_after_the_fork_reaches_the_supervisor(monkeypatch: pytest.MonkeyPatch) -> None:
-    with subprocess.Popen(["sleep", "60"]) as supervisor:
+    with subprocess.Popen(["sleep", "60"]) as running:
 
         def fork(_: Callable[[], None]) -> int:
             os.kill(os.getpid(), signal.SIGINT)
-            return supervisor.pid
+            return running.pid
 
         monkeypatch.setattr(child, "fork", fork)
         try:
             assert list(daemon.supervise_detached(launch_of("/home"))) == [{"event": "interrupted"}]
-            assert supervisor.wait(10) == -signal.SIGINT
+            assert running.wait(10) == -signal.SIGINT
         except KeyboardInterrupt:
             pytest.fail("the interrupt ended the command but not the supervisor")
         finally:
-            supervisor.kill()
+            running.kill()
 
 
 @pytest.mark.parametrize("command", ["stop", "start"])
@@ -66,8 +66,8 @@ def test_a_command_waits_for_a_watchdog_as_long_as_the_services_may_take(
     Path(instance.run).mkdir()
     services = tuple(ServiceSnapshot(name, stop_order=order, grace=0.2) for order, name in enumerate("abc"))
     state.write_snapshot(instance, state.Snapshot(os.getpid(), state=phases.RUNNING, services=services))
-    with hold(Path(instance.watchdog_lock)) as watchdog:
-        assert read_line(watchdog) == "held\n"
+    with hold(Path(instance.watchdog_lock)) as holder:
+        assert read_line(holder) == "held\n"
         if command == "start":
             daemon.supervise(launch, lambda event: messages.append(event.get("message", "")))
         else:
@@ -75,7 +75,7 @@ def test_a_command_waits_for_a_watchdog_as_long_as_the_services_may_take(
                 stop_server(instance, Terminal(io.StringIO(), live=False, colour=False, unicode=False))
             messages.append(str(caught.value))
     reason = "which stops the services of a killed supervisor, has not finished within 0.7 s"
-    assert messages[-1] == f"process {watchdog.pid}, {reason}"
+    assert messages[-1] == f"process {holder.pid}, {reason}"
 
 
 def test_a_signal_does_not_truncate_a_long_event(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -300,6 +300,48 @@ def test_the_supervisor_ends_although_a_killed_service_does_not(
     note = f"stuck was killed and has not ended: see `ps -o stat,wchan {pid}`"
     assert {"event": "note", "text": note} in events
     assert read_snapshot(instance).state == phases.STOPPED
+
+
+def test_a_service_does_not_open_a_damaged_database(tmp_path: Path) -> None:
+    """Not even when it is restarted: the file may have been damaged since the start."""
+    (tmp_path / "t.db").write_text("not a database")
+    plan = ServicePlan("temporal")
+    service = ServiceLaunch(plan, "2.0.0", ("/bin/sh", "-c", "exit 1"), {}, 0, (), database=str(tmp_path / "t.db"))
+    launch = launch_of(str(tmp_path))._replace(services={"temporal": service})
+    events: list[daemon.ProgressEvent] = []
+    (tmp_path / "run").mkdir()
+    with locks.acquire(Instance(launch.places.run).lock, 1), SignalPipe() as signals:
+        assert not Supervisor(launch, signals, events.append).run()
+    (error,) = [event["error"] for event in events if event.get("state") == phases.FAILED]
+    assert error.startswith(f"could not be run: {tmp_path}/t.db is damaged and may hold workflow history")
+
+
+def test_a_killed_watchdog_that_cannot_be_replaced_is_replaced_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The services run on while the system has no process or descriptor to spare."""
+    monkeypatch.setattr(supervisor, "_INTERVAL", 0.05)
+    start, started = watchdog.Watchdog.start, list[watchdog.Watchdog]()
+    outcomes = iter([None, OSError(errno.ENFILE, "too many open files"), LimitError("no further process"), None])
+
+    def start_at_last(self: watchdog.Watchdog) -> None:
+        if error := next(outcomes):
+            raise error
+        start(self)
+        started.append(self)
+        if len(started) == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def emit(event: daemon.ProgressEvent) -> None:
+        if event["event"] == phases.RUNNING:
+            os.kill(started[0].pid, signal.SIGKILL)
+
+    monkeypatch.setattr(watchdog.Watchdog, "start", start_at_last)
+    launch = launch_of(str(tmp_path))
+    (tmp_path / "run").mkdir()
+    with locks.acquire(Instance(launch.places.run).lock, 1), SignalPipe() as signals:
+        assert Supervisor(launch, signals, emit).run()
+    assert len(started) == 2
 
 
 @pytest.fixture
