@@ -76,6 +76,29 @@ def test_a_service_restart_in_a_server_that_keeps_stopping_ends_as_busy(
     assert f"The server (pid {os.getpid()}) is stopping; waiting\n" in output
 
 
+@pytest.mark.parametrize(
+    ("service", "waits"),
+    [
+        (DOWN, True),
+        (SERVICE._replace(state=phases.DEGRADED), True),
+        (SERVICE._replace(state=phases.PROVING), True),
+        (SERVICE._replace(state=phases.DEGRADED, managed=False), False),
+        (SERVICE._replace(state=phases.STOPPED), False),
+        (SERVICE._replace(state=phases.WAITING), False),  # for one that is stopped
+    ],
+    ids=lambda each: f"{each.state} {each.managed}" if isinstance(each, ServiceSnapshot) else "",
+)
+def test_a_command_waits_only_for_services_that_may_work_again_soon(
+    instance: Instance, service: ServiceSnapshot, *, waits: bool
+) -> None:
+    external = SERVICE._replace(name="temporal", managed=False)
+    snapshot = Snapshot(os.getpid(), state=phases.DEGRADED, services=(service, external))
+    write_snapshot(instance, snapshot)
+    context = context_of(instance)
+    assert services.await_running(instance, context.out, start_stopped=False) == snapshot
+    assert ("is restarting services; waiting" in printed(context)) is waits
+
+
 class EndingServer(io.StringIO):
     """A terminal that ends the server just before a command sends it a request."""
 
