@@ -316,3 +316,14 @@ def test_a_host_name_is_resolved_without_importing_a_codec() -> None:
         "assert set(sys.modules) == before, set(sys.modules) - before"
     )
     subprocess.run([sys.executable, "-S", "-c", program], check=True, env={"PYTHONPATH": os.pathsep.join(sys.path)})
+
+
+def test_temporal_is_asked_for_the_workflow_and_the_activity_pollers_of_each_queue() -> None:
+    """With the field numbers of its API; it ignores fields that it does not know."""
+    questions = readiness.check_for(readiness.ResolvedProof("pollers", "there:1", "ours", ("a", "b")), 0, 0.0).questions
+    assert {method.rpartition("/")[2] for method, _ in questions} == {"DescribeTaskQueue"}
+    queues = [(queue, kind) for queue in (b"a", b"b") for kind in (1, 2)]
+    for (_, message), (queue, kind) in zip(questions, queues, strict=True):
+        (described,) = grpc.byte_strings(message, 2)
+        assert (list(grpc.byte_strings(message, 1)), list(grpc.byte_strings(described, 1))) == ([b"ours"], [queue])
+        assert grpc.integer(message, 3) == kind
