@@ -287,7 +287,7 @@ class _Decision:
         deadline = self.now + liveness.every if managed else NEVER
         self.put(service._replace(phase=phases.DEGRADED, failures=failures, deadline=deadline, not_ready_reason=reason))
         for need in self.needs(service):  # one of them may be the cause
-            if not need.checking and need.deadline != NEVER:
+            if need.phase == phases.RUNNING and not need.checking and need.deadline != NEVER:
                 self.check_liveness(need)
 
     def carry_out_requests(self) -> None:

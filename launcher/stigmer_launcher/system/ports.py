@@ -54,8 +54,11 @@ def _bind_error(address: str, port: int) -> int | None:
     """Return why this user cannot bind the port of an address; None also where the machine has no such address."""
     import socket
 
+    is_ipv6 = ":" in address
     try:
-        with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM) as probe:
+        with socket.socket(socket.AF_INET6 if is_ipv6 else socket.AF_INET, socket.SOCK_STREAM) as probe:
+            if is_ipv6:
+                probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((address, port))
     except OSError as error:
