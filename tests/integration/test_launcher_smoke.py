@@ -84,3 +84,14 @@ def test_a_smoke_command_that_prints_something_else_fails(tmp_path: Path) -> Non
         done = launcher("smoke")
         assert done.code == 1
         assert "Error: tool x printed nothing that matches 'second'; its last line: x " in done.err
+
+
+def test_a_smoke_test_names_a_service_that_was_stopped_instead_of_waiting_for_it(tmp_path: Path) -> None:
+    smoke = Smoke("grpc", 60.0, "/a.B/C", "server")
+    with with_smoke(tmp_path, smoke, *fake_stack()) as launcher:
+        launcher.started()
+        assert launcher("server", "stop", "agent-runner").code == 0
+        done = launcher("smoke")
+        assert (done.code, done.out) == (4, "")
+        assert "Error: agent-runner is stopped" in done.err
+        assert "`stigmer server restart agent-runner`" in done.err

@@ -30,7 +30,7 @@ Outcome = tuple[dict[str, Any], list[str]]  # the report for programs, and the l
 
 
 def smoke(invocation: Invocation, context: Context) -> int:
-    """Run the smoke test, and print its outcome; StoppedError when the server is stopped."""
+    """Run the smoke test, and print its outcome; StoppedError or DegradedError when not all services run."""
     payload = read_keg(installed_libexec(context.environ)).payload
     test, message = payload.smoke, invocation.value("message", "hello")
     if test.kind != "grpc" and invocation.value("message"):
@@ -38,10 +38,11 @@ def smoke(invocation: Invocation, context: Context) -> int:
     snapshot = state.living_snapshot(state.Instance(find_places(context.environ).run))
     if not snapshot.supervisor_pid:
         raise StoppedError("the server is stopped")
+    require_running(snapshot.services)  # a request that needs one of them would wait for it until its time is over
     began = time.monotonic()
     match test.kind:
         case "none":
-            report, lines = _report_readiness(payload, snapshot)
+            report, lines = _report_readiness(payload)
         case "command":
             report, lines = _run_command(payload, snapshot, context.environ)
         case _:
@@ -54,9 +55,8 @@ def smoke(invocation: Invocation, context: Context) -> int:
     return 0
 
 
-def _report_readiness(payload: Payload, snapshot: state.Snapshot) -> Outcome:
-    """Return the proofs of readiness of every service; DegradedError when one does not run."""
-    require_running(snapshot.services)
+def _report_readiness(payload: Payload) -> Outcome:
+    """Return the proofs of readiness of every service."""
     proven = {part.name: [_describe_proof(proof) for proof in part.readiness.proofs] for part in payload.components}
     said = "; ".join(f"{name}: {', '.join(proofs)}" for name, proofs in proven.items())
     line = f"smoke: none for this stack; every service has proved that it is ready ({said})"
