@@ -302,6 +302,14 @@ def test_unsetting_a_missing_key_changes_nothing(places: Places) -> None:
     assert not Path(places.home).exists()
 
 
+def test_unset_refuses_the_name_of_a_section(places: Places) -> None:
+    """It would remove every setting below it."""
+    put(places, b"ports:\n  server: 1\n  temporal: 2\n")
+    with pytest.raises(UsageError, match=r"no key ports; did you mean `ports\.temporal`\?"):
+        config_file.unset_value(places, "ports")
+    assert Path(places.config).read_bytes() == b"ports:\n  server: 1\n  temporal: 2\n"
+
+
 def test_unset_removes_an_unknown_key(places: Places) -> None:
     """The unknown key may be the reason why the file cannot be read."""
     put(places, b"ports:\n  sever: 1\n  server: 2\n")

@@ -79,7 +79,7 @@ def set_value(places: Places, key: str, value: str) -> tuple[str, ...]:
 def unset_value(places: Places, key: str) -> bool:
     """Remove a key from the file, leaving the rest as it is; False when it was not there. UsageError for an unknown key."""
     with _naming_the_line(places.config):
-        if key not in yaml_subset.parse(_read(places.config)):
+        if key not in yaml_subset.parse(_read(places.config)) or any(known.startswith(f"{key}.") for known in SCHEMA):
             require_known(key)
             return False
     with _editing(places):
