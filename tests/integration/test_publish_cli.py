@@ -179,7 +179,10 @@ def test_a_version_is_rolled_back_to_the_previous_one(commands: PublishingComman
     assert "2.0.1" in after
     commands.capsys.readouterr()
     assert commands.run("rollback", "2.0.1", "--dry-run") == 0
-    assert commands.capsys.readouterr().out == f"{REPOSITORY}: {PATH} from 2.0.1 back to 2.0.0\n"
+    first, *files = commands.capsys.readouterr().out.splitlines()
+    assert first == f"{REPOSITORY}: {PATH} from 2.0.1 back to 2.0.0"
+    names = [line.rpartition("/")[2] for line in files]
+    assert (len(names), names[-1]) == (len(PUBLISHED_TARGETS) + 1, "stigmer-2.0.0.tar.gz")
     assert commands.formula() == after
     for _ in range(2):
         assert commands.run("rollback", "v2.0.1") == 0
@@ -202,9 +205,9 @@ def test_a_rollback_without_a_way_back_is_refused(commands: PublishingCommands) 
     for version in ("2.0.0", "2.0.1", "2.0.2"):
         assert commands.run("publish", str(commands.write_release(version))) == 0
     for version, message in (
-        ("1.0.0", "never served stigmer 1.0.0"),
-        ("2.0.0", "had no earlier formula"),
-        ("2.0.1", "serves 2.0.2, not 2.0.1"),
+        ("1.0.0", "never served stigmer 1.0.0\nHint: name a version that it served: 2.0.2, 2.0.1, 2.0.0\n"),
+        ("2.0.0", "had no earlier formula\nHint: release a higher version\n"),
+        ("2.0.1", "serves 2.0.2, not 2.0.1\nHint: to withdraw 2.0.2, run `scripts/rollback 2.0.2`\n"),
     ):
         assert commands.run("rollback", version) == 24
         assert message in commands.capsys.readouterr().err

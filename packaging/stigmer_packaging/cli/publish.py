@@ -198,7 +198,8 @@ def rollback_command(**arguments: Any) -> None:
     with open_tap(product.repository, tap, empty.branch) as opened:
         plan = plan_rollback(product.name, version, empty, read_history(opened, path))
         if arguments["dry_run"]:
-            _show(arguments, asdict(plan), [f"{tap}: {plan.change.path} from {plan.withdrawn} back to {plan.restored}"])
+            line = f"{tap}: {plan.change.path} from {plan.withdrawn} back to {plan.restored}"
+            _show(arguments, asdict(plan), [line, *(f"  {file.sha256}  {file.url}" for file in plan.downloads)])
             return
         commit, request = roll_back(plan, opened, report=output.print_progress)
     result = {"tap": tap, "restored": plan.restored, "tap_commit": commit, "pull_request": request}

@@ -31,13 +31,18 @@ def plan_rollback(name: str, version: str, place: TapChange, history: tuple[str,
     tap, parsed = place.repository, [(text, facts) for text in history if (facts := parse_formula(text))]
     position = next((i for i, (_, facts) in enumerate(parsed) if facts.version == version), None)
     if position is None:
-        raise TapError(f"the tap {tap} never served {name} {version}")
+        served = ", ".join(dict.fromkeys(facts.version for _, facts in parsed)) or "none"
+        raise TapError(f"the tap {tap} never served {name} {version}", f"name a version that it served: {served}")
     earlier = next((pair for pair in parsed[position:] if pair[1].version != version), None)
     if earlier is None:
-        raise TapError(f"cannot roll back {name} {version}: the tap {tap} had no earlier formula")
+        raise TapError(
+            f"cannot roll back {name} {version}: the tap {tap} had no earlier formula", "release a higher version"
+        )
     text, facts = earlier
     if position > 0 and parsed[0][0] != text:
-        raise TapError(f"the tap {tap} serves {parsed[0][1].version}, not {version}")
+        current = parsed[0][1].version
+        remedy = f"to withdraw {current}, run `scripts/rollback {current}`"
+        raise TapError(f"the tap {tap} serves {current}, not {version}", remedy)
     change = replace(place, text=text, message=f"{name} {facts.version}: roll back {version}\n")
     return RollbackPlan(name, version, facts.version, change, facts.downloads(name))
 
