@@ -113,6 +113,7 @@ def test_a_home_given_by_the_user_is_used_and_an_existing_one_refused(tmp_path: 
         (["--frobnicate"], "no option --frobnicate"),
         (["--keg"], "needs a value"),
         (["--stigmer", "/nowhere"], "not an executable"),
+        (["--stigmer", "/bin/sh", "--name", "tea"], "--name tea --prefix ~/.tea/dist/*`"),
     ],
 )
 def test_wrong_usage_is_named_and_gives_exit_code_2(tmp_path: Path, options: list[str], complaint: str) -> None:
