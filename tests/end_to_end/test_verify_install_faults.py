@@ -140,6 +140,13 @@ def test_a_fault_of_the_keg_is_detected_by_its_own_check(tmp_path: Path, fault: 
 ARM64_HEADER = r"printf '\177ELF\2\1\1\0\0\0\0\0\0\0\0\0\2\0\267\0'"
 
 
+def test_the_temporary_directory_has_the_name_of_the_product(tmp_path: Path) -> None:
+    prefix = installed(tmp_path, 'echo "$TMPDIR" >>"$TMPDIR/../../temporary"')
+    run_script(prefix, "--name", "greetings", "--stigmer", f"{prefix}/bin/stigmer")
+    written = (tmp_path / "temporary").read_text(encoding="utf-8").splitlines()
+    assert {Path(line).parent.name.partition(".")[0] for line in written} == {"verify-greetings"}
+
+
 def test_the_launcher_of_another_product_is_checked_for_this_machine(tmp_path: Path) -> None:
     """The path of our own launcher was looked up, and a missing file passed."""
     prefix = changed(installed(tmp_path), f"{ARM64_HEADER} >bin/greetings")
