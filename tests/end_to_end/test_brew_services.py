@@ -178,3 +178,13 @@ def test_a_stop_by_the_command_is_not_undone(running: Installed) -> None:
     assert running.stigmer("server", "stop").code == 0
     assert systemctl("is-active", UNIT) == "inactive"
     assert unit("Result") == "success"
+
+
+def test_the_full_name_stops_a_service_whose_formula_is_no_longer_installed(running: Installed) -> None:
+    """With its formula, brew removes its trust in the short name."""
+    running.brew.run("uninstall", FULL)
+    assert systemctl("is-active", UNIT) == "active"
+    assert "untrusted" in running.services("stop").stderr
+    assert "Successfully stopped" in running.brew.run("services", "stop", FULL)
+    assert (systemctl("is-active", UNIT), unit("LoadState")) == ("inactive", "not-found")
+    running.brew.run("install", FULL)
