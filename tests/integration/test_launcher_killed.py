@@ -50,8 +50,8 @@ def test_the_status_names_the_watchdog_at_work(running: Stigmer) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("server", "Ended 4 processes that a killed supervisor had left"),
-        ("server stop", "Ended 4 processes of a killed server\n"),
+        ("server", "Ended processes that a killed supervisor had left: 4"),
+        ("server stop", "Ended processes of a killed server: 4\n"),
     ],
 )
 def test_services_of_a_killed_supervisor_and_watchdog_are_stopped_first(

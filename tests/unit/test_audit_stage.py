@@ -29,7 +29,7 @@ def test_all_faults_are_reported_at_once_most_severe_first_with_their_remedies(w
     with pytest.raises(AuditError) as raised:
         refuse_errors(report, bottle)
     text = str(raised.value)
-    assert text.startswith(f"{bottle.path}: 3 errors\n")
+    assert text.startswith(f"{bottle.path}: errors: 3\n")
     for finding in report.findings:
         assert all(part in text for part in (finding.check, finding.observation, finding.reason, finding.remedy))
 

@@ -250,7 +250,7 @@ def test_a_process_that_escaped_into_another_session_is_found_by_its_token(
 
 
 def test_a_process_that_takes_long_to_die_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The number in `Ended 3 processes of a killed server` once counted a process at every check."""
+    """The number in `Ended processes of a killed server: 3` once counted a process at every check."""
     looks = iter([[(7, "a")], [(7, "a"), (8, "b")], []])
     monkeypatch.setattr(leftovers, "find_escaped", lambda _: next(looks))
     monkeypatch.setattr(process, "send_signal", lambda *_: None)

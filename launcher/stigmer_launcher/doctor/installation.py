@@ -86,7 +86,7 @@ def _installed(context: DoctorContext, keg: payload.Keg) -> Iterator[Finding]:
             yield Finding(part.name, NOTE, f"{part.version}, installed at the next start")
         else:
             how = "compared with its checksums" if context.deep else "unmodified"
-            yield Finding(part.name, OK, f"{part.version}, {len(part.files)} files, {how}")
+            yield Finding(part.name, OK, f"{part.version}, {how}")
 
 
 def _flaws(files: Sequence[payload.FileEntry], flaws: Mapping[str, str]) -> str:

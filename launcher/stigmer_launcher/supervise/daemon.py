@@ -114,7 +114,7 @@ def _take_over(instance: state.Instance, launch: Launch, note: Callable[[str], N
         ports.require_free(launch.ports)
     else:
         if ended := leftovers.stop_all(before.processes, before.token):
-            note(f"Ended {ended} processes that a killed supervisor had left")
+            note(f"Ended processes that a killed supervisor had left: {ended}")
         ports.await_free(launch.ports)
     for service in launch.services.values():
         require_usable(service.database, note)

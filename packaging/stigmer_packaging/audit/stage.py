@@ -39,7 +39,7 @@ def refuse_errors(report: AuditReport, bottle: ReleaseFile) -> None:
     """Raise AuditError with all findings if one of them is an error."""
     if not report.passed:
         count = sum(finding.severity == ERROR for finding in report.findings)
-        raise AuditError(f"{bottle.path}: {count} errors\n" + render_findings(report.findings))
+        raise AuditError(f"{bottle.path}: errors: {count}\n" + render_findings(report.findings))
 
 
 def render_findings(findings: tuple[Finding, ...]) -> str:

@@ -40,7 +40,7 @@ def stop_server(instance: state.Instance, out: Terminal) -> bool:
     if not (snapshot.is_clean or state.supervisor_pid(instance)):  # it was killed together with its watchdog
         ended = leftovers.stop_all(snapshot.processes, snapshot.token)
     if ended:
-        out.line(f"Ended {ended} processes of a killed server")
+        out.line(f"Ended processes of a killed server: {ended}")
     elif stopped or cleaned:
         out.done("Stopping server")
     return bool(stopped or cleaned or ended)
