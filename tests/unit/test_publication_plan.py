@@ -144,6 +144,34 @@ def _formula_without_a_bottle(case: Case) -> None:
     case.request_with(formula="".join(line for line in lines if "arm64_sonoma:" not in line))
 
 
+def _bottle_of_another_tag(case: Case) -> None:
+    """Record another tag than the one in the file's name."""
+    artefacts = (replace(one, tag="sonoma") if one.kind == "bottle" else one for one in case.release.artefacts)
+    case.release_with(artefacts=tuple(artefacts))
+
+
+def _second_audit_with_errors(case: Case) -> None:
+    failed = (replace(audit, findings=(AN_ERROR,)) for audit in case.release.audits)
+    case.release_with(audits=(*case.release.audits, *failed))
+
+
+def _without_the_formula(case: Case) -> None:
+    case.release_with(artefacts=tuple(one for one in case.release.artefacts if one.kind != "formula"))
+
+
+def _two_sources(case: Case) -> None:
+    case.release_with(artefacts=(*case.release.artefacts, *case.release.of_kind("source")))
+
+
+def _source_of_another_name(case: Case) -> None:
+    """Rename the source alike in the release and in the formula."""
+    renamed = [
+        replace(one, name="stigmer-src.tar.gz") if one.kind == "source" else one for one in case.release.artefacts
+    ]
+    case.release_with(artefacts=tuple(renamed))
+    case.request_with(formula=case.request.formula.replace("/stigmer-2.0.0.tar.gz", "/stigmer-src.tar.gz"))
+
+
 def _formula_of_other_bytes(case: Case) -> None:
     sha256 = case.release.of_kind("bottle")[0].sha256
     case.request_with(formula=case.request.formula.replace(sha256, "f" * 64))
@@ -165,6 +193,7 @@ AN_ERROR = Finding("error", "size", "", "", "", "")
         ),
         (_unverified_single_file, "machine has run stigmer-2.0.0-linux-amd64"),
         (_missing_audit, "was not audited"),
+        (_second_audit_with_errors, "has errors in its audit"),
         (lambda case: _change_audits(case, bottle_sha256="b"), "was not audited"),
         (lambda case: _change_audits(case, findings=(AN_ERROR,)), "has errors in its audit"),
         (
@@ -178,6 +207,7 @@ AN_ERROR = Finding("error", "size", "", "", "", "")
         (lambda case: case.request_with(targets=TARGETS[:1]), "is for linux-amd64, which is not published"),
         (_double_dash, "is not what brew requests on"),
         (_rebuild_missing_in_the_names, f"{MAC_BOTTLE} is not what brew requests on darwin-arm64"),
+        (_bottle_of_another_tag, f"{MAC_BOTTLE} is not what brew requests on darwin-arm64"),
         (_bottles_of_another_rebuild, "/v2.0.0/stigmer-2.0.0.x86_64_linux.bottle.1.tar.gz with sha256"),
         (
             lambda case: case.request_with(versions=dict.fromkeys(case.request.versions, "1.9.0")),
@@ -197,6 +227,13 @@ AN_ERROR = Finding("error", "size", "", "", "", "")
             "SHA256SUMS does not match these files",
         ),
         (_formula_of_other_bytes, f"with sha256 {'f' * 64}"),
+        (
+            lambda case: case.request_with(formula=case.request.formula.replace("2.0.0", "2.0.1")),
+            "the formula is for version 2.0.1, but the release is 2.0.0",
+        ),
+        (_without_the_formula, "found 0 files of kind formula; expected 1"),
+        (_two_sources, "found 2 files of kind source; expected 1"),
+        (_source_of_another_name, "there is no stigmer-2.0.0.tar.gz"),
         (_formula_without_a_bottle, "the formula does not name https://github.com/"),
         (lambda case: case.request_with(formula=""), "the formula does not name https://github.com/"),
         (
@@ -247,6 +284,27 @@ def test_all_reasons_against_publishing_are_reported_at_once(tmp_path: Path) -> 
     with pytest.raises(PublicationError) as caught:
         case.plan()
     assert len(str(caught.value).splitlines()) == 1 + 2 + 1 + 1
+
+
+def test_a_run_for_the_releases_own_tag_may_publish_it(tmp_path: Path) -> None:
+    case = Case(tmp_path)
+    case.request_with(tag="v2.0.0")
+    assert case.plan().tag == "v2.0.0"
+
+
+def test_a_bottle_that_needs_exactly_the_promised_glibc_may_be_published(tmp_path: Path) -> None:
+    case = Case(tmp_path)
+    _change_audits(case, glibc="2.31")
+    assert case.plan().tag == "v2.0.0"
+
+
+@pytest.mark.parametrize("version", ["2.0", "2.0.0+build.5", "1!2.0.0"])
+def test_a_version_that_brew_and_git_do_not_keep_is_refused(version: str, tmp_path: Path) -> None:
+    """The manifest refuses them, too, but a release is read from a file."""
+    case = Case(tmp_path)
+    case.release_with(product=replace(case.release.product, version=version))
+    with pytest.raises(PublicationError, match=r"is neither X\.Y\.Z nor a pre-release of it"):
+        case.plan()
 
 
 @pytest.mark.parametrize("version", ["2.0.0-1", "2.0.0-final.candidate"])
