@@ -12,7 +12,7 @@ from support.fake_github import Trouble
 from support.fake_github_answers import Request
 from support.fake_github_world import FakeAsset, FakeRelease
 from support.publishable import PATH, manifest_of
-from support.publishing import Observer, PreparedRelease, change_tap, expected_assets, state_of
+from support.publishing import REPOSITORY, Observer, PreparedRelease, change_tap, expected_assets, state_of
 
 
 def test_a_published_release_is_complete_and_named_by_the_tap(prepared: PreparedRelease) -> None:
@@ -24,7 +24,7 @@ def test_a_published_release_is_complete_and_named_by_the_tap(prepared: Prepared
     }
     assert prepared.repository.commit_of("refs/tags/v2.0.0") == prepared.plan.commit
     assert prepared.formula() == (prepared.folder / PATH).read_text(encoding="utf-8").strip()
-    assert (done.immutable, done.tap_commit) == (True, prepared.repository.commit_of("main"))
+    assert (done.immutable, done.tap, done.tap_commit) == (True, REPOSITORY, prepared.repository.commit_of("main"))
     log = prepared.repository.run_git("log", "-1", "--format=%an <%ae> %s", "main")
     assert log == "Release <noreply@github.com> stigmer 2.0.0"
 
@@ -65,12 +65,13 @@ def test_other_contents_under_a_published_tag_are_refused_and_nothing_is_overwri
     assert state_of(prepared) == before
 
 
-def _persons_draft(prepared: PreparedRelease) -> FakeRelease:
-    return prepared.repository.create_release({"tag_name": "v2.0.0", "draft": True, "body": "I am still writing"})
+def _persons_draft(prepared: PreparedRelease, notes: str | None = None) -> FakeRelease:
+    return prepared.repository.create_release({"tag_name": "v2.0.0", "draft": True, "body": notes})
 
 
-def test_a_draft_created_by_a_person_is_left_alone(prepared: PreparedRelease) -> None:
-    draft = _persons_draft(prepared)
+@pytest.mark.parametrize("notes", ["I am still writing", None])
+def test_a_draft_created_by_a_person_is_left_alone(notes: str | None, prepared: PreparedRelease) -> None:
+    draft = _persons_draft(prepared, notes)
     with pytest.raises(PublicationError, match=r"there is a draft of v2\.0\.0 with different contents"):
         prepared.publish()
     assert prepared.repository.releases == [draft]
@@ -91,6 +92,26 @@ def test_abandoning_removes_our_own_drafts_and_nothing_else(prepared: PreparedRe
     assert len(prepared.repository.releases) == 3
     assert len(abandon_draft("v2.0.0", marker, prepared.host())) == 1
     assert prepared.repository.releases == [other_version, theirs]
+
+
+@pytest.mark.parametrize("published", [True, False], ids=["published", "deleted"])
+def test_a_draft_that_somebody_else_publishes_or_deletes_meanwhile_is_not_abandoned(
+    published: bool,  # noqa: FBT001 - a parameter of the test
+    prepared: PreparedRelease,
+) -> None:
+    repository, marker = prepared.repository, prepared.plan.marker
+    draft = repository.create_release({"tag_name": "v2.0.0", "draft": True, "body": marker})
+
+    def act(_request: Request) -> None:
+        prepared.github.after = lambda _: None
+        if published:
+            repository.change_release(draft, {"draft": False})
+        else:
+            repository.releases.remove(draft)
+
+    prepared.github.after = act
+    abandon_draft("v2.0.0", marker, prepared.host())
+    assert repository.releases == ([draft] if published else [])
 
 
 def test_a_published_release_cannot_be_abandoned(prepared: PreparedRelease) -> None:

@@ -132,6 +132,42 @@ def test_a_draft_with_changed_files_is_refused(commands: PublishingCommands) -> 
     assert "differ from those it was created with" in commands.capsys.readouterr().err
 
 
+def test_only_our_own_draft_of_the_version_is_downloaded(commands: PublishingCommands) -> None:
+    """Other releases may have no notes at all, or be copies of ours."""
+    commands.run("publish", str(commands.write_release("2.0.0")), "--draft")
+    [ours] = commands.repository.releases
+    for tag, notes in (("v2.0.0", None), ("v1.9.0", None), ("v1.9.0", ours.notes)):
+        commands.repository.create_release({"tag_name": tag, "draft": True, "body": notes})
+    assert commands.run("fetch-draft", str(commands.root / "fetched")) == 0
+    commands.repository.create_release({"tag_name": "v2.0.0", "draft": True, "body": ours.notes})
+    assert commands.run("fetch-draft", str(commands.root / "fetched")) == 20
+    errors = commands.capsys.readouterr().err
+    assert "found 2 releases of ours for v2.0.0; expected 1" in errors
+    assert "scripts/publish --abandon dist" in errors
+
+
+def test_a_download_of_a_draft_that_arrives_damaged_is_repeated(commands: PublishingCommands) -> None:
+    commands.run("publish", str(commands.write_release("2.0.0")), "--draft")
+    asset = commands.repository.releases[0].assets[0]
+    contents = [b"cut", asset.content]
+
+    def damage(request: Request) -> None:
+        if request.path.endswith(f"/releases/assets/{asset.number}") and contents:
+            asset.content = contents.pop(0)
+
+    commands.github.before = damage
+    assert commands.run("fetch-draft", str(commands.root / "fetched")) == 0
+    assert contents == []
+
+
+def test_an_asset_whose_name_leads_out_of_the_folder_is_refused(commands: PublishingCommands) -> None:
+    commands.run("publish", str(commands.write_release("2.0.0")), "--draft")
+    commands.repository.releases[0].assets[0].name = "../escaped"
+    assert commands.run("fetch-draft", str(commands.root / "fetched")) == 20
+    assert "../escaped is not a valid asset name" in commands.capsys.readouterr().err
+    assert not (commands.root / "escaped").exists()
+
+
 def test_a_killed_run_can_be_continued(commands: PublishingCommands) -> None:
     """The process is killed during an upload, while publishing, and while pushing."""
     folder = commands.write_release("2.0.0")

@@ -56,6 +56,19 @@ def test_only_a_newer_published_version_prevents_a_release(
         prepared.publish()
 
 
+def test_a_newer_pre_release_prevents_a_pre_release(prepared: PreparedRelease) -> None:
+    prepared.repository.create_release({"tag_name": "v2.1.0-rc.2", "prerelease": True})
+    plan, folder = prepared.next_release("2.1.0-rc.1")
+    with pytest.raises(PublicationError, match=r"a step backwards: v2\.1\.0-rc\.2 is published"):
+        prepared.publish(plan, folder)
+
+
+def test_a_newer_draft_does_not_prevent_a_release(prepared: PreparedRelease) -> None:
+    prepared.repository.create_release({"tag_name": "v2.0.1", "draft": True})
+    prepared.publish()
+    assert "2.0.0" in prepared.formula()
+
+
 def test_an_older_formula_without_a_bottle_is_replaced(prepared: PreparedRelease) -> None:
     old = 'class Stigmer < Formula\n  version "0.0.13"\n  url "https://a.example/x"\n  sha256 "aa"\nend\n'
     change_tap(prepared.repository, PATH, old)

@@ -40,7 +40,7 @@ class FakeRelease:
     tag: str
     target: str
     title: str
-    notes: str
+    notes: str | None
     draft: bool
     prerelease: bool
     immutable: bool = False
@@ -95,7 +95,7 @@ class FakeRepository:
             str(fields["tag_name"]),
             str(fields.get("target_commitish") or "main"),
             str(fields.get("name", "")),
-            str(fields.get("body", "")),
+            fields.get("body"),
             draft=True,
             prerelease=bool(fields.get("prerelease")),
         )
