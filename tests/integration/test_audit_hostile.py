@@ -127,6 +127,16 @@ def test_names_that_are_not_utf_8_are_findings_that_can_be_printed() -> None:
     assert ("unnamed-file", "caf\\udce9") in found_in(report)
 
 
+def test_an_archive_without_members_is_audited() -> None:
+    assert ("first-member", "") in found_in(audit_bytes(gzip.compress(bytes(1024))))
+
+
+def test_a_time_that_is_not_a_whole_second_is_found() -> None:
+    info = tarfile.TarInfo(KEG)
+    info.mtime = 1.5
+    assert ("times", "") in found_in(audit_bytes(gzip.compress(info.tobuf(tarfile.PAX_FORMAT))))
+
+
 def test_a_sparse_member_is_not_unpacked() -> None:
     pax = b"22 GNU.sparse.major=1\n22 GNU.sparse.minor=0\n32 GNU.sparse.realsize=99999999\n"
     content = (

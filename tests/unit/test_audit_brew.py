@@ -32,6 +32,14 @@ def test_a_receipt_that_is_not_an_object_is_found_without_aborting_the_audit(tex
     assert findings_of("receipt", builder) == [(RECEIPT, "not a JSON object")]
 
 
+@pytest.mark.parametrize("listed", [None, "LICENSE", {}, [1], ["LICENSE", 1]])
+def test_changed_files_that_are_not_a_list_of_names_are_found(listed: object) -> None:
+    builder = good_bottle()
+    builder.edit(RECEIPT, changed_files=listed)
+    [(path, seen)] = findings_of("changed-files", builder)
+    assert (path, "so brew searches every text file" in seen) == (RECEIPT, True)
+
+
 def test_a_placeholder_is_allowed_in_a_file_that_the_receipt_lists() -> None:
     builder = good_bottle()
     builder.put("share/stigmer.conf", "prefix=@@HOMEBREW_PREFIX@@")

@@ -27,6 +27,21 @@ def test_a_member_outside_the_keg_is_found_in_every_spelling(name: str) -> None:
     assert findings_of("outside-keg", builder) == [(name, "not below stigmer/2.0.0/")]
 
 
+def test_a_file_in_the_place_of_the_kegs_folder_is_not_accepted_as_the_first_member() -> None:
+    builder = good_bottle()
+    builder.first.append(("stigmer/2.0.0", MemberSpec()))
+    assert [path for path, _ in findings_of("first-member", builder)] == [""]
+
+
+@pytest.mark.parametrize("check", ["kinds", "hard-link"])
+@pytest.mark.parametrize(("name", "path"), [("stigmer/2.0.0/share/x", "share/x"), ("other/2.0.0/x", "other/2.0.0/x")])
+def test_a_special_member_is_named_wherever_it_is(check: str, name: str, path: str) -> None:
+    builder = good_bottle()
+    kind = tarfile.FIFOTYPE if check == "kinds" else tarfile.LNKTYPE
+    builder.last.append((name, MemberSpec(kind=kind, link="LICENSE")))
+    assert [where for where, _ in findings_of(check, builder)] == [path]
+
+
 def test_an_empty_archive_has_a_finding_for_each_required_file() -> None:
     builder = good_bottle()
     builder.seal()
@@ -62,6 +77,21 @@ def test_an_owner_other_than_root_is_named(uid: int, user: str, owner: str) -> N
     assert findings_of("owners", builder) == [
         ("LICENSE", f"members not owned by root: 1; the first is owned by {owner}")
     ]
+
+
+@pytest.mark.parametrize(
+    ("goal", "checks"),
+    [
+        ("/usr/share/data", ["absolute-link"]),
+        ("../../other/data", ["escaping-link"]),
+        ("..", []),
+        ("absent", ["dangling-link"]),
+    ],
+)
+def test_a_wrong_link_is_one_finding_and_a_link_to_the_keg_itself_is_none(goal: str, checks: list[str]) -> None:
+    builder = good_bottle()
+    builder.link("share/data", goal)
+    assert [finding.check for finding in audit(builder).findings] == checks
 
 
 def test_links_are_resolved_through_linked_folders() -> None:
@@ -126,6 +156,13 @@ def test_extra_missing_and_changed_files_are_all_found() -> None:
         "agent-runner.lib/data.txt": "its content (5 bytes) does not match the index (5 bytes)",
         "agent-runner.lib/tool": "listed in the index as executable",
     }
+
+
+def test_an_unlisted_file_of_a_component_is_one_finding() -> None:
+    builder = good_bottle()
+    builder.seal()
+    builder.put(f"{COMPONENTS}/agent-runner.lib/extra", "")
+    assert [finding.check for finding in audit(builder).findings] == ["indexed-files"]
 
 
 def test_a_file_listed_for_two_components_is_found() -> None:

@@ -1,5 +1,6 @@
 """The notices and the SBOM name all third-party software that is found in the bottle itself."""
 
+import hashlib
 import json
 
 import pytest
@@ -34,6 +35,14 @@ def test_go_and_every_module_in_a_go_program_must_be_named() -> None:
     assert violations(builder) == ["does not name a.example/two v2.0.0"], "a module of another version does not count"
     add_to_notices(builder, "a.example/two v2.0.0 (MIT)")
     assert violations(builder) == []
+
+
+def test_a_go_program_whose_main_module_has_a_version_must_be_named() -> None:
+    """Such a program is not ours, but one that we ship, such as Temporal's."""
+    builder = good_bottle()
+    modules = "mod\ta.example/tool\tv1.2.0\th1:x=\n"
+    builder.put(f"{COMPONENTS}/stigmer-server", native_code.elf("amd64") + program("go1.26.8", modules)[4:], 0o755)
+    assert violations(builder) == ["does not name go 1.26.8", "does not name a.example/tool v1.2.0"]
 
 
 def test_a_distribution_with_metadata_in_the_bottle_must_be_named() -> None:
@@ -73,6 +82,19 @@ def test_missing_notices_and_a_missing_sbom_are_found() -> None:
     assert violations(builder, check="sbom") == ["missing, or not an SPDX 2.3 document"]
 
 
+def test_an_sbom_is_compared_with_missing_notices_as_with_empty_ones() -> None:
+    builder = good_bottle()
+    del builder.keg[NOTICES]
+    assert f"does not name zlib 1.3.1, which {SBOM} names" in violations(builder, check="sbom")
+
+
+@pytest.mark.parametrize("name", ["COPYING", "LICENCE", "LICENSE.txt"])
+def test_our_licence_may_have_each_usual_name(name: str) -> None:
+    builder = good_bottle()
+    builder.put(name, builder.keg.pop("LICENSE").content)
+    assert violations(builder, check="licence") == []
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"packages": [1], "spdxVersion": "SPDX-2.3"}'])
 def test_a_file_that_is_not_spdx_is_refused_as_an_sbom(text: str) -> None:
     builder = good_bottle()
@@ -95,5 +117,8 @@ def test_the_notices_and_the_sbom_must_name_the_same_software() -> None:
 
 
 def test_the_sbom_in_the_bottle_must_equal_the_released_one() -> None:
-    policy = Policy(sbom_sha256="0" * 64)
-    assert violations(good_bottle(), policy, "sbom") == ["differs from the one released beside the bottle"]
+    builder = good_bottle()
+    same = hashlib.sha256(builder.keg[SBOM].content).hexdigest()
+    assert violations(builder, Policy(sbom_sha256=same), "sbom") == []
+    other = Policy(sbom_sha256="0" * 64)
+    assert violations(builder, other, "sbom") == ["differs from the one released beside the bottle"]

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from stigmer_packaging.audit.check import Policy
 from stigmer_packaging.binaries.elf import read_elf
 from stigmer_packaging.binaries.macho import read_machos
 from support.audit_bottles import LAUNCHER, findings_of, good_bottle, with_module
@@ -120,6 +121,12 @@ def test_the_needed_glibc_is_the_numerically_highest_version_with_its_symbols(
     """Relative relocations (DT_RELR) need glibc 2.36, which may be newer than any symbol needs."""
     image = read_elf(elf(symbols=symbols))
     assert (image.glibc, image.newest) == (glibc, newest)
+
+
+@pytest.mark.parametrize(("version", "count"), [("GLIBC_2.31", 0), ("GLIBC_2.32", 1), ("GLIBC_2.100", 1)])
+def test_a_file_must_not_need_a_newer_glibc_than_the_policy_promises(version: str, count: int) -> None:
+    builder = with_module("linux-amd64", elf(needed=("libc.so.6",), symbols=(("pow", version),)))
+    assert len(findings_of("glibc-floor", builder, Policy(glibc_floor="2.31"))) == count
 
 
 @pytest.mark.parametrize("content", [macho("arm64"), fat(macho("amd64"), macho("arm64")), elf(), WINDOWS])

@@ -6,6 +6,7 @@ from stigmer_packaging.audit.secrets import find_secrets
 from support.audit_bottles import findings_of, good_bottle
 
 BODY = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASC" * 3
+KEY_STORES = ("jks", "kdbx", "keystore", "p12", "pfx")
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGHIJ"
 
 # Assembled from parts, so that secret scanners do not report this file.
@@ -68,9 +69,13 @@ def test_a_finding_shows_only_the_beginning_of_the_secret() -> None:
 
 
 def test_files_that_usually_hold_secrets_are_found_by_name() -> None:
-    secret = [".aws/anything", ".env", ".env.production", ".git/config", "id_ed25519", "release.keystore"]
-    harmless = [".env.example", "environment", "id_ed25519.pub", "cacert.pem"]
+    folders = [f"{folder}/anything" for folder in (".aws", ".git", ".gnupg", ".kube", ".ssh")]
+    dotfiles = [".env", ".env.production", ".git-credentials", ".htpasswd", ".netrc", ".npmrc", ".pypirc"]
+    keys = ["id_dsa", "id_ecdsa", "id_ed25519", "id_rsa", *(f"release.{end}" for end in KEY_STORES)]
+    secret = [*folders, *dotfiles, *keys, "kubeconfig", "service-account-key.json", "service_account.json"]
+    harmless = [".env.example", ".env.sample", ".env.template", "environment", "id_ed25519.pub", "cacert.pem"]
     builder = good_bottle()
     for name in (*secret, *harmless):
         builder.put(f"share/{name}", "nothing\n")
-    assert [path for path, _ in findings_of("secret-file", builder)] == [f"share/{name}" for name in secret]
+    found = [path for path, _ in findings_of("secret-file", builder)]
+    assert sorted(found) == sorted(f"share/{name}" for name in secret)
