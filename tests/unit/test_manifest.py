@@ -215,6 +215,7 @@ def test_one_mistake_does_not_cause_further_problems() -> None:
     """Rules that use an unreadable value must not report it again."""
     assert len(problems_of(("ports: {temporal: 7233", "ports: {temporal: 99999"))) == 1
     assert len(problems_of(("kind: wheel", "kind: weel"))) == 1
+    assert len(problems_of(("kind: pollers", "kind: polers"))) == 1
     assert len(problems_of((LIVENESS, "liveness: {timeout: soon}"))) == 1
     assert len(problems_of((RESTART, "restart: 5"))) == 1
     assert len(problems_of(("product:\n", "products:\n"))) == 2  # the unknown key and the missing one
@@ -280,6 +281,19 @@ def test_an_artifact_must_be_pinned_for_every_target() -> None:
     assert parse_manifest(text).components[0].name == "temporal"
     with pytest.raises(ManifestError, match="there is no pin for linux-amd64"):
         parse_manifest(text.replace("linux-amd64: {url", "linux-arm65: {url"))
+
+
+def test_a_manifest_needs_a_component_and_a_target() -> None:
+    head, _, rest = text_with().partition("targets:\n")
+    with pytest.raises(ManifestError, match="targets: there is no target"):
+        parse_manifest(f"{head}targets: {{}}\n" + rest[rest.index("\n\n") :])
+    head, _, _ = text_with().partition("components:\n")
+    with pytest.raises(ManifestError, match="components: there is no component"):
+        parse_manifest(f"{head}components: []\n")
+
+
+def test_times_that_must_not_exceed_each_other_may_be_equal() -> None:
+    parse_manifest(text_with((LIVENESS, "liveness: {every: 5, timeout: 5}"), (RESTART, "restart: {first_pause: 30}")))
 
 
 def test_liveness_and_restarts_have_defaults_that_a_manifest_overrides_one_by_one() -> None:
