@@ -33,6 +33,10 @@ ISC = (
         (ISC, ("ISC",)),
         ("Apache License\n   Version 2.0, January 2004", ("Apache-2.0",)),
         ("Mozilla Public License Version 2.0", ("MPL-2.0",)),
+        ("This is free and unencumbered software released into the public domain.", ("Unlicense",)),
+        ("CC0 1.0 Universal", ("CC0-1.0",)),
+        ("PYTHON SOFTWARE FOUNDATION LICENSE VERSION 2", ("PSF-2.0",)),
+        ("Altered source versions must be plainly marked as such.", ("Zlib",)),
         (MIT + BSD3, ("BSD-3-Clause", "MIT")),
         ("All rights reserved.", ()),
     ],
@@ -69,7 +73,8 @@ def test_texts_that_differ_only_in_white_space_are_the_same() -> None:
 
 def test_licence_files_are_recognised_by_name_and_source_files_are_not() -> None:
     licences = ["LICENSE", "LICENCE.md", "license.txt", "LICENSE-APACHE", "COPYING", "NOTICE", "PATENTS", "COPYRIGHT"]
-    others = ["licenses.go", "notice_test.go", "licensing.md", "README", "license.py"]
+    code = [f"license.{end}" for end in ("go", "html", "js", "json", "py", "sh", "tmpl", "toml", "tpl", "yaml", "yml")]
+    others = [*code, "notice_test.go", "licensing.md", "README"]
     assert [name for name in (*licences, *others) if is_licence_file(f"module/{name}")] == licences
 
 
