@@ -7,8 +7,10 @@ import pytest
 
 from stigmer_packaging.lib.errors import ManifestError
 from stigmer_packaging.lib.target import Target
+from stigmer_packaging.manifest import values
 from stigmer_packaging.manifest.model import CheckoutSource, Liveness, Proof, Readiness, Restart, Smoke, WheelSource
 from stigmer_packaging.manifest.reader import load_manifest, parse_manifest
+from stigmer_packaging.manifest.section import Rule
 from support.manifest_texts import PATH, problems_of, text_with, text_with_artifact
 
 SHA = "1ce8d2751c2d03a1a09fac36a6be65cd62ae438d5495dcfd22b91f95966e7cdc"
@@ -319,6 +321,45 @@ def test_a_document_that_is_not_a_yaml_mapping_is_refused(expected: str, texts: 
     for text in texts:
         with pytest.raises(ManifestError, match=expected):
             parse_manifest(text)
+
+
+@pytest.mark.parametrize(
+    ("rule", "accepted", "refused"),
+    [
+        (values.bottle_tag, ["sonoma", "arm64_sonoma", "x86_64_linux"], ["", "linux", "arm64_x86_64_linux", "Sonoma"]),
+        (values.command_line, ["make all", "'a b'"], ["", "'a b"]),
+        (values.data, ["src/*.txt:data", "a:b:c"], [":data", "data", "a:", "/a:b", "a:/b", "../a:b", "a:../b"]),
+        (
+            values.description,
+            ["Run", "9 lives", "R" * 80, "Runs etc."],
+            ["", " Run", "Run  it", "R" * 81, "run", "Run."],
+        ),
+        (values.description, ["Anode", "These"], ["A run", "An index", "The run"]),
+        (values.glibc, ["2.31"], ["2", "2.31.1", "3.31"]),
+        (values.inherited_variable, ["HOME", "ENVIRONMENT"], [*INJECTION_VARIABLES, "ENV", "GCONV_PATH", "1X"]),
+        (values.inherited_variable, ["LDFLAGS", "PYTHON"], ["OPENSSL_MODULES", "OPENSSL_ENGINES", "PYTHONHOME"]),
+        (values.license_expression, ["MIT", "MIT AND Zlib"], ["mit", "NIT", ""]),
+        (values.macos, ["14.0"], ["14", "14.0.1"]),
+        (values.package, ["./a", "./."], ["a", "./../a", "/a"]),
+        (values.relative_path, ["a/b", "..a"], ["", "/a", "a/../b"]),
+        (values.tap, ["self", "owner/homebrew-tap"], ["", "own", "a/b/c"]),
+        (
+            values.url,
+            ["https://a.example", "http://localhost:8/", "http://127.0.0.1/"],
+            ["http://a.example", "https:///a"],
+        ),
+        (
+            values.url,
+            ["https://a.example:1/?b=c#d"],
+            ["https://a.example:0/", "https://a.example:x/", "ftp://localhost/"],
+        ),
+        (values.version, ["1.2.3", "1.2.3-rc.1"], ["1.2", "01.2.3", "1.2.3+b", "1.2.3-", "1.2.3\n"]),
+        (values.word, ["x"], ["", " "]),
+    ],
+)
+def test_a_single_value_is_accepted_or_refused(rule: Rule, accepted: list[str], refused: list[str]) -> None:
+    assert [text for text in accepted if rule(text)] == []
+    assert [text for text in refused if not rule(text)] == []
 
 
 def test_a_missing_manifest_is_reported_by_name(tmp_path: Path) -> None:
