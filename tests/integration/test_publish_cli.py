@@ -14,7 +14,7 @@ from stigmer_packaging.records.text import render_record
 from support.fake_github import Trouble
 from support.fake_github_answers import Request
 from support.publishable import PATH
-from support.publishing import APP_TOKEN, OTHER, PUBLISHED_TARGETS, REPOSITORY, TOKEN, PublishingCommands
+from support.publishing import APP_TOKEN, OTHER, PUBLISHED_TARGETS, REPOSITORY, TOKEN, PublishingCommands, change_tap
 
 
 def test_a_dry_run_prints_the_plan_without_a_token_or_a_request(commands: PublishingCommands) -> None:
@@ -225,6 +225,22 @@ def test_a_version_is_rolled_back_to_the_previous_one(commands: PublishingComman
         assert commands.formula() == before
     assert commands.repository.run_git("rev-list", "--count", "main") == "4"
     assert commands.repository.run_git("log", "-1", "--format=%s", "main") == "stigmer 2.0.0: roll back 2.0.1"
+
+
+def test_a_version_that_is_published_during_a_rollback_is_not_withdrawn(commands: PublishingCommands) -> None:
+    for version in ("2.0.0", "2.0.1"):
+        commands.run("publish", str(commands.write_release(version)))
+    newer = commands.formula().replace("2.0.1", "2.0.2")
+
+    def race(request: Request) -> None:
+        if request.path.endswith("git-receive-pack"):
+            commands.github.before = lambda _: None
+            change_tap(commands.repository, PATH, newer)
+
+    commands.github.before = race
+    assert commands.run("rollback", "2.0.1") == 24
+    assert f"{REPOSITORY} now serves 2.0.2" in commands.capsys.readouterr().err
+    assert commands.formula() == newer
 
 
 def test_a_rollback_to_files_that_are_gone_is_refused(commands: PublishingCommands) -> None:

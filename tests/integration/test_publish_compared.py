@@ -7,11 +7,12 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from stigmer_packaging.bottle.archive import unpack_archive
+from stigmer_packaging.bottle.archive import Member, unpack_archive, write_archive
+from stigmer_packaging.publish.published import Published, compare_published
 from stigmer_packaging.records.release import Release, read_release
 from support.fake_github_world import attestation
-from support.publishable import PATH
-from support.publishing import PublishingCommands, change_tap
+from support.publishable import PATH, write_release
+from support.publishing import PUBLISHED_TARGETS, PublishingCommands, change_tap
 
 PROVENANCE, SBOM = "https://slsa.dev/provenance/v1", "https://spdx.dev/Document/v2.3"
 
@@ -98,6 +99,68 @@ def test_a_source_that_disagrees_is_detected(
 ) -> None:
     spoil(published_release)
     assert published_release.disagreeing() == [place]
+
+
+def test_a_tap_without_a_formula_of_ours_is_detected(published_release: PublishedRelease) -> None:
+    change_tap(published_release.commands.repository, PATH, "class Stigmer < Formula\nend\n")
+    assert published_release.disagreeing() == ["formula in the tap"] * (len(PUBLISHED_TARGETS) + 1)
+
+
+def _contradict_checksums(folder: Path, release: Release) -> None:
+    sums = release.checksums().replace(release.of_kind("bottle")[0].sha256, "0" * 64)
+    (folder / "SHA256SUMS").write_text(sums, encoding="ascii")
+
+
+def _rename_sbom(folder: Path, release: Release) -> None:
+    (folder / release.of_kind("sbom")[0].name).write_text('{"name": "stigmer-1.9.0"}', encoding="utf-8")
+
+
+def _change_program(folder: Path, release: Release) -> None:
+    bottle, keg = folder / release.of_kind("bottle")[0].name, folder / "cellar" / "stigmer" / "2.0.0"
+    unpack_archive(bottle, folder / "cellar")
+    (keg / "bin" / "stigmer").write_text("changed", encoding="utf-8")
+    members = [Member(name, keg / name) for name in ("bin/stigmer", "libexec/payload.json", "libexec/SHA256SUMS")]
+    write_archive(bottle, "stigmer/2.0.0", members, mtime=0)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "places"),
+    [
+        (_contradict_checksums, {"SHA256SUMS"}),
+        (_rename_sbom, {"its own name", "attested SBOM"}),
+        (_change_program, {"its own checksums"}),
+    ],
+)
+def test_a_file_that_contradicts_its_release_is_detected(
+    spoil: Callable[[Path, Release], None], places: set[str], tmp_path: Path
+) -> None:
+    """GitHub has the bytes that were uploaded, so that only a faulty release contains such a file."""
+    release = write_release(tmp_path, "2.0.0", sboms=True)
+    attested: dict[str, tuple[dict[str, Any], ...]] = {}
+    for each in attestations_of(release, tmp_path):
+        sha256 = each["subject"][0]["digest"]["sha256"]
+        attested[sha256] = (*attested.get(sha256, ()), each)
+    spoil(tmp_path, release)
+    formula = (tmp_path / PATH).read_text(encoding="utf-8")
+    statements = compare_published(Published(tmp_path, release, formula, attested))
+    assert {one.place for one in statements if not one.agrees} == places
+
+
+def test_an_attestation_of_another_file_does_not_count(tmp_path: Path) -> None:
+    release = write_release(tmp_path, "2.0.0")
+    attested = {one.sha256: (attestation("0" * 64, PROVENANCE, {}),) for one in release.artefacts}
+    statements = compare_published(
+        Published(tmp_path, release, (tmp_path / PATH).read_text(encoding="utf-8"), attested)
+    )
+    assert {one.agrees for one in statements if one.place == "provenance"} == {False}
+
+
+def test_an_installation_of_another_release_matches_no_bottle(published_release: PublishedRelease) -> None:
+    keg = published_release.folder / "keg"
+    (keg / "libexec").mkdir(parents=True)
+    assert published_release.disagreeing(f"--keg={keg}") == ["installed files"]
+    (keg / "libexec" / "SHA256SUMS").write_text(f"{'0' * 64}  bin/stigmer\n", encoding="ascii")
+    assert published_release.disagreeing(f"--keg={keg}") == ["installed files"]
 
 
 def test_an_installation_is_compared_with_its_bottle(published_release: PublishedRelease) -> None:
