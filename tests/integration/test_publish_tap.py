@@ -1,8 +1,10 @@
 """The update of the tap: concurrent pushes, newer formulas that are not reverted, and proposed changes."""
 
+import json
+
 import pytest
 
-from stigmer_packaging.lib.errors import PublicationError, TapError
+from stigmer_packaging.lib.errors import GitHubError, PublicationError, TapError
 from support.fake_github_answers import Request
 from support.native_code import place
 from support.publishable import PATH
@@ -111,6 +113,27 @@ def test_a_proposal_is_opened_once_and_counts_as_done_once_it_is_merged(prepared
     prepared.repository.pulls[0]["state"] = "closed"
     merged = prepared.publish(plan)
     assert (merged.pull_request, merged.tap_commit) == ("", done.tap_commit)
+
+
+def test_a_pull_request_that_somebody_opens_at_the_same_time_is_used(prepared: PreparedRelease) -> None:
+    def race(request: Request) -> None:
+        if request.method == "POST" and request.path.endswith("/pulls"):
+            prepared.github.before = lambda _: None
+            prepared.repository.open_pull_request(json.loads(request.body), "https://github.example")
+
+    prepared.github.before = race
+    done = prepared.publish(prepared.proposal())
+    assert [pull["html_url"] for pull in prepared.repository.pulls] == [done.pull_request]
+
+
+def test_a_pull_request_that_github_refuses_is_an_error(prepared: PreparedRelease) -> None:
+    def refuse(request: Request) -> None:
+        if request.method == "POST" and request.path.endswith("/pulls"):
+            prepared.repository.run_git("update-ref", "-d", "refs/heads/stigmer-2.0.0")
+
+    prepared.github.before = refuse
+    with pytest.raises(GitHubError, match="answered 422"):
+        prepared.publish(prepared.proposal())
 
 
 def test_a_branch_of_a_proposal_with_other_contents_is_left_alone(prepared: PreparedRelease) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from stigmer_packaging.bottle.archive import Member, unpack_archive, write_archive
-from stigmer_packaging.lib.errors import ArchiveError
+from stigmer_packaging.bottle.reading import query_version, read_checksums, read_version
+from stigmer_packaging.lib.errors import ArchiveError, PublicationError
 from support.native_code import flip
 from support.tiny_packages import Entry, device_entry, file_entry, link_entry, tar_of
 
@@ -39,6 +40,16 @@ def test_equal_members_give_equal_bytes_regardless_of_times_and_modes_on_disk(tm
     first = pack(tmp_path / "a").read_bytes()
     assert pack(tmp_path / "b", mode=0o700, time=1).read_bytes() == first
     assert pack(tmp_path / "c", "Content").read_bytes() != first
+
+
+def test_a_bottle_without_its_program_index_or_checksums_cannot_be_published(tmp_path: Path) -> None:
+    bottle = pack(tmp_path / "a")
+    with pytest.raises(PublicationError, match=r"a\.tar\.gz contains no keg/1\.0/bin/keg"):
+        query_version(bottle, "keg", "1.0", scratch=tmp_path / "scratch", env={})
+    with pytest.raises(PublicationError, match=r"a\.tar\.gz contains no keg/1\.0/libexec/payload\.json"):
+        read_version(bottle, "keg", "1.0")
+    with pytest.raises(PublicationError, match=r"a\.tar\.gz contains no keg/1\.0/libexec/SHA256SUMS"):
+        read_checksums(bottle, "keg", "1.0")
 
 
 def test_the_gzip_header_has_no_name_or_time_and_records_best_compression(tmp_path: Path) -> None:

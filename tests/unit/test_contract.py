@@ -30,12 +30,23 @@ def test_a_program_that_does_not_name_its_missing_variable_is_refused(tmp_path: 
         check_refusals(program(tmp_path, text), {"MODE": "local"}, ("MODE",), folder=tmp_path, env=os.environ)
 
 
+def test_a_program_that_names_its_missing_variable_but_succeeds_is_refused(tmp_path: Path) -> None:
+    text = "#!/bin/sh\necho MODE is missing, using a default\n"
+    with pytest.raises(GateError, match="without MODE it exits with code 0"):
+        check_refusals(program(tmp_path, text), {"MODE": "local"}, ("MODE",), folder=tmp_path, env=os.environ)
+
+
 def test_a_program_that_keeps_running_without_a_required_variable_is_refused(tmp_path: Path) -> None:
     """Most servers do not exit by themselves."""
     runs = program(tmp_path, "#!/bin/sh\nexec sleep 600\n")
     with pytest.raises(GateError, match=r"without MODE it starts, and still runs after 0\.5 s") as refused:
         check_refusals(runs, {"MODE": "local"}, ("MODE",), folder=tmp_path, env=os.environ, seconds=0.5)
     assert "`required` of the component" in refused.value.remedy
+
+
+def test_a_program_runs_with_a_home_of_its_own(tmp_path: Path) -> None:
+    text = '#!/bin/sh\n[ "$HOME" -ef . ] && : "${MODE:?is required}"\n'
+    check_refusals(program(tmp_path, text), {"MODE": "local"}, ("MODE",), folder=tmp_path, env=os.environ)
 
 
 def test_placeholders_for_ports_and_paths_are_filled_in(tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ def test_index_options_and_comments_in_a_lock_are_ignored() -> None:
     """Pipenv writes index options; pip-compile writes both."""
     commented = LOCK.replace("--hash=sha256:bb", "--hash=sha256:bb  # via a-tool")
     indexes = "-i https://index.invalid/simple\n--extra-index-url=https://x.invalid\n"
+    indexes += "--index-url https://index.invalid/simple\n--trusted-host x.invalid\n"
     assert parse_lock(indexes + commented) == parse_lock(LOCK)
 
 
