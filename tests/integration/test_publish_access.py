@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from stigmer_packaging.lib import command
+from stigmer_packaging.lib import command, http
 from stigmer_packaging.lib.environment import build_environment
 from stigmer_packaging.lib.errors import GitHubError, PackagingError, TapError, TokenError, UnavailableError
 from stigmer_packaging.publish.github import Access, GitHub
@@ -19,6 +19,9 @@ from support.fake_github_answers import Request
 from support.native_code import place
 from support.publishable import PATH
 from support.publishing import ENVIRON, READER, REPOSITORY, TOKEN, PreparedRelease, state_of
+
+DATE = "Sun, 06 Nov 1994 08:49:37 GMT"
+"""The time 784111777. Source: the example of RFC 9110."""
 
 
 @pytest.mark.parametrize(
@@ -87,6 +90,36 @@ def test_a_limit_is_waited_for_by_githubs_clock_and_not_ours(
     prepared.github.trouble = Trouble(12, status, lasting=False)
     prepared.publish()
     assert prepared.waits == [seconds]
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "message", "wait"),
+    [
+        (403, {"retry-after": "30"}, "secondary", 30),
+        (429, {"retry-after": "0"}, "at once", 1),
+        (429, {"retry-after": "soon"}, "no number", 60),
+        (403, {}, "You have exceeded a secondary rate limit", 60),
+        (403, {"x-ratelimit-remaining": "0", "x-ratelimit-reset": "784111787", "date": DATE}, "in 10 s", 11),
+        (403, {"x-ratelimit-remaining": "0", "x-ratelimit-reset": "784111000", "date": DATE}, "over", 1),
+        (409, {}, "conflict", 0),
+        (503, {"retry-after": "30"}, "busy", 0),
+    ],
+)
+def test_an_answer_that_asks_to_wait_is_told_from_a_refusal(
+    status: int, headers: dict[str, str], message: str, wait: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = json.dumps({"message": message}).encode()
+    monkeypatch.setattr(http, "request", lambda *_, **__: http.Response(status, headers, body, len(body), ""))
+    with pytest.raises(UnavailableError, match=message) as caught:
+        GitHub(Access(TOKEN), REPOSITORY).check_access()
+    assert caught.value.wait == wait
+
+
+@pytest.mark.parametrize("headers", [{}, {"x-ratelimit-remaining": "1", "x-ratelimit-reset": "784111787"}])
+def test_a_refusal_is_not_waited_for(headers: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http, "request", lambda *_, **__: http.Response(403, headers, b"[]", 2, ""))
+    with pytest.raises(TokenError, match="no message; the token may not do this"):
+        GitHub(Access(TOKEN), REPOSITORY).check_access()
 
 
 @pytest.mark.parametrize(("asked", "waited"), [(0, [1, 2, 4, 8, 16]), (3000, [])])
