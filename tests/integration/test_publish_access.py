@@ -4,15 +4,17 @@ import json
 import os
 import re
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
 from stigmer_packaging.lib import command, http
 from stigmer_packaging.lib.environment import build_environment
 from stigmer_packaging.lib.errors import GitHubError, PackagingError, TapError, TokenError, UnavailableError
-from stigmer_packaging.publish.github import Access, GitHub
+from stigmer_packaging.publish.github import Access, GitHub, HostedAsset, HostedRelease
 from stigmer_packaging.publish.tap import git_environment, open_tap, with_deploy_key
 from support.fake_github import Trouble, github_at
 from support.fake_github_answers import Request
@@ -22,6 +24,8 @@ from support.publishing import ENVIRON, READER, REPOSITORY, TOKEN, PreparedRelea
 
 DATE = "Sun, 06 Nov 1994 08:49:37 GMT"
 """The time 784111777. Source: the example of RFC 9110."""
+RELEASE = HostedRelease(1, "v1", None, draft=True, prerelease=False, html_url="", upload_url="https://a.example{?name}")
+ASSET = HostedAsset(1, "a", "uploaded", 1, f"sha256:{'a' * 64}")
 
 
 @pytest.mark.parametrize(
@@ -92,6 +96,14 @@ def test_a_limit_is_waited_for_by_githubs_clock_and_not_ours(
     assert prepared.waits == [seconds]
 
 
+def _answering(
+    monkeypatch: pytest.MonkeyPatch, status: int, body: bytes, headers: Mapping[str, str] = MappingProxyType({})
+) -> GitHub:
+    """Return a client of a GitHub that answers every request alike."""
+    monkeypatch.setattr(http, "request", lambda *_, **__: http.Response(status, headers, body, len(body), ""))
+    return GitHub(Access(TOKEN), REPOSITORY)
+
+
 @pytest.mark.parametrize(
     ("status", "headers", "message", "wait"),
     [
@@ -108,18 +120,58 @@ def test_a_limit_is_waited_for_by_githubs_clock_and_not_ours(
 def test_an_answer_that_asks_to_wait_is_told_from_a_refusal(
     status: int, headers: dict[str, str], message: str, wait: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    body = json.dumps({"message": message}).encode()
-    monkeypatch.setattr(http, "request", lambda *_, **__: http.Response(status, headers, body, len(body), ""))
+    host = _answering(monkeypatch, status, json.dumps({"message": message}).encode(), headers)
     with pytest.raises(UnavailableError, match=message) as caught:
-        GitHub(Access(TOKEN), REPOSITORY).check_access()
+        host.check_access()
     assert caught.value.wait == wait
 
 
 @pytest.mark.parametrize("headers", [{}, {"x-ratelimit-remaining": "1", "x-ratelimit-reset": "784111787"}])
 def test_a_refusal_is_not_waited_for(headers: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http, "request", lambda *_, **__: http.Response(403, headers, b"[]", 2, ""))
     with pytest.raises(TokenError, match="no message; the token may not do this"):
-        GitHub(Access(TOKEN), REPOSITORY).check_access()
+        _answering(monkeypatch, 403, b"[]", headers).check_access()
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "call", "error"),
+    [
+        (200, b"<html>", lambda host: host.check_access(), UnavailableError),
+        (404, b"{}", lambda host: host.upload(RELEASE, "a", Path(__file__)), UnavailableError),
+        (404, b"{}", lambda host: host.public_digest_of("https://github.com/a"), UnavailableError),
+        (502, b"{}", lambda host: host.public_digest_of("https://github.com/a"), UnavailableError),
+        (502, b"{}", lambda host: host.digest_of(ASSET), UnavailableError),
+        (404, b"{}", lambda host: host.digest_of(ASSET), GitHubError),
+        (410, b"{}", lambda host: host.commit_of_tag("v1"), GitHubError),
+    ],
+)
+def test_an_answer_that_is_no_success_is_an_error(
+    status: int,
+    body: bytes,
+    call: Callable[[GitHub], object],
+    error: type[PackagingError],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """For instance, a tag counts as missing only if GitHub says so."""
+    with pytest.raises(error) as caught:
+        call(_answering(monkeypatch, status, body))
+    assert type(caught.value) is error
+
+
+@pytest.mark.parametrize(
+    ("change", "holds"),
+    [
+        ({}, True),
+        ({"digest": None}, True),
+        ({"state": "starter"}, False),
+        ({"size": 2}, False),
+        ({"digest": "x"}, False),
+    ],
+)
+def test_an_asset_counts_only_if_it_is_complete_and_has_the_same_bytes(
+    change: dict[str, object],
+    holds: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    assert replace(ASSET, **change).holds(1, "a" * 64) is holds  # type: ignore[arg-type] # the test names valid fields
 
 
 @pytest.mark.parametrize(("asked", "waited"), [(0, [1, 2, 4, 8, 16]), (3000, [])])
