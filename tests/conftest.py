@@ -2,5 +2,6 @@
 
 import signal
 
-# A shell's background job ignores SIGINT, and the programs that the tests start and interrupt would inherit that.
+# A shell's background job ignores SIGINT, one of nohup(1) also SIGHUP, and the programs that tests start would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(not BROWSER, reason="there is no Chromium on PAT
 def screenshot(folder: Path, width: int) -> Image.Image:
     page = folder / "page.html"
     page.write_text(render_page(Release(PRODUCT, (BOTTLE,)), FILES, {}, None), encoding="utf-8")
-    return show(page, width, 1400)
+    return show(page, width, 2000)  # the whole page, also where its lines are wrapped
 
 
 def places_of(image: Image.Image, colour: tuple[int, int, int]) -> list[tuple[int, int]]:
