@@ -117,7 +117,7 @@ def describe_exit(status: int) -> str:
 
 def is_killed(status: int) -> bool:
     """Return whether a process was killed from outside; a crash, such as by SIGSEGV, does not count."""
-    return os.WTERMSIG(status) in _KILL_SIGNALS  # 0 where it exited
+    return os.WIFSIGNALED(status) and os.WTERMSIG(status) in _KILL_SIGNALS
 
 
 def raise_open_files() -> None:
