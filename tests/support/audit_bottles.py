@@ -199,7 +199,7 @@ def audit_in(workspace: Workspace, bottle: ReleaseFile, policy: Policy | None = 
 
 
 def findings_of(check: str, builder: BottleBuilder, policy: Policy | None = None) -> list[tuple[str, str]]:
-    """Audit a bottle; return the path of each finding of one check, and what was seen there."""
+    """Audit a bottle; return the path of each finding of one check, and what it observed there."""
     return [(found.path, found.observation) for found in audit(builder, policy).findings if found.check == check]
 
 

@@ -14,7 +14,7 @@ import pytest
 from stigmer_launcher.system import locks
 from support.launcher_services import Stigmer, eventually, finished, is_running
 
-needs_proc = pytest.mark.skipif(not Path("/proc/self").exists(), reason="/proc shows this of another process")
+needs_proc = pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs /proc, to look at another process")
 
 
 def server_state(launcher: Stigmer) -> list[str]:
