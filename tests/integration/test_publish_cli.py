@@ -93,6 +93,8 @@ def test_a_bottle_that_no_machine_of_its_kind_has_run_is_refused_unless_it_is_na
     assert (
         commands.run("publish", str(folder), "--dry-run", *(f"--not-run={target}" for target in PUBLISHED_TARGETS)) == 0
     )
+    assert commands.run("publish", str(folder), "--dry-run", "--not-run=linux-amd46") == 2
+    assert "'linux-amd46' is not one of" in commands.capsys.readouterr().err
 
 
 def test_a_failed_run_is_abandoned(commands: PublishingCommands) -> None:

@@ -24,6 +24,7 @@ from stigmer_packaging.lib.errors import VerificationError
 from stigmer_packaging.manifest.model import Manifest
 from stigmer_packaging.manifest.naming import release_tag
 from stigmer_packaging.manifest.reader import load_manifest
+from stigmer_packaging.manifest.values import TARGETS
 from stigmer_packaging.pipeline.delivery import CHECKSUMS
 from stigmer_packaging.publish import plan as publication
 from stigmer_packaging.publish.fetch_draft import fetch_draft
@@ -53,6 +54,7 @@ _dry_run_option = click.option("--dry-run", is_flag=True, help="Show what would 
 @click.option(
     "--not-run",
     multiple=True,
+    type=click.Choice(TARGETS),
     metavar="TARGET",
     help="Publish for this target although no machine of its kind has run it; may be repeated.",
 )
