@@ -110,7 +110,7 @@ def _binds(binary: lief.MachO.Binary) -> Iterator[Bind]:
     for found in binary.bindings:
         if found.symbol is not None:
             coalesced = isinstance(found, lief.MachO.DyldBindingInfo) and found.binding_class.name == "WEAK"
-            ordinal = WEAK_DEFINITION if coalesced else _signed(found.library_ordinal)
+            ordinal = WEAK_DEFINITION if coalesced else found.library_ordinal
             yield Bind(str(found.symbol.name), ordinal, bool(found.weak_import))
 
 
@@ -118,11 +118,6 @@ def _exports(binary: lief.MachO.Binary) -> Iterator[str]:
     """Yield the symbols of the export trie, the only place where dyld looks up exports."""
     for trie in (binary.dyld_info, binary.dyld_exports_trie):
         yield from (str(found.symbol.name) for found in (trie.exports if trie else ()) if found.symbol)
-
-
-def _signed(ordinal: int) -> int:
-    """Return a chained fixup's ordinal as the opcodes encode it: special ones are negative, not the highest values."""
-    return next((ordinal - limit for limit in (1 << 8, 1 << 16) if limit - 4 < ordinal < limit), ordinal)
 
 
 def _minimum(binary: lief.MachO.Binary) -> tuple[str, tuple[int, ...] | None]:
