@@ -97,6 +97,21 @@ def test_binds_are_read_from_opcodes_and_from_chained_fixups(make: Callable[[Seq
     assert found.binds == {(name, ordinal, any(weak)) for name, ordinal, *weak in binds}
 
 
+def test_a_weak_definition_is_looked_up_in_all_libraries() -> None:
+    """The opcodes for weak definitions, such as those of C++, have no library. Source: dyld_info_command."""
+    image = macho(binds=[("__Znwm", 1)])
+    fields = image.index(b"\x22\0\0\x80") + 16
+    moved = image[:fields] + bytes(8) + image[fields : fields + 8] + image[fields + 16 :]
+    (found,) = read_machos(moved)
+    assert [(bind.name, bind.ordinal) for bind in found.binds] == [("__Znwm", -3)]
+
+
+@pytest.mark.parametrize("architecture", ["arm64", "amd64"])
+def test_a_program_for_macos_that_ends_before_its_last_segment_is_refused(architecture: str) -> None:
+    with pytest.raises(ValueError, match="truncated"):
+        read_machos(go_program("darwin", architecture)[:-1])
+
+
 @pytest.mark.parametrize("size", [4, 20, 64, 100, 300])
 @pytest.mark.parametrize(
     ("content", "read"), [(elf(needed=("libc.so.6",)), read_elf), (macho(needed=(SYSTEM,) * 9), read_machos)]
