@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from stigmer_packaging.audit.check import Policy
+from stigmer_packaging.binaries import elf_edit
 from stigmer_packaging.binaries.elf import read_elf
 from stigmer_packaging.binaries.macho import read_machos
 from support.audit_bottles import LAUNCHER, findings_of, good_bottle, with_module
@@ -77,11 +78,37 @@ def test_requirements_changed_after_signing_are_found() -> None:
     assert read_machos(changed)[0].flaws == ("the requirements differ from what was signed (sha256)",)
 
 
+def test_requirements_without_a_digest_are_found() -> None:
+    """The field is the number of digests of other blobs than the pages."""
+    image = macho(digests=("sha256",))
+    place = image.index(b"\xfa\xde\x0c\x02") + 24
+    unbound = image[:place] + bytes(4) + image[place + 4 :]
+    assert read_machos(unbound)[0].flaws == ("the requirements differ from what was signed (sha256)",)
+
+
 @pytest.mark.parametrize("magic", [b"\xfa\xde\x0c\xc0", b"\xfa\xde\x0c\x02"])
 def test_a_damaged_signature_is_reported_as_a_flaw(magic: bytes) -> None:
     image = macho(digests=("sha256",))
     assert read_machos(image.replace(magic, b"\0\0\0\0"))[0].flaws
     assert read_machos(image[:-40])[0].flaws
+
+
+@pytest.mark.parametrize(
+    ("magic", "field", "flaw"),
+    [
+        (b"\xfa\xde\x0c\xc0", 4, "wrong magic number or length"),
+        (b"\xfa\xde\x0c\x02", 4, "blob 0x0 extends past its end"),
+        (b"\xfa\xde\x0c\x02", 24, "a code directory is too small for its digests"),
+        (b"\xfa\xde\x0c\x02", 28, "a code directory is too small for its digests"),
+        (b"\xfa\xde\x0c\x02", 36, "a code directory has digests of unknown type 0 with 0 bytes"),
+    ],
+)
+def test_a_signature_whose_numbers_contradict_each_other_is_damaged(magic: bytes, field: int, flaw: str) -> None:
+    """The fields are the lengths of the signature and of a blob, the counts of digests, and their size and type."""
+    image = macho(digests=("sha256",))
+    place = image.index(magic) + field
+    changed = image[:place] + (999).to_bytes(4, "big") + image[place + 4 :]
+    assert read_machos(changed)[0].flaws == (f"the signature is damaged: {flaw}",)
 
 
 def test_every_slice_of_a_universal_file_is_read() -> None:
@@ -119,6 +146,13 @@ def test_a_program_for_macos_that_ends_before_its_last_segment_is_refused(archit
 def test_a_truncated_file_is_refused(content: bytes, read: Callable[[bytes], object], size: int) -> None:
     with pytest.raises(ValueError, match=r"truncated|unreadable"):
         read(content[:size])
+
+
+def test_an_elf_file_without_the_end_of_its_section_headers_is_refused() -> None:
+    content = elf_edit.strip(elf(needed=("libc.so.6",)))
+    assert read_elf(content).needed == ("libc.so.6",)
+    with pytest.raises(ValueError, match="truncated"):
+        read_elf(content[:-1])
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,7 @@ def _blobs(signature: memoryview) -> Iterator[tuple[int, memoryview]]:
 def _parse_directory(blob: memoryview) -> _Directory:
     magic, _, version, _, hashes, _, special, count, limit = struct.unpack_from(">9I", blob)
     size, kind, _, page = struct.unpack_from(">4B", blob, 36)
-    if magic != _CODE_DIRECTORY or _DIGESTS.get(kind, ("", 0))[1] != size:
+    if magic != _CODE_DIRECTORY or _DIGESTS.get(kind, ("", None))[1] != size:
         raise ValueError(f"a code directory has digests of unknown type {kind} with {size} bytes")
     if version >= _LONG_LIMIT:
         limit = struct.unpack_from(">Q", blob, 56)[0] or limit
