@@ -5,10 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import lief
 import pytest
 
 from stigmer_packaging.binaries import elf
 from stigmer_packaging.binaries.elf_edit import strip
+from support import native_code
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the programs edited here are this machine's")
 
@@ -39,10 +41,20 @@ def test_stripping_removes_symbols_and_debug_information_but_nothing_the_loader_
     assert elf.read_elf(stripped) == elf.read_elf(content)
     assert strip(stripped) == stripped
     sections = readelf(ours, "-S")
-    assert not [name for name in (".symtab", ".debug_info", ".strtab") if f" {name} " in sections]
+    assert not [name for name in (".symtab", ".debug_info", ".strtab", ".comment") if f" {name} " in sections]
     theirs.write_bytes(content)
     subprocess.run(["strip", theirs], check=True)
     assert len(stripped) <= min(len(content), theirs.stat().st_size + 4096)
+
+
+def test_a_library_without_sections_gets_the_added_one() -> None:
+    """Tools that edit libraries for wheels may leave no section header table; the loader needs none."""
+    content = native_code.elf(needed=("libc.so.6",))
+    edited = strip(content, {"pydata": b"the archive"})
+    assert elf.read_elf(edited) == elf.read_elf(content)
+    parsed = lief.ELF.parse(edited)
+    assert parsed is not None
+    assert [bytes(each.content) for each in parsed.sections if each.name == "pydata"] == [b"the archive"]
 
 
 def test_a_file_that_is_not_elf_is_refused() -> None:
