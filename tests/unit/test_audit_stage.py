@@ -30,6 +30,7 @@ def test_all_faults_are_reported_at_once_most_severe_first_with_their_remedies(w
         refuse_errors(report, bottle)
     text = str(raised.value)
     assert text.startswith(f"{bottle.path}: errors: 3\n")
+    assert len(text.splitlines()) == 1 + 3 * len(report.findings)
     for finding in report.findings:
         assert all(part in text for part in (finding.check, finding.observation, finding.reason, finding.remedy))
 
