@@ -8,7 +8,7 @@ from PyInstaller.archive.writers import CArchiveWriter  # type: ignore[import-un
 from stigmer_packaging.audit.check import Policy
 from stigmer_packaging.binaries import nesting
 from stigmer_packaging.binaries.nesting import read_frozen, read_zip
-from support.audit_bottles import COMPONENTS, audit, good_bottle, zipped
+from support.audit_bottles import COMPONENTS, LAUNCHER, audit, findings_of, good_bottle, zipped
 from support.frozen_programs import frozen_program
 from support.native_code import elf
 
@@ -34,6 +34,14 @@ def test_secrets_and_host_paths_are_found_in_a_zip_file() -> None:
     secret, trace = audit(builder, Policy(forbidden=("/home/builder/checkout",))).findings
     assert (trace.check, trace.observation) == ("host-path", f"first of 2: code.pyc: {PATH}")
     assert (secret.check, secret.observation) == ("secret", "a private key in tests/server.key: -----BEGIN P…")
+
+
+@pytest.mark.parametrize("target", ["linux-amd64", "darwin-amd64"])
+def test_host_paths_are_found_in_a_frozen_program_for_each_system(target: str, tmp_path: Path) -> None:
+    builder, program = good_bottle(target), frozen_program(tmp_path, {"module": f"A = '{PATH} '"}, {})
+    builder.keg[LAUNCHER].content += program[program.index(b"PYZ\0") :]
+    found = findings_of("host-path", builder, Policy(forbidden=("/home/builder/checkout",)))
+    assert found == [(LAUNCHER, f"first of 1: PYZ.pyz#1: {PATH}")]
 
 
 @pytest.mark.parametrize("content", [b"", b"PK", elf(), b"\x7fELF"])
