@@ -33,6 +33,7 @@ BOTTLE = Artefact(
 FINDING = Finding("warning", "size", "", "large", "slow", "smaller")
 AUDIT = AuditReport("darwin-amd64", BOTTLE.sha256, (FINDING,), 3, 9, (("bin/one", 7),), "")
 PROOF = VerificationReport("sandbox", "debian trixie", BOTTLE.sha256, (Check("starts", True, 0.5, ""),), True)
+EMULATED, FAILED = replace(PROOF, emulated=True), replace(PROOF, guest="another", ended=False)
 RELEASE = Release(PRODUCT, (BOTTLE,), (AUDIT,), (PROOF,))
 
 
@@ -46,6 +47,14 @@ def test_a_release_survives_a_round_trip(tmp_path: Path) -> None:
     assert read_release(write(tmp_path)) == RELEASE
     assert RELEASE.of_kind("bottle") == (BOTTLE,)
     assert RELEASE.of_kind("sbom") == ()
+
+
+def test_a_release_knows_the_programs_of_each_target() -> None:
+    program = replace(BOTTLE, kind="program", name="one-1.0.0-linux-amd64", target="linux-amd64")
+    release = replace(RELEASE, artefacts=(BOTTLE, replace(BOTTLE, kind="sbom"), program))
+    assert release.of_programs() == (BOTTLE, program)
+    assert release.of_programs("linux-amd64") == (program,)
+    assert release.of_programs("linux-arm64") == ()
 
 
 def test_a_modified_or_missing_file_is_refused_by_name(tmp_path: Path) -> None:
@@ -82,12 +91,13 @@ def test_another_format_is_refused_by_its_number_whatever_its_keys() -> None:
     [
         ((), "not run"),
         ((PROOF,), "verified in a sandbox"),
-        ((replace(PROOF, emulated=True),), "verified by emulation"),
-        ((replace(PROOF, emulated=True), PROOF), "verified in a sandbox"),
+        ((EMULATED,), "verified by emulation"),
+        ((EMULATED, PROOF), "verified in a sandbox"),
         ((replace(PROOF, level="vm", emulated=True),), "verified by emulation"),
         ((PROOF, replace(PROOF, level="vm")), "verified in a virtual machine"),
         ((replace(PROOF, level="mac"),), "verified on a Mac (report)"),
-        ((PROOF, replace(PROOF, guest="another", ended=False)), "verification failed"),
+        ((PROOF, replace(PROOF, level="macos")), "verified on a Mac (report)"),
+        ((PROOF, FAILED), "verification failed"),
         ((replace(PROOF, bottle_sha256="0" * 64),), "not run"),
     ],
 )
@@ -99,5 +109,32 @@ def test_the_verification_level_is_that_of_the_strongest_report_on_the_same_byte
     assert parse_release(render_record(release)) == release
 
 
-def test_a_bottle_that_was_not_run_has_the_level_of_its_audit() -> None:
-    assert level_of(BOTTLE, replace(RELEASE, verifications=())) == "audited, loader simulated, not run"
+@pytest.mark.parametrize(
+    ("reports", "verified"),
+    [
+        ((), False),
+        ((PROOF,), True),
+        ((EMULATED,), False),
+        ((EMULATED, PROOF), True),
+        ((FAILED,), False),
+        ((PROOF, FAILED), False),
+        ((replace(PROOF, bottle_sha256="0" * 64),), False),
+    ],
+)
+def test_a_bottle_is_verified_if_it_ran_without_emulation_and_no_report_is_a_failure(
+    reports: tuple[VerificationReport, ...],
+    verified: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    assert replace(RELEASE, verifications=reports).is_verified(BOTTLE) == verified
+
+
+@pytest.mark.parametrize(
+    ("audit", "level"),
+    [
+        (AUDIT, "audited, loader simulated, not run"),
+        (replace(AUDIT, findings=(replace(FINDING, severity="error"),)), "not run"),
+        (replace(AUDIT, target="linux-amd64"), "not run"),
+    ],
+)
+def test_a_bottle_that_was_not_run_has_the_level_of_its_audit(audit: AuditReport, level: str) -> None:
+    assert level_of(BOTTLE, replace(RELEASE, audits=(audit,), verifications=())) == level
