@@ -37,7 +37,7 @@ def write_keg(workspace: Workspace, version: str, target: str, big: int, launche
         "libexec/components/big": random.Random(1).randbytes(big // 2) * 2,  # noqa: S311 - not a secret
         "libexec/components/lib/empty": b"",
         "share/zsh/site-functions/_stigmer": b"completions for zsh",
-        "INSTALL_RECEIPT.json": b"{}",
+        **dict.fromkeys(("INSTALL_RECEIPT.json", ".brew/stigmer.rb", "homebrew.stigmer.service"), b"only for brew"),
     }
     for path, content in files.items():
         place(root / path, content, 0o755 if path.endswith("/stigmer") else 0o644)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from stigmer_packaging.bottle.bottle import make_bottle, make_source_archive
+from stigmer_packaging.bottle.standalone import make_archive
 from stigmer_packaging.lib import digest
 from stigmer_packaging.lib.errors import ArchiveError, RecordError
 from stigmer_packaging.records.model import ReleaseFile
@@ -46,6 +47,20 @@ def test_a_keg_that_differs_from_its_record_is_not_packed(standin: StandIn) -> N
     (standin.workspace.path(standin.keg.root) / "libexec/extra").touch()
     with pytest.raises(RecordError, match="does not match its record"):
         pack(standin, rebuild=1)
+    with pytest.raises(RecordError, match="does not match its record"):
+        make_archive(standin.keg, source_date_epoch=EPOCH, workspace=standin.workspace)
+
+
+def test_the_archive_without_homebrew_is_the_keg_without_the_files_that_only_brew_reads(standin: StandIn) -> None:
+    archive = make_archive(standin.keg, source_date_epoch=EPOCH, workspace=standin.workspace)
+    folder = "stigmer-2.0.0-linux-amd64"
+    assert (archive.kind, archive.target, archive.path) == ("archive", "linux-amd64", f"dist/{folder}.tar.gz")
+    of_brew = {".brew/stigmer.rb", "INSTALL_RECEIPT.json", "homebrew.stigmer.service"}
+    kept = {file.path for file in standin.keg.files} - of_brew
+    assert len(kept) == len(standin.keg.files) - len(of_brew)
+    with tarfile.open(standin.workspace.path(archive.path)) as tar:
+        assert {info.name for info in tar if info.isfile()} == {f"{folder}/{path}" for path in kept}
+        assert tar.getmember(f"{folder}/bin/stigmer").linkname == "../libexec/launcher/stigmer"
 
 
 def test_the_source_archive_holds_the_listed_files_below_name_and_version(tmp_path: Path) -> None:
