@@ -85,8 +85,9 @@ def test_the_index_tells_the_launcher_what_the_manifest_says(root: Path) -> None
     assert dict(temporal.environment) == manifest.components[0].run.environment
     assert payload.smoke.method == manifest.smoke.method
     for file in (file for part in payload.components for file in part.files):
-        content = (root / "libexec/components" / file.path).read_bytes()
-        assert (len(content), hashlib.sha256(content).hexdigest()) == (file.size, file.sha256)
+        path = root / "libexec/components" / file.path
+        found = path.stat().st_size, hashlib.sha256(path.read_bytes()).hexdigest(), path.stat().st_mode & 0o7777
+        assert found == (file.size, file.sha256, file.mode)
 
 
 def test_the_index_lists_transitive_needs_of_a_component_once_each(workspace: Workspace, parts: KegParts) -> None:
