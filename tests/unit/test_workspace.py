@@ -40,8 +40,9 @@ def test_a_record_survives_a_round_trip(workspace: Workspace, keg: Keg) -> None:
         lambda root: (root / "libexec/more").touch(),
         lambda root: (root / "bin/tool").unlink(),
         lambda root: (root / "bin/more").symlink_to("tool"),
+        lambda root: (root / "bin/folder").symlink_to("../libexec"),
     ],
-    ids=["changed", "removed", "mode changed", "added", "link removed", "link added"],
+    ids=["changed", "removed", "mode changed", "added", "link removed", "link added", "link to a folder added"],
 )
 def test_a_change_in_a_folder_is_detected(damage: Callable[[Path], object], workspace: Workspace, keg: Keg) -> None:
     damage(workspace.path(keg.root))
