@@ -61,6 +61,21 @@ def test_a_change_of_a_file_is_detected(workspace: Workspace) -> None:
     assert not workspace.is_intact(record)
 
 
+def test_what_is_added_is_in_its_place_and_has_a_record(workspace: Workspace) -> None:
+    """Without the record, the next run would make it again."""
+    with workspace.staging() as staged:
+        (staged / "file").write_bytes(b"content")
+        (staged / "part").mkdir()
+        (staged / "part" / "tool").write_bytes(b"tool")
+        facts = {"kind": "bottle", "name": "one", "version": "1.0.0", "path": "dist/one"}
+        file = workspace.add_file(staged / "file", "bottle/one", **facts)
+        part = workspace.add_part(staged / "part", "obtain/one", component="one", version="", target="", entry="tool")
+    assert workspace.read_record("bottle/one", ReleaseFile) == file
+    assert workspace.read_record("obtain/one", BuiltPart) == part
+    assert workspace.is_intact(file)
+    assert workspace.is_intact(part)
+
+
 @pytest.mark.parametrize("text", [b"", b"{", b"[]", b'{"name": "one"}', b"null", bytes(9), b"\xff\xfe", b"[" * 100_000])
 def test_reading_a_damaged_record_is_an_error(workspace: Workspace, keg: Keg, text: bytes) -> None:
     """A power failure may leave zeros or anything else in a file that was renamed into place."""
