@@ -74,8 +74,8 @@ def _prepare(
 
 def split_checkout(checkout: str) -> tuple[Path, str]:
     """Split `PATH@REF` into an absolute path and a ref, empty if there is none; an existing path may contain an @."""
-    path, at, ref = checkout.rpartition("@")
-    if not at or not path or Path(checkout).is_dir():
+    path, _, ref = checkout.rpartition("@")
+    if not path or Path(checkout).is_dir():
         return Path(checkout).absolute(), ""
     return Path(path).absolute(), ref
 
