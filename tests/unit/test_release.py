@@ -110,6 +110,15 @@ def test_the_verification_level_is_that_of_the_strongest_report_on_the_same_byte
 
 
 @pytest.mark.parametrize(
+    "report",
+    [FAILED, replace(PROOF, checks=()), replace(PROOF, checks=(*PROOF.checks, Check("stops", False, 0.5, "")))],
+    ids=["not ended", "no check", "a check failed"],
+)
+def test_a_report_passes_only_if_it_ended_and_every_check_passed(report: VerificationReport) -> None:
+    assert (PROOF.passed, report.passed) == (True, False)
+
+
+@pytest.mark.parametrize(
     ("reports", "verified"),
     [
         ((), False),
