@@ -72,6 +72,7 @@ def test_the_keg_holds_the_launcher_the_components_and_the_files_that_brew_reads
         ("share/zsh/site-functions/_stigmer", "0o644"),
     ]
     assert keg.links == (("bin/stigmer", "../libexec/launcher/stigmer"),)
+    assert workspace.read_record("assemble/linux-amd64", Keg) == keg
     assert (workspace.path(keg.root) / "bin/stigmer").resolve().name == "stigmer"
 
 
