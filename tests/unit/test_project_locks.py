@@ -52,6 +52,7 @@ name = "one"
 """
 PYLOCK_VCS = PYLOCK + 'vcs = { type = "git", url = "https://x.invalid/one", commit-id = "a" }\n'
 PYLOCK_ARCHIVE = PYLOCK + 'archive = { url = "https://x.invalid/one.tar.gz", hashes = { sha256 = "a" } }'
+SDIST = 'sdist = { hash = "sha256:bb", url = "https://x.invalid/one-1.tar.gz", hashes = { sha256 = "bb" } }'
 PINNED, UNPINNED = "six==1.17.0 --hash=sha256:aa\n", "six>=1\n"
 
 
@@ -110,6 +111,7 @@ def test_every_kind_of_lock_gives_the_pins_that_uv_exports(sample: Locked, where
 def test_every_pin_has_hashes_and_a_folder_of_the_tree_is_not_a_pin(sample: Locked) -> None:
     assert [Path(folder).as_posix() for folder in sample.folders] == ["lib"]
     assert all("--hash=sha256:" in pin.requirement for pin in sample.pins)
+    assert not [pin for pin in sample.pins if pin.source_only], "all have a wheel"
 
 
 def test_markers_are_combined_along_a_path_and_one_path_is_enough(tmp_path: Path) -> None:
@@ -130,6 +132,7 @@ def test_markers_are_combined_along_a_path_and_one_path_is_enough(tmp_path: Path
         ("uv.lock", uv_lock("").replace('virtual = "."', 'virtual = "a"'), "locks a workspace, and no project", "uv export"),
         ("poetry.lock", DUPLICATED, r"lock-version 2\.0 locks one more than once", "poetry lock"),
         ("poetry.lock", DUPLICATED.replace('"2.0"', '"1.1"'), r"lock-version 1\.1", "poetry lock"),
+        ("poetry.lock", DUPLICATED.replace("one", "two", 1), r"needs \[tool\.poetry\.dependencies\]", "poetry lock"),
         ("pdm.lock", PDM.replace('"inherit_metadata"', ""), "the groups of packages", "pdm lock -S inherit_metadata"),
         ("pylock.toml", PYLOCK_VCS, "of the kind 'vcs'", "take one from a package index"),
         ("pylock.toml", PYLOCK_ARCHIVE, "the kind 'archive'", "take one from a package index"),
@@ -158,10 +161,17 @@ files = [{file = "local.whl"}]
     assert "./local.whl" in read(tmp_path, "pdm.lock", PDM + package).folders
 
 
-def test_a_package_without_a_wheel_is_marked_as_source_only(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "text", "package"),
+    [
+        ("poetry.lock", POETRY.replace("click-8.5.1-py3-none-any.whl", "click-8.5.1.tar.gz"), "click"),
+        ("uv.lock", uv_lock('{ name = "one" }').replace('wheels = [{ hash = "sha256:bb" }]', SDIST), "two"),
+        ("pylock.toml", f'{PYLOCK}version = "1"\n{SDIST}', "one"),
+    ],
+)
+def test_a_package_without_a_wheel_is_marked_as_source_only(tmp_path: Path, name: str, text: str, package: str) -> None:
     """It is built on the machine where the others are installed."""
-    locked = read(tmp_path, "poetry.lock", POETRY.replace("click-8.5.1-py3-none-any.whl", "click-8.5.1.tar.gz"))
-    assert [pin.name for pin in locked.pins if pin.source_only] == ["click"]
+    assert [pin.name for pin in read(tmp_path, name, text).pins if pin.source_only] == [package]
 
 
 def test_a_file_without_a_hash_is_refused_by_the_name_of_its_distribution(tmp_path: Path) -> None:
@@ -286,3 +296,16 @@ def test_a_folder_that_the_lock_names_is_searched_for_modules_and_is_part_of_the
     search = source.copy_to(tmp_path / "copy")
     assert [path.relative_to(tmp_path / "copy").as_posix() for path in search] == ["0", "1", "1/src"]
     assert (search[2] / "stubs.py").is_file()
+
+
+def test_a_folder_beside_the_project_is_part_of_the_digest(tmp_path: Path) -> None:
+    """The members of a workspace depend on each other this way."""
+    project, stubs = tmp_path / "project", tmp_path / "stubs"
+    for folder in (project, stubs):
+        folder.mkdir()
+    (project / "main.py").touch()
+    lock = uv_lock('{ name = "one" }').replace('{ registry = "r" }', '{ directory = "../stubs" }', 1)
+    (project / "uv.lock").write_text(lock, encoding="utf-8")
+    before = read_service_source(project).sha256
+    (stubs / "stubs.py").touch()
+    assert read_service_source(project).sha256 != before
