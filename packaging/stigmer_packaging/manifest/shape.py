@@ -106,7 +106,6 @@ def _smoke(section: Section) -> model.Smoke:
 def _source(section: Section) -> model.Source:
     kind = section.text("kind", values.one_of("kind", *SOURCES))
     if not kind:
-        section.keys()  # accept any: which ones are valid depends on the kind
         return model.CheckoutSource("", "")
     frozen = kind != "checkout" or section.peek("build") == "pyinstaller"
     source: model.Source = _read(SOURCES[kind], section, {} if frozen else {"ready": "", "freeze": {}})
