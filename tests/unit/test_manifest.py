@@ -33,6 +33,7 @@ def test_the_manifest_of_this_repository_is_read() -> None:
     assert (manifest.product.name, manifest.product.tap) == ("stigmer", "self")
     assert manifest.tag_of(Target("linux", "amd64")) == "x86_64_linux"
     assert (server.version, server.run.ports) == (manifest.product.version, {"server": 7234})
+    assert f"  - name: temporal\n    version: {by_name['temporal'].version}\n" in text_with()
     assert isinstance(runner.source, CheckoutSource)
     assert (runner.source.build, runner.source.ready) == ("pyinstaller", "Worker ready")
     assert runner.source.freeze["owners"] == {"multipart": "multipart"}
