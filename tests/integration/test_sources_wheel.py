@@ -1,6 +1,8 @@
 """Executables from wheels: for any target on any host, exactly the pinned bytes or an error."""
 
 import os
+import stat
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,7 @@ import pytest
 from stigmer_packaging.lib.errors import DownloadError, SourceError
 from stigmer_packaging.lib.target import parse_target
 from stigmer_packaging.manifest.model import WheelPin, WheelSource
-from stigmer_packaging.sources.wheel import FromWheel
+from stigmer_packaging.sources.wheel import FromWheel, extract_all
 from support.wheels import TAGS, make_wheel, pin_of, pip_offline
 
 SCRIPT = "tool-1.0.data/scripts/tool"
@@ -66,3 +68,15 @@ def test_a_missing_member_is_an_error_that_lists_the_existing_ones(index: Path, 
 def test_facts_are_of_this_target_alone(index: Path) -> None:
     pin = pin_of(*index.glob("*.whl"))
     assert len({str(source(pin, index, target).facts()) for target in TAGS}) == len(TAGS)
+
+
+def test_only_what_is_executable_in_a_wheel_is_executable_when_it_is_unpacked(tmp_path: Path) -> None:
+    modes = {"bin/tool": 0o755, "data/table": 0o644, "data/private": 0o600}
+    with zipfile.ZipFile(tmp_path / "x.whl", "w") as archive:
+        for name, mode in modes.items():
+            entry = zipfile.ZipInfo(name)
+            entry.external_attr = (stat.S_IFREG | mode) << 16
+            archive.writestr(entry, name)
+    extract_all(tmp_path / "x.whl", tmp_path / "x")
+    found = {name: (tmp_path / "x" / name).stat().st_mode & 0o7777 for name in modes}
+    assert found == {"bin/tool": 0o755, "data/table": 0o644, "data/private": 0o644}

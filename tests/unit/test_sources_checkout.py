@@ -99,9 +99,10 @@ def test_a_missing_ref_folder_or_repository_is_reported(
 
 def test_caches_are_not_part_of_a_tree_but_new_files_are(repository: Path, workspace: Workspace) -> None:
     before = open_tree(str(repository), workspace, env=ENV)
-    (repository / "cmd" / "__pycache__").mkdir()
-    (repository / "cmd" / "__pycache__" / "x.pyc").write_bytes(b"x")
-    assert open_tree(str(repository), workspace, env=ENV) == before
+    for folder in ("cmd/__pycache__", ".git", ".venv", "node_modules", ".mypy_cache", ".pytest_cache", ".ruff_cache"):
+        (repository / folder).mkdir(exist_ok=True)
+        (repository / folder / "x").write_bytes(b"x")
+        assert open_tree(str(repository), workspace, env=ENV) == before
     (repository / "cmd" / "new.go").write_text("package main\n", encoding="ascii")
     assert open_tree(str(repository), workspace, env=ENV) != before
 
