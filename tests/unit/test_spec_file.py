@@ -43,12 +43,17 @@ def test_a_spec_determines_what_is_frozen_but_not_the_form_of_the_bundle() -> No
         ("", "hookspath=['hooks'], runtime_hooks=['./hook.py']", {"hooks": ("hooks",), "runtime_hooks": ("hook.py",)}),
         ("", "pathex=['.', 'src']", {"stand_ins": ("src",)}),
         ("", "['src'], hiddenimports=['a']", {"stand_ins": ("src",), "hidden_imports": ("a",)}),
+        ("", "[], [], [('c', 'c')], ['a'], ['h']", {"add_data": ("c:c",), "hidden_imports": ("a",), "hooks": ("h",)}),
         ("datas = hidden = []\nhidden += ['a']", "datas=datas, hiddenimports=hidden", {"hidden_imports": ("a",)}),
         ("datas: list[tuple[str, str]] = [('conf', '.')]", "datas=datas", {"add_data": ("conf:.",)}),
         ("path = 's'\npath += 'rc'", "pathex=[path]", {"stand_ins": ("src",)}),
         ("here = os.path.dirname(os.path.abspath(SPEC))", "datas=[(os.path.join(here, 'c'), 'c')]", {"add_data": ("c:c",)}),
         ("root = Path(SPECPATH).resolve()", "datas=[(str(root / 'conf'), '.')]", {"add_data": ("conf:.",)}),
         ("root = Path(SPEC).parent", "datas=[(f'{root}/conf', '.')]", {"add_data": ("conf:.",)}),
+        ("block_cipher = None", "cipher=block_cipher, hooksconfig={}", {}),
+        ("", "pathex=('a',) + ('b',)", {"stand_ins": ("a", "b")}),
+        ("exe = EXE(pyz, a.scripts, [], exclude_binaries=True, name='x', console=True)", "", {}),
+        ("all = COLLECT(exe, a.binaries, a.datas, name='x')", "", {}),
     ],
 )  # fmt: skip
 def test_values_that_can_be_known_without_running_the_spec_are_read(
@@ -80,6 +85,16 @@ def test_values_that_can_be_known_without_running_the_spec_are_read(
         ("app = BUNDLE(exe, icon='x.icns')", "", {}, "x.spec:1: left out: icon='x.icns' of BUNDLE"),
         ("if x:\n    y = 1", "", {}, "x.spec:1: not read: if x: y = 1"),
         ("b = Analysis(['x.py'])", "", {"entry": "x.py"}, "x.spec:2: a further Analysis is left out"),
+        ("h = ['a']\nh = find()", "hiddenimports=h", {}, "x.spec:3: not read: h"),
+        ("", "hiddenimports=find('a')", {}, "x.spec:2: not read: find('a')"),
+        ("d, b = collect_data_files('a')", "", {}, "x.spec:1: not read: collect_data_files('a')"),
+        ("setup()", "", {}, "x.spec:1: not read: setup()"),
+        ("n = 1", "hiddenimports=['a', f'b{n}']", {"hidden_imports": ("a",)}, "x.spec:2: not read: f'b{n}'"),
+        ("n = 1", "hiddenimports=['a', n[0]]", {"hidden_imports": ("a",)}, "x.spec:2: not read: n[0]"),
+        ("n = ['b']", "hiddenimports=['a', n[1]]", {"hidden_imports": ("a",)}, "x.spec:2: not read: n[1]"),
+        ("", "pathex=['a', os.path.join('b', 1)]", {"stand_ins": ("a",)}, "x.spec:2: not read: os.path.join('b', 1)"),
+        ("", "datas=collect_data_files()", {}, "x.spec:2: not read: collect_data_files()"),
+        ("", "hooksconfig={'a': {}}", {}, "x.spec:2: left out: hooksconfig={'a': {}} of Analysis"),
     ],
 )  # fmt: skip
 def test_values_that_are_not_used_are_noted_and_the_rest_is_read(
@@ -110,6 +125,11 @@ def test_an_unreadable_spec_is_noted(text: str, note: str) -> None:
 def test_unpacked_arguments_are_noted_and_not_mistaken_for_scripts() -> None:
     spec = parse_spec("more = ['other.py']\na = Analysis(['main.py'], *more)\n", "x.spec")
     assert (spec.values, spec.notes) == ({"entry": "main.py"}, ("x.spec:2: not read: *more",))
+
+
+def test_only_the_first_script_is_the_entry_and_others_are_noted() -> None:
+    spec = parse_spec("Analysis(['main.py', 'more.py'])\n", "x.spec")
+    assert spec == Spec({"entry": "main.py"}, ("x.spec: left out: the further script more.py",))
 
 
 def test_an_expression_that_is_nested_too_deeply_is_noted_and_the_rest_is_read() -> None:
