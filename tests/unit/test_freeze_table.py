@@ -49,6 +49,12 @@ def test_each_key_comes_from_the_first_source_that_has_it(tmp_path: Path) -> Non
         "selftest": "the manifest",
         "owners": "the manifest",
     }
+    by_origin = (
+        "entry, hidden_imports from any.spec",
+        "excludes from pyproject.toml",
+        "selftest, owners from the manifest",
+    )
+    assert sorted(settings.describe().split("; ")) == sorted(by_origin)
 
 
 @pytest.mark.parametrize(
@@ -70,6 +76,15 @@ def test_ambiguous_spec_files_are_refused_with_the_line_to_add(tmp_path: Path) -
     with pytest.raises(SourceError, match=r"several spec files.*: one\.spec, two\.spec") as refused:
         read_freeze_table(project, component="runner")
     assert "`freeze: {spec: one.spec}`" in refused.value.remedy
+
+
+def test_folders_patterns_and_names_with_brackets_are_found_in_the_project(tmp_path: Path) -> None:
+    """Brackets are part of a pattern unless a file has exactly that name."""
+    project = make_project(tmp_path, one_txt="", **{"two[2]_md": ""})
+    (project / "hooks").mkdir()
+    hooks, data = ("hooks",), ("*.txt:texts", "two[2].md:texts")
+    table = read_freeze_table(project, {"hooks": hooks, "stand_ins": hooks, "add_data": data}).table
+    assert table == FreezeTable("main.py", hooks=hooks, stand_ins=hooks, add_data=data)
 
 
 def test_missing_paths_of_a_spec_file_are_skipped_with_a_note(tmp_path: Path) -> None:
