@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -222,6 +223,21 @@ def test_a_file_below_a_file_of_another_component_is_refused(workspace: Workspac
     service = standin_service(workspace, "agent-runner", {"agent-runner": "#!/bin/sh\n", "temporal/below": "oops\n"})
     with pytest.raises(KegError, match="temporal/below of agent-runner"):
         assemble(workspace, replace(parts, services=(*parts.services[:-1], service)))
+
+
+def test_a_file_in_place_of_a_folder_of_another_component_is_refused(workspace: Workspace, parts: KegParts) -> None:
+    service = standin_service(workspace, "temporal", {"temporal": "#!/bin/sh\n", "agent-runner/below": "oops\n"})
+    with pytest.raises(KegError, match="agent-runner of agent-runner is a folder of another component"):
+        assemble(workspace, replace(parts, services=(service, *parts.services[1:])))
+
+
+def test_the_modes_in_the_keg_do_not_depend_on_the_umask(workspace: Workspace, parts: KegParts) -> None:
+    before = os.umask(0o077)
+    try:
+        files = assemble(workspace, parts).files
+    finally:
+        os.umask(before)
+    assert {file.mode for file in files} == {0o644, 0o755}
 
 
 def test_a_symbolic_link_in_a_component_is_refused_because_the_index_cannot_hold_it(
