@@ -17,7 +17,7 @@ import pytest
 from stigmer_launcher.cli.main import main
 from stigmer_launcher.errors import HomeError
 from stigmer_launcher.system import locks, process
-from support.launcher_services import HOLD, LAUNCHER, raising_oserror, read_line
+from support.launcher_services import HOLD, LAUNCHER, hold, raising_oserror, read_line
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="uses Linux's open file description locks")
 IN_PID_NAMESPACE = ("unshare", "--pid", "--fork", "--mount-proc")
@@ -114,6 +114,17 @@ def test_a_holder_in_a_container_is_hidden_from_outside(tmp_path: Path) -> None:
         with pytest.raises(HomeError, match="cannot be seen from here"):
             locks.holder(str(tmp_path / "lock"))
         inside.communicate()
+
+
+def test_a_holder_is_found_where_the_file_of_a_namespace_is_never_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In older gVisor, every look at /proc/PID/ns/pid gives a new inode: no command found a server that ran."""
+    monkeypatch.setattr(os.path, "samefile", lambda *_: False)
+    with hold(tmp_path / "lock") as other:
+        assert read_line(other) == "held\n"
+        assert locks.holder(str(tmp_path / "lock")) == other.pid
+        other.communicate()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="macOS has no boot ID")

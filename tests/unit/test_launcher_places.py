@@ -88,8 +88,18 @@ def test_the_keg_is_found_from_the_frozen_executable_through_all_symlinks(
 def test_a_missing_proc_is_reported_with_the_command_that_mounts_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """As in a chroot, where the identities of processes cannot be read."""
     monkeypatch.setattr(sys, "frozen", True, raising=False)
-    monkeypatch.setattr(os.path, "exists", lambda path: not path.startswith("/proc"))
+    monkeypatch.setattr(os.path, "realpath", lambda path: path)
     with pytest.raises(KegError, match="/proc is not mounted") as caught:
+        installed_libexec({})
+    assert "`mount -t proc proc /proc`" in caught.value.remedy
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="macOS has no /proc")
+def test_the_proc_of_another_pid_namespace_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a sandbox that shows the machine's /proc: a server started there could not be stopped."""
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    monkeypatch.setattr(os, "getpid", lambda: 2)  # in the inner namespace
+    with pytest.raises(KegError, match="not mounted in this pid namespace") as caught:
         installed_libexec({})
     assert "`mount -t proc proc /proc`" in caught.value.remedy
 

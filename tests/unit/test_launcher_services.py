@@ -14,7 +14,7 @@ from stigmer_launcher.cli.commands import services
 from stigmer_launcher.cli.commands import start as start_module
 from stigmer_launcher.cli.parse import parse
 from stigmer_launcher.cli.terminal import Context, Terminal
-from stigmer_launcher.errors import BusyError, DegradedError, LauncherError, PortError
+from stigmer_launcher.errors import BusyError, DegradedError, LauncherError, PortError, StoppedError
 from stigmer_launcher.supervise import control, lifecycle, phases, state
 from stigmer_launcher.supervise.state import Instance, ServiceSnapshot, Snapshot, write_snapshot
 from stigmer_launcher.system import locks
@@ -229,3 +229,10 @@ def test_a_request_that_the_supervisor_does_not_read_is_refused(instance: Instan
 
     with closing(control.Control(instance.control)), pytest.raises(LauncherError, match="takes no requests"):
         request_often()
+
+
+def test_a_service_is_not_called_unknown_where_no_service_is_known(tmp_path: Path) -> None:
+    """Without a usable keg, an error once read `there is no service temporal; there are `, with nothing after it."""
+    context = context_of(state.Instance(str(tmp_path / "run")))
+    with pytest.raises(StoppedError, match="the server is stopped"):
+        services.restart_services(["temporal"], context)

@@ -120,8 +120,8 @@ def holder(path: str) -> int:
     if found[_TYPE] == fcntl.F_UNLCK:
         return 0
     is_elsewhere = found[_PID] <= 0
-    with suppress(OSError):
-        is_elsewhere = not os.path.samefile(f"/proc/{found[_PID]}/ns/pid", "/proc/self/ns/pid")
+    with suppress(OSError), open(f"/proc/{found[_PID]}/status", "rb") as status:  # NSpid: one pid per namespace
+        is_elsewhere = any(len(line.split()) > 2 for line in status if line.startswith(b"NSpid:"))
     if is_elsewhere:
         remedy = "run the command where Stigmer was started (container or machine), or set another STIGMER_HOME"
         raise HomeError(f"{path} is locked by a process that cannot be seen from here", remedy)

@@ -65,10 +65,10 @@ def installed_libexec(environ: Mapping[str, str]) -> str:
             from stigmer_launcher.system import darwin
 
             program = darwin.program(os.getpid()) or sys.executable
-        elif os.path.exists("/proc/self/exe"):
+        elif os.path.realpath("/proc/self") == f"/proc/{os.getpid()}":
             program = os.readlink("/proc/self/exe")
         else:
-            raise KegError("/proc is not mounted", "run `mount -t proc proc /proc` as root in this chroot or container")
+            raise KegError("/proc is not mounted in this pid namespace", "run `mount -t proc proc /proc` as root in it")
         return os.path.dirname(os.path.dirname(os.path.realpath(program)))  # an upgrade changes the links to it
     if not (libexec := environ.get("STIGMER_PAYLOAD", "")):
         remedy = "set STIGMER_PAYLOAD to a libexec directory (one that holds payload.json and components/)"

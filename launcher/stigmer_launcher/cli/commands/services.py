@@ -119,7 +119,7 @@ def _require_known(names: Sequence[str], snapshot: state.Snapshot, context: Cont
 
         known = names_of(context.environ).get("SERVICE", ())
     remedy = "run `stigmer server status`"
-    if unknown := [name for name in names if name not in known]:
+    if unknown := [name for name in names if known and name not in known]:
         raise UsageError(f"there is no service {unknown[0]}; there are {', '.join(known)}", remedy)
     if external := [name for name in names if not snapshot.service(name).managed]:
         raise UsageError(f"{external[0]} at {snapshot.temporal} is external: this server does not run it", remedy)
