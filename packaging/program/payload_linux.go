@@ -12,7 +12,7 @@ import (
 func ownPayload() (io.ReaderAt, int64, error) {
 	file, err := os.Open("/proc/self/exe")
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, 0, &Failure{"/proc is not mounted", "run `mount -t proc proc /proc` as root in this chroot or container", 1}
+		return nil, 0, &Failure{"/proc is not mounted in this chroot or container", "run `mount -t proc proc /proc` as root", 1}
 	}
 	if err != nil {
 		return nil, 0, unreadable(err)

@@ -99,7 +99,7 @@ def test_the_proc_of_another_pid_namespace_is_as_good_as_none(monkeypatch: pytes
     """As in a sandbox that shows the machine's /proc: a server started there could not be stopped."""
     monkeypatch.setattr(sys, "frozen", True, raising=False)
     monkeypatch.setattr(os, "getpid", lambda: 2)  # in the inner namespace
-    with pytest.raises(KegError, match="not mounted in this pid namespace") as caught:
+    with pytest.raises(KegError, match="not mounted in this chroot or container") as caught:
         installed_libexec({})
     assert "`mount -t proc proc /proc`" in caught.value.remedy
 

@@ -68,7 +68,7 @@ def installed_libexec(environ: Mapping[str, str]) -> str:
         elif os.path.realpath("/proc/self") == f"/proc/{os.getpid()}":
             program = os.readlink("/proc/self/exe")
         else:
-            raise KegError("/proc is not mounted in this pid namespace", "run `mount -t proc proc /proc` as root in it")
+            raise KegError("/proc is not mounted in this chroot or container", "run `mount -t proc proc /proc` as root")
         return os.path.dirname(os.path.dirname(os.path.realpath(program)))  # an upgrade changes the links to it
     if not (libexec := environ.get("STIGMER_PAYLOAD", "")):
         remedy = "set STIGMER_PAYLOAD to a libexec directory (one that holds payload.json and components/)"
