@@ -32,18 +32,10 @@ _LINE = re.compile(
     re.ASCII | re.VERBOSE,
 )
 _CONSTRUCTS = {
-    "-": "a list",
-    "[": "a list in brackets",
-    "{": "a map in braces",
-    "?": "a complex key",
-    "%": "a directive",
-    "&": "an anchor",
-    "*": "an alias",
-    "!": "a tag",
-    "|": "a block of text",
-    ">": "a folded block of text",
+    "-": "a list", "[": "a list in brackets", "{": "a map in braces", "?": "a complex key", "%": "a directive",
+    "&": "an anchor", "*": "an alias", "!": "a tag", "|": "a block of text", ">": "a folded block of text",
     **dict.fromkeys("\"'", "a quoted key"),
-}
+}  # fmt: skip
 # Problems of a row that `_LINE` does not match: the first pattern that matches its beginning gives the message.
 _PROBLEMS = (
     (r"[^#]*\t[ \t]*[^ \t#]", "a tab; use spaces"),

@@ -30,15 +30,17 @@ def status(invocation: Invocation, context: Context) -> int:
     snapshot = state.living_snapshot(instance)
     cleaning = 0 if pid else state.cleaning_pid(instance)
     stage = snapshot.state or (phases.STARTING if pid else phases.CLEANING if cleaning else phases.STOPPED)
+    last = snapshot if snapshot.supervisor_pid else state.read_snapshot(instance)
     if invocation.has("json"):
         import json
 
-        last = snapshot if snapshot.supervisor_pid else state.read_snapshot(instance)
         report = describe(last, stage, pid, time.monotonic())
         report["installed_version"] = installed_version(context.environ)
         context.out.line(json.dumps(report, indent=2))
     else:
         show(context.out, snapshot, stage, pid or cleaning, places.logs)
+        if stage == phases.STOPPED and (left := [each.name for each in last.processes if _is_alive(each)]):
+            context.out.line(f"  services of a killed server still run: {', '.join(left)}; `stigmer server` ends them")
         mention_mismatch(snapshot, context)
     return _CODES.get(stage, DegradedError.exit_code)
 
@@ -60,16 +62,18 @@ def describe(snapshot: state.Snapshot, stage: str, pid: int, now: float) -> dict
 
 def _describe_service(service: state.ServiceSnapshot, stage: str, now: float) -> dict[str, Any]:
     """Return a service for JSON; one that has ended has no pid and no uptime."""
-    ended = stage == phases.STOPPED
     if stage == phases.CLEANING:
-        from stigmer_launcher.system import process  # whose `signal` costs a stopped status a tenth of its time
-
-        ended = not process.is_same_process(service.pid, service.identity)
         service = service._replace(state=stage)
-    if ended:
+    if stage in (phases.CLEANING, phases.STOPPED) and not (service.pid and _is_alive(service)):
         service = service._replace(state=phases.STOPPED, pid=0)
     uptime = round(now - service.since, 1) if service.pid else 0
     return {**{key: getattr(service, key) for key in _FIELDS}, "uptime": uptime}
+
+
+def _is_alive(service: state.ServiceSnapshot) -> bool:
+    from stigmer_launcher.supervise import leftovers  # whose `signal` costs a stopped status a tenth of its time
+
+    return leftovers.is_alive(service)
 
 
 def show(out: Terminal, snapshot: state.Snapshot, stage: str, pid: int, logs: str) -> None:
