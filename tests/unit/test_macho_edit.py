@@ -94,6 +94,20 @@ def test_a_library_is_renamed_however_it_is_loaded(kind: int) -> None:
     assert {len(command) % 8 for command in macho_edit.read_commands(named)} == {0}
 
 
+def test_a_library_that_is_loaded_with_flags_keeps_them() -> None:
+    """The fields are those of dylib_use_command in <mach-o/loader.h>; the flag is DYLIB_USE_DELAYED_INIT."""
+    linked = macho(needed=("/build/libz.dylib",), content=bytes(400))
+    commands = macho_edit.read_commands(linked)
+    number = next(number for number, command in enumerate(commands) if b"/build" in command)
+    fields = (0x80000018, 48, 28, 0x1A741800, 0x10000, 0x10000, 8)  # a weak one: whoever ignores flags loads it weakly
+    commands[number] = struct.pack("<7I", *fields) + b"/build/libz.dylib".ljust(20, b"\0")
+    content = macho_edit.write_commands(linked, commands)
+    named = macho_edit.set_names(content, identity="", libraries={"/build/libz.dylib": "@rpath/libz.dylib"}, rpaths=[])
+    (found,) = (command for command in macho_edit.read_commands(named) if b"@rpath" in command)
+    assert struct.unpack_from("<7I", found) == fields
+    assert found[28:] == b"@rpath/libz.dylib".ljust(20, b"\0")
+
+
 def test_names_that_do_not_fit_before_the_first_section_are_refused() -> None:
     with pytest.raises(ValueError, match=r"no room for .* link with -headerpad_max_install_names"):
         set_search(go_program("darwin", "arm64"), "@loader_path/" + "x" * 4096)

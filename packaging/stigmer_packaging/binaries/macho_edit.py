@@ -16,7 +16,7 @@ _MAGIC = 0xFEEDFACF
 _FAT, _FAT_64 = 0xCAFEBABE, 0xCAFEBABF
 _ID_DYLIB, _RPATH, _SYMTAB, _DYSYMTAB = 0xD, 0x8000001C, 0x2, 0xB
 _LOADS = (0xC, 0x80000018, 0x8000001F, 0x80000023, 0x20)  # load, weak, reexport, upward, lazy
-_DYLIB_HEAD, _RPATH_HEAD = 24, 12
+_RPATH_HEAD = 12
 _SYMBOL = struct.Struct("<IBBHQ")  # nlist_64: name, type, section, description, value
 _LINKEDIT_DATA = (0x1E, 0x26, 0x29, 0x2B, 0x2E, 0x36, 0x37, 0x38, 0x3A, 0x80000033, 0x80000034)
 _LINKEDIT: Mapping[int, tuple[tuple[int, int], ...]] = {
@@ -81,9 +81,9 @@ def set_names(content: bytes, *, identity: str, libraries: Mapping[str, str], rp
     for command in read_commands(content := remove_signature(content)):
         kind = _kind(command)
         if kind == _ID_DYLIB:
-            commands.append(_with_text(command[:_DYLIB_HEAD], identity))
+            commands.append(_with_text(_head(command), identity))
         elif kind in _LOADS and (name := libraries.get(_text(command))):
-            commands.append(_with_text(command[:_DYLIB_HEAD], name))
+            commands.append(_with_text(_head(command), name))
         elif kind != _RPATH:
             commands.append(command)
     added = [_with_text(struct.pack("<3I", _RPATH, 0, _RPATH_HEAD), path) for path in rpaths]
@@ -173,9 +173,13 @@ def _kind(command: bytes) -> int:
     return int.from_bytes(command[:4], "little")
 
 
+def _head(command: bytes) -> bytes:
+    """Return what precedes the text: in a dylib_use_command, also flags such as DYLIB_USE_DELAYED_INIT."""
+    return command[: int.from_bytes(command[8:12], "little")]
+
+
 def _text(command: bytes) -> str:
-    start = int.from_bytes(command[8:12], "little")
-    return command[start:].partition(b"\0")[0].decode()
+    return command[len(_head(command)) :].partition(b"\0")[0].decode()
 
 
 def _with_text(head: bytes, text: str) -> bytes:
