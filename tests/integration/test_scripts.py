@@ -243,7 +243,7 @@ def test_check_runs_the_tests_last_and_passes_its_arguments_to_them(
 ) -> None:
     code, out, _, calls = run_script(checkout, "check", *arguments)
     assert (code, out.splitlines()[-1]) == (0, "== pytest")
-    assert calls[-1] == f"|-P -m pytest -n auto -o testpaths={tests}"
+    assert calls[-1] == f"|-P -m pytest -n auto --dist worksteal -o testpaths={tests}"
 
 
 def test_check_prints_its_usage_and_runs_nothing(checkout: Path) -> None:
