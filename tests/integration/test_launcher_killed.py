@@ -60,15 +60,23 @@ def test_services_of_a_killed_supervisor_and_watchdog_are_stopped_first(
     old = await_all_running(running)
     kill_together(running)
     assert all(is_running(pid) for pid in old.values())
-    shown = running("server", "status")
-    left = f"  services of a killed server still run: {', '.join(NAMES)}; `stigmer server` ends them"
-    assert (shown.code, shown.out.splitlines()[2:]) == (3, [left])
-    assert {each["name"]: each["pid"] for each in running.status()["services"]} == old
     done = running(*words.split())
     assert (done.code, message in done.out) == (0, True), done
     assert not [pid for pid in old.values() if is_running(pid)]
     assert running("server", "stop").code == 0
     assert_works(running)
+
+
+def test_the_status_names_the_services_that_a_killed_server_has_left(running: Stigmer) -> None:
+    """It once said only that the server was stopped, and in JSON that every service was."""
+    old = await_all_running(running)
+    kill_together(running)
+    shown = running("server", "status")
+    left = f"  services of a killed server still run: {', '.join(NAMES)}; `stigmer server` ends them"
+    assert (shown.code, shown.out.splitlines()[2:]) == (3, [left])
+    assert {each["name"]: each["pid"] for each in running.status()["services"]} == old
+    assert running("server", "stop").code == 0
+    assert running("server", "status").out.splitlines()[2:] == []
 
 
 def test_a_stale_pid_that_was_reused_is_left_alone(running: Stigmer) -> None:

@@ -63,8 +63,8 @@ def test_an_executable_of_another_platform_is_refused_by_name(tmp_path: Path) ->
     refuse_foreign(program, linux)
 
 
-class Given:
-    """A source of an executable with this content."""
+class FakeSource:
+    """Fake source of an executable with this content."""
 
     def __init__(self, content: bytes) -> None:
         self.content = content
@@ -82,7 +82,7 @@ def obtain(workspace: Workspace, content: bytes, target: Target, env: Mapping[st
     """Obtain a component that requires the variable MODE."""
     (part, *_) = standin_manifest().components
     part = replace(part, required=("MODE",), run=replace(part.run, environment={"MODE": "local"}))
-    return obtain_component(part, target, Given(content), workspace=workspace, env=env)
+    return obtain_component(part, target, FakeSource(content), workspace=workspace, env=env)
 
 
 def test_a_component_that_was_obtained_for_another_platform_is_not_recorded(workspace: Workspace) -> None:
