@@ -64,6 +64,7 @@ class Tags(HTMLParser):
         self.rows: list[list[str]] = [[]]
         self.marked: list[str] = []
         self.levels: list[int] = []
+        self.landmarks: list[str] = []
         self.tables = self.heads = 0
         self._cell = self._bad = False
 
@@ -71,6 +72,8 @@ class Tags(HTMLParser):
         """Record an element."""
         self.names.add(tag)
         self.addresses += [value or "" for name, value in attrs if name in {"href", "src", "srcset", "action"}]
+        self.landmarks += ["main"] if tag == "main" else []
+        self.landmarks += [dict(attrs).get("aria-label") or ""] if ("role", "region") in attrs else []
         self.tables += tag == "table"
         self.heads += tag == "thead"
         self.levels += [int(tag[1])] if re.fullmatch(r"h\d", tag) else []
@@ -259,6 +262,11 @@ def test_every_table_has_a_header_and_headings_skip_no_level() -> None:
     tags = parsed(page(replace(RELEASE, audits=(replace(AUDIT, findings=(WARNING,)),)), RELEASE))
     assert tags.tables == tags.heads > 5
     assert all(after - before <= 1 for before, after in pairwise(tags.levels))
+
+
+def test_tables_that_repeat_for_each_platform_are_no_landmarks() -> None:
+    """A screen reader lists the landmarks of a page, and their names should be unique (axe rule `landmark-unique`)."""
+    assert parsed(page()).landmarks == ["main"]
 
 
 def test_the_page_is_one_file_without_external_resources() -> None:
