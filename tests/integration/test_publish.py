@@ -5,20 +5,20 @@ from collections.abc import Callable
 
 import pytest
 
-from stigmer_packaging.lib.errors import PublicationError, UnavailableError
+from stigmer_packaging.lib.errors import PublicationError, TokenError, UnavailableError
 from stigmer_packaging.publish.plan import MARK, draft_marker
 from stigmer_packaging.publish.publish import abandon_draft
 from support.fake_github import Trouble
 from support.fake_github_answers import Request
 from support.fake_github_world import FakeAsset, FakeRelease
-from support.publishable import PATH, manifest_of
+from support.publishable import PATH, manifest_of, plan_for
 from support.publishing import REPOSITORY, Observer, PreparedRelease, change_tap, expected_assets, state_of
 
 
 def test_a_published_release_is_complete_and_named_by_the_tap(prepared: PreparedRelease) -> None:
     done = prepared.publish()
     [release] = prepared.repository.releases
-    assert (release.draft, release.prerelease, release.immutable) == (False, False, True)
+    assert (release.tag, release.draft, release.prerelease, release.immutable) == ("v2.0.0", False, False, True)
     assert {asset.name: asset.content for asset in release.assets} == {
         file.asset: (prepared.folder / file.name).read_bytes() for file in prepared.plan.assets
     }
@@ -49,6 +49,19 @@ def test_an_annotated_tag_of_the_commit_is_accepted(prepared: PreparedRelease) -
     prepared.repository.run_git("-c", "user.name=a", "-c", "user.email=a@a", "tag", "-a", "-m", "x", "v2.0.0", "main")
     prepared.publish()
     assert not prepared.repository.releases[0].draft
+
+
+def test_a_release_is_published_although_the_workflows_have_changed_since_its_tag(prepared: PreparedRelease) -> None:
+    """GitHub refuses a job's token if the request names a commit with other workflows than the default branch."""
+    repository, workflow = prepared.repository, ".github/workflows/release.yml"
+    change_tap(repository, workflow, "name: release\n")
+    commit = repository.commit_of("main")
+    repository.run_git("update-ref", "refs/tags/v2.0.0", commit)
+    change_tap(repository, workflow, "name: Release\n")
+    with pytest.raises(TokenError, match="Resource not accessible by integration"):
+        prepared.host().create_draft("v1.9.0", commit, title="", notes="", prerelease=False)
+    prepared.publish(plan_for(prepared.folder, commit))
+    assert [release.draft for release in prepared.repository.releases] == [False]
 
 
 @pytest.mark.parametrize("immutable", [True, False])
@@ -105,7 +118,7 @@ def test_a_draft_that_somebody_else_publishes_or_deletes_meanwhile_is_not_abando
     def act(_request: Request) -> None:
         prepared.github.after = lambda _: None
         if published:
-            repository.change_release(draft, {"draft": False})
+            repository.change_release(draft, {"tag_name": draft.tag, "draft": False})
         else:
             repository.releases.remove(draft)
 

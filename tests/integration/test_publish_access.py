@@ -60,7 +60,7 @@ def test_two_publishers_at_once_leave_one_release_and_no_draft(prepared: Prepare
             for file in prepared.plan.assets:
                 content = (prepared.folder / file.name).read_bytes()
                 prepared.repository.add_asset(draft, file.asset, content)
-            prepared.repository.change_release(draft, {"draft": False})
+            prepared.repository.change_release(draft, {"tag_name": draft.tag, "draft": False})
 
     prepared.github.before = overtake
     assert prepared.publish() == prepared.publish()

@@ -90,6 +90,7 @@ class FakeRepository:
 
     def create_release(self, fields: Json) -> FakeRelease:
         """Create a release. As on the real GitHub, several drafts may name the same tag."""
+        self._check_workflows(str(fields.get("target_commitish") or "main"))
         release = FakeRelease(
             self.next_number(),
             str(fields["tag_name"]),
@@ -105,11 +106,20 @@ class FakeRepository:
         return release
 
     def change_release(self, release: FakeRelease, fields: Json) -> None:
-        """Publish a draft; no other change is supported."""
-        if release.immutable:
-            raise RefusedError(422, "Cannot modify an immutable release")
-        if release.draft and fields.get("draft") is False:
+        """Publish a draft; no other change is supported. As on the real GitHub, a draft loses a tag that is not named."""
+        if not release.draft:
+            return
+        release.target = str(fields.get("target_commitish") or release.target)
+        self._check_workflows(release.target)
+        release.tag = str(fields.get("tag_name") or f"untagged-{release.number}")
+        if fields.get("draft") is False:
             self._publish(release)
+
+    def _check_workflows(self, target: str) -> None:
+        """Refuse a target whose workflows are not those of the default branch, as GitHub does for a job's token."""
+        words = ("diff", "--name-only", "--diff-filter=AM", "main", target, "--", ".github/workflows")
+        if self.run_git(*words, check=False):
+            raise RefusedError(403, "Resource not accessible by integration")
 
     def _publish(self, release: FakeRelease) -> None:
         """Publish a release, and create its tag if that does not exist."""

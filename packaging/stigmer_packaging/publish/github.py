@@ -127,10 +127,10 @@ class GitHub:
         return _CONVERTER.structure(self._call("GET", f"/releases/{number}"), HostedRelease)
 
     def create_draft(self, tag: str, commit: str, *, title: str, notes: str, prerelease: bool) -> HostedRelease:
-        """Create a draft release, which only users with write access can see."""
+        """Create a draft release, which only users with write access can see; `commit` as in `publish`."""
         body = {
             "tag_name": tag,
-            "target_commitish": commit,
+            **_target(commit),
             "name": title,
             "body": notes,
             "draft": True,
@@ -138,9 +138,14 @@ class GitHub:
         }
         return _CONVERTER.structure(self._call("POST", "/releases", body), HostedRelease)
 
-    def publish(self, release: HostedRelease) -> HostedRelease:
-        """Publish a draft, as the latest release unless it is a pre-release."""
-        body = {"draft": False, "make_latest": "false" if release.prerelease else "true"}
+    def publish(self, release: HostedRelease, tag: str, commit: str) -> HostedRelease:
+        """Publish a draft under a tag, as the latest release unless it is a pre-release.
+
+        GitHub creates the tag at `commit`, which is empty if the tag exists. A change that does not name a draft's tag
+        would replace it by `untagged-…`.
+        """
+        latest = "false" if release.prerelease else "true"
+        body = {"tag_name": tag, **_target(commit), "draft": False, "make_latest": latest}
         return _CONVERTER.structure(self._call("PATCH", f"/releases/{release.id}", body), HostedRelease)
 
     def delete_release(self, release: HostedRelease) -> None:
@@ -251,6 +256,10 @@ class GitHub:
             "User-Agent": "stigmer-packaging",
             "X-GitHub-Api-Version": "2022-11-28",
         }
+
+
+def _target(commit: str) -> dict[str, str]:
+    return {"target_commitish": commit} if commit else {}
 
 
 def _quoted(text: str) -> str:

@@ -122,7 +122,16 @@ def _refuse_other_commit(plan: PublicationPlan, github: GitHub, *, missing: bool
 
 
 def _create(plan: PublicationPlan, github: GitHub) -> HostedRelease:
-    return github.create_draft(plan.tag, plan.commit, title=plan.title, notes=plan.notes, prerelease=plan.prerelease)
+    target = _target(plan, github)
+    return github.create_draft(plan.tag, target, title=plan.title, notes=plan.notes, prerelease=plan.prerelease)
+
+
+def _target(plan: PublicationPlan, github: GitHub) -> str:
+    """Return the commit to create the tag at, or an empty string if the tag exists.
+
+    GitHub lets no job's token name a commit with other workflows than the default branch, which may have moved on.
+    """
+    return "" if github.commit_of_tag(plan.tag) else plan.commit
 
 
 def _place(file: Artefact, folder: Path, github: GitHub, draft: HostedRelease) -> None:
@@ -143,7 +152,7 @@ def _publish(plan: PublicationPlan, github: GitHub, draft: HostedRelease) -> Hos
         return release
     _refuse_other_contents(plan, github.assets(release))
     found = _find(plan, github)  # another run may have published the same release in the meantime
-    return found if found and not found.draft else github.publish(release)
+    return found if found and not found.draft else github.publish(release, plan.tag, _target(plan, github))
 
 
 def _confirm(plan: PublicationPlan, github: GitHub, release: HostedRelease) -> None:
