@@ -78,8 +78,9 @@ def _change_formula(published: PublishedRelease) -> None:
 
 
 def _lose_an_attestation(published: PublishedRelease) -> None:
-    source = published.release.of_kind("source")[0].sha256
-    published.attestations[:] = [one for one in published.attestations if source not in json.dumps(one["subject"])]
+    """GitHub's own attestation of the immutable release, which also names the file, stays."""
+    provenance = attestation(published.release.of_kind("source")[0].sha256, PROVENANCE, {})
+    published.attestations.remove(provenance)
 
 
 def _attest_another_sbom(published: PublishedRelease) -> None:

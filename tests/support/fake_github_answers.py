@@ -67,12 +67,23 @@ class FakeGitHub:
     def _stored(self, request: Request) -> Answer:
         if "authorization" in request.headers:
             return Answer(400, b"<Error>Only one auth mechanism allowed</Error>")
+        if bundle := re.fullmatch(r"/storage/attestations/(.+)/(\d+)\.json\.sn", request.path):
+            return self._bundle(self.repositories[bundle[1]].attestations[int(bundle[2])])
         number = int(request.path.rpartition("/")[2])
         for repository in self.repositories.values():
             with contextlib.suppress(RefusedError):
                 _, asset = repository.asset(number)
                 return Answer(200, asset.content, (("Content-Type", "application/octet-stream"),))
         return Answer(404)
+
+    @staticmethod
+    def _bundle(statement: Json) -> Answer:
+        """Answer with a statement's bundle, without signatures, in snappy's format: all of it as one literal."""
+        envelope = {"payload": base64.b64encode(json.dumps(statement).encode()).decode(), "signatures": []}
+        text = json.dumps({"dsseEnvelope": envelope}).encode()
+        size = bytes([len(text) & 0x7F | 0x80, len(text) >> 7 & 0x7F | 0x80, len(text) >> 14])
+        body = size + bytes([62 << 2]) + (len(text) - 1).to_bytes(3, "little") + text
+        return Answer(200, body, (("Content-Type", "application/x-snappy"),))
 
     def _download(self, name: str, tag: str, file: str) -> Answer:
         if name in self.repositories:
@@ -244,13 +255,13 @@ def _comment(call: _Call, number: str) -> Answer:
 
 
 def _attestations(call: _Call, sha256: str) -> Answer:
-    """Answer with every statement about the digest, without signatures."""
-    naming = [one for one in call.repository.attestations if sha256 in json.dumps(one["subject"])]
-    if not naming:
+    """Answer with the URL of every statement about the digest; as on the real GitHub, the bundle itself is null."""
+    root = f"{call.github.storage}/storage/attestations/{call.repository.name}"
+    every = enumerate(call.repository.attestations)
+    found = [f"{root}/{number}.json.sn?sig=x" for number, one in every if sha256 in json.dumps(one["subject"])]
+    if not found:
         raise RefusedError(404, "Not Found")
-    payloads = [base64.b64encode(json.dumps(one).encode()).decode() for one in naming]
-    bundles = [{"bundle": {"dsseEnvelope": {"payload": payload, "signatures": []}}} for payload in payloads]
-    return _json(200, {"attestations": bundles})
+    return _json(200, {"attestations": [{"bundle": None, "bundle_url": url, "initiator": "user"} for url in found]})
 
 
 def _describe_asset(asset: FakeAsset) -> Json:

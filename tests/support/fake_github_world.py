@@ -131,6 +131,8 @@ class FakeRepository:
                 raise RefusedError(422, "Validation Failed", _wrong("Release", "invalid", "target_commitish"))
             self.run_git("update-ref", f"refs/tags/{release.tag}", commit)
         release.draft, release.immutable = False, self.immutable
+        if release.immutable:
+            self.attestations.append(_release_attestation(release))
 
     def add_asset(self, release: FakeRelease, name: str, content: bytes) -> FakeAsset:
         """Add an uploaded asset; its name must be unique, even among failed uploads."""
@@ -174,6 +176,15 @@ def _wrong(resource: str, code: str, name: str, message: str = "") -> Json:
 def sha256(content: bytes) -> str:
     """Return the digest in the form of GitHub's assets, `sha256:HEX`."""
     return "sha256:" + hashlib.sha256(content).hexdigest()
+
+
+def _release_attestation(release: FakeRelease) -> Json:
+    """Return the statement that GitHub itself makes about an immutable release; it names every asset."""
+    subjects = [
+        {"name": one.name, "digest": {"sha256": hashlib.sha256(one.content).hexdigest()}} for one in release.assets
+    ]
+    tag = {"uri": f"pkg:github/{release.tag}", "digest": {"sha1": "0" * 40}}
+    return {**attestation("", "https://in-toto.io/attestation/release/v0.2", {}), "subject": [tag, *subjects]}
 
 
 def attestation(sha256: str, kind: str, predicate: object) -> Json:

@@ -17,7 +17,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import cattrs
 
-from stigmer_packaging.lib import http
+from stigmer_packaging.lib import http, snappy
 from stigmer_packaging.lib.errors import GitHubError, TokenError, UnavailableError
 
 PUBLIC = "https://github.com"
@@ -190,8 +190,8 @@ class GitHub:
     def attestations(self, sha256: str) -> tuple[Mapping[str, Any], ...]:
         """Return the in-toto statements that GitHub stores for a digest, without verifying their signatures."""
         found = self._find(f"/attestations/sha256:{sha256}") or {"attestations": []}
-        envelopes = [one["bundle"]["dsseEnvelope"] for one in found["attestations"]]
-        return tuple(json.loads(base64.b64decode(envelope["payload"])) for envelope in envelopes)
+        bundles = [one.get("bundle") or _stored_bundle(one["bundle_url"]) for one in found["attestations"]]
+        return tuple(json.loads(base64.b64decode(bundle["dsseEnvelope"]["payload"])) for bundle in bundles)
 
     def find_pull_request(self, head: str, base: str) -> str:
         """Return the URL of the open pull request from a branch of this repository, or an empty string."""
@@ -256,6 +256,17 @@ class GitHub:
             "User-Agent": "stigmer-packaging",
             "X-GitHub-Api-Version": "2022-11-28",
         }
+
+
+def _stored_bundle(url: str) -> Any:
+    """Download an attestation's bundle from its storage, which must not get the token; the URL itself gives access."""
+    response = http.request("GET", url, headers={"User-Agent": "stigmer-packaging"})
+    place = url.partition("?")[0]
+    _raise_for_status(response, "GET", place)
+    try:
+        return json.loads(snappy.decompress(response.body))
+    except ValueError as error:
+        raise UnavailableError(f"GET {place}: the response is not an attestation: {error}") from error
 
 
 def _target(commit: str) -> dict[str, str]:
