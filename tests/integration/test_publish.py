@@ -78,6 +78,15 @@ def test_other_contents_under_a_published_tag_are_refused_and_nothing_is_overwri
     assert state_of(prepared) == before
 
 
+def test_the_tag_of_a_deleted_release_needs_a_higher_version(prepared: PreparedRelease) -> None:
+    prepared.publish()
+    prepared.repository.delete_release(prepared.repository.releases[0])
+    with pytest.raises(PublicationError, match=r"a release v2\.0\.0 was deleted, and GitHub never reuses") as caught:
+        prepared.publish()
+    assert "raise the version" in caught.value.remedy
+    assert [release.draft for release in prepared.repository.releases] == [True]
+
+
 def _persons_draft(prepared: PreparedRelease, notes: str | None = None) -> FakeRelease:
     return prepared.repository.create_release({"tag_name": "v2.0.0", "draft": True, "body": notes})
 

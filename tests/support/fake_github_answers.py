@@ -183,7 +183,7 @@ def _change_release(call: _Call, number: str) -> Answer:
 
 
 def _delete_release(call: _Call, number: str) -> Answer:
-    call.repository.releases.remove(call.repository.release(int(number)))
+    call.repository.delete_release(call.repository.release(int(number)))
     return Answer(204)
 
 

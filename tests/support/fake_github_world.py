@@ -49,7 +49,10 @@ class FakeRelease:
 
 @dataclass
 class FakeRepository:
-    """A repository `owner/name` with its bare git repository; with `immutable`, published releases cannot change."""
+    """A repository `owner/name` with its bare git repository; with `immutable`, published releases cannot change.
+
+    `used_tags` are those of deleted immutable releases.
+    """
 
     name: str
     git: Path
@@ -58,6 +61,7 @@ class FakeRepository:
     pulls: list[Json] = field(default_factory=list)
     attestations: list[Json] = field(default_factory=list)
     issues: list[Json] = field(default_factory=list)
+    used_tags: set[str] = field(default_factory=set)
     last_number: int = 0
 
     def next_number(self) -> int:
@@ -123,6 +127,9 @@ class FakeRepository:
 
     def _publish(self, release: FakeRelease) -> None:
         """Publish a release, and create its tag if that does not exist."""
+        if release.tag in self.used_tags:
+            problem = _wrong("Release", "custom", "tag_name", "tag_name was used by an immutable release")
+            raise RefusedError(422, "Validation Failed", problem)
         if any(other.tag == release.tag and not other.draft for other in self.releases):
             raise RefusedError(422, "Validation Failed", _wrong("Release", "already_exists", "tag_name"))
         if not self.commit_of(f"refs/tags/{release.tag}"):
@@ -133,6 +140,12 @@ class FakeRepository:
         release.draft, release.immutable = False, self.immutable
         if release.immutable:
             self.attestations.append(_release_attestation(release))
+
+    def delete_release(self, release: FakeRelease) -> None:
+        """Delete a release. As on the real GitHub, the tag of an immutable one can never be released again."""
+        self.releases.remove(release)
+        if release.immutable:
+            self.used_tags.add(release.tag)
 
     def add_asset(self, release: FakeRelease, name: str, content: bytes) -> FakeAsset:
         """Add an uploaded asset; its name must be unique, even among failed uploads."""

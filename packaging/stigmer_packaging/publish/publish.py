@@ -7,7 +7,7 @@ from pathlib import Path
 from packaging.version import Version
 
 from stigmer_packaging.formula.reading import parse_formula
-from stigmer_packaging.lib.errors import PublicationError, TapError, UnavailableError
+from stigmer_packaging.lib.errors import GitHubError, PublicationError, TapError, UnavailableError
 from stigmer_packaging.publish.github import GitHub, HostedAsset, HostedRelease
 from stigmer_packaging.publish.plan import Publication, PublicationPlan
 from stigmer_packaging.publish.rules import version_in
@@ -152,7 +152,17 @@ def _publish(plan: PublicationPlan, github: GitHub, draft: HostedRelease) -> Hos
         return release
     _refuse_other_contents(plan, github.assets(release))
     found = _find(plan, github)  # another run may have published the same release in the meantime
-    return found if found and not found.draft else github.publish(release, plan.tag, _target(plan, github))
+    return found if found and not found.draft else _publish_draft(plan, github, release)
+
+
+def _publish_draft(plan: PublicationPlan, github: GitHub, draft: HostedRelease) -> HostedRelease:
+    try:
+        return github.publish(draft, plan.tag, _target(plan, github))
+    except GitHubError as error:
+        if "used by an immutable release" not in str(error):
+            raise
+        remedy = "remove the draft with scripts/publish --abandon dist, then raise the version"
+        raise PublicationError(f"a release {plan.tag} was deleted, and GitHub never reuses its tag", remedy) from error
 
 
 def _confirm(plan: PublicationPlan, github: GitHub, release: HostedRelease) -> None:
