@@ -1,6 +1,7 @@
 """Publishing to a fake GitHub: what is done, what is refused, and what never becomes public."""
 
 import contextlib
+import re
 from collections.abc import Callable
 
 import pytest
@@ -191,6 +192,68 @@ def test_a_file_that_is_not_public_at_once_is_waited_for(prepared: PreparedRelea
     prepared.github.before = hide
     prepared.publish()
     assert len(missing) == len(prepared.plan.downloads) + 2
+
+
+def test_an_upload_that_arrived_without_an_answer_is_used(prepared: PreparedRelease) -> None:
+    """It arrives after GitHub has listed the assets, and before the file is uploaded again."""
+    arrived: list[FakeAsset] = []
+
+    def arrive(request: Request) -> None:
+        if request.path.startswith("/uploads/") and not arrived:
+            [release] = prepared.repository.releases
+            arrived.append(prepared.repository.add_asset(release, request.query["name"], request.body))
+
+    prepared.github.before = arrive
+    prepared.publish()
+    assert arrived[0] in prepared.repository.releases[0].assets
+
+
+def test_a_deletion_that_is_done_already_is_no_error(prepared: PreparedRelease) -> None:
+    """Another run, or an earlier attempt without an answer, deletes the leftover draft and the damaged asset."""
+    repository = prepared.repository
+    [leftover, draft] = [
+        repository.create_release({"tag_name": "v2.0.0", "draft": True, "body": prepared.plan.marker}) for _ in range(2)
+    ]
+    damaged = repository.add_asset(leftover, prepared.plan.assets[0].asset, b"damaged")
+
+    def delete(request: Request) -> None:
+        if request.method == "DELETE" and damaged in leftover.assets:
+            leftover.assets.remove(damaged)
+        elif request.method == "DELETE":
+            repository.releases.remove(draft)
+
+    prepared.github.before = delete
+    prepared.publish()
+    assert repository.releases == [leftover]
+
+
+def test_a_list_of_assets_that_lags_behind_is_waited_for(prepared: PreparedRelease) -> None:
+    """The last file is missing from the list that is read before the draft is published."""
+    hidden: list[FakeAsset] = []
+
+    def hide(request: Request) -> None:
+        assets = prepared.repository.releases[0].assets if prepared.repository.releases else []
+        if len(assets) == len(prepared.plan.assets) and not hidden and re.fullmatch(r".*/releases/\d+", request.path):
+            hidden.append(assets.pop())
+        elif hidden and prepared.waits and hidden[0] not in assets:
+            assets.append(hidden[0])
+
+    prepared.github.after = hide
+    prepared.publish()
+    assert hidden[0] in prepared.repository.releases[0].assets
+    assert prepared.waits == [1]
+
+
+def test_a_tag_that_is_not_visible_at_once_is_waited_for(prepared: PreparedRelease) -> None:
+    def hide(request: Request) -> None:
+        if request.method == "PATCH":
+            prepared.repository.run_git("update-ref", "-d", "refs/tags/v2.0.0")
+        elif prepared.waits:
+            prepared.repository.run_git("update-ref", "refs/tags/v2.0.0", prepared.plan.commit)
+
+    prepared.github.after = hide
+    prepared.publish()
+    assert prepared.waits == [1]
 
 
 def _remove_asset(request: Request, prepared: PreparedRelease) -> None:

@@ -149,8 +149,8 @@ class GitHub:
         return _CONVERTER.structure(self._call("PATCH", f"/releases/{release.id}", body), HostedRelease)
 
     def delete_release(self, release: HostedRelease) -> None:
-        """Delete a release; its tag stays."""
-        self._call("DELETE", f"/releases/{release.id}")
+        """Delete a release unless it is gone; its tag stays."""
+        self._delete(f"/releases/{release.id}")
 
     def assets(self, release: HostedRelease) -> tuple[HostedAsset, ...]:
         """Return the assets of a release, including incomplete uploads."""
@@ -158,17 +158,22 @@ class GitHub:
         return tuple(_CONVERTER.structure(one, HostedAsset) for one in pages)
 
     def upload(self, release: HostedRelease, name: str, path: Path) -> HostedAsset:
-        """Upload a file as a stream and return its asset; UnavailableError while GitHub does not know a new release."""
+        """Upload a file as a stream and return its asset.
+
+        UnavailableError while GitHub does not know a new release, or if an earlier upload without an answer arrived.
+        """
         url = f"{release.upload_url.partition('{')[0]}?name={_quoted(name)}"
         file_headers = {"Content-Type": "application/octet-stream", "Content-Length": str(path.stat().st_size)}
         response = http.request("POST", url, headers={**self._headers(), **file_headers}, content=path)
         if response.status == 404:
             raise UnavailableError(f"the upload host does not know the release of {name} yet")
+        if response.status == 422 and "already_exists" in _message_of(response):
+            raise UnavailableError(f"an earlier upload of {name} has arrived")
         return _CONVERTER.structure(_read_json(response, "POST", url), HostedAsset)
 
     def delete_asset(self, asset: HostedAsset) -> None:
-        """Delete an asset of a draft."""
-        self._call("DELETE", f"/releases/assets/{asset.id}")
+        """Delete an asset of a draft unless it is gone."""
+        self._delete(f"/releases/assets/{asset.id}")
 
     def digest_of(self, asset: HostedAsset, into: Path | None = None) -> tuple[int, str]:
         """Download an asset, optionally to a file, and return its size and sha256."""
@@ -236,6 +241,13 @@ class GitHub:
 
     def _call(self, method: str, path: str, body: Mapping[str, object] | None = None) -> Any:
         return self._json(method, self._root + path, body)
+
+    def _delete(self, path: str) -> None:
+        """Delete what may be gone: an earlier attempt may have succeeded without an answer, and lists may lag behind."""
+        url = self._root + path
+        response = http.request("DELETE", url, headers=self._headers())
+        if response.status != 404:
+            _raise_for_status(response, "DELETE", url)
 
     def _json(self, method: str, url: str, body: Mapping[str, object] | None = None) -> Any:
         content = b"" if body is None else json.dumps(body).encode()

@@ -112,11 +112,13 @@ def _is_newer(release: HostedRelease, plan: PublicationPlan) -> bool:
 
 
 def _refuse_other_commit(plan: PublicationPlan, github: GitHub, *, missing: bool = True) -> None:
-    """Raise PublicationError unless the tag points to the plan's commit or, if `missing` is allowed, does not exist."""
+    """Raise PublicationError if the tag points to another commit; UnavailableError if it must exist and does not yet."""
     commit = github.commit_of_tag(plan.tag)
-    if commit != plan.commit and (commit or not missing):
+    if not commit and not missing:
+        raise UnavailableError(f"GitHub does not know the tag {plan.tag} yet")
+    if commit and commit != plan.commit:
         raise PublicationError(
-            f"the tag {plan.tag} points to {commit or 'nothing'}, but this release was built from {plan.commit}",
+            f"the tag {plan.tag} points to {commit}, but this release was built from {plan.commit}",
             "never move a tag: release the commit that it points to, or raise the version",
         )
 
@@ -150,7 +152,10 @@ def _publish(plan: PublicationPlan, github: GitHub, draft: HostedRelease) -> Hos
     release = github.release(draft.id)
     if not release.draft:
         return release
-    _refuse_other_contents(plan, github.assets(release))
+    assets = github.assets(release)
+    if unlisted := {file.asset for file in plan.assets} - {asset.name for asset in assets}:
+        raise UnavailableError(f"GitHub does not list all files of {plan.tag} yet: {', '.join(sorted(unlisted))}")
+    _refuse_other_contents(plan, assets)
     found = _find(plan, github)  # another run may have published the same release in the meantime
     return found if found and not found.draft else _publish_draft(plan, github, release)
 
