@@ -56,7 +56,12 @@ class FakeGitHub:
                 return self._download(*map(urllib.parse.unquote, download.groups()))
             return self._rest(request)
         except RefusedError as refused:
-            return _json(refused.status, {"message": refused.message, "errors": refused.errors})
+            answer = {
+                "message": refused.message,
+                "errors": refused.errors,
+                "documentation_url": "https://docs.github.com",
+            }
+            return _json(refused.status, answer)
 
     def right_of(self, token: str) -> str:
         """Return the right of a token: `read` or `write`, or `nothing` (beyond public reading) without a token."""
@@ -132,6 +137,9 @@ class _Call(NamedTuple):
 
     @property
     def fields(self) -> Json:
+        """The fields of the request; GitHub's description allows no other type than JSON."""
+        if self.request.headers.get("content-type") != "application/json":
+            raise RefusedError(400, "Problems parsing JSON")
         return dict(json.loads(self.request.body))
 
     def describe(self, release: FakeRelease) -> Json:
@@ -224,28 +232,37 @@ def _tag_object(call: _Call, sha: str) -> Answer:
 def _pulls(call: _Call) -> Answer:
     query = call.request.query
     wanted = (query["head"].rpartition(":")[2], query["base"], query["state"])
-    return _page(call, [one for one in call.repository.pulls if (one["head"], one["base"], one["state"]) == wanted])
+    pulls = [one for one in call.repository.pulls if (one["head"], one["base"], one["state"]) == wanted]
+    return _page(call, [_describe_pull(one) for one in pulls])
 
 
 def _open_pull(call: _Call) -> Answer:
-    return _json(201, call.repository.open_pull_request(call.fields, call.pages))
+    return _json(201, _describe_pull(call.repository.open_pull_request(call.fields, call.pages)))
+
+
+def _describe_pull(pull: Json) -> Json:
+    return {**pull, "head": {"ref": pull["head"]}, "base": {"ref": pull["base"]}}
 
 
 def _issues(call: _Call) -> Answer:
-    return _page(call, [issue for issue in call.repository.issues if issue["state"] == "open"])
+    return _page(call, [_describe_issue(issue) for issue in call.repository.issues if issue["state"] == "open"])
 
 
 def _open_issue(call: _Call) -> Answer:
     number = call.repository.next_number()
     url = f"{call.pages}/issues/{number}"
     call.repository.issues.append({**call.fields, "number": number, "state": "open", "html_url": url, "comments": []})
-    return _json(201, call.repository.issues[-1])
+    return _json(201, _describe_issue(call.repository.issues[-1]))
+
+
+def _describe_issue(issue: Json) -> Json:
+    return {**issue, "comments": len(issue.get("comments", ()))}
 
 
 def _change_issue(call: _Call, number: str) -> Answer:
     issue = next(one for one in call.repository.issues if one["number"] == int(number))
     issue.update(call.fields)
-    return _json(200, issue)
+    return _json(200, _describe_issue(issue))
 
 
 def _comment(call: _Call, number: str) -> Answer:

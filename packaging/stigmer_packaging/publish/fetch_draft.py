@@ -35,7 +35,8 @@ def _find(product: Product, github: GitHub) -> HostedRelease:
     ours = [one for one in github.releases() if one.tag_name == tag and marker in (one.body or "")]
     if len(ours) != 1:
         create = "scripts/publish dist --draft"
-        remedy = f"delete them: scripts/publish --abandon dist; then run {create}" if ours else f"create it: {create}"
+        missing = f"create it: {create}; a token that may only read sees no draft"
+        remedy = f"delete them: scripts/publish --abandon dist; then run {create}" if ours else missing
         raise PublicationError(f"found {len(ours)} releases of ours for {tag}; expected 1", remedy)
     return ours[0]
 

@@ -251,7 +251,8 @@ class GitHub:
 
     def _json(self, method: str, url: str, body: Mapping[str, object] | None = None) -> Any:
         content = b"" if body is None else json.dumps(body).encode()
-        return _read_json(http.request(method, url, headers=self._headers(), content=content), method, url)
+        kind = {} if body is None else {"Content-Type": "application/json"}
+        return _read_json(http.request(method, url, headers={**self._headers(), **kind}, content=content), method, url)
 
     def _pages(self, path: str, query: str = "") -> Iterator[Any]:
         url = f"{self._root}{path}?{query}{'&' if query else ''}per_page=100"
