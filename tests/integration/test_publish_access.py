@@ -86,6 +86,14 @@ def test_an_unknown_repository_differs_from_one_that_a_token_may_not_write(prepa
         host.create_draft("v1.0.0", "c" * 40, title="", notes="", prerelease=False)
 
 
+def test_a_repository_that_was_renamed_is_named_as_the_cause(monkeypatch: pytest.MonkeyPatch) -> None:
+    """GitHub answers reads under the old name, too, but not changes."""
+    host = _answering(monkeypatch, 307, b'{"message": "Moved Permanently"}')
+    with pytest.raises(GitHubError, match="307: Moved Permanently") as caught:
+        host.create_draft("v1.0.0", "", title="", notes="", prerelease=False)
+    assert "renamed" in caught.value.remedy
+
+
 @pytest.mark.parametrize(("status", "seconds"), [("429", 7), ("403", 10)])
 def test_a_limit_is_waited_for_by_githubs_clock_and_not_ours(
     status: str, seconds: float, prepared: PreparedRelease

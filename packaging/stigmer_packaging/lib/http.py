@@ -23,6 +23,8 @@ from stigmer_packaging.lib.errors import DownloadError, UnavailableError
 Report = Callable[[str], None]
 ATTEMPTS = 6
 TIMEOUT = httpx.Timeout(30, connect=10)
+UPLOAD_TIMEOUT = httpx.Timeout(30, connect=10, read=300)
+"""For a request with a file, which a server may store elsewhere before it answers."""
 TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
@@ -59,8 +61,8 @@ def request(
     with contextlib.ExitStack() as stack:
         body = stack.enter_context(content.open("rb")) if isinstance(content, Path) else content
         try:
-            follow = method == "GET"
-            client = stack.enter_context(httpx.Client(follow_redirects=follow, timeout=TIMEOUT, verify=_trusted()))
+            follow, timeout = method == "GET", UPLOAD_TIMEOUT if isinstance(content, Path) else TIMEOUT
+            client = stack.enter_context(httpx.Client(follow_redirects=follow, timeout=timeout, verify=_trusted()))
             request_headers = {"Accept-Encoding": "identity", **headers}
             response = stack.enter_context(client.stream(method, url, headers=request_headers, content=body))
             sink = stack.enter_context(into.open("wb")) if into else None

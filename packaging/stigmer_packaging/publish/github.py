@@ -313,6 +313,8 @@ def _raise_for_status(response: http.Response, method: str, url: str) -> None:
         raise TokenError(f"{message}; the token may not do this")
     if response.status == 404 and method != "GET":
         raise TokenError(f"{message}; GitHub also answers 404 if the token can read but not write")
+    if response.status < 400:
+        raise GitHubError(message, response.status, "the repository has been renamed: correct its name in the manifest")
     raise GitHubError(message, response.status)
 
 
