@@ -203,6 +203,8 @@ def _assets(call: _Call, number: str) -> Answer:
 def _asset(call: _Call, number: str) -> Answer:
     release, asset = call.repository.asset(int(number))
     call.seen(release)
+    if asset.state != "uploaded":
+        raise RefusedError(404, "Not Found")
     return call.github.to_storage(asset)
 
 
