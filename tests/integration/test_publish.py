@@ -79,6 +79,13 @@ def test_other_contents_under_a_published_tag_are_refused_and_nothing_is_overwri
     assert state_of(prepared) == before
 
 
+def test_a_commit_that_was_not_pushed_is_named_with_the_remedy(prepared: PreparedRelease) -> None:
+    with pytest.raises(PublicationError, match=f"GitHub does not have the commit {'c' * 40}") as caught:
+        prepared.publish(plan_for(prepared.folder, "c" * 40))
+    assert caught.value.remedy == "push it with its tag: git push origin v2.0.0"
+    assert prepared.repository.releases == []
+
+
 def test_the_tag_of_a_deleted_release_needs_a_higher_version(prepared: PreparedRelease) -> None:
     prepared.publish()
     prepared.repository.delete_release(prepared.repository.releases[0])

@@ -94,7 +94,7 @@ class FakeRepository:
 
     def create_release(self, fields: Json) -> FakeRelease:
         """Create a release. As on the real GitHub, several drafts may name the same tag."""
-        self._check_workflows(str(fields.get("target_commitish") or "main"))
+        self._check_target(str(fields.get("target_commitish") or "main"))
         release = FakeRelease(
             self.next_number(),
             str(fields["tag_name"]),
@@ -114,13 +114,15 @@ class FakeRepository:
         if not release.draft:
             return
         release.target = str(fields.get("target_commitish") or release.target)
-        self._check_workflows(release.target)
+        self._check_target(release.target)
         release.tag = str(fields.get("tag_name") or f"untagged-{release.number}")
         if fields.get("draft") is False:
             self._publish(release)
 
-    def _check_workflows(self, target: str) -> None:
-        """Refuse a target whose workflows are not those of the default branch, as GitHub does for a job's token."""
+    def _check_target(self, target: str) -> None:
+        """Refuse an unknown target and, as for a job's token, one with other workflows than the default branch."""
+        if not self.commit_of(target):
+            raise RefusedError(422, "Validation Failed", _wrong("Release", "invalid", "target_commitish"))
         words = ("diff", "--name-only", "--diff-filter=AM", "main", target, "--", ".github/workflows")
         if self.run_git(*words, check=False):
             raise RefusedError(403, "Resource not accessible by integration")
@@ -133,10 +135,7 @@ class FakeRepository:
         if any(other.tag == release.tag and not other.draft for other in self.releases):
             raise RefusedError(422, "Validation Failed", _wrong("Release", "already_exists", "tag_name"))
         if not self.commit_of(f"refs/tags/{release.tag}"):
-            commit = self.commit_of(release.target)
-            if not commit:
-                raise RefusedError(422, "Validation Failed", _wrong("Release", "invalid", "target_commitish"))
-            self.run_git("update-ref", f"refs/tags/{release.tag}", commit)
+            self.run_git("update-ref", f"refs/tags/{release.tag}", self.commit_of(release.target))
         release.draft, release.immutable = False, self.immutable
         if release.immutable:
             self.attestations.append(_release_attestation(release))

@@ -7,7 +7,7 @@ from pathlib import Path
 from packaging.version import Version
 
 from stigmer_packaging.formula.reading import parse_formula
-from stigmer_packaging.lib.errors import GitHubError, PublicationError, TapError, UnavailableError
+from stigmer_packaging.lib.errors import GitHubError, PackagingError, PublicationError, TapError, UnavailableError
 from stigmer_packaging.publish.github import GitHub, HostedAsset, HostedRelease
 from stigmer_packaging.publish.plan import Publication, PublicationPlan
 from stigmer_packaging.publish.rules import version_in
@@ -125,7 +125,10 @@ def _refuse_other_commit(plan: PublicationPlan, github: GitHub, *, missing: bool
 
 def _create(plan: PublicationPlan, github: GitHub) -> HostedRelease:
     target = _target(plan, github)
-    return github.create_draft(plan.tag, target, title=plan.title, notes=plan.notes, prerelease=plan.prerelease)
+    try:
+        return github.create_draft(plan.tag, target, title=plan.title, notes=plan.notes, prerelease=plan.prerelease)
+    except GitHubError as error:
+        raise _explained(error, plan) from None
 
 
 def _target(plan: PublicationPlan, github: GitHub) -> str:
@@ -164,10 +167,18 @@ def _publish_draft(plan: PublicationPlan, github: GitHub, draft: HostedRelease) 
     try:
         return github.publish(draft, plan.tag, _target(plan, github))
     except GitHubError as error:
-        if "used by an immutable release" not in str(error):
-            raise
+        raise _explained(error, plan) from None
+
+
+def _explained(error: GitHubError, plan: PublicationPlan) -> PackagingError:
+    """Return an error with the remedy if GitHub refuses the plan's tag or commit; for all other reasons, the error."""
+    if "used by an immutable release" in str(error):
         remedy = "remove the draft with scripts/publish --abandon dist, then raise the version"
-        raise PublicationError(f"a release {plan.tag} was deleted, and GitHub never reuses its tag", remedy) from error
+        return PublicationError(f"a release {plan.tag} was deleted, and GitHub never reuses its tag", remedy)
+    if "target_commitish" in str(error):
+        remedy = f"push it with its tag: git push origin {plan.tag}"
+        return PublicationError(f"GitHub does not have the commit {plan.commit}", remedy)
+    return error
 
 
 def _confirm(plan: PublicationPlan, github: GitHub, release: HostedRelease) -> None:
