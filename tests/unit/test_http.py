@@ -1,6 +1,7 @@
 """Downloads from a real, faulty server are either complete or fail."""
 
 import hashlib
+import re
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -142,6 +143,15 @@ def test_the_answer_to_an_upload_may_take_longer_than_others(tmp_path: Path, mon
             http.request("GET", url, headers={})
         server.released.set()
         assert upload.result().status == 201
+
+
+def test_an_error_of_a_request_does_not_contain_the_query_of_its_url() -> None:
+    """Storages accept a key there."""
+    with faulty_server(b"", Faults()) as server:
+        url = server.url
+    with pytest.raises(UnavailableError, match=re.escape(url)) as caught:
+        http.request("GET", f"{url}?key=secret", headers={})
+    assert "secret" not in str(caught.value)
 
 
 def test_an_invalid_url_is_a_download_error(tmp_path: Path) -> None:

@@ -56,8 +56,10 @@ def request(
     Only the first `body_limit` bytes of its body are kept (None: all). A file is sent as a stream; with `into`, the
     body is streamed to that file. Redirects are followed for GET only, and the Authorization header is not sent to
     another origin. UnavailableError if the server cannot be reached or the connection breaks; for methods other than
-    GET, the server may have carried out the request all the same. DownloadError for an invalid URL or response.
+    GET, the server may have carried out the request all the same. DownloadError for an invalid URL or response. Errors
+    omit the URL's query, which may contain a key.
     """
+    place = url.partition("?")[0]
     with contextlib.ExitStack() as stack:
         body = stack.enter_context(content.open("rb")) if isinstance(content, Path) else content
         try:
@@ -68,9 +70,9 @@ def request(
             sink = stack.enter_context(into.open("wb")) if into else None
             return _read(response, body_limit, sink)
         except httpx.TransportError as error:
-            raise UnavailableError(f"{method} {url}: {error or type(error).__name__}") from error
+            raise UnavailableError(f"{method} {place}: {error or type(error).__name__}") from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise DownloadError(f"{method} {url}: {error}") from error
+            raise DownloadError(f"{method} {place}: {error}") from error
 
 
 @functools.cache
