@@ -1,5 +1,6 @@
 """Access for publishing: tokens, limits and keys are checked before any change, and never appear in output."""
 
+import base64
 import json
 import os
 import re
@@ -60,7 +61,7 @@ def test_two_publishers_at_once_leave_one_release_and_no_draft(prepared: Prepare
             for file in prepared.plan.assets:
                 content = (prepared.folder / file.name).read_bytes()
                 prepared.repository.add_asset(draft, file.asset, content)
-            prepared.repository.change_release(draft, {"draft": False})
+            prepared.repository.change_release(draft, {"tag_name": draft.tag, "draft": False})
 
     prepared.github.before = overtake
     assert prepared.publish() == prepared.publish()
@@ -83,6 +84,14 @@ def test_an_unknown_repository_differs_from_one_that_a_token_may_not_write(prepa
         host.check_access()
     with pytest.raises(TokenError, match="can read but not write"):
         host.create_draft("v1.0.0", "c" * 40, title="", notes="", prerelease=False)
+
+
+def test_a_repository_that_was_renamed_is_named_as_the_cause(monkeypatch: pytest.MonkeyPatch) -> None:
+    """GitHub answers reads under the old name, too, but not changes."""
+    host = _answering(monkeypatch, 307, b'{"message": "Moved Permanently"}')
+    with pytest.raises(GitHubError, match="307: Moved Permanently") as caught:
+        host.create_draft("v1.0.0", "", title="", notes="", prerelease=False)
+    assert "renamed" in caught.value.remedy
 
 
 @pytest.mark.parametrize(("status", "seconds"), [("429", 7), ("403", 10)])
@@ -155,6 +164,37 @@ def test_an_answer_that_is_no_success_is_an_error(
     with pytest.raises(error) as caught:
         call(_answering(monkeypatch, status, body))
     assert type(caught.value) is error
+
+
+def _attesting(monkeypatch: pytest.MonkeyPatch, attestation: object, stored: bytes) -> GitHub:
+    """Return a client of a GitHub with one attestation, whose storage answers with the bytes."""
+
+    def respond(_method: str, url: str, *, headers: Mapping[str, str], **_: object) -> http.Response:
+        at_storage = url.startswith("https://storage.example/")
+        assert at_storage != ("Authorization" in headers), "only GitHub gets the token"
+        body = stored if at_storage else json.dumps({"attestations": [attestation]}).encode()
+        return http.Response(200, {}, body, len(body), "")
+
+    monkeypatch.setattr(http, "request", respond)
+    return GitHub(Access(TOKEN), REPOSITORY)
+
+
+def test_an_attestation_is_part_of_the_answer_or_has_a_url(monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle = {"dsseEnvelope": {"payload": base64.b64encode(b"{}").decode()}}
+    text = json.dumps(bundle).encode()
+    stored = bytes([len(text), (len(text) - 1) << 2]) + text
+    for one in ({"bundle": bundle}, {"bundle": None, "bundle_url": "https://storage.example/1.json.sn"}):
+        assert _attesting(monkeypatch, one, stored).attestations("a" * 64) == ({},)
+
+
+@pytest.mark.parametrize("stored", [b"<html>", b"\x01\x00{"], ids=["another format", "another text"])
+def test_a_damaged_attestation_is_an_error_that_does_not_name_the_key_to_it(
+    stored: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = {"bundle": None, "bundle_url": "https://storage.example/1.json.sn?sig=secret"}
+    with pytest.raises(UnavailableError, match=r"1\.json\.sn: the response is not an attestation") as caught:
+        _attesting(monkeypatch, one, stored).attestations("a" * 64)
+    assert "secret" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -114,7 +114,9 @@ def test_a_failed_run_is_abandoned(commands: PublishingCommands) -> None:
 def test_a_drafts_bytes_are_downloaded_before_it_is_public(commands: PublishingCommands) -> None:
     folder, fetched = commands.write_release("2.0.0"), commands.root / "fetched"
     assert commands.run("fetch-draft", str(fetched)) == 20
-    assert "found 0 releases of ours for v2.0.0" in commands.capsys.readouterr().err
+    errors = commands.capsys.readouterr().err
+    assert "found 0 releases of ours for v2.0.0" in errors
+    assert "a token that may only read sees no draft" in errors
     assert commands.run("publish", str(folder), "--draft") == 0
     assert [release.draft for release in commands.repository.releases] == [True]
     assert commands.formula() == ""
@@ -131,7 +133,20 @@ def test_a_draft_with_changed_files_is_refused(commands: PublishingCommands) -> 
     commands.run("publish", str(commands.write_release("2.0.0")), "--draft")
     commands.repository.releases[0].assets[2].content = b"other"
     assert commands.run("fetch-draft", str(commands.root / "fetched")) == 20
-    assert "differ from those it was created with" in commands.capsys.readouterr().err
+    message = "differ from those it was created with\nHint: complete the draft: scripts/publish dist --draft"
+    assert message in commands.capsys.readouterr().err
+
+
+def test_a_draft_with_an_upload_that_was_cut_off_is_to_be_completed(commands: PublishingCommands) -> None:
+    folder, fetched = commands.write_release("2.0.0"), str(commands.root / "fetched")
+    commands.run("publish", str(folder), "--draft")
+    asset = commands.repository.releases[0].assets[2]
+    asset.state, asset.content = "starter", b""
+    assert commands.run("fetch-draft", fetched) == 20
+    message = f"the uploads of {asset.name} were cut off\nHint: complete the draft: scripts/publish dist --draft"
+    assert message in commands.capsys.readouterr().err
+    commands.run("publish", str(folder), "--draft")
+    assert commands.run("fetch-draft", fetched) == 0
 
 
 def test_only_our_own_draft_of_the_version_is_downloaded(commands: PublishingCommands) -> None:

@@ -1,6 +1,9 @@
 """The update of the tap: concurrent pushes, newer formulas that are not reverted, and proposed changes."""
 
 import json
+import os
+import shutil
+from dataclasses import replace
 
 import pytest
 
@@ -101,6 +104,19 @@ def test_a_protected_branch_is_reported_with_a_remedy(prepared: PreparedRelease)
     with pytest.raises(TapError, match="GH006") as caught:
         prepared.publish()
     assert "--pull-request" in caught.value.remedy
+
+
+@pytest.mark.parametrize("reason", ["failure", "Internal Server Error"])
+def test_a_fault_of_githubs_git_servers_is_waited_for(reason: str, prepared: PreparedRelease) -> None:
+    """A stand-in for git answers the first push like a GitHub with a fault, and runs git from then on."""
+    tools, line = prepared.root / "bin", f"!\\tHEAD:refs/heads/main\\t[remote rejected] ({reason})\\n"
+    once = f'[ "$3 $5" != "push --dry-run" ] && [ "$3" = push ] && mkdir {tools}/pushed 2> /dev/null'
+    script = f"#!/bin/sh\nif {once}; then\n  printf '{line}'\n  exit 1\nfi\nexec {shutil.which('git')} \"$@\"\n"
+    place(tools / "git", script.encode())
+    tap = prepared.tap()
+    prepared.publish(tap=replace(tap, env={**tap.env, "PATH": f"{tools}{os.pathsep}{tap.env['PATH']}"}))
+    assert prepared.waits == [1]
+    assert "2.0.0" in prepared.formula()
 
 
 def test_a_proposal_is_opened_once_and_counts_as_done_once_it_is_merged(prepared: PreparedRelease) -> None:

@@ -56,7 +56,12 @@ class FakeGitHub:
                 return self._download(*map(urllib.parse.unquote, download.groups()))
             return self._rest(request)
         except RefusedError as refused:
-            return _json(refused.status, {"message": refused.message, "errors": refused.errors})
+            answer = {
+                "message": refused.message,
+                "errors": refused.errors,
+                "documentation_url": "https://docs.github.com",
+            }
+            return _json(refused.status, answer)
 
     def right_of(self, token: str) -> str:
         """Return the right of a token: `read` or `write`, or `nothing` (beyond public reading) without a token."""
@@ -67,12 +72,23 @@ class FakeGitHub:
     def _stored(self, request: Request) -> Answer:
         if "authorization" in request.headers:
             return Answer(400, b"<Error>Only one auth mechanism allowed</Error>")
+        if bundle := re.fullmatch(r"/storage/attestations/(.+)/(\d+)\.json\.sn", request.path):
+            return self._bundle(self.repositories[bundle[1]].attestations[int(bundle[2])])
         number = int(request.path.rpartition("/")[2])
         for repository in self.repositories.values():
             with contextlib.suppress(RefusedError):
                 _, asset = repository.asset(number)
                 return Answer(200, asset.content, (("Content-Type", "application/octet-stream"),))
         return Answer(404)
+
+    @staticmethod
+    def _bundle(statement: Json) -> Answer:
+        """Answer with a statement's bundle, without signatures, in snappy's format: all of it as one literal."""
+        envelope = {"payload": base64.b64encode(json.dumps(statement).encode()).decode(), "signatures": []}
+        text = json.dumps({"dsseEnvelope": envelope}).encode()
+        size = bytes([len(text) & 0x7F | 0x80, len(text) >> 7 & 0x7F | 0x80, len(text) >> 14])
+        body = size + bytes([62 << 2]) + (len(text) - 1).to_bytes(3, "little") + text
+        return Answer(200, body, (("Content-Type", "application/x-snappy"),))
 
     def _download(self, name: str, tag: str, file: str) -> Answer:
         if name in self.repositories:
@@ -121,6 +137,9 @@ class _Call(NamedTuple):
 
     @property
     def fields(self) -> Json:
+        """The fields of the request; GitHub's description allows no other type than JSON."""
+        if self.request.headers.get("content-type") != "application/json":
+            raise RefusedError(400, "Problems parsing JSON")
         return dict(json.loads(self.request.body))
 
     def describe(self, release: FakeRelease) -> Json:
@@ -172,7 +191,7 @@ def _change_release(call: _Call, number: str) -> Answer:
 
 
 def _delete_release(call: _Call, number: str) -> Answer:
-    call.repository.releases.remove(call.repository.release(int(number)))
+    call.repository.delete_release(call.repository.release(int(number)))
     return Answer(204)
 
 
@@ -184,6 +203,8 @@ def _assets(call: _Call, number: str) -> Answer:
 def _asset(call: _Call, number: str) -> Answer:
     release, asset = call.repository.asset(int(number))
     call.seen(release)
+    if asset.state != "uploaded":
+        raise RefusedError(404, "Not Found")
     return call.github.to_storage(asset)
 
 
@@ -213,28 +234,37 @@ def _tag_object(call: _Call, sha: str) -> Answer:
 def _pulls(call: _Call) -> Answer:
     query = call.request.query
     wanted = (query["head"].rpartition(":")[2], query["base"], query["state"])
-    return _page(call, [one for one in call.repository.pulls if (one["head"], one["base"], one["state"]) == wanted])
+    pulls = [one for one in call.repository.pulls if (one["head"], one["base"], one["state"]) == wanted]
+    return _page(call, [_describe_pull(one) for one in pulls])
 
 
 def _open_pull(call: _Call) -> Answer:
-    return _json(201, call.repository.open_pull_request(call.fields, call.pages))
+    return _json(201, _describe_pull(call.repository.open_pull_request(call.fields, call.pages)))
+
+
+def _describe_pull(pull: Json) -> Json:
+    return {**pull, "head": {"ref": pull["head"]}, "base": {"ref": pull["base"]}}
 
 
 def _issues(call: _Call) -> Answer:
-    return _page(call, [issue for issue in call.repository.issues if issue["state"] == "open"])
+    return _page(call, [_describe_issue(issue) for issue in call.repository.issues if issue["state"] == "open"])
 
 
 def _open_issue(call: _Call) -> Answer:
     number = call.repository.next_number()
     url = f"{call.pages}/issues/{number}"
     call.repository.issues.append({**call.fields, "number": number, "state": "open", "html_url": url, "comments": []})
-    return _json(201, call.repository.issues[-1])
+    return _json(201, _describe_issue(call.repository.issues[-1]))
+
+
+def _describe_issue(issue: Json) -> Json:
+    return {**issue, "comments": len(issue.get("comments", ()))}
 
 
 def _change_issue(call: _Call, number: str) -> Answer:
     issue = next(one for one in call.repository.issues if one["number"] == int(number))
     issue.update(call.fields)
-    return _json(200, issue)
+    return _json(200, _describe_issue(issue))
 
 
 def _comment(call: _Call, number: str) -> Answer:
@@ -244,13 +274,13 @@ def _comment(call: _Call, number: str) -> Answer:
 
 
 def _attestations(call: _Call, sha256: str) -> Answer:
-    """Answer with every statement about the digest, without signatures."""
-    naming = [one for one in call.repository.attestations if sha256 in json.dumps(one["subject"])]
-    if not naming:
+    """Answer with the URL of every statement about the digest; as on the real GitHub, the bundle itself is null."""
+    root = f"{call.github.storage}/storage/attestations/{call.repository.name}"
+    every = enumerate(call.repository.attestations)
+    found = [f"{root}/{number}.json.sn?sig=x" for number, one in every if sha256 in json.dumps(one["subject"])]
+    if not found:
         raise RefusedError(404, "Not Found")
-    payloads = [base64.b64encode(json.dumps(one).encode()).decode() for one in naming]
-    bundles = [{"bundle": {"dsseEnvelope": {"payload": payload, "signatures": []}}} for payload in payloads]
-    return _json(200, {"attestations": bundles})
+    return _json(200, {"attestations": [{"bundle": None, "bundle_url": url, "initiator": "user"} for url in found]})
 
 
 def _describe_asset(asset: FakeAsset) -> Json:

@@ -49,7 +49,10 @@ class FakeRelease:
 
 @dataclass
 class FakeRepository:
-    """A repository `owner/name` with its bare git repository; with `immutable`, published releases cannot change."""
+    """A repository `owner/name` with its bare git repository; with `immutable`, published releases cannot change.
+
+    `used_tags` are those of deleted immutable releases.
+    """
 
     name: str
     git: Path
@@ -58,6 +61,7 @@ class FakeRepository:
     pulls: list[Json] = field(default_factory=list)
     attestations: list[Json] = field(default_factory=list)
     issues: list[Json] = field(default_factory=list)
+    used_tags: set[str] = field(default_factory=set)
     last_number: int = 0
 
     def next_number(self) -> int:
@@ -90,6 +94,7 @@ class FakeRepository:
 
     def create_release(self, fields: Json) -> FakeRelease:
         """Create a release. As on the real GitHub, several drafts may name the same tag."""
+        self._check_target(str(fields.get("target_commitish") or "main"))
         release = FakeRelease(
             self.next_number(),
             str(fields["tag_name"]),
@@ -105,22 +110,41 @@ class FakeRepository:
         return release
 
     def change_release(self, release: FakeRelease, fields: Json) -> None:
-        """Publish a draft; no other change is supported."""
-        if release.immutable:
-            raise RefusedError(422, "Cannot modify an immutable release")
-        if release.draft and fields.get("draft") is False:
+        """Publish a draft; no other change is supported. As on the real GitHub, a draft loses a tag that is not named."""
+        if not release.draft:
+            return
+        release.target = str(fields.get("target_commitish") or release.target)
+        self._check_target(release.target)
+        release.tag = str(fields.get("tag_name") or f"untagged-{release.number}")
+        if fields.get("draft") is False:
             self._publish(release)
+
+    def _check_target(self, target: str) -> None:
+        """Refuse an unknown target and, as for a job's token, one with other workflows than the default branch."""
+        if not self.commit_of(target):
+            raise RefusedError(422, "Validation Failed", _wrong("Release", "invalid", "target_commitish"))
+        words = ("diff", "--name-only", "--diff-filter=AM", "main", target, "--", ".github/workflows")
+        if self.run_git(*words, check=False):
+            raise RefusedError(403, "Resource not accessible by integration")
 
     def _publish(self, release: FakeRelease) -> None:
         """Publish a release, and create its tag if that does not exist."""
+        if release.tag in self.used_tags:
+            problem = _wrong("Release", "custom", "tag_name", "tag_name was used by an immutable release")
+            raise RefusedError(422, "Validation Failed", problem)
         if any(other.tag == release.tag and not other.draft for other in self.releases):
             raise RefusedError(422, "Validation Failed", _wrong("Release", "already_exists", "tag_name"))
         if not self.commit_of(f"refs/tags/{release.tag}"):
-            commit = self.commit_of(release.target)
-            if not commit:
-                raise RefusedError(422, "Validation Failed", _wrong("Release", "invalid", "target_commitish"))
-            self.run_git("update-ref", f"refs/tags/{release.tag}", commit)
+            self.run_git("update-ref", f"refs/tags/{release.tag}", self.commit_of(release.target))
         release.draft, release.immutable = False, self.immutable
+        if release.immutable:
+            self.attestations.append(_release_attestation(release))
+
+    def delete_release(self, release: FakeRelease) -> None:
+        """Delete a release. As on the real GitHub, the tag of an immutable one can never be released again."""
+        self.releases.remove(release)
+        if release.immutable:
+            self.used_tags.add(release.tag)
 
     def add_asset(self, release: FakeRelease, name: str, content: bytes) -> FakeAsset:
         """Add an uploaded asset; its name must be unique, even among failed uploads."""
@@ -164,6 +188,15 @@ def _wrong(resource: str, code: str, name: str, message: str = "") -> Json:
 def sha256(content: bytes) -> str:
     """Return the digest in the form of GitHub's assets, `sha256:HEX`."""
     return "sha256:" + hashlib.sha256(content).hexdigest()
+
+
+def _release_attestation(release: FakeRelease) -> Json:
+    """Return the statement that GitHub itself makes about an immutable release; it names every asset."""
+    subjects = [
+        {"name": one.name, "digest": {"sha256": hashlib.sha256(one.content).hexdigest()}} for one in release.assets
+    ]
+    tag = {"uri": f"pkg:github/{release.tag}", "digest": {"sha1": "0" * 40}}
+    return {**attestation("", "https://in-toto.io/attestation/release/v0.2", {}), "subject": [tag, *subjects]}
 
 
 def attestation(sha256: str, kind: str, predicate: object) -> Json:

@@ -1,14 +1,19 @@
 """Downloads from a real, faulty server are either complete or fail."""
 
 import hashlib
+import re
 import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx
 import pytest
 
 from stigmer_packaging.lib import http
-from stigmer_packaging.lib.errors import DownloadError
+from stigmer_packaging.lib.errors import DownloadError, UnavailableError
+from stigmer_packaging.lib.loopback import listening
 from support.faulty_server import Faults, FaultyServer, faulty_server
 
 CONTENT = bytes(range(256)) * 4096
@@ -99,6 +104,54 @@ def test_a_server_that_does_not_answer_times_out(tmp_path: Path) -> None:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
         with pytest.raises(DownloadError, match="could not be downloaded"):
             http.download(url, SHA, tmp_path / "file", pause=lambda _: None, timeout=httpx.Timeout(0.05))
+
+
+class _SlowServer(ThreadingHTTPServer):
+    """Answers a POST once `released` is set, and a GET never."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _SlowHandler)
+        self.received, self.released = threading.Event(), threading.Event()
+
+
+class _SlowHandler(BaseHTTPRequestHandler):
+    server: _SlowServer
+
+    def do_GET(self) -> None:
+        self.server.released.wait()
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.received.set()
+        self.server.released.wait()
+        self.send_response(201)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_the_answer_to_an_upload_may_take_longer_than_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http, "TIMEOUT", httpx.Timeout(0.05))
+    (tmp_path / "file").write_bytes(CONTENT)
+    server = _SlowServer()
+    with listening(server) as url, ThreadPoolExecutor() as pool:
+        headers = {"Content-Length": str(len(CONTENT))}
+        upload = pool.submit(http.request, "POST", url, headers=headers, content=tmp_path / "file")
+        server.received.wait()
+        with pytest.raises(UnavailableError, match="timed out"):
+            http.request("GET", url, headers={})
+        server.released.set()
+        assert upload.result().status == 201
+
+
+def test_an_error_of_a_request_does_not_contain_the_query_of_its_url() -> None:
+    """Storages accept a key there."""
+    with faulty_server(b"", Faults()) as server:
+        url = server.url
+    with pytest.raises(UnavailableError, match=re.escape(url)) as caught:
+        http.request("GET", f"{url}?key=secret", headers={})
+    assert "secret" not in str(caught.value)
 
 
 def test_an_invalid_url_is_a_download_error(tmp_path: Path) -> None:

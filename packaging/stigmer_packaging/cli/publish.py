@@ -173,8 +173,8 @@ def compare_command(**arguments: Any) -> None:
     github = GitHub(ci_environment.access(), product.repository)
     release = fetch_draft(product, folder, github, report=output.print_progress)
     with open_tap(product.repository, product.tap_repository, arguments["tap_branch"]) as opened:
-        formula = opened.read(opened.head(), publication.formula_path(product.name)) or ""
-    attested = {one.sha256: github.attestations(one.sha256) for one in release.artefacts}
+        formula = opened.read(github.retry(opened.head), publication.formula_path(product.name)) or ""
+    attested = {one.sha256: github.retry(github.attestations, one.sha256) for one in release.artefacts}
     statements = compare_published(Published(folder, release, formula, attested), arguments["keg"])
     _show(arguments, [asdict(one) for one in statements], output.describe_statements(statements))
     if not all(one.agrees for one in statements):

@@ -23,6 +23,8 @@ from stigmer_packaging.lib.errors import DownloadError, UnavailableError
 Report = Callable[[str], None]
 ATTEMPTS = 6
 TIMEOUT = httpx.Timeout(30, connect=10)
+UPLOAD_TIMEOUT = httpx.Timeout(30, connect=10, read=300)
+"""For a request with a file, which a server may store elsewhere before it answers."""
 TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
@@ -54,21 +56,23 @@ def request(
     Only the first `body_limit` bytes of its body are kept (None: all). A file is sent as a stream; with `into`, the
     body is streamed to that file. Redirects are followed for GET only, and the Authorization header is not sent to
     another origin. UnavailableError if the server cannot be reached or the connection breaks; for methods other than
-    GET, the server may have carried out the request all the same. DownloadError for an invalid URL or response.
+    GET, the server may have carried out the request all the same. DownloadError for an invalid URL or response. Errors
+    omit the URL's query, which may contain a key.
     """
+    place = url.partition("?")[0]
     with contextlib.ExitStack() as stack:
         body = stack.enter_context(content.open("rb")) if isinstance(content, Path) else content
         try:
-            follow = method == "GET"
-            client = stack.enter_context(httpx.Client(follow_redirects=follow, timeout=TIMEOUT, verify=_trusted()))
+            follow, timeout = method == "GET", UPLOAD_TIMEOUT if isinstance(content, Path) else TIMEOUT
+            client = stack.enter_context(httpx.Client(follow_redirects=follow, timeout=timeout, verify=_trusted()))
             request_headers = {"Accept-Encoding": "identity", **headers}
             response = stack.enter_context(client.stream(method, url, headers=request_headers, content=body))
             sink = stack.enter_context(into.open("wb")) if into else None
             return _read(response, body_limit, sink)
         except httpx.TransportError as error:
-            raise UnavailableError(f"{method} {url}: {error or type(error).__name__}") from error
+            raise UnavailableError(f"{method} {place}: {error or type(error).__name__}") from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise DownloadError(f"{method} {url}: {error}") from error
+            raise DownloadError(f"{method} {place}: {error}") from error
 
 
 @functools.cache

@@ -10,6 +10,8 @@ from stigmer_packaging.publish.github import GitHub, HostedAsset, HostedRelease
 from stigmer_packaging.publish.plan import digest_of_files, draft_marker
 from stigmer_packaging.records.release import Release, read_description, read_release
 
+_CREATE = "scripts/publish dist --draft"
+
 
 def fetch_draft(product: Product, folder: Path, github: GitHub, *, report: Callable[[str], None]) -> Release:
     """Download the files of a draft to `folder`, laid out as before the upload, and return the release.
@@ -20,9 +22,12 @@ def fetch_draft(product: Product, folder: Path, github: GitHub, *, report: Calla
     folder.mkdir(parents=True, exist_ok=True)
     hosted = github.retry(_find, product, github)
     assets = {asset.name: asset for asset in github.retry(github.assets, hosted)}
+    remedy = f"complete the draft: {_CREATE}" if hosted.draft else ""
+    if partial := sorted(name for name, asset in assets.items() if asset.state != "uploaded"):
+        raise PublicationError(f"the uploads of {', '.join(partial)} were cut off", remedy)
     digests = {name: _fetch(asset, folder, github, report) for name, asset in assets.items()}
     if draft_marker(product, digest_of_files(digests.values())) not in (hosted.body or ""):
-        raise PublicationError(f"the files of {hosted.html_url} differ from those it was created with")
+        raise PublicationError(f"the files of {hosted.html_url} differ from those it was created with", remedy)
     for artefact in read_description(folder).artefacts:
         path = folder / artefact.name
         path.parent.mkdir(exist_ok=True)
@@ -34,8 +39,8 @@ def _find(product: Product, github: GitHub) -> HostedRelease:
     tag, marker = release_tag(product.version), draft_marker(product, "")
     ours = [one for one in github.releases() if one.tag_name == tag and marker in (one.body or "")]
     if len(ours) != 1:
-        create = "scripts/publish dist --draft"
-        remedy = f"delete them: scripts/publish --abandon dist; then run {create}" if ours else f"create it: {create}"
+        missing = f"create it: {_CREATE}; a token that may only read sees no draft"
+        remedy = f"delete them: scripts/publish --abandon dist; then run {_CREATE}" if ours else missing
         raise PublicationError(f"found {len(ours)} releases of ours for {tag}; expected 1", remedy)
     return ours[0]
 

@@ -17,7 +17,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import cattrs
 
-from stigmer_packaging.lib import http
+from stigmer_packaging.lib import http, snappy
 from stigmer_packaging.lib.errors import GitHubError, TokenError, UnavailableError
 
 PUBLIC = "https://github.com"
@@ -127,10 +127,10 @@ class GitHub:
         return _CONVERTER.structure(self._call("GET", f"/releases/{number}"), HostedRelease)
 
     def create_draft(self, tag: str, commit: str, *, title: str, notes: str, prerelease: bool) -> HostedRelease:
-        """Create a draft release, which only users with write access can see."""
+        """Create a draft release, which only users with write access can see; `commit` as in `publish`."""
         body = {
             "tag_name": tag,
-            "target_commitish": commit,
+            **_target(commit),
             "name": title,
             "body": notes,
             "draft": True,
@@ -138,14 +138,19 @@ class GitHub:
         }
         return _CONVERTER.structure(self._call("POST", "/releases", body), HostedRelease)
 
-    def publish(self, release: HostedRelease) -> HostedRelease:
-        """Publish a draft, as the latest release unless it is a pre-release."""
-        body = {"draft": False, "make_latest": "false" if release.prerelease else "true"}
+    def publish(self, release: HostedRelease, tag: str, commit: str) -> HostedRelease:
+        """Publish a draft under a tag, as the latest release unless it is a pre-release.
+
+        GitHub creates the tag at `commit`, which is empty if the tag exists. A change that does not name a draft's tag
+        would replace it by `untagged-…`.
+        """
+        latest = "false" if release.prerelease else "true"
+        body = {"tag_name": tag, **_target(commit), "draft": False, "make_latest": latest}
         return _CONVERTER.structure(self._call("PATCH", f"/releases/{release.id}", body), HostedRelease)
 
     def delete_release(self, release: HostedRelease) -> None:
-        """Delete a release; its tag stays."""
-        self._call("DELETE", f"/releases/{release.id}")
+        """Delete a release unless it is gone; its tag stays."""
+        self._delete(f"/releases/{release.id}")
 
     def assets(self, release: HostedRelease) -> tuple[HostedAsset, ...]:
         """Return the assets of a release, including incomplete uploads."""
@@ -153,17 +158,22 @@ class GitHub:
         return tuple(_CONVERTER.structure(one, HostedAsset) for one in pages)
 
     def upload(self, release: HostedRelease, name: str, path: Path) -> HostedAsset:
-        """Upload a file as a stream and return its asset; UnavailableError while GitHub does not know a new release."""
+        """Upload a file as a stream and return its asset.
+
+        UnavailableError while GitHub does not know a new release, or if an earlier upload without an answer arrived.
+        """
         url = f"{release.upload_url.partition('{')[0]}?name={_quoted(name)}"
         file_headers = {"Content-Type": "application/octet-stream", "Content-Length": str(path.stat().st_size)}
         response = http.request("POST", url, headers={**self._headers(), **file_headers}, content=path)
         if response.status == 404:
             raise UnavailableError(f"the upload host does not know the release of {name} yet")
+        if response.status == 422 and "already_exists" in _message_of(response):
+            raise UnavailableError(f"an earlier upload of {name} has arrived")
         return _CONVERTER.structure(_read_json(response, "POST", url), HostedAsset)
 
     def delete_asset(self, asset: HostedAsset) -> None:
-        """Delete an asset of a draft."""
-        self._call("DELETE", f"/releases/assets/{asset.id}")
+        """Delete an asset of a draft unless it is gone."""
+        self._delete(f"/releases/assets/{asset.id}")
 
     def digest_of(self, asset: HostedAsset, into: Path | None = None) -> tuple[int, str]:
         """Download an asset, optionally to a file, and return its size and sha256."""
@@ -185,8 +195,8 @@ class GitHub:
     def attestations(self, sha256: str) -> tuple[Mapping[str, Any], ...]:
         """Return the in-toto statements that GitHub stores for a digest, without verifying their signatures."""
         found = self._find(f"/attestations/sha256:{sha256}") or {"attestations": []}
-        envelopes = [one["bundle"]["dsseEnvelope"] for one in found["attestations"]]
-        return tuple(json.loads(base64.b64decode(envelope["payload"])) for envelope in envelopes)
+        bundles = [one.get("bundle") or _stored_bundle(one["bundle_url"]) for one in found["attestations"]]
+        return tuple(json.loads(base64.b64decode(bundle["dsseEnvelope"]["payload"])) for bundle in bundles)
 
     def find_pull_request(self, head: str, base: str) -> str:
         """Return the URL of the open pull request from a branch of this repository, or an empty string."""
@@ -232,9 +242,17 @@ class GitHub:
     def _call(self, method: str, path: str, body: Mapping[str, object] | None = None) -> Any:
         return self._json(method, self._root + path, body)
 
+    def _delete(self, path: str) -> None:
+        """Delete what may be gone: an earlier attempt may have succeeded without an answer, and lists may lag behind."""
+        url = self._root + path
+        response = http.request("DELETE", url, headers=self._headers())
+        if response.status != 404:
+            _raise_for_status(response, "DELETE", url)
+
     def _json(self, method: str, url: str, body: Mapping[str, object] | None = None) -> Any:
         content = b"" if body is None else json.dumps(body).encode()
-        return _read_json(http.request(method, url, headers=self._headers(), content=content), method, url)
+        kind = {} if body is None else {"Content-Type": "application/json"}
+        return _read_json(http.request(method, url, headers={**self._headers(), **kind}, content=content), method, url)
 
     def _pages(self, path: str, query: str = "") -> Iterator[Any]:
         url = f"{self._root}{path}?{query}{'&' if query else ''}per_page=100"
@@ -251,6 +269,21 @@ class GitHub:
             "User-Agent": "stigmer-packaging",
             "X-GitHub-Api-Version": "2022-11-28",
         }
+
+
+def _stored_bundle(url: str) -> Any:
+    """Download an attestation's bundle from its storage, which must not get the token; the URL itself gives access."""
+    response = http.request("GET", url, headers={"User-Agent": "stigmer-packaging"})
+    place = url.partition("?")[0]
+    _raise_for_status(response, "GET", place)
+    try:
+        return json.loads(snappy.decompress(response.body))
+    except ValueError as error:
+        raise UnavailableError(f"GET {place}: the response is not an attestation: {error}") from error
+
+
+def _target(commit: str) -> dict[str, str]:
+    return {"target_commitish": commit} if commit else {}
 
 
 def _quoted(text: str) -> str:
@@ -280,6 +313,8 @@ def _raise_for_status(response: http.Response, method: str, url: str) -> None:
         raise TokenError(f"{message}; the token may not do this")
     if response.status == 404 and method != "GET":
         raise TokenError(f"{message}; GitHub also answers 404 if the token can read but not write")
+    if response.status < 400:
+        raise GitHubError(message, response.status, "the repository has been renamed: correct its name in the manifest")
     raise GitHubError(message, response.status)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from packaging.version import Version
 
 from stigmer_packaging.formula.reading import parse_formula
-from stigmer_packaging.lib.errors import PublicationError, TapError, UnavailableError
+from stigmer_packaging.lib.errors import GitHubError, PackagingError, PublicationError, TapError, UnavailableError
 from stigmer_packaging.publish.github import GitHub, HostedAsset, HostedRelease
 from stigmer_packaging.publish.plan import Publication, PublicationPlan
 from stigmer_packaging.publish.rules import version_in
@@ -112,17 +112,31 @@ def _is_newer(release: HostedRelease, plan: PublicationPlan) -> bool:
 
 
 def _refuse_other_commit(plan: PublicationPlan, github: GitHub, *, missing: bool = True) -> None:
-    """Raise PublicationError unless the tag points to the plan's commit or, if `missing` is allowed, does not exist."""
+    """Raise PublicationError if the tag points to another commit; UnavailableError if it must exist and does not yet."""
     commit = github.commit_of_tag(plan.tag)
-    if commit != plan.commit and (commit or not missing):
+    if not commit and not missing:
+        raise UnavailableError(f"GitHub does not know the tag {plan.tag} yet")
+    if commit and commit != plan.commit:
         raise PublicationError(
-            f"the tag {plan.tag} points to {commit or 'nothing'}, but this release was built from {plan.commit}",
+            f"the tag {plan.tag} points to {commit}, but this release was built from {plan.commit}",
             "never move a tag: release the commit that it points to, or raise the version",
         )
 
 
 def _create(plan: PublicationPlan, github: GitHub) -> HostedRelease:
-    return github.create_draft(plan.tag, plan.commit, title=plan.title, notes=plan.notes, prerelease=plan.prerelease)
+    target = _target(plan, github)
+    try:
+        return github.create_draft(plan.tag, target, title=plan.title, notes=plan.notes, prerelease=plan.prerelease)
+    except GitHubError as error:
+        raise _explained(error, plan) from None
+
+
+def _target(plan: PublicationPlan, github: GitHub) -> str:
+    """Return the commit to create the tag at, or an empty string if the tag exists.
+
+    GitHub lets no job's token name a commit with other workflows than the default branch, which may have moved on.
+    """
+    return "" if github.commit_of_tag(plan.tag) else plan.commit
 
 
 def _place(file: Artefact, folder: Path, github: GitHub, draft: HostedRelease) -> None:
@@ -141,9 +155,30 @@ def _publish(plan: PublicationPlan, github: GitHub, draft: HostedRelease) -> Hos
     release = github.release(draft.id)
     if not release.draft:
         return release
-    _refuse_other_contents(plan, github.assets(release))
+    assets = github.assets(release)
+    if unlisted := {file.asset for file in plan.assets} - {asset.name for asset in assets}:
+        raise UnavailableError(f"GitHub does not list all files of {plan.tag} yet: {', '.join(sorted(unlisted))}")
+    _refuse_other_contents(plan, assets)
     found = _find(plan, github)  # another run may have published the same release in the meantime
-    return found if found and not found.draft else github.publish(release)
+    return found if found and not found.draft else _publish_draft(plan, github, release)
+
+
+def _publish_draft(plan: PublicationPlan, github: GitHub, draft: HostedRelease) -> HostedRelease:
+    try:
+        return github.publish(draft, plan.tag, _target(plan, github))
+    except GitHubError as error:
+        raise _explained(error, plan) from None
+
+
+def _explained(error: GitHubError, plan: PublicationPlan) -> PackagingError:
+    """Return an error with the remedy if GitHub refuses the plan's tag or commit; for all other reasons, the error."""
+    if "used by an immutable release" in str(error):
+        remedy = "remove the draft with scripts/publish --abandon dist, then raise the version"
+        return PublicationError(f"a release {plan.tag} was deleted, and GitHub never reuses its tag", remedy)
+    if "target_commitish" in str(error):
+        remedy = f"push it with its tag: git push origin {plan.tag}"
+        return PublicationError(f"GitHub does not have the commit {plan.commit}", remedy)
+    return error
 
 
 def _confirm(plan: PublicationPlan, github: GitHub, release: HostedRelease) -> None:

@@ -1,6 +1,6 @@
 """Compare a published release's files with formula, checksums, attestations, SBOMs and the installed files.
 
-Sources: GitHub's REST documentation of attestations, the in-toto statement v1, and SPDX 2.3.
+Sources: GitHub's REST documentation of attestations, the in-toto statement v1, SLSA's provenance v1, and SPDX 2.3.
 """
 
 import json
@@ -16,6 +16,7 @@ from stigmer_packaging.lib import digest
 from stigmer_packaging.records.release import Artefact, Release
 
 SBOM_PREDICATE = "https://spdx.dev/Document"
+PROVENANCE_PREDICATE = "https://slsa.dev/provenance/"
 UNSIGNED = "signature not checked; use `gh attestation verify`"
 
 
@@ -64,12 +65,14 @@ def _compare_digest(artefact: Artefact, place: str, sums: Mapping[str, str]) -> 
 
 
 def _compare_attestations(artefact: Artefact, published: Published) -> Iterator[Statement]:
-    """Yield the statement about the provenance of a file and, for a bottle, about its attested SBOM."""
+    """Yield the statement about the provenance of a file and, for a bottle, about its attested SBOM.
+
+    GitHub's own attestation of an immutable release names the file, too, but does not say who built it.
+    """
     statements = [one for one in published.attested.get(artefact.sha256, ()) if _names(one, artefact.sha256)]
     sboms = [one["predicate"] for one in statements if one["predicateType"].startswith(SBOM_PREDICATE)]
-    yield Statement(
-        artefact.name, "provenance", len(statements) > len(sboms), UNSIGNED if statements else "no attestation"
-    )
+    proven = any(one["predicateType"].startswith(PROVENANCE_PREDICATE) for one in statements)
+    yield Statement(artefact.name, "provenance", proven, UNSIGNED if proven else "no attestation")
     if artefact.kind == "bottle":
         same = _sbom_of(artefact, published) in sboms
         detail = UNSIGNED if same else "differs from the published SBOM" if sboms else "no attestation"

@@ -22,6 +22,9 @@ _REJECTED = re.compile(
     r"\[rejected\]|\[remote rejected\].*(?:cannot lock ref|failed to update ref|reference already exists)"
 )
 
+_FAULT = re.compile(r"\[remote rejected\].*\((?:failure|Internal Server Error)\)")
+"""GitHub's servers could not carry out a push; no rule forbids it."""
+
 
 @dataclass(frozen=True)
 class Tap:
@@ -99,7 +102,7 @@ class Tap:
             raise TokenError(f"{message}\nthe tap refuses the token or key")
         if re.search(r"repository '[^']*' not found|Repository not found", message):
             raise TapError(message, "correct the tap in the manifest; a token without access to it gets the same error")
-        if "rejected]" in message:
+        if "rejected]" in message and not _FAULT.search(message):
             raise TapError(message, "if the branch is protected, propose the change: --pull-request")
         raise UnavailableError(message)
 
