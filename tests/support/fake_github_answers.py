@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import cramjam
+
 from support.fake_github_world import FakeAsset, FakeRelease, FakeRepository, Json, RefusedError, sha256
 
 KEYS = ("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFakeFakeFakeFakeFakeFakeFakeFakeFakeFakeFake",)
@@ -83,11 +85,9 @@ class FakeGitHub:
 
     @staticmethod
     def _bundle(statement: Json) -> Answer:
-        """Answer with a statement's bundle, without signatures, in snappy's format: all of it as one literal."""
+        """Answer with a statement's bundle, without signatures, in snappy's raw format."""
         envelope = {"payload": base64.b64encode(json.dumps(statement).encode()).decode(), "signatures": []}
-        text = json.dumps({"dsseEnvelope": envelope}).encode()
-        size = bytes([len(text) & 0x7F | 0x80, len(text) >> 7 & 0x7F | 0x80, len(text) >> 14])
-        body = size + bytes([62 << 2]) + (len(text) - 1).to_bytes(3, "little") + text
+        body = bytes(cramjam.snappy.compress_raw(json.dumps({"dsseEnvelope": envelope}).encode()))
         return Answer(200, body, (("Content-Type", "application/x-snappy"),))
 
     def _download(self, name: str, tag: str, file: str) -> Answer:

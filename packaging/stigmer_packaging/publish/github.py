@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import cattrs
+import cramjam
 
-from stigmer_packaging.lib import http, snappy
+from stigmer_packaging.lib import http
 from stigmer_packaging.lib.errors import GitHubError, TokenError, UnavailableError
 
 PUBLIC = "https://github.com"
@@ -272,13 +273,16 @@ class GitHub:
 
 
 def _stored_bundle(url: str) -> Any:
-    """Download an attestation's bundle from its storage, which must not get the token; the URL itself gives access."""
+    """Download an attestation's bundle, compressed with snappy, from its storage.
+
+    The storage must not get the token: the URL itself gives access.
+    """
     response = http.request("GET", url, headers={"User-Agent": "stigmer-packaging"})
     place = url.partition("?")[0]
     _raise_for_status(response, "GET", place)
     try:
-        return json.loads(snappy.decompress(response.body))
-    except ValueError as error:
+        return json.loads(bytes(cramjam.snappy.decompress_raw(response.body)))
+    except (ValueError, cramjam.DecompressionError) as error:
         raise UnavailableError(f"GET {place}: the response is not an attestation: {error}") from error
 
 
