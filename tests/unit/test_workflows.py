@@ -120,6 +120,13 @@ def test_a_workflow_that_does_not_verify_at_every_level_is_reported(change: tupl
     assert any(f"release.yml: {problem}" in one for one in found), found
 
 
+@pytest.mark.parametrize("name", ["release", "verify"])
+def test_a_job_that_fetches_the_tap_again_must_not_let_homebrew_link_it_to_the_checkout(name: str) -> None:
+    """The job failed after a successful installation, as setup-homebrew could not remove the link in the end."""
+    found = problems_of(MANIFEST, **{name: ("          GITHUB_ACTIONS_HOMEBREW_SELF_HOSTED: ", "          OTHER: ")})
+    assert [one for one in found if f"{name}.yml: install: fails after the installation" in one], found
+
+
 def test_another_manifest_requires_other_workflows() -> None:
     """One with fewer targets, and one with a separate tap, whose key is needed by the two jobs that change it."""
     fewer = replace(MANIFEST, targets={name: MANIFEST.targets[name] for name in ("linux-amd64", "darwin-arm64")})
