@@ -121,6 +121,13 @@ def test_a_workflow_that_does_not_verify_at_every_level_is_reported(change: tupl
 
 
 @pytest.mark.parametrize("name", ["release", "verify"])
+def test_the_documented_command_is_run_with_the_brew_that_users_have(name: str) -> None:
+    """For a tap's own workflows, setup-homebrew checks out brew's main branch."""
+    found = problems_of(MANIFEST, **{name: ("          stable: true", "          stable: false")})
+    assert f"{name}.yml: install: installs with brew's main branch: Install Homebrew" in found
+
+
+@pytest.mark.parametrize("name", ["release", "verify"])
 def test_a_job_that_fetches_the_tap_again_must_not_let_homebrew_link_it_to_the_checkout(name: str) -> None:
     """The job failed after a successful installation, as setup-homebrew could not remove the link in the end."""
     found = problems_of(MANIFEST, **{name: ("          GITHUB_ACTIONS_HOMEBREW_SELF_HOSTED: ", "          OTHER: ")})

@@ -61,7 +61,7 @@ def _contradictions(job: WorkflowJob, manifest: Manifest) -> Iterator[str]:
     yield from _unknown_runners(job)
     yield from _wrong_formula(job, f"{tap_name(manifest.product)}/{manifest.product.name}")
     yield from _wrong_secret(job, own_tap=manifest.product.tap == "self")
-    yield from _linked_tap(job)
+    yield from _wrong_homebrew(job)
 
 
 def _wrong_values(target: str, leg: Mapping[str, str], manifest: Manifest) -> Iterator[str]:
@@ -92,14 +92,18 @@ def _wrong_secret(job: WorkflowJob, *, own_tap: bool) -> Iterator[str]:
         yield f"needs no {_TAP_SECRET}: the tap is this repository" if has else problem
 
 
-def _linked_tap(job: WorkflowJob) -> Iterator[str]:
-    """Require that Homebrew is set up without a link from the tap to the checkout if the job fetches the tap again.
+def _wrong_homebrew(job: WorkflowJob) -> Iterator[str]:
+    """Require the brew that users have, and no link from the tap to the checkout, in a job that fetches the tap again.
 
-    The action's last step removes that link, and fails if it is no longer one. Source: setup-homebrew's post.sh.
+    The action's last step removes that link, and fails if it is no longer one. Sources: setup-homebrew's README, for
+    what is stable, and its post.sh.
     """
-    for step in job.steps if any(one.run.startswith(_INSTALLS) for one in job.steps) else ():
-        if step.uses.startswith(_HOMEBREW) and not step.env.get(_SELF_HOSTED):
+    installs = any(step.run.startswith(_INSTALLS) for step in job.steps)
+    for step in (one for one in job.steps if installs and one.uses.startswith(_HOMEBREW)):
+        if not step.env.get(_SELF_HOSTED):
             yield f"fails after the installation unless this step has {_SELF_HOSTED}: {step.name}"
+        if step.inputs.get("stable") != "True":
+            yield f"installs with brew's main branch: {step.name}"
 
 
 def _ignored_failures(job: WorkflowJob) -> Iterator[str]:
