@@ -55,6 +55,14 @@ FAULTS = [
 ]
 
 
+def test_the_bottle_is_installed_by_a_brew_that_refuses_to_tap_what_is_not_trusted(tmp_path: Path) -> None:
+    """Homebrew 7.0.0 does, but installs the formula that its full name on the command line trusts."""
+    mac = make_fake_mac(tmp_path)
+    mac.replace("brew", f'[ "$1" != tap ] || exit 1\n{FAKES["brew"]}')
+    code, report = mac.check(environment=BOTH)
+    assert (code, failed(report)) == (0, [])
+
+
 @pytest.mark.parametrize(("name", "text", "failing"), FAULTS)
 def test_a_rejection_by_a_program_of_macos_fails_just_its_check(
     tmp_path: Path, name: str, text: str, failing: set[str]

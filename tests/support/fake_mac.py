@@ -77,14 +77,15 @@ esac""",
 keg=$fakes/Cellar/stigmer/2.0.0
 case $1 in
     list) exit 1 ;;
-    tap) cp "$3/Formula/stigmer.rb" "$fakes/tapped.rb" ;;
+    --repository) echo "$fakes/Taps" ;;
     install)
-        root=$(sed -n 's,^ *root_url "file://\\(.*\\)",\\1,p' "$fakes/tapped.rb" | sed 's/%20/ /g')
+        root=$(sed -n 's,^ *root_url "file://\\(.*\\)",\\1,p' "$fakes/Taps/Formula/stigmer.rb" | sed 's/%20/ /g')
         mkdir -p "$fakes/Cellar" && tar -xzf "$root/@BOTTLE@" -C "$fakes/Cellar" && ln -s "$keg/bin" "$fakes/bin"
         echo '==> Pouring @BOTTLE@' ;;
     --prefix) echo "$fakes" ;;
     --cellar) echo "$fakes/Cellar" ;;
     uninstall) rm -rf "$fakes/Cellar" "$fakes/bin" ;;
+    untap) rm -rf "$fakes/Taps" ;;
 esac""".replace("@BOTTLE@", BOTTLE),
 }
 

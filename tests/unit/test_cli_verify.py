@@ -236,11 +236,12 @@ def test_the_single_file_of_a_release_is_verified_in_a_sandbox_beside_the_bottle
     assert [path.name for path in (dist / "verification").glob("program-*.json")] == ["program-linux-amd64.json"]
 
 
+@pytest.mark.parametrize("place", ["reports/one", "reports"], ids=["one of several machines", "the only machine"])
 def test_verifications_of_a_copy_of_the_release_on_another_machine_become_part_of_it(
-    dist: Path, tmp_path: Path, machines: dict[str, Machine]
+    dist: Path, tmp_path: Path, machines: dict[str, Machine], place: str
 ) -> None:
     """The release workflow uses this script; only release.json and the reports come back from the other machine."""
-    copy, sbom = tmp_path / "reports" / "one", dist / "stigmer-2.0.0.x86_64_linux.sbom.spdx.json"
+    copy, sbom = tmp_path / place, dist / "stigmer-2.0.0.x86_64_linux.sbom.spdx.json"
     shutil.copytree(dist, copy)
     machines.clear()
     machines["verify/vm/linux-amd64"] = fake_machine("vm", "debian trixie")

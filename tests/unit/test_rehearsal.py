@@ -71,9 +71,10 @@ def rehearsal_setup(tmp_path: Path) -> RehearsalSetup:
     git = ["git", "-c", "user.name=t", "-c", "user.email=t@example.invalid", "-C", str(repository)]
     repository.mkdir()
     (repository / "here").write_text("tagged")
-    for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "one"], ["tag", "v1"]):
+    for words in (["init", "-q"], ["commit", "--allow-empty", "-qm", "zero"], ["add", "."], ["commit", "-qm", "one"]):
         subprocess.run([*git, *words], check=True, env=env)
-    return RehearsalSetup(folder, str(repository), "v1", LINUX, seed, env, {"level": "sandbox"}, lambda _: None)
+    subprocess.run([*git, "tag", "v1"], check=True, env=env)
+    return RehearsalSetup(folder, repository.as_uri(), "v1", LINUX, seed, env, {"level": "sandbox"}, lambda _: None)
 
 
 def test_jobs_run_in_dependency_order_with_the_token_that_their_permissions_allow(
@@ -94,6 +95,15 @@ def test_a_failing_step_ends_the_rehearsal_and_is_reported_with_its_job(rehearsa
     with pytest.raises(WorkflowError, match=r"the job made failed at 'Make'.*(?s:.*)nowhere"):
         rehearse(parse_workflow(broken), rehearsal_setup)
     assert not (rehearsal_setup.folder / "result").exists()
+
+
+def test_a_job_has_a_checkout_without_history_and_a_shell_without_pipefail(rehearsal_setup: RehearsalSetup) -> None:
+    """As on GitHub: actions/checkout fetches one commit, and the default shell is `bash -e`."""
+    commands = "false | true; git rev-list --count HEAD > ../../result"
+    workflow = WORKFLOW.replace('echo "$TOKEN $LEVEL $(cat here) $(ls build)" > out.txt', f"{commands}; touch out.txt")
+    made = replace(parse_workflow(workflow), jobs=parse_workflow(workflow).jobs[:1])
+    rehearse(made, rehearsal_setup)
+    assert (rehearsal_setup.folder / "result").read_text() == "1\n"
 
 
 def test_jobs_for_other_machines_are_left_out(rehearsal_setup: RehearsalSetup) -> None:
@@ -136,6 +146,30 @@ def test_paths_are_kept_below_their_common_folder_and_a_pattern_gives_each_artif
     run_action("actions/download-artifact@0", {**wanted, "path": "got"}, job_context)
     got = job_context.folder / "got"
     assert sorted(path.relative_to(got).as_posix() for path in got.rglob("*") if path.is_file()) == expected
+
+
+def test_a_single_artifact_that_matches_a_pattern_gets_no_folder_of_its_own(job_context: JobContext) -> None:
+    place(job_context.folder / "dist" / "release.json", b"")
+    run_action("actions/upload-artifact@0", {"name": "reports-a", "path": "dist/"}, job_context)
+    run_action("actions/download-artifact@0", {"pattern": "reports-*", "path": "got"}, job_context)
+    assert (job_context.folder / "got" / "release.json").is_file()
+
+
+def test_hidden_files_are_not_uploaded(job_context: JobContext) -> None:
+    for name in ("dist/release.json", "dist/.hidden", "dist/.logs/log"):
+        place(job_context.folder / name, b"")
+    run_action("actions/upload-artifact@0", {"name": "release", "path": "dist/"}, job_context)
+    run_action("actions/download-artifact@0", {"name": "release", "path": "got"}, job_context)
+    assert [path.name for path in (job_context.folder / "got").iterdir()] == ["release.json"]
+
+
+@pytest.mark.parametrize("pattern", ["dist/", "dist/*"])
+def test_everything_below_a_folder_that_a_pattern_matches_is_attested(tmp_path: Path, pattern: str) -> None:
+    for name in ("dist/bottle", "dist/Formula/formula"):
+        place(tmp_path / name, b"")
+    told: list[str] = []
+    run_action("actions/attest@0", {"subject-path": pattern}, JobContext(tmp_path, tmp_path, told.append))
+    assert told == ["would attest formula, bottle"]
 
 
 @pytest.mark.parametrize(

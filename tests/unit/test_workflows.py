@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from packaging.version import Version
 
 from stigmer_packaging.ci.workflow_file import WorkflowJob, parse_workflow
 from stigmer_packaging.ci.workflows import LEVELS, NAMES, find_disagreements, read_workflows
@@ -20,6 +21,9 @@ WORKFLOWS = read_workflows(COMMITTED)
 JOBS = [pytest.param(job, id=f"{name}-{job.name}") for name in NAMES for job in WORKFLOWS[name].jobs]
 ENV_LINE = "          GITHUB_TOKEN: ${{ github.token }}\n"
 PINNED = re.compile(r"uses: ([\w-]+/[\w/-]+)@{1,2}([0-9a-f]{40}) # v?\d+(\.\d+)+$")
+
+NEWEST_KNOWN_UV = {"9.0.0": "0.11.30"}
+"""The newest uv whose sha256 a version of setup-uv contains. Source: its src/download/checksum/known-checksums.ts."""
 
 
 def problems_of(manifest: Manifest = MANIFEST, **changes: tuple[str, str]) -> list[str]:
@@ -120,6 +124,20 @@ def test_a_workflow_that_does_not_verify_at_every_level_is_reported(change: tupl
     assert any(f"release.yml: {problem}" in one for one in found), found
 
 
+@pytest.mark.parametrize("name", ["release", "verify"])
+def test_the_documented_command_is_run_with_the_brew_that_users_have(name: str) -> None:
+    """For a tap's own workflows, setup-homebrew checks out brew's main branch."""
+    found = problems_of(MANIFEST, **{name: ("          stable: true", "          stable: false")})
+    assert f"{name}.yml: install: installs with brew's main branch: Install Homebrew" in found
+
+
+@pytest.mark.parametrize("name", ["release", "verify"])
+def test_a_job_that_fetches_the_tap_again_must_not_let_homebrew_link_it_to_the_checkout(name: str) -> None:
+    """The job failed after a successful installation, as setup-homebrew could not remove the link in the end."""
+    found = problems_of(MANIFEST, **{name: ("          GITHUB_ACTIONS_HOMEBREW_SELF_HOSTED: ", "          OTHER: ")})
+    assert [one for one in found if f"{name}.yml: install: fails after the installation" in one], found
+
+
 def test_another_manifest_requires_other_workflows() -> None:
     """One with fewer targets, and one with a separate tap, whose key is needed by the two jobs that change it."""
     fewer = replace(MANIFEST, targets={name: MANIFEST.targets[name] for name in ("linux-amd64", "darwin-arm64")})
@@ -157,6 +175,15 @@ def test_every_action_is_pinned_to_one_full_commit_with_its_version_beside_it() 
     assert [line for line in used if isinstance(line, str)] == []
     pins = {(found[1], found[2]) for found in used if not isinstance(found, str)}
     assert len(pins) == len({name for name, _ in pins})
+
+
+def test_setup_uv_knows_the_sha256_of_the_uv_that_it_downloads() -> None:
+    """It installs a newer uv than it knows without any check, also in the jobs that publish."""
+    pinned = re.compile(r"setup-uv@\w+ # v(\S+)\n *with:\n *version: (\S+)\n")
+    text = "".join(file.read_text(encoding="utf-8") for file in COMMITTED.glob("*.yml"))
+    found = pinned.findall(text)
+    assert len(found) == text.count("setup-uv@")
+    assert [uv for action, uv in found if Version(uv) > Version(NEWEST_KNOWN_UV[action])] == []
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,7 +1,7 @@
 """Local emulation of the few actions that our workflows use, and substitution of workflow expressions.
 
-Each artifact is a directory in the artifacts directory. As on GitHub, an artifact preserves neither modes nor links: a
-downloaded file has mode 0644.
+Each artifact is a directory in the artifacts directory. As on GitHub, an artifact preserves neither modes nor links, and
+contains no hidden files: a downloaded file has mode 0644. Sources: the actions' own code, and that of @actions/glob.
 """
 
 import os
@@ -58,8 +58,10 @@ def _upload(inputs: Mapping[str, str], context: JobContext) -> None:
     artifact = context.artifacts / inputs["name"]
     shutil.rmtree(artifact, ignore_errors=True)
     top = os.path.commonpath([path.parent if path.is_file() else path for path in paths])  # as on GitHub
-    for file in (file for path in paths for file in _files(path)):
-        _copy(file, artifact / file.relative_to(top))
+    for path in paths:
+        for file in _files(path):
+            if not any(part.startswith(".") for part in file.relative_to(path.parent).parts):
+                _copy(file, artifact / file.relative_to(top))
 
 
 def _download(inputs: Mapping[str, str], context: JobContext) -> None:
@@ -73,12 +75,13 @@ def _download(inputs: Mapping[str, str], context: JobContext) -> None:
     if not found:
         raise WorkflowError(f"no job has uploaded an artifact that matches {inputs['pattern']}")
     for artifact in found:
-        _copy_all(artifact, destination / artifact.name)
+        _copy_all(artifact, destination if len(found) == 1 else destination / artifact.name)
 
 
 def _attest(inputs: Mapping[str, str], context: JobContext) -> None:
     patterns = [line.strip() for line in inputs["subject-path"].splitlines() if line.strip()]
-    subjects = [path for pattern in patterns for path in sorted(context.folder.glob(pattern)) if path.is_file()]
+    matched = [path for pattern in patterns for path in sorted(context.folder.glob(pattern))]
+    subjects = [file for path in matched for file in _files(path)]
     if not subjects:
         raise WorkflowError(f"no file to attest matches {inputs['subject-path']}")
     if (sbom := inputs.get("sbom-path")) and not (context.folder / sbom).is_file():

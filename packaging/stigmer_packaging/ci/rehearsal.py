@@ -81,7 +81,7 @@ def _reason_to_skip(job: WorkflowJob, leg: Mapping[str, str], setup: RehearsalSe
 
 def _run_job(job: WorkflowJob, leg: Mapping[str, str], setup: RehearsalSetup) -> None:
     folder = setup.folder / "jobs" / "-".join([job.name, *filter(None, [leg.get("target", "")])])
-    command.run(["git", "clone", "-q", "--branch", setup.tag, setup.remote, folder], env=setup.environment)
+    command.run(["git", "clone", "-q", "--depth=1", "--branch", setup.tag, setup.remote, folder], env=setup.environment)
     if not job.needs:
         _seed(setup.seed, folder / "build")
     may_write = (job.permissions or {}).get("contents") == "write"
@@ -109,7 +109,7 @@ def _run_step(step: WorkflowStep, values: Mapping[str, str], context: JobContext
     setup.report(f"+ {step.run}")
     own = {name: actions.substitute(value, values) for name, value in step.env.items()}
     env = {**setup.environment, "GITHUB_WORKSPACE": str(context.folder), **own}
-    argv: Sequence[str] = ["bash", "--noprofile", "--norc", "-e", "-o", "pipefail", "-c", step.run]
+    argv: Sequence[str] = ["bash", "-e", "-c", step.run]  # as a runner does for a step without `shell`
     command.run(argv, cwd=context.folder, env=env, seconds=SECONDS)
 
 

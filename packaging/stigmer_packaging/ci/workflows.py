@@ -28,6 +28,8 @@ LEVELS = {
 _TAP_SECRET = "TAP_DEPLOY_KEY"  # noqa: S105 - a name, not a secret
 _CHANGES_THE_TAP = "scripts/publish "
 _INSTALLS = "scripts/verify-documented "
+_HOMEBREW = "Homebrew/actions/setup-homebrew@"
+_SELF_HOSTED = "GITHUB_ACTIONS_HOMEBREW_SELF_HOSTED"
 _VERIFIES = "scripts/verify "
 _AFTER_FAILURE = re.compile(r"\b(?:always|cancelled|failure)\(\)")
 _EXIT_CODE_LOST = re.compile(r"[|;]|(?<!&)&(?!&)")
@@ -59,6 +61,7 @@ def _contradictions(job: WorkflowJob, manifest: Manifest) -> Iterator[str]:
     yield from _unknown_runners(job)
     yield from _wrong_formula(job, f"{tap_name(manifest.product)}/{manifest.product.name}")
     yield from _wrong_secret(job, own_tap=manifest.product.tap == "self")
+    yield from _wrong_homebrew(job)
 
 
 def _wrong_values(target: str, leg: Mapping[str, str], manifest: Manifest) -> Iterator[str]:
@@ -87,6 +90,20 @@ def _wrong_secret(job: WorkflowJob, *, own_tap: bool) -> Iterator[str]:
     if own_tap == has and any(step.run.startswith(_CHANGES_THE_TAP) for step in job.steps):
         problem = f"lacks {_TAP_SECRET}, which the tap needs"
         yield f"needs no {_TAP_SECRET}: the tap is this repository" if has else problem
+
+
+def _wrong_homebrew(job: WorkflowJob) -> Iterator[str]:
+    """Require the brew that users have, and no link from the tap to the checkout, in a job that fetches the tap again.
+
+    The action's last step removes that link, and fails if it is no longer one. Sources: setup-homebrew's README, for
+    what is stable, and its post.sh.
+    """
+    installs = any(step.run.startswith(_INSTALLS) for step in job.steps)
+    for step in (one for one in job.steps if installs and one.uses.startswith(_HOMEBREW)):
+        if not step.env.get(_SELF_HOSTED):
+            yield f"fails after the installation unless this step has {_SELF_HOSTED}: {step.name}"
+        if step.inputs.get("stable") != "True":
+            yield f"installs with brew's main branch: {step.name}"
 
 
 def _ignored_failures(job: WorkflowJob) -> Iterator[str]:
