@@ -146,6 +146,7 @@ def test_paths_are_kept_below_their_common_folder_and_a_pattern_gives_each_artif
         ("actions/download-artifact", {"pattern": "gone-*"}),
         ("actions/attest", {"subject-path": "dist/*.tar.gz"}),
         ("actions/attest", {"subject-path": "*", "sbom-path": "gone.json"}),
+        ("actions/attest", {"subject-checksums": "gone.sha256"}),
         ("somebody/else", {}),
     ],
 )

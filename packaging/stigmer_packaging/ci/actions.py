@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from stigmer_packaging.lib.digest import parse_sums
 from stigmer_packaging.lib.errors import WorkflowError
 
 _EXPRESSION = re.compile(r"\$\{\{\s*([\w.-]+)\s*\}\}")
@@ -77,13 +78,18 @@ def _download(inputs: Mapping[str, str], context: JobContext) -> None:
 
 
 def _attest(inputs: Mapping[str, str], context: JobContext) -> None:
-    patterns = [line.strip() for line in inputs["subject-path"].splitlines() if line.strip()]
-    subjects = [path for pattern in patterns for path in sorted(context.folder.glob(pattern)) if path.is_file()]
+    if checksums := inputs.get("subject-checksums"):
+        named = context.folder / checksums
+        subjects = list(parse_sums(named.read_text(encoding="utf-8"))) if named.is_file() else []
+    else:
+        patterns = [line.strip() for line in inputs["subject-path"].splitlines() if line.strip()]
+        paths = [path for pattern in patterns for path in sorted(context.folder.glob(pattern))]
+        subjects = [path.name for path in paths if path.is_file()]
     if not subjects:
-        raise WorkflowError(f"no file to attest matches {inputs['subject-path']}")
+        raise WorkflowError(f"there is nothing to attest in {checksums or inputs['subject-path']}")
     if (sbom := inputs.get("sbom-path")) and not (context.folder / sbom).is_file():
         raise WorkflowError(f"the SBOM to attest does not exist: {sbom}")
-    context.report(f"would attest {', '.join(path.name for path in subjects)}")
+    context.report(f"would attest {', '.join(subjects)}")
 
 
 def _files(path: Path) -> list[Path]:
