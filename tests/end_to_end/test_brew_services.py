@@ -174,6 +174,17 @@ def test_beside_a_server_that_runs_already_the_start_fails_once_and_leaves_that_
     systemctl("reset-failed", UNIT)
 
 
+def test_a_restart_by_the_command_is_refused_and_changes_nothing(running: Installed) -> None:
+    """It would start a server outside of the unit, which `brew services stop` does not stop."""
+    before = unit("MainPID")
+    done = running.stigmer("server", "restart")
+    assert done.code == 1
+    assert "run `brew services restart stigmer`" in done.stderr
+    assert (unit("MainPID"), running.status()) == (before, "running")
+    running.services("restart")
+    assert (unit("MainPID") != before, running.status()) == (True, "running")
+
+
 def test_a_stop_by_the_command_is_not_undone(running: Installed) -> None:
     assert running.stigmer("server", "stop").code == 0
     assert systemctl("is-active", UNIT) == "inactive"

@@ -116,6 +116,10 @@ def test_without_a_later_release_no_upgrade_is_tried(tmp_path: Path) -> None:
     assert not [check.name for check in report.checks if "next" in check.name]
 
 
+def test_a_brew_without_trust_passes_as_well(tmp_path: Path) -> None:
+    assert failed(verify(tmp_path, "without trust", versions=("2.0.0",))) == []
+
+
 def test_two_releases_of_one_version_are_refused(tmp_path: Path) -> None:
     with pytest.raises(RecordError, match=r"both releases are 2\.0\.0"):
         verify(tmp_path, versions=("2.0.0", "2.0.0"))

@@ -2,7 +2,7 @@
 """FakeBrew: the Homebrew commands that a verification uses, with their output.
 
 Run as a program, it is the brew of its own directory: `prefix/` there is the prefix, and each line of `faults` names
-one thing it does wrong.
+one thing it does wrong. Like Homebrew 7, it skips the formulae of a tap that is not trusted, unless it is `without trust`.
 """
 
 import json
@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-PREFIX, FAULTS = HERE / "prefix", HERE / "faults"
+PREFIX, FAULTS, TRUST = HERE / "prefix", HERE / "faults", HERE / "trust"
 KEGS, TAP = PREFIX / "Cellar" / "stigmer", HERE / "taps" / "stigmer" / "homebrew-tap"
 PROGRAM = """#!/bin/sh
 run="$HOME/.stigmer/run"
@@ -42,6 +42,25 @@ def tap(remote: str) -> None:
     print("==> Tapping stigmer/tap\nTapped 1 formula (14 files, 86.7KB).")
     if fault("warns"):
         print("Warning: something about this tap")
+
+
+def trust(word: str) -> None:
+    if fault("without trust"):
+        sys.exit(f"Error: Unknown command: brew {word}")
+    (TRUST.touch if word == "trust" else TRUST.unlink)()
+
+
+def read_tap() -> None:
+    if not (TRUST.exists() or fault("without trust")):
+        print("Warning: Skipping stigmer/tap because it is not trusted.")
+
+
+def install() -> None:
+    if TRUST.exists():
+        sys.exit("no user has trusted the tap before the documented command")
+    if not TAP.exists():
+        tap("https://github.com/stigmer/homebrew-tap")
+    pour()
 
 
 def pour() -> None:
@@ -103,13 +122,15 @@ def info() -> None:
 
 
 def main(words: list[str]) -> None:
-    if words[0] == "install" and not TAP.exists():
+    if words[0] == "tap" and words[1:]:
         tap("https://github.com/stigmer/homebrew-tap")
-    elif words[0] == "tap" and words[1:]:
-        tap(words[2])
+    if words[0] in {"tap", "readall"} and words[1:]:
+        read_tap()
+    elif words[0] in {"trust", "untrust"}:
+        trust(words[0])
     elif words[0] == "outdated":
         print(f"stigmer/tap/stigmer ({next(KEGS.iterdir()).name}) < {formula()[0]}")
-    commands = {"install": pour, "reinstall": pour, "upgrade": upgrade, "uninstall": uninstall, "info": info}
+    commands = {"install": install, "reinstall": pour, "upgrade": upgrade, "uninstall": uninstall, "info": info}
     if words[0] in commands:
         commands[words[0]]()
     if words[0] == "untap":

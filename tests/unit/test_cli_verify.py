@@ -50,6 +50,9 @@ def dist(tmp_path: Path) -> Path:
         "stigmer", "2.0.0", "description", "https://stigmer.ai", "Apache-2.0", "stigmer/stigmer", "stigmer/tap"
     )
     (folder / "release.json").write_text(render_record(Release(product, (artefact,))), encoding="utf-8")
+    (folder / "SHA256SUMS").write_text(f"{SHA256}  {NAME}\n{'0' * 64}  stigmer-2.0.0.tar.gz\n", encoding="utf-8")
+    (folder / "Formula").mkdir()
+    (folder / "Formula" / "stigmer.rb").touch()
     return folder
 
 
@@ -255,6 +258,8 @@ def test_verifications_of_a_copy_of_the_release_on_another_machine_become_part_o
     assert "it runs" in (dist / "verification/vm-linux-amd64.log").read_text(encoding="utf-8")
     assert "verified in a virtual machine" in (dist / "report.html").read_text(encoding="utf-8")
     assert (tmp_path / "sboms/x86_64_linux.spdx.json").read_text(encoding="utf-8") == "{}"
+    named = (tmp_path / "sboms/brew.sha256").read_text(encoding="utf-8")
+    assert named == f"{SHA256}  stigmer--2.0.0.x86_64_linux.bottle.tar.gz\n", "brew looks for a name with two dashes"
 
 
 def test_the_verifications_of_another_release_are_refused(dist: Path, tmp_path: Path, run_verify: Verify) -> None:

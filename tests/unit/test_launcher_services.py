@@ -12,6 +12,7 @@ import pytest
 
 from stigmer_launcher.cli.commands import services
 from stigmer_launcher.cli.commands import start as start_module
+from stigmer_launcher.cli.commands import stop as stop_module
 from stigmer_launcher.cli.parse import parse
 from stigmer_launcher.cli.terminal import Context, Terminal
 from stigmer_launcher.errors import BusyError, DegradedError, LauncherError, PortError, StoppedError
@@ -74,6 +75,17 @@ def test_a_service_restart_in_a_server_that_keeps_stopping_ends_as_busy(
 ) -> None:
     output = restarted(instance, monkeypatch, phases.STOPPING)
     assert f"The server (pid {os.getpid()}) is stopping; waiting\n" in output
+
+
+def test_a_server_in_a_unit_is_restarted_by_its_service_manager_alone(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The service manager would restart no new server after a crash, and `brew services stop` would not stop it."""
+    monkeypatch.setattr(stop_module, "stop_server", lambda *_: pytest.fail("it was stopped"))
+    write_snapshot(instance, Snapshot(os.getpid(), state=phases.RUNNING, job="homebrew.mxcl.stigmer"))
+    with pytest.raises(LauncherError, match=r"^the server runs in the unit homebrew\.mxcl\.stigmer$") as caught:
+        start_module.restart(parse(["server", "restart"]), context_of(instance))
+    assert caught.value.remedy == "run `brew services restart stigmer`"
 
 
 @pytest.mark.parametrize(

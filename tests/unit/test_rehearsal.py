@@ -180,6 +180,7 @@ def test_everything_below_a_folder_that_a_pattern_matches_is_attested(tmp_path: 
         ("actions/download-artifact", {"pattern": "gone-*"}),
         ("actions/attest", {"subject-path": "dist/*.tar.gz"}),
         ("actions/attest", {"subject-path": "*", "sbom-path": "gone.json"}),
+        ("actions/attest", {"subject-checksums": "gone.sha256"}),
         ("somebody/else", {}),
     ],
 )

@@ -15,10 +15,11 @@ BREW = """#!/bin/sh
 echo "brew $*" >>"$FAKE/calls"
 case "$1 $2" in
     'list --formula') [ -e "$FAKE/cellar/stigmer" ] && echo "stigmer $(cat "$FAKE/version")" ;;
-    'install stigmer/tap/stigmer') [ ! -e "$FAKE/broken" ] || exit 1
+    'install stigmer/tap/stigmer') [ ! -e "$FAKE/broken" ] && [ ! -e "$FAKE/trusted" ] || exit 1
         mkdir -p "$FAKE/cellar/stigmer" "$FAKE/bin" && cp "$FAKE/program" "$FAKE/bin/stigmer" && cat "$FAKE/output" ;;
     'tap ') [ ! -e "$FAKE/tapped" ] || echo stigmer/tap ;;
     'untap stigmer/tap') [ ! -e "$FAKE/in-use" ] || exit 1; rm "$FAKE/tapped"; mv "$FAKE/published" "$FAKE/program" ;;
+    'untrust stigmer/tap') rm "$FAKE/trusted" ;;
     'test stigmer/tap/stigmer') ;;
     'uninstall stigmer') rm -r "$FAKE/cellar/stigmer"; [ -e "$FAKE/lazy" ] || rm "$FAKE/bin/stigmer" ;;
     '--prefix ') echo "$FAKE" ;;
@@ -66,7 +67,8 @@ def test_an_install_that_pours_works_and_can_be_removed_passes(brew: FakeBrew) -
     result = brew.run()
     assert result.returncode == 0, result.stderr
     calls = (brew.folder / "calls").read_text().splitlines()
-    assert calls[:3] == ["brew list --formula --versions stigmer", "brew tap", "brew install stigmer/tap/stigmer"]
+    assert calls[:2] == ["brew list --formula --versions stigmer", "brew tap"]
+    assert calls[3] == "brew install stigmer/tap/stigmer"
     assert f"trial --stigmer {brew.folder}/bin/stigmer" in calls
     assert calls.index("brew test stigmer/tap/stigmer") < calls.index("brew uninstall stigmer")
 
@@ -94,6 +96,13 @@ def test_a_tap_with_the_formula_of_the_previous_release_is_fetched_again(brew: F
     (brew.folder / "tapped").touch()
     shutil.move(brew.folder / "program", brew.folder / "published")
     (brew.folder / "program").write_text("#!/bin/sh\necho stigmer 1.9.0\n")
+    result = brew.run()
+    assert result.returncode == 0, result.stderr
+
+
+def test_the_documented_command_runs_without_trust_in_the_tap(brew: FakeBrew) -> None:
+    """setup-homebrew trusts the tap of the repository that it runs in."""
+    (brew.folder / "trusted").touch()
     result = brew.run()
     assert result.returncode == 0, result.stderr
 

@@ -209,3 +209,11 @@ def test_a_job_has_a_time_limit_and_explicit_permissions(job: WorkflowJob) -> No
     assert 0 < job.minutes <= 90
     assert job.permissions is not None
     assert job.permissions.get("contents") != "write" or job.environment == "release"
+
+
+def test_the_bottles_are_attested_with_the_names_that_brew_looks_for() -> None:
+    """Since Homebrew 7, HOMEBREW_VERIFY_ATTESTATIONS covers other taps: `brew` looks for `NAME--VERSION.TAG.bottle.tar.gz`."""
+    (attest,) = (job for job in WORKFLOWS["release"].jobs if job.name == "attest")
+    named = [step.inputs["subject-checksums"] for step in attest.steps if "subject-checksums" in step.inputs]
+    assert named == ["sboms/brew.sha256"]
+    assert named[0].replace("sboms", "$sboms") in (ROOT / "scripts" / "collect-reports").read_text(encoding="utf-8")

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from stigmer_packaging.lib.digest import parse_sums
 from stigmer_packaging.lib.errors import WorkflowError
 
 _EXPRESSION = re.compile(r"\$\{\{\s*([\w.-]+)\s*\}\}")
@@ -79,14 +80,23 @@ def _download(inputs: Mapping[str, str], context: JobContext) -> None:
 
 
 def _attest(inputs: Mapping[str, str], context: JobContext) -> None:
-    patterns = [line.strip() for line in inputs["subject-path"].splitlines() if line.strip()]
-    matched = [path for pattern in patterns for path in sorted(context.folder.glob(pattern))]
-    subjects = [file for path in matched for file in _files(path)]
-    if not subjects:
-        raise WorkflowError(f"no file to attest matches {inputs['subject-path']}")
+    if not (subjects := _subjects(inputs, context.folder)):
+        raise WorkflowError(
+            f"there is nothing to attest in {inputs.get('subject-checksums') or inputs['subject-path']}"
+        )
     if (sbom := inputs.get("sbom-path")) and not (context.folder / sbom).is_file():
         raise WorkflowError(f"the SBOM to attest does not exist: {sbom}")
-    context.report(f"would attest {', '.join(path.name for path in subjects)}")
+    context.report(f"would attest {', '.join(subjects)}")
+
+
+def _subjects(inputs: Mapping[str, str], folder: Path) -> list[str]:
+    """Return the names of the files to attest: those in a list of checksums, or those that the patterns match."""
+    if checksums := inputs.get("subject-checksums"):
+        listed = folder / checksums
+        return list(parse_sums(listed.read_text(encoding="utf-8"))) if listed.is_file() else []
+    patterns = [line.strip() for line in inputs["subject-path"].splitlines() if line.strip()]
+    matched = [path for pattern in patterns for path in sorted(folder.glob(pattern))]
+    return [file.name for path in matched for file in _files(path)]
 
 
 def _files(path: Path) -> list[Path]:

@@ -29,7 +29,7 @@ def start(invocation: Invocation, context: Context) -> int:
 def restart(invocation: Invocation, context: Context) -> int:
     """Stop the running server and start the installed version; errors that can be foreseen leave the old one running.
 
-    The --port options of the old one still count for ports that the installed version has.
+    The --port options of the old one still count for ports that the installed version has. LauncherError in a unit.
     """
     if invocation.arguments:
         if invocation.options:
@@ -42,7 +42,9 @@ def restart(invocation: Invocation, context: Context) -> int:
     kept = {} if before.is_clean else before.asked_ports
     ports = _read_ports(invocation)
     launch = None
-    if state.supervisor_pid(instance):
+    if pid := state.supervisor_pid(instance):
+        if unit := service_manager.find_unit(pid, living.job):  # it would not manage the new one
+            raise LauncherError(f"the server runs in the unit {unit.name}", f"run `{unit.command('restart')}`")
         if not (launch := _prepare(ports, kept, before, context)):
             return restart(invocation, context)
         stop.stop_server(instance, context.out)
