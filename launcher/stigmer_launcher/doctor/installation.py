@@ -120,6 +120,7 @@ def _versions(context: DoctorContext, keg: payload.Keg) -> Iterator[Finding]:
     current = versions.current(context.places)
     if current not in ("", keg.id):
         yield Finding("bin", NOTE, f"bin holds {current}; the next start switches to {keg.id}")
+    versions.require_bin(context.places, {entry.path for entry in payload.files_of(keg.payload)})
     if os.path.lexists(context.places.bin) and not current:
         yield Finding("bin", NOTE, "bin is not ours; the next start moves it aside and keeps it")
     running = context.snapshot.installed if context.supervisor_pid else ""

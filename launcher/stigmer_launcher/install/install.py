@@ -19,7 +19,6 @@ from stigmer_launcher.system.places import Places, explain, prepare_home
 
 LOCK = "install.lock"
 _WAIT = 300.0  # seconds one start waits for another that copies to a slow disk
-_STAGING = ".making"  # among the versions, where the next start finds and removes it after a kill
 
 
 def install_lock(run: str, report: Callable[[str], None]) -> locks.Lock:
@@ -46,6 +45,7 @@ def install(
         _tidy(keg, places, in_use)
         return False
     preflight.require_target(keg.payload.target)
+    versions.require_bin(places, {entry.path for entry in files_of(keg.payload)})
     prepare_home(places.home, places.versions, places.run)
     preflight.require_exec(places.versions)
     with install_lock(places.run, report):
@@ -176,7 +176,7 @@ class _Installer(NamedTuple):
 
     @property
     def _staging(self) -> str:
-        return versions.directory_of(self.places, _STAGING)
+        return versions.directory_of(self.places, versions.STAGING)
 
 
 @contextmanager
