@@ -1,11 +1,10 @@
 """Installed versions: one directory each, and a symbolic link to the one in use. All changes are renames.
 
-STAGING and names that begin with _GONE are unfinished installations and removals; the holder of the install lock may delete
-them. Everything else may be the user's: STIGMER_HOME may name a directory that holds other things, such as HOME.
+The holder of the install lock may delete unfinished work: STAGING and names that begin with _GONE. Others may be the user's.
 """
 
 import os
-from collections.abc import Container, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 
 from stigmer_launcher.errors import HomeError
@@ -28,13 +27,12 @@ def current(places: Places) -> str:
     return ""
 
 
-def require_bin(places: Places, programs: Container[str]) -> None:
+def require_bin(places: Places, programs: set[str]) -> None:
     """Raise HomeError if `bin` holds other programs than ours or those of an earlier Stigmer, such as /bin or ~/bin."""
-    with suppress(OSError):
-        names = os.listdir(places.bin)
-        if names and not current(places) and not any(name in programs for name in names):
-            remedy = "set STIGMER_HOME to a directory of its own: `export STIGMER_HOME=~/.stigmer`"
-            raise HomeError(f"{places.bin} holds other programs, and a start replaces it", remedy)
+    names = os.listdir(places.bin) if os.path.isdir(places.bin) and not current(places) else ()
+    if names and programs.isdisjoint(names):
+        remedy = "set STIGMER_HOME to a directory of its own: `export STIGMER_HOME=~/.stigmer`"
+        raise HomeError(f"{places.bin} holds other programs, and a start replaces it", remedy)
 
 
 def switch(places: Places, version_id: str) -> None:

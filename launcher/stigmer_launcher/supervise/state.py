@@ -130,15 +130,13 @@ def write_snapshot(instance: Instance, snapshot: Snapshot) -> None:
     services = [each._asdict() for each in snapshot.services]
     text = json.dumps({"format": _FORMAT, **_place(instance), **snapshot._asdict(), "services": services})
     temporary = f"{instance.state}.new"
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
     try:
-        with open(os.open(temporary, flags, 0o600), "w", encoding="utf-8") as stream:
+        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as stream:
             stream.write(f"{text:{_SIZE}}\n")
         os.replace(temporary, instance.state)
     except OSError:  # a new file needs space, the old one already has it
         with open(instance.state, "r+", encoding="utf-8") as stream:
             stream.write(f"{text:{_SIZE}}\n")
-            stream.truncate()
 
 
 def _is_copy(document: Mapping[str, Any], instance: Instance) -> bool:
