@@ -11,6 +11,7 @@ from stigmer_launcher.doctor.findings import NOTE, OK, PROBLEM, WARNING, DoctorC
 from stigmer_launcher.errors import KegError, LauncherError
 from stigmer_launcher.install import manifest, payload, preflight, versions
 from stigmer_launcher.launch import environment
+from stigmer_launcher.system import service_manager
 from stigmer_launcher.system.places import ANOTHER_DISK, unwritable, unwritable_files
 
 _LITTLE_SPACE = 500 << 20  # bytes; databases and logs will soon need more
@@ -77,11 +78,12 @@ def _installed(context: DoctorContext, keg: payload.Keg) -> Iterator[Finding]:
         changed = manifest.modified_files(directory, installed) if installed else ()
         modified = dict.fromkeys(changed, "modified since installation")
     in_keg = _compare(keg, f"{keg.libexec}/components", deep=context.deep)
+    restart = service_manager.command_for("restart", context.supervisor_pid, context.snapshot.job)
     for part in keg.payload.components:
         if broken := _flaws(part.files, in_keg):
             yield Finding(part.name, PROBLEM, f"{part.version}: the keg is damaged: {broken}", KegError.remedy)
         elif damaged := _flaws(part.files, modified):
-            yield Finding(part.name, WARNING, f"{part.version}: {damaged}", "run `stigmer server`: it replaces them")
+            yield Finding(part.name, WARNING, f"{part.version}: {damaged}", f"run `{restart}`: it replaces them")
         elif not installed:
             yield Finding(part.name, NOTE, f"{part.version}, installed at the next start")
         else:
@@ -146,9 +148,8 @@ def check_model(context: DoctorContext) -> Iterator[Finding]:
 
 
 def _size_of(directory: str) -> int:
-    size = 0
-    for folder, _, names in os.walk(directory):
-        for name in names:
-            with suppress(FileNotFoundError):  # it was rotated meanwhile
-                size += os.lstat(os.path.join(folder, name)).st_size
+    size, paths = 0, (os.path.join(folder, name) for folder, _, names in os.walk(directory) for name in names)
+    for path in paths:
+        with suppress(FileNotFoundError):  # it was rotated meanwhile
+            size += os.lstat(path).st_size
     return size

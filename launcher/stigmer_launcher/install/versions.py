@@ -31,8 +31,7 @@ def require_bin(places: Places, programs: set[str]) -> None:
     """Raise HomeError if `bin` holds other programs than ours or those of an earlier Stigmer, such as /bin or ~/bin."""
     names = os.listdir(places.bin) if os.path.isdir(places.bin) and not current(places) else ()
     if names and programs.isdisjoint(names):
-        remedy = "set STIGMER_HOME to a directory of its own: `export STIGMER_HOME=~/.stigmer`"
-        raise HomeError(f"{places.bin} holds other programs, and a start replaces it", remedy)
+        raise HomeError(f"{places.bin} holds other programs", "choose another home: `export STIGMER_HOME=~/.stigmer`")
 
 
 def switch(places: Places, version_id: str) -> None:
