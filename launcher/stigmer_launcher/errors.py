@@ -35,6 +35,7 @@ class DegradedError(LauncherError):
     """The server runs, but one of its services does not."""
 
     exit_code = 4
+    remedy = "run `stigmer server logs`, then `stigmer server restart`"
 
 
 class HomeError(LauncherError):
@@ -67,6 +68,8 @@ class ConfigError(LauncherError):
 
 class PortError(LauncherError):
     """Another process listens on a port, or this user has no permission to do so."""
+
+    remedy = "stop the process that owns it, or move ours with `--port` or `stigmer config set ports.NAME NUMBER`"
 
 
 class StartError(LauncherError):
