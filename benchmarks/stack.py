@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.turns import run_program
+from stigmer_launcher.errors import PortError
 from stigmer_launcher.install.payload import read_keg
 from stigmer_launcher.launch.plan import Launch
 from stigmer_launcher.launch.prepare import prepare
 from stigmer_launcher.supervise.state import Instance, supervisor_pid
 from stigmer_launcher.system.places import Places, find_places
-from stigmer_launcher.system.ports import is_free
+from stigmer_launcher.system.ports import require_free
 
 _LOWEST_PORT, _HIGHEST_PORT = 20000, 32768  # Linux's ephemeral ports begin at the latter
 STOPPED = 3  # exit code of `stigmer server status` when nothing runs
@@ -78,9 +79,16 @@ class Stack(NamedTuple):
         return launch._replace(services=from_keg)
 
 
+def _is_free(port: int) -> bool:
+    with contextlib.suppress(PortError):
+        require_free({"any": port})
+        return True
+    return False
+
+
 def open_stack(keg: Path, home: Path) -> Stack:
     """Return a stack on currently free ports below the ephemeral range, as every start must find them free again."""
     payload = read_keg(str(keg / "libexec")).payload
     names = [name for component in payload.components for name, _ in component.ports]
-    free = (port for port in range(_LOWEST_PORT, _HIGHEST_PORT) if is_free(port))
+    free = (port for port in range(_LOWEST_PORT, _HIGHEST_PORT) if _is_free(port))
     return Stack(keg, home, dict(zip(names, free, strict=False)))

@@ -28,6 +28,16 @@ def test_beside_a_running_server_everything_is_ours_and_nothing_is_wrong(tmp_pat
         assert found["Server", "agent-runner"]["level"] == "ok"
 
 
+def test_the_command_that_replaces_a_modified_file_of_a_running_server_does_so(running: Stigmer) -> None:
+    """As after a backup was restored over the home; `stigmer server` leaves a running server and its files alone."""
+    (running.home / "bin" / "agent-runner").touch()
+    finding = diagnosis(running)["Components", "agent-runner"]
+    assert "modified since installation" in finding["text"]
+    assert finding["remedy"] == "run `stigmer server restart`: it replaces them"
+    assert running("server", "restart").code == 0
+    assert diagnosis(running)["Components", "agent-runner"]["level"] == "ok"
+
+
 def test_a_stopped_server_leaves_nothing_to_find(running: Stigmer) -> None:
     running("server", "stop")
     done = running("doctor", "--deep")

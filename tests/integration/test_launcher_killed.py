@@ -164,10 +164,13 @@ def open_pipes(launcher: Stigmer) -> int:
 
 def test_a_state_that_could_not_be_written_is_written_later(running: Stigmer) -> None:
     """Regression: if the disk was full when a service was restarted, the status kept naming the old process."""
-    obstacle = running.home / "run" / "state.json.new"
-    obstacle.mkdir()
     old = running.kill("agent-runner")
+    obstacles = [running.home / "run" / name for name in ("state.json.new", "state.json")]
+    obstacles[1].unlink()
+    for obstacle in obstacles:
+        obstacle.mkdir()
     eventually(lambda: running.log("supervisor").count("agent-runner: running") == 2, "agent-runner to run again")
-    assert running.pid("agent-runner") == old
-    obstacle.rmdir()
+    assert running.pid("agent-runner") == 0
+    for obstacle in obstacles:
+        obstacle.rmdir()
     eventually(lambda: running.pid("agent-runner") not in (0, old), "the new process to be named")

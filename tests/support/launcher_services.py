@@ -225,7 +225,7 @@ def external_temporal(launcher: Stigmer) -> Iterator[int]:
 def raising_oserror(number: int) -> Callable[..., Any]:
     """Return a function that always raises OSError with this error number."""
 
-    def refuse(*_: object) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise OSError(number, os.strerror(number))
 
     return refuse

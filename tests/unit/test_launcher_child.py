@@ -1,5 +1,6 @@
 """Running a service: its own session and group, one pipe for its output, and nothing inherited from the launcher."""
 
+import errno
 import os
 import signal
 import sys
@@ -8,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from stigmer_launcher.errors import LimitError
 from stigmer_launcher.supervise.child import fork, spawn
 from stigmer_launcher.system.process import describe_exit, is_killed, signal_group
 from support.launcher_checks import needs_proc
-from support.launcher_services import eventually, is_running
+from support.launcher_services import eventually, is_running, raising_oserror
 
 
 def run(*command: str, **environment: str) -> tuple[str, int]:
@@ -127,6 +129,14 @@ def test_a_signal_reaches_the_whole_group(tmp_path: Path) -> None:
     os.close(pipe)
     eventually(lambda: not is_running(grandchild), "the end of the child of the service")
     signal_group(pid, signal.SIGKILL)
+
+
+def test_a_limit_of_processes_that_stops_a_service_is_named_with_what_to_raise(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as `pids.max` of a container; the hint was to read the last lines of a service that had printed none."""
+    monkeypatch.setattr(os, "posix_spawn", raising_oserror(errno.EAGAIN))
+    with pytest.raises(LimitError, match="the system allows no further process") as caught:
+        spawn(("/bin/true",), {})
+    assert "`TasksMax=`" in caught.value.remedy
 
 
 @pytest.mark.parametrize(("work", "code", "message"), [(lambda: 3, 3, ""), (lambda: 1 // 0, 127, "ZeroDivisionError")])

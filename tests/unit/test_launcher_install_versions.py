@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from stigmer_launcher.errors import HomeError
 from stigmer_launcher.install.install import LOCK, install
 from stigmer_launcher.install.payload import read_keg
 from stigmer_launcher.system import locks
@@ -131,8 +132,29 @@ def test_a_foreign_link_at_bin_is_moved_aside(keg: Path, places: Places, link: s
         Path(places.bin).symlink_to(link)
 
 
-def test_a_foreign_directory_in_versions_is_kept(keg: Path, places: Places) -> None:
-    Path(places.versions, "mine").mkdir(parents=True)
-    put(keg, places)
-    put(keg, places)
-    assert Path(places.versions, "mine").is_dir()
+@pytest.mark.parametrize("name", ["mine", ".git", ".gone"])
+def test_a_foreign_directory_in_versions_is_kept(keg: Path, newer: Path, places: Places, name: str) -> None:
+    """STIGMER_HOME may name a directory that holds other things, too; hidden ones were once removed."""
+    Path(places.versions, name).mkdir(parents=True)
+    install(read_keg(str(keg)), places, lambda _: None)
+    install(read_keg(str(newer)), places, lambda _: None)
+    install(read_keg(str(newer)), places, lambda _: None)
+    assert Path(places.versions, name).is_dir()
+
+
+@pytest.mark.parametrize("is_link", [False, True], ids=["directory", "link"])
+def test_a_bin_of_other_programs_is_refused_before_anything_is_created(
+    keg: Path, places: Places, tmp_path: Path, *, is_link: bool
+) -> None:
+    """As in `STIGMER_HOME=$HOME`, or `/` in a container: their path would have led to Stigmer's components."""
+    tools = tmp_path / "tools" if is_link else Path(places.bin)
+    tools.mkdir(parents=True)
+    (tools / "mine").touch()
+    if is_link:
+        Path(places.home).mkdir()
+        Path(places.bin).symlink_to(tools)
+    with pytest.raises(HomeError, match=f"{places.bin} holds other programs") as caught:
+        put(keg, places)
+    assert "export STIGMER_HOME=" in caught.value.remedy
+    assert names_in(places.home) == ["bin"]
+    assert names_in(places.bin) == ["mine"]

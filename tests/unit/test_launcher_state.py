@@ -3,6 +3,7 @@
 import os
 import shutil
 import stat
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,6 +30,9 @@ from stigmer_launcher.supervise.state import (
 from stigmer_launcher.supervise.supervisor import Supervisor, compose_snapshot, describe_change
 from stigmer_launcher.system import locks, process
 from stigmer_launcher.system.places import find_places
+from stigmer_packaging.lib import command
+from support.launcher_services import LAUNCHER
+from support.mounts import mount_command, needs_mounts
 
 LAUNCH = Launch(
     version="2.0.0",
@@ -195,6 +199,33 @@ def test_the_state_file_is_private_and_replaced_atomically(place: Instance) -> N
     assert pids
     assert 0 not in pids
     assert list(Path(place.run).glob("*.new")) == []
+
+
+WRITES_ON_A_FULL_DISK = """
+import itertools, pathlib, sys
+from stigmer_launcher.supervise.state import Instance, Snapshot, read_snapshot, write_snapshot
+
+disk = pathlib.Path(sys.argv[1])
+place = Instance(str(disk))
+write_snapshot(place, Snapshot(7, version="1"))
+try:
+    for number in itertools.count():
+        (disk / str(number)).write_bytes(bytes(4096))
+except OSError as error:
+    print(error.strerror)
+for version in ("2" * 5000, "3"):
+    write_snapshot(place, Snapshot(7, version=version))
+    print(read_snapshot(place).version[:1])
+"""
+
+
+@needs_mounts
+@pytest.mark.parametrize("options", ["size=64k", "size=1m,nr_inodes=6"], ids=["blocks", "inodes"])
+def test_the_state_is_written_on_a_full_disk(tmp_path: Path, options: str) -> None:
+    """As long as the disk was full, the status named processes that had ended, and commands waited for minutes."""
+    program = [sys.executable, "-c", WRITES_ON_A_FULL_DISK, str(tmp_path)]
+    ran = command.run([*mount_command(options, tmp_path), *program], env={**os.environ, "PYTHONPATH": str(LAUNCHER)})
+    assert ran.stdout.splitlines() == ["No space left on device", "2", "3"]
 
 
 def test_only_a_running_service_has_an_uptime() -> None:

@@ -49,8 +49,7 @@ def parse(arguments: Sequence[str]) -> Invocation:
         if option.run:
             return Invocation(command._replace(run=option.run))
         options.append((option.name, value))
-    given += tuple(pending[1:])
-    return Invocation(command, tuple(options), _check_arguments(command, given))
+    return Invocation(command, tuple(options), _check_arguments(command, (*given, *pending[1:])))
 
 
 def _is_argument(word: str) -> bool:

@@ -11,6 +11,7 @@ from stigmer_launcher.doctor.findings import NOTE, OK, PROBLEM, WARNING, DoctorC
 from stigmer_launcher.errors import KegError, LauncherError
 from stigmer_launcher.install import manifest, payload, preflight, versions
 from stigmer_launcher.launch import environment
+from stigmer_launcher.system import service_manager
 from stigmer_launcher.system.places import ANOTHER_DISK, unwritable, unwritable_files
 
 _LITTLE_SPACE = 500 << 20  # bytes; databases and logs will soon need more
@@ -77,11 +78,12 @@ def _installed(context: DoctorContext, keg: payload.Keg) -> Iterator[Finding]:
         changed = manifest.modified_files(directory, installed) if installed else ()
         modified = dict.fromkeys(changed, "modified since installation")
     in_keg = _compare(keg, f"{keg.libexec}/components", deep=context.deep)
+    restart = service_manager.command_for("restart", context.supervisor_pid, context.snapshot.job)
     for part in keg.payload.components:
         if broken := _flaws(part.files, in_keg):
             yield Finding(part.name, PROBLEM, f"{part.version}: the keg is damaged: {broken}", KegError.remedy)
         elif damaged := _flaws(part.files, modified):
-            yield Finding(part.name, WARNING, f"{part.version}: {damaged}", "run `stigmer server`: it replaces them")
+            yield Finding(part.name, WARNING, f"{part.version}: {damaged}", f"run `{restart}`: it replaces them")
         elif not installed:
             yield Finding(part.name, NOTE, f"{part.version}, installed at the next start")
         else:
@@ -120,6 +122,7 @@ def _versions(context: DoctorContext, keg: payload.Keg) -> Iterator[Finding]:
     current = versions.current(context.places)
     if current not in ("", keg.id):
         yield Finding("bin", NOTE, f"bin holds {current}; the next start switches to {keg.id}")
+    versions.require_bin(context.places, {entry.path for entry in payload.files_of(keg.payload)})
     if os.path.lexists(context.places.bin) and not current:
         yield Finding("bin", NOTE, "bin is not ours; the next start moves it aside and keeps it")
     running = context.snapshot.installed if context.supervisor_pid else ""
@@ -145,9 +148,8 @@ def check_model(context: DoctorContext) -> Iterator[Finding]:
 
 
 def _size_of(directory: str) -> int:
-    size = 0
-    for folder, _, names in os.walk(directory):
-        for name in names:
-            with suppress(FileNotFoundError):  # it was rotated meanwhile
-                size += os.lstat(os.path.join(folder, name)).st_size
+    size, paths = 0, (os.path.join(folder, name) for folder, _, names in os.walk(directory) for name in names)
+    for path in paths:
+        with suppress(FileNotFoundError):  # it was rotated meanwhile
+            size += os.lstat(path).st_size
     return size

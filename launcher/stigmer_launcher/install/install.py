@@ -19,7 +19,6 @@ from stigmer_launcher.system.places import Places, explain, prepare_home
 
 LOCK = "install.lock"
 _WAIT = 300.0  # seconds one start waits for another that copies to a slow disk
-_STAGING = ".making"  # among the versions, where the next start finds and removes it after a kill
 
 
 def install_lock(run: str, report: Callable[[str], None]) -> locks.Lock:
@@ -46,12 +45,14 @@ def install(
         _tidy(keg, places, in_use)
         return False
     preflight.require_target(keg.payload.target)
+    versions.require_bin(places, {entry.path for entry in files_of(keg.payload)})
     prepare_home(places.home, places.versions, places.run)
     preflight.require_exec(places.versions)
     with install_lock(places.run, report):
         if _is_current(keg, places):
             return False
-        _Installer(keg, places, methods, report).install(in_use)
+        directory, staging = (versions.directory_of(places, name) for name in (keg.id, versions.STAGING))
+        _Installer(keg, places, methods, report, directory, staging).install(in_use)
     return True
 
 
@@ -74,12 +75,14 @@ def _tidy(keg: Keg, places: Places, in_use: Callable[[], Iterable[str]]) -> None
 
 
 class _Installer(NamedTuple):
-    """Installs one keg in one home, with the allowed `methods` to make a file; `report` gets each step."""
+    """Installs one keg in one home by the allowed `methods`; `staging` holds unfinished work, and `report` gets each step."""
 
     keg: Keg
     places: Places
     methods: Methods
     report: Callable[[str], None]
+    directory: str
+    staging: str
 
     def install(self, in_use: Callable[[], Iterable[str]]) -> None:
         """Build or repair the version, switch to it, and remove outdated versions; explain system errors."""
@@ -87,7 +90,7 @@ class _Installer(NamedTuple):
         try:
             versions.remove_unfinished(places)
             preflight.require_native((self.keg.source(part.entry) for part in payload.components), payload.target)
-            if os.path.isdir(self._directory):
+            if os.path.isdir(self.directory):
                 self.repair()
             else:
                 self.report(f"preparing {payload.name} {payload.version} in {places.bin}")
@@ -103,12 +106,12 @@ class _Installer(NamedTuple):
 
     def build(self) -> None:
         """Create every file in a staging directory, then rename that into place."""
-        os.mkdir(self._staging)
-        trial = f"{self._staging}/trial"  # finds the methods that work between the file systems of keg and home
+        os.mkdir(self.staging)
+        trial = f"{self.staging}/trial"  # finds the methods that work between the file systems of keg and home
         methods = filecopy.reproduce(f"{self.keg.libexec}/payload.json", trial, 0o600, self.methods)
         os.unlink(trial)
-        manifest.write_manifest(self._staging, self.keg, self._create_files(files_of(self.keg.payload), methods))
-        os.rename(self._staging, self._directory)
+        manifest.write_manifest(self.staging, self.keg, self._create_files(files_of(self.keg.payload), methods))
+        os.rename(self.staging, self.directory)
 
     def _create_files(self, files: Collection[FileEntry], methods: Methods) -> dict[str, int]:
         """Create the files and return their fingerprints; instead of a copy, link to an unmodified file of the current version."""
@@ -120,14 +123,14 @@ class _Installer(NamedTuple):
             preflight.require_space(self.places.versions, size, "the components")
         fingerprints: dict[str, int] = {}
         folders = {""}
-        with _open_directory(self.keg.libexec) as libexec, _open_directory(self._staging) as target:
+        with _open_directory(self.keg.libexec) as libexec, _open_directory(self.staging) as target:
             for entry in files:
                 path = entry.path
                 _make_folder(path.rpartition("/")[0], folders, target)
                 if entry in kept:
-                    filecopy.reproduce(f"{previous}/{path}", f"{self._staging}/{path}", entry.mode, METHODS[1:])
+                    filecopy.reproduce(f"{previous}/{path}", f"{self.staging}/{path}", entry.mode, METHODS[1:])
                 elif methods[0] is not filecopy.link or not _try_link(path, libexec, target):
-                    self._reproduce(entry, f"{self._staging}/{path}", methods)
+                    self._reproduce(entry, f"{self.staging}/{path}", methods)
                 status = os.lstat(path, dir_fd=target)
                 self._raise_for_flaw(entry, manifest.visible_flaw(status, entry))
                 fingerprints[path] = manifest.fingerprint_of(status)
@@ -135,21 +138,21 @@ class _Installer(NamedTuple):
 
     def repair(self) -> None:
         """Replace every file that is not as released, each by a rename, so that a running server never misses one."""
-        os.mkdir(self._staging)
-        known = manifest.read_manifest(self._directory)
-        modified = manifest.modified_files(self._directory, known)
+        os.mkdir(self.staging)
+        known = manifest.read_manifest(self.directory)
+        modified = manifest.modified_files(self.directory, known)
         fingerprints = {path: seen for path, seen in known.items() if path not in modified}
         for entry in files_of(self.keg.payload):
             if entry.path not in fingerprints:
                 fingerprints[entry.path] = self._repair_file(entry)
         if fingerprints != known:
-            manifest.write_manifest(self._staging, self.keg, fingerprints)
+            manifest.write_manifest(self.staging, self.keg, fingerprints)
             for name in (manifest.VERSION_FILE, manifest.MANIFEST_FILE):
-                _move(f"{self._staging}/{name}", f"{self._directory}/{name}")
-        os.rmdir(self._staging)
+                _move(f"{self.staging}/{name}", f"{self.directory}/{name}")
+        os.rmdir(self.staging)
 
     def _repair_file(self, entry: FileEntry) -> int:
-        target, made = f"{self._directory}/{entry.path}", f"{self._staging}/made"
+        target, made = f"{self.directory}/{entry.path}", f"{self.staging}/made"
         if flaw := manifest.flaw(target, entry):
             self._reproduce(entry, made, self.methods)
             self._raise_for_flaw(entry, manifest.flaw(made, entry))
@@ -169,14 +172,6 @@ class _Installer(NamedTuple):
         """Raise KegError if a file made from the keg's has a flaw, unless Homebrew has relocated the keg's."""
         if flaw and not manifest.is_relocated(source := self.keg.source(entry.path)):
             raise KegError(f"{source} {flaw}")
-
-    @property
-    def _directory(self) -> str:
-        return versions.directory_of(self.places, self.keg.id)
-
-    @property
-    def _staging(self) -> str:
-        return versions.directory_of(self.places, _STAGING)
 
 
 @contextmanager

@@ -1,14 +1,17 @@
 """Installed versions: one directory each, and a symbolic link to the one in use. All changes are renames.
 
-Names that begin with a dot are unfinished installations or removals; the holder of the install lock may delete them.
+The holder of the install lock may delete unfinished work: STAGING and names that begin with _GONE. Others may be the user's.
 """
 
 import os
 from collections.abc import Iterable
 from contextlib import suppress
 
+from stigmer_launcher.errors import HomeError
 from stigmer_launcher.install.manifest import VERSION_FILE
 from stigmer_launcher.system.places import Places, free_name
+
+STAGING, _GONE = ".making", ".gone-"
 
 
 def directory_of(places: Places, version_id: str) -> str:
@@ -22,6 +25,13 @@ def current(places: Places) -> str:
         folder, _, version_id = os.readlink(places.bin).rpartition("/")
         return version_id if folder == os.path.basename(places.versions) else ""
     return ""
+
+
+def require_bin(places: Places, programs: set[str]) -> None:
+    """Raise HomeError if `bin` holds other programs than ours or those of an earlier Stigmer, such as /bin or ~/bin."""
+    names = os.listdir(places.bin) if os.path.isdir(places.bin) and not current(places) else ()
+    if names and programs.isdisjoint(names):
+        raise HomeError(f"{places.bin} holds other programs", "choose another home: `export STIGMER_HOME=~/.stigmer`")
 
 
 def switch(places: Places, version_id: str) -> None:
@@ -44,7 +54,7 @@ def outdated(places: Places, keep: Iterable[str]) -> list[str]:
 def prune(places: Places, keep: Iterable[str]) -> None:
     """Remove the outdated versions, if possible; a rename hides each before its files are removed."""
     for name in outdated(places, keep):
-        gone = directory_of(places, f".gone-{name}")
+        gone = directory_of(places, _GONE + name)
         with suppress(OSError):  # NFS keeps the files that a program still uses
             os.rename(directory_of(places, name), gone)
             remove_tree(gone)
@@ -52,7 +62,7 @@ def prune(places: Places, keep: Iterable[str]) -> None:
 
 def unfinished(places: Places) -> list[str]:
     """Return the names of unfinished installations and removals, of a running or a killed process."""
-    return [name for name in _names(places) if name.startswith(".")]
+    return [name for name in _names(places) if name == STAGING or name.startswith(_GONE)]
 
 
 def remove_unfinished(places: Places) -> None:

@@ -33,8 +33,7 @@ class Client:
 
     def __init__(self, authority: str) -> None:
         self.outgoing = bytearray(PREFACE + _frame(_SETTINGS, 0, 0, b""))
-        self.greeted = False
-        self._authority = authority.encode()
+        self.greeted, self._authority = False, authority.encode()
         self._incoming = bytearray()
         self._open: dict[int, bytearray] = {}
         self._answers: dict[int, bytes | None] = {}

@@ -17,7 +17,7 @@ _MORE_PROCESSES = "raise the limit: `ulimit -u`, `TasksMax=` in the systemd unit
 
 
 def spawn(command: tuple[str, ...], environment: Mapping[str, str]) -> tuple[int, int]:
-    """Run a command in the current directory; return its pid and a descriptor of its output. OSError when it cannot run.
+    """Run a command in the current directory; return its pid and its output's descriptor. OSError or LimitError if it cannot.
 
     The process leads a new session and process group. Its stdin is /dev/null; its stdout and stderr are one pipe, whose
     other end is non-blocking here. posix_spawn(3) starts it without a copy of this process.
@@ -36,8 +36,10 @@ def spawn(command: tuple[str, ...], environment: Mapping[str, str]) -> tuple[int
         pid = os.posix_spawn(
             command[0], command, environment, file_actions=actions, setsid=True, setsigmask=(), setsigdef=_DEFAULTS
         )
-    except OSError:
+    except OSError as error:
         os.close(reader)
+        if isinstance(error, BlockingIOError):  # EAGAIN
+            raise LimitError("the system allows no further process", _MORE_PROCESSES) from error
         raise
     finally:
         os.close(writer)
@@ -65,7 +67,7 @@ def fork(run_child: Callable[[], int]) -> int:
         finally:
             os._exit(code)
     except OSError as error:
-        raise LimitError(f"the system allows no further process: {error.strerror}", _MORE_PROCESSES) from error
+        raise LimitError("the system allows no further process", _MORE_PROCESSES) from error
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 

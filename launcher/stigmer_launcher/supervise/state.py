@@ -15,6 +15,7 @@ from stigmer_launcher.supervise.phases import STOPPED
 from stigmer_launcher.system import locks
 
 _FORMAT = 1
+_SIZE = 16384  # bytes, to which a snapshot is filled up with spaces, so that each takes as much space as the one before
 _REPLACE_TIME, _POLL_INTERVAL = 0.2, 0.005  # seconds
 STOP_MARGIN = 25.0  # seconds to wait for a stop beyond the grace periods: two timeouts of SIGKILL and a reserve
 CLEANUP = "stops the services of a killed supervisor"  # what a watchdog does, in messages: "process 7, which …"
@@ -123,16 +124,19 @@ def living_snapshot(instance: Instance) -> Snapshot:
 
 
 def write_snapshot(instance: Instance, snapshot: Snapshot) -> None:
-    """Write the snapshot atomically: a reader finds the old or the new one."""
+    """Write the snapshot atomically: a reader finds the old or the new one. On a full disk, the old one is overwritten."""
     import json
 
     services = [each._asdict() for each in snapshot.services]
     text = json.dumps({"format": _FORMAT, **_place(instance), **snapshot._asdict(), "services": services})
     temporary = f"{instance.state}.new"
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
-    with open(os.open(temporary, flags, 0o600), "w", encoding="utf-8") as stream:
-        stream.write(text + "\n")
-    os.replace(temporary, instance.state)
+    try:
+        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as stream:
+            stream.write(f"{text:{_SIZE}}\n")
+        os.replace(temporary, instance.state)
+    except OSError:  # a new file needs space, the old one already has it
+        with open(instance.state, "r+", encoding="utf-8") as stream:
+            stream.write(f"{text:{_SIZE}}\n")
 
 
 def _is_copy(document: Mapping[str, Any], instance: Instance) -> bool:

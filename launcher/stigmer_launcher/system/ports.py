@@ -45,11 +45,6 @@ class Listener(NamedTuple):
         return ""
 
 
-def is_free(port: int) -> bool:
-    """Return whether a service could listen on `port`, and `localhost` would lead to no other listener."""
-    return not any(_bind_error(address, port) for address in _ADDRESSES)
-
-
 def _bind_error(address: str, port: int) -> int | None:
     """Return why this user cannot bind the port of an address; None also where the machine has no such address."""
     import socket
@@ -90,7 +85,7 @@ def await_free(ports: Mapping[str, int], pause: Callable[[float], object] = time
             return require_free(ports)
         except PortError:
             # A process that has ended is not found, or has no identity.
-            owners = [port_owner(port) for port in ports.values() if not is_free(port)]
+            owners = map(port_owner, ports.values())
             if time.monotonic() > deadline or any(owner and process.identity(owner.pid) for owner in owners):
                 raise
         pause(_POLL_INTERVAL)
