@@ -207,7 +207,7 @@ from stigmer_launcher.supervise.state import Instance, Snapshot, read_snapshot, 
 
 disk = pathlib.Path(sys.argv[1])
 place = Instance(str(disk))
-write_snapshot(place, Snapshot(7, version="1"))
+write_snapshot(place, Snapshot(7, version="1" * 20000))
 try:
     for number in itertools.count():
         (disk / str(number)).write_bytes(bytes(4096))

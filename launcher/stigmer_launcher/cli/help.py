@@ -52,8 +52,7 @@ def usage(command: Command) -> str:
 
 def describe_option(option: Option) -> str:
     """Return an option's flags and metavar: `-n, --lines NUMBER`."""
-    value = f" {option.metavar}" if option.metavar else ""
-    return ", ".join(reversed(option.flags)) + value
+    return f"{', '.join(reversed(option.flags))} {option.metavar}".rstrip()
 
 
 def _columns(heading: str, rows: Iterable[tuple[str, str]]) -> str:

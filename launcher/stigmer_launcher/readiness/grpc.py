@@ -33,7 +33,8 @@ class Client:
 
     def __init__(self, authority: str) -> None:
         self.outgoing = bytearray(PREFACE + _frame(_SETTINGS, 0, 0, b""))
-        self.greeted, self._authority = False, authority.encode()
+        self.greeted = False
+        self._authority = authority.encode()
         self._incoming = bytearray()
         self._open: dict[int, bytearray] = {}
         self._answers: dict[int, bytes | None] = {}
@@ -154,9 +155,7 @@ def _framed(message: bytes) -> bytes:
 
 def _varint(value: int) -> bytes:
     """Encode a number in groups of seven bits, lowest first, as protobuf's varints and the tail of HPACK's integers are."""
-    if value < 0x80:
-        return bytes((value,))
-    return bytes((value & 0x7F | 0x80,)) + _varint(value >> 7)
+    return bytes((value,)) if value < 0x80 else bytes((value & 0x7F | 0x80,)) + _varint(value >> 7)
 
 
 def _read_varint(message: memoryview) -> tuple[int, memoryview]:

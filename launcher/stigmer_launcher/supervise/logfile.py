@@ -26,7 +26,8 @@ class LogFile:
         self.last: list[bytes] = []  # the last lines, without their stamps
         self.panic: list[bytes] = []  # the first lines of the last panic, without their stamps
         self._secrets = [os.fsencode(secret) for secret in secrets if len(secret) >= _SHORTEST_SECRET]
-        self._clock, self._partial = clock, b""
+        self._clock = clock
+        self._partial = b""
         self._descriptor = -1  # kept open, to write even when no more descriptors are available
 
     def write(self, data: bytes) -> None:

@@ -137,6 +137,7 @@ def write_snapshot(instance: Instance, snapshot: Snapshot) -> None:
     except OSError:  # a new file needs space, the old one already has it
         with open(instance.state, "r+", encoding="utf-8") as stream:
             stream.write(f"{text:{_SIZE}}\n")
+            stream.truncate()
 
 
 def _is_copy(document: Mapping[str, Any], instance: Instance) -> bool:

@@ -132,8 +132,7 @@ class Supervisor:
         for service in self._services.values():
             for descriptor, mask in service.descriptors():
                 poller.register(descriptor, mask)
-            if service.probe:
-                due.append(service.probe.due)
+        due += [service.probe.due for service in self._services.values() if service.probe]
         return {descriptor for descriptor, _ in poller.poll(max(0, (min(due) - time.monotonic()) * 1000))}
 
     def _read_signals(self) -> None:

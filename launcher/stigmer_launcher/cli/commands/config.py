@@ -45,8 +45,7 @@ def edit(_: Invocation, context: Context) -> int:
     """Open the file in the user's editor, and check what was saved."""
     places = find_places(context.environ)
     file.create_config(places)
-    named = (context.environ.get(name, "").strip() for name in ("VISUAL", "EDITOR"))
-    editor = next(filter(None, named), "vi")
+    editor = next(filter(None, (context.environ.get(name, "").strip() for name in ("VISUAL", "EDITOR"))), "vi")
     if status := _run_editor(editor, places.config, context):
         remedy = f"set EDITOR to an editor, or change {places.config} yourself"
         raise LauncherError(f"the editor `{editor}` {process.describe_exit(status)}", remedy)
@@ -102,8 +101,7 @@ def _run_editor(editor: str, target: str, context: Context) -> int:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # if ignored, as after `trap '' CHLD`, there is no status to wait for
     previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        pid = os.posix_spawn("/bin/sh", command, environ, setsigdef=[signal.SIGINT])
-        return os.waitpid(pid, 0)[1]
+        return os.waitpid(os.posix_spawn("/bin/sh", command, environ, setsigdef=[signal.SIGINT]), 0)[1]
     finally:
         signal.signal(signal.SIGINT, previous)
 

@@ -142,9 +142,10 @@ class Progress:
     """Displays the events of a start, and of the run that follows in the foreground."""
 
     def __init__(self, out: Terminal) -> None:
-        self._out, self._started = out, False
+        self._out = out
         self._states: dict[str, str] = {}
         self._failure: daemon.ProgressEvent = {}
+        self._started = False
         self.superseded = False  # another start was first: wait for that one
         self.interrupted = False
 

@@ -60,8 +60,7 @@ def _stop_supervisor(instance: state.Instance, out: Terminal) -> int:
             remedy = f"run `stigmer server status`; after `kill -9 {pid}`, its watchdog stops the services"
             raise BusyError(f"the supervisor, process {pid}, did not stop in time", remedy)
         if out.live and (text := _describe_stop(instance)) != shown:
-            out.transient(text)
-            shown = text
+            out.transient(shown := text)
         process.wait_for_end(pid, identity, _REFRESH_INTERVAL)
     return pid
 
