@@ -192,6 +192,15 @@ def test_an_action_that_would_fail_on_github_fails_in_the_rehearsal(
         run_action(f"{uses}@0", inputs, job_context)
 
 
+def test_subjects_of_an_attestation_are_files_or_the_names_in_a_list_of_checksums(job_context: JobContext) -> None:
+    lines: list[str] = []
+    place(job_context.folder / "dist" / "one", b"")
+    place(job_context.folder / "sums", f"{'0' * 64}  two\n{'0' * 64}  three\n".encode())
+    for inputs in ({"subject-path": "dist/*"}, {"subject-checksums": "sums"}):
+        run_action("actions/attest@0", inputs, replace(job_context, report=lines.append))
+    assert lines == ["would attest one", "would attest two, three"]
+
+
 @pytest.mark.parametrize("prepared", ["", "## 2.1.0 - 2026-11-29\n\n"], ids=["not prepared", "prepared"])
 def test_the_rehearsed_commit_has_its_changes_under_the_version(prepared: str) -> None:
     """An empty section of unreleased changes was once renamed to the version, and the release was refused."""
