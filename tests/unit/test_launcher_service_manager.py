@@ -52,21 +52,27 @@ def test_a_terminal_is_not_a_unit(cgroup: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "parent", "unit"),
+    ("command", "parent", "session", "unit"),
     [
-        ("stigmer server --foreground", "systemd", Unit("homebrew.stigmer.service", "systemctl --user")),
-        ("stigmer server", "systemd", None),
-        ("stigmer server --foreground", "bash", None),
+        ("stigmer server --foreground", "systemd", 5, Unit("homebrew.stigmer.service", "systemctl --user")),
+        ("stigmer server", "systemd", 5, None),
+        ("stigmer server --foreground", "bash", 5, None),
+        ("stigmer server --foreground", "systemd", 3, None),
     ],
-    ids=["foreground under systemd", "background, its command has ended", "foreground under a shell"],
+    ids=[
+        "foreground under systemd",
+        "background, its command has ended",
+        "foreground under a shell",
+        "its shell has ended",
+    ],
 )
 def test_a_server_belongs_to_the_unit_that_systemd_started(
-    tmp_path: Path, command: str, parent: str, unit: Unit | None
+    tmp_path: Path, command: str, parent: str, session: int, unit: Unit | None
 ) -> None:
-    """The server is process 5, its parent process 1."""
+    """The server is process 5, its parent process 1. A terminal, such as tmux, may be a unit, too."""
     files = {
         "5/cmdline": command.replace(" ", "\0") + "\0",
-        "5/stat": "5 (stigmer (x) y) S 1 5 5 0",
+        "5/stat": f"5 (stigmer (x) y) S 1 5 {session} 0",
         "5/cgroup": BREW,
         "1/comm": f"{parent}\n",
     }

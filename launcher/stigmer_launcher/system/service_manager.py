@@ -45,14 +45,15 @@ def command_for(verb: str, pid: int, job: str) -> str:
 def find_unit(pid: int, job: str = "", proc: str = "/proc") -> Unit | None:
     """Find the unit whose main process this is, or its launchd `job`; None when no service manager started it.
 
-    Terminals may be services, too, so the cgroup is not enough: systemd must be the parent, and the process in the foreground.
+    Terminals may be services, too, so the cgroup is not enough: systemd must be the parent, which gives each service a session.
     """
     if job:
         return Unit(job, f"gui/{os.getuid()}" if os.getuid() else "system")
     with suppress(OSError, ValueError, IndexError):
         arguments = _read(f"{proc}/{pid}/cmdline").split("\0")
-        parent = _read(f"{proc}/{pid}/stat").rpartition(")")[2].split()[1]
-        if "--foreground" in arguments and _read(f"{proc}/{parent}/comm").strip() == "systemd":
+        _, parent, _, session = _read(f"{proc}/{pid}/stat").rpartition(")")[2].split()[:4]
+        is_leader = "--foreground" in arguments and session == str(pid)
+        if is_leader and _read(f"{proc}/{parent}/comm").strip() == "systemd":
             return unit_in(_read(f"{proc}/{pid}/cgroup"))
     return None
 
