@@ -139,6 +139,13 @@ def test_a_limit_of_processes_that_stops_a_service_is_named_with_what_to_raise(m
     assert "`TasksMax=`" in caught.value.remedy
 
 
+def test_a_fork_that_fails_for_lack_of_memory_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No limit of processes would help then."""
+    monkeypatch.setattr(os, "fork", raising_oserror(errno.ENOMEM))
+    with pytest.raises(LimitError, match="Cannot allocate memory"):
+        fork(lambda: 0)
+
+
 @pytest.mark.parametrize(("work", "code", "message"), [(lambda: 3, 3, ""), (lambda: 1 // 0, 127, "ZeroDivisionError")])
 def test_a_forked_child_exits_after_its_work_even_if_that_fails(
     work: Callable[[], int], code: int, message: str, capfd: pytest.CaptureFixture[str]

@@ -235,7 +235,7 @@ def test_a_process_limit_is_reported_with_the_setting_to_raise(processes: int) -
         )
         (event,) = json.loads(result.stdout)
         assert event["event"] == "error"
-        assert event["message"] == "the system allows no further process"
+        assert event["message"] == "the system allows no further process: Resource temporarily unavailable"
         assert "`ulimit -u`" in event["remedy"]
         log = Path(home, "logs", "supervisor.log")
         assert not log.exists() or "Traceback" not in log.read_text(encoding="utf-8")

@@ -39,7 +39,7 @@ def spawn(command: tuple[str, ...], environment: Mapping[str, str]) -> tuple[int
     except OSError as error:
         os.close(reader)
         if isinstance(error, BlockingIOError):  # EAGAIN
-            raise LimitError("the system allows no further process", _MORE_PROCESSES) from error
+            raise LimitError(f"the system allows no further process: {error.strerror}", _MORE_PROCESSES) from error
         raise
     finally:
         os.close(writer)
@@ -67,7 +67,7 @@ def fork(run_child: Callable[[], int]) -> int:
         finally:
             os._exit(code)
     except OSError as error:
-        raise LimitError("the system allows no further process", _MORE_PROCESSES) from error
+        raise LimitError(f"the system allows no further process: {error.strerror}", _MORE_PROCESSES) from error
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
