@@ -166,14 +166,14 @@ def test_an_answer_that_is_no_success_is_an_error(
     assert type(caught.value) is error
 
 
-def _attesting(monkeypatch: pytest.MonkeyPatch, attestation: object, stored: bytes) -> GitHub:
-    """Return a client of a GitHub with one attestation, whose storage answers with the bytes."""
+def _attesting(monkeypatch: pytest.MonkeyPatch, attestation: object, stored: bytes, status: int = 200) -> GitHub:
+    """Return a client of a GitHub with one attestation, whose storage answers with the status and the bytes."""
 
     def respond(_method: str, url: str, *, headers: Mapping[str, str], **_: object) -> http.Response:
         at_storage = url.startswith("https://storage.example/")
         assert at_storage != ("Authorization" in headers), "only GitHub gets the token"
         body = stored if at_storage else json.dumps({"attestations": [attestation]}).encode()
-        return http.Response(200, {}, body, len(body), "")
+        return http.Response(status if at_storage else 200, {}, body, len(body), "")
 
     monkeypatch.setattr(http, "request", respond)
     return GitHub(Access(TOKEN), REPOSITORY)
@@ -195,6 +195,13 @@ def test_a_damaged_attestation_is_an_error_that_does_not_name_the_key_to_it(
     with pytest.raises(UnavailableError, match=r"1\.json\.sn: the response is not an attestation") as caught:
         _attesting(monkeypatch, one, stored).attestations("a" * 64)
     assert "secret" not in str(caught.value)
+
+
+def test_a_url_of_an_attestation_that_has_expired_is_no_fault_of_the_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The storage never gets the token; another request to GitHub gets another URL."""
+    one = {"bundle": None, "bundle_url": "https://storage.example/1.json.sn?sig=secret"}
+    with pytest.raises(UnavailableError, match=r"^GET https://storage\.example/1\.json\.sn: the storage answered 403$"):
+        _attesting(monkeypatch, one, b"<Error/>", 403).attestations("a" * 64)
 
 
 @pytest.mark.parametrize(

@@ -275,11 +275,12 @@ class GitHub:
 def _stored_bundle(url: str) -> Any:
     """Download an attestation's bundle, compressed with snappy, from its storage.
 
-    The storage must not get the token: the URL itself gives access.
+    The storage must not get the token: the URL itself gives access, for a limited time. UnavailableError if it does not.
     """
     response = http.request("GET", url, headers={"User-Agent": "stigmer-packaging"})
     place = url.partition("?")[0]
-    _raise_for_status(response, "GET", place)
+    if response.status >= 300:
+        raise UnavailableError(f"GET {place}: the storage answered {response.status}")
     try:
         return json.loads(bytes(cramjam.snappy.decompress_raw(response.body)))
     except (ValueError, cramjam.DecompressionError) as error:
