@@ -158,3 +158,14 @@ def test_a_bin_of_other_programs_is_refused_before_anything_is_created(
     assert "export STIGMER_HOME=" in caught.value.remedy
     assert names_in(places.home) == ["bin"]
     assert names_in(places.bin) == ["mine"]
+
+
+def test_hidden_files_that_an_earlier_stigmer_or_the_finder_left_in_bin_are_no_programs(
+    keg: Path, places: Places
+) -> None:
+    """`rm ~/.stigmer/bin/*` leaves them; the hint was to choose the home that had been refused."""
+    Path(places.bin).mkdir(parents=True)
+    for name in (".version", ".DS_Store"):
+        Path(places.bin, name).touch()
+    installed = put(keg, places)
+    assert names_in(f"{places.bin}.before-{installed.id}-1") == [".DS_Store", ".version"]

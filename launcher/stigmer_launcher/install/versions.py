@@ -30,7 +30,7 @@ def current(places: Places) -> str:
 def require_bin(places: Places, programs: set[str]) -> None:
     """Raise HomeError if `bin` holds other programs than ours or those of an earlier Stigmer, such as /bin or ~/bin."""
     names = os.listdir(places.bin) if os.path.isdir(places.bin) and not current(places) else ()
-    if names and programs.isdisjoint(names):
+    if programs.isdisjoint(names) and any(not name.startswith(".") for name in names):
         raise HomeError(f"{places.bin} holds other programs", "choose another home: `export STIGMER_HOME=~/.stigmer`")
 
 
