@@ -142,6 +142,14 @@ def test_files_of_an_earlier_stigmer_are_reported(keg: Path, places: Places) -> 
     assert "moves it aside" in found(report, "Components", "bin").text
 
 
+def test_a_bin_of_other_programs_that_a_start_refuses_is_a_problem(keg: Path, places: Places) -> None:
+    Path(places.bin).mkdir(parents=True)
+    Path(places.bin, "mine").touch()
+    [finding] = [each for each in every(look(keg, places)) if f"{places.bin} holds other programs" in each.text]
+    assert finding.level == PROBLEM
+    assert "moves it aside" not in "".join(each.text for each in every(look(keg, places)))
+
+
 def test_the_space_that_logs_take_is_shown(keg: Path, places: Places) -> None:
     Path(places.logs).mkdir(parents=True)
     for name, size in {"temporal.log": 3, "temporal.log.1": 10}.items():
