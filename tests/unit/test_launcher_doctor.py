@@ -14,6 +14,8 @@ from stigmer_launcher.cli.terminal import Terminal
 from stigmer_launcher.doctor.findings import NOTE, OK, PROBLEM, WARNING, Finding
 from stigmer_launcher.install.install import install
 from stigmer_launcher.install.payload import read_keg
+from stigmer_launcher.supervise import phases
+from stigmer_launcher.supervise.state import Instance, Snapshot, write_snapshot
 from stigmer_launcher.system.places import Places
 from support.doctoring import every, found, look
 from support.installing import put
@@ -140,6 +142,17 @@ def test_files_of_an_earlier_stigmer_are_reported(keg: Path, places: Places) -> 
     assert "bin.before-1.0.0: the bin of an earlier Stigmer" in found(report, "Home", "kept").text
     assert "data/daemon.pid: of an earlier Stigmer" in found(report, "Server", "stale file").text
     assert "moves it aside" in found(report, "Components", "bin").text
+
+
+def test_files_of_a_server_whose_service_was_stopped_are_replaced_by_a_start_outside_of_it(
+    keg: Path, places: Places
+) -> None:
+    """A restart by its service manager, which the state still names, would start it at each login again."""
+    put(keg, places)
+    os.utime(Path(places.bin, "temporal"), (1, 1))
+    write_snapshot(Instance(places.run), Snapshot(7, state=phases.STOPPED, job="homebrew.mxcl.stigmer"))
+    finding = found(look(keg, places), "Components", "temporal")
+    assert finding.remedy == "run `stigmer server restart`: it replaces them"
 
 
 def test_a_bin_of_other_programs_that_a_start_refuses_is_a_problem(keg: Path, places: Places) -> None:

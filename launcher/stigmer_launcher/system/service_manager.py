@@ -37,8 +37,8 @@ def launchd_job(environ: Mapping[str, str], parent: int) -> str:
 
 
 def command_for(verb: str, pid: int, job: str) -> str:
-    """Return the command that stops or restarts (`verb`) the running server, by its service manager if it has one."""
-    unit = find_unit(pid, job)
+    """Return the command that stops or restarts (`verb`) the server, by its service manager if it runs (`pid`) in a unit."""
+    unit = find_unit(pid, job) if pid else None  # the state of a stopped server names the job of its last start
     return unit.command(verb) if unit else f"stigmer server {verb}"
 
 
