@@ -207,7 +207,7 @@ from stigmer_launcher.supervise.state import Instance, Snapshot, read_snapshot, 
 
 disk = pathlib.Path(sys.argv[1])
 place = Instance(str(disk))
-write_snapshot(place, Snapshot(7, version="1" * 20000))
+write_snapshot(place, Snapshot(7, version="1" * int(sys.argv[2])))
 try:
     for number in itertools.count():
         (disk / str(number)).write_bytes(bytes(4096))
@@ -221,9 +221,10 @@ for version in ("2" * 5000, "3"):
 
 @needs_mounts
 @pytest.mark.parametrize("options", ["size=64k", "size=1m,nr_inodes=6"], ids=["blocks", "inodes"])
-def test_the_state_is_written_on_a_full_disk(tmp_path: Path, options: str) -> None:
+@pytest.mark.parametrize("length", ["1", "20000"], ids=["after a short state", "after a long state"])
+def test_the_state_is_written_on_a_full_disk(tmp_path: Path, options: str, length: str) -> None:
     """As long as the disk was full, the status named processes that had ended, and commands waited for minutes."""
-    program = [sys.executable, "-c", WRITES_ON_A_FULL_DISK, str(tmp_path)]
+    program = [sys.executable, "-c", WRITES_ON_A_FULL_DISK, str(tmp_path), length]
     ran = command.run([*mount_command(options, tmp_path), *program], env={**os.environ, "PYTHONPATH": str(LAUNCHER)})
     assert ran.stdout.splitlines() == ["No space left on device", "2", "3"]
 
