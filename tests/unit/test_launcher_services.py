@@ -77,15 +77,20 @@ def test_a_service_restart_in_a_server_that_keeps_stopping_ends_as_busy(
     assert f"The server (pid {os.getpid()}) is stopping; waiting\n" in output
 
 
+@pytest.mark.parametrize(
+    ("options", "settings"),
+    [((), ""), (("--port", "server=7300"), "stigmer config set ports.server 7300 && ")],
+    ids=["the same ports", "another port"],
+)
 def test_a_server_in_a_unit_is_restarted_by_its_service_manager_alone(
-    instance: Instance, monkeypatch: pytest.MonkeyPatch
+    instance: Instance, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], settings: str
 ) -> None:
     """The service manager would restart no new server after a crash, and `brew services stop` would not stop it."""
     monkeypatch.setattr(stop_module, "stop_server", lambda *_: pytest.fail("it was stopped"))
     write_snapshot(instance, Snapshot(os.getpid(), state=phases.RUNNING, job="homebrew.mxcl.stigmer"))
     with pytest.raises(LauncherError, match=r"^the server runs in the unit homebrew\.mxcl\.stigmer$") as caught:
-        start_module.restart(parse(["server", "restart"]), context_of(instance))
-    assert caught.value.remedy == "run `brew services restart stigmer`"
+        start_module.restart(parse(["server", "restart", *options]), context_of(instance))
+    assert caught.value.remedy == f"run `{settings}brew services restart stigmer`"
 
 
 @pytest.mark.parametrize(

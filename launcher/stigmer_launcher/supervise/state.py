@@ -15,7 +15,7 @@ from stigmer_launcher.supervise.phases import STOPPED
 from stigmer_launcher.system import locks
 
 _FORMAT = 1
-_SIZE = 16384  # bytes, to which a snapshot is filled up with spaces, so that each takes as much space as the one before
+_SIZE = 16383  # bytes, to which a snapshot is filled up with spaces; with its newline, as many blocks as the one before
 _REPLACE_TIME, _POLL_INTERVAL = 0.2, 0.005  # seconds
 STOP_MARGIN = 25.0  # seconds to wait for a stop beyond the grace periods: two timeouts of SIGKILL and a reserve
 CLEANUP = "stops the services of a killed supervisor"  # what a watchdog does, in messages: "process 7, which …"

@@ -52,8 +52,7 @@ def find_unit(pid: int, job: str = "", proc: str = "/proc") -> Unit | None:
     with suppress(OSError, ValueError, IndexError):
         arguments = _read(f"{proc}/{pid}/cmdline").split("\0")
         _, parent, _, session = _read(f"{proc}/{pid}/stat").rpartition(")")[2].split()[:4]
-        is_leader = "--foreground" in arguments and session == str(pid)
-        if is_leader and _read(f"{proc}/{parent}/comm").strip() == "systemd":
+        if "--foreground" in arguments and session == str(pid) and _read(f"{proc}/{parent}/comm") == "systemd\n":
             return unit_in(_read(f"{proc}/{pid}/cgroup"))
     return None
 

@@ -44,7 +44,8 @@ def restart(invocation: Invocation, context: Context) -> int:
     launch = None
     if pid := state.supervisor_pid(instance):
         if unit := service_manager.find_unit(pid, living.job):  # it would not manage the new one
-            raise LauncherError(f"the server runs in the unit {unit.name}", f"run `{unit.command('restart')}`")
+            setup = "".join(f"stigmer config set ports.{name} {number} && " for name, number in ports.items())
+            raise LauncherError(f"the server runs in the unit {unit.name}", f"run `{setup}{unit.command('restart')}`")
         if not (launch := _prepare(ports, kept, before, context)):
             return restart(invocation, context)
         stop.stop_server(instance, context.out)
